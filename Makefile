@@ -1,0 +1,58 @@
+# make demo: from nothing to a report. make test, make lint: what a change has to pass. `make help` lists everything.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKE_FILES := Snakefile workflow/rules
+PYTHON_FILES := $(wildcard src tests bench workflow/scripts)
+
+.PHONY: help demo test lint format lock
+help:
+	@echo "make demo    install, render a demo collection, run everything on it"
+	@echo "make venv    install into .venv only"
+	@echo "make test    unit tests and a run on a tiny collection"
+	@echo "make lint    format and rules of the house"
+	@echo "make format  bring the code into form"
+	@echo "make lock    renew requirements.txt from requirements.in"
+
+# The environment. Done anew whenever the lock changes.
+.PHONY: venv
+venv: .venv/complete
+.venv/complete: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("bow2cnn needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The photos of the demo, rendered by the project itself.
+DEMO := demo-photos
+$(DEMO)/demo.json: | .venv/complete
+	$(BIN)/python -m bow2cnn.demo $(DEMO)
+
+demo: .venv/complete $(DEMO)/demo.json
+	$(BIN)/snakemake --cores
+	@$(BIN)/python -m bow2cnn summary results/demo
+
+# Arguments for pytest: make test ARGS="-k index"
+test: .venv/complete
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/complete
+	$(BIN)/ruff check $(PYTHON_FILES)
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/snakefmt --check $(SNAKE_FILES)
+	$(BIN)/snakemake --lint --configfile tests/configs/lint.yaml
+
+format: .venv/complete
+	$(BIN)/ruff check --fix $(PYTHON_FILES)
+	$(BIN)/ruff format $(PYTHON_FILES)
+	$(BIN)/snakefmt $(SNAKE_FILES)
+
+# The kind of torch (+cpu, +cu) is the machine's business, not the lock's.
+lock: .venv/complete
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --upgrade --allow-unsafe --strip-extras --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.new requirements.in
+	{ echo '# Every package, pinned. Made from requirements.in by `make lock`; `make` installs it into .venv.'; \
+		sed 's/+[a-z0-9]*$$//' requirements.new; } > requirements.txt
+	rm requirements.new

@@ -1,0 +1,61 @@
+"""From a folder of photos to 3D models, training pairs and a fine-tuned retrieval network.
+
+`snakemake --cores` runs everything, `snakemake --cores features` one stage (the names are in `workflow/rules/targets.smk`).
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+# The library is found without an installation too, here and in the jobs (which may run in conda environments).
+sys.path.insert(0, f"{workflow.basedir}/src")
+os.environ.update(PYTHONPATH=os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
+
+from bow2cnn.config import ConfigError, load
+
+# Snakemake merges config files key by key, and nothing of the demo may leak into a run of the user's.
+if not workflow.configfiles:
+
+    configfile: f"{workflow.basedir}/config.yaml"
+
+
+try:
+    config = load(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+except ConfigError as error:
+    sys.exit(f"config: {error}")
+
+
+pathvars:
+    results=config["results"],
+    logs=f"{config['results']}/logs",
+    timings=f"{config['results']}/timings",
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/collection.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/vocabulary.smk"
+include: "workflow/rules/index.smk"
+include: "workflow/rules/retrieval.smk"
+include: "workflow/rules/discovery.smk"
+include: "workflow/rules/reconstruction.smk"
+include: "workflow/rules/split.smk"
+include: "workflow/rules/pairs.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/description.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/targets.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        after_scan("<results>/report.html", "<results>/evaluation.csv"),

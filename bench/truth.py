@@ -1,0 +1,69 @@
+"""How right a run is, measured against held-back labels: precision of verified pairs, size and purity of the 3D models.
+
+    python bench/truth.py RESULTS TRUTH.csv [TRUTH.csv ...]
+
+TRUTH.csv has the columns photo, landmark, place (place `-`: belongs to nothing). A pair of two `-` photos counts neither way; a pair
+with one labelled photo is right when both show one place. A registered photo is in a model of another place when the place of its
+label is not the most frequent place of its model (`-` photos count as wrong there only if the model's place is a labelled one).
+"""
+
+import csv
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from bow2cnn import artefact
+
+LARGE = 8  # photos
+
+
+def main(results, truths):
+    results = Path(results)
+    names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
+    place = np.array([read_places(truths).get(Path(name).name, "-") for name in names])
+    for line in [*pairs(results, place), *models(results, place)]:
+        print(line)
+
+
+def read_places(paths):
+    """Photo file name to place."""
+    places = {}
+    for path in paths:
+        with open(path, newline="", encoding="utf-8") as file:
+            places.update((row["photo"], row["place"]) for row in csv.DictReader(file))
+    return places
+
+
+def pairs(results, place):
+    """Lines on the verified pairs."""
+    pair = artefact.read(results / "discovery/graph.h5", "graph", ["pair"])["pair"]
+    ends = place[pair]
+    counted = (ends != "-").any(1)
+    right = counted & (ends[:, 0] == ends[:, 1])
+    yield f"verified pairs: {len(pair)}, with a label {counted.sum()}: right {right.sum()}, wrong {(counted & ~right).sum()}"
+    yield f"precision of the pairs with a label: {100 * right.sum() / max(counted.sum(), 1):.2f} %"
+
+
+def models(results, place):
+    """Lines on the 3D models."""
+    arrays = artefact.read(results / "models/models.h5", "models", ["model", "photo_offset", "photo"])
+    members = [arrays["photo"][a:b] for a, b in zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)]
+    wrong = 0
+    for number, photos in enumerate(members):
+        own = photos[arrays["model"][photos] == number]
+        most = Counter(place[own]).most_common()
+        if most:
+            wrong += sum(count for name, count in most[1:])
+        if len(most) > 1:
+            yield f"  model {number}: {dict(most)}"
+    registered = int((arrays["model"] >= 0).sum())
+    yield f"models: {len(members)}, of {LARGE} or more photos: {sum(len(photos) >= LARGE for photos in members)}"
+    yield f"photos registered: {registered}, in a model of another place: {wrong} ({100 * wrong / max(registered, 1):.2f} %)"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    main(sys.argv[1], sys.argv[2:])

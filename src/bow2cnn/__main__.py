@@ -1,0 +1,5 @@
+"""`python -m bow2cnn`."""
+
+from bow2cnn.cli import main
+
+main()

@@ -1,0 +1,210 @@
+"""The one module that touches HDF5: artefacts are written whole or not at all, and checked when they are opened.
+
+An artefact is one HDF5 file with a kind (what it is), a version (of that kind's layout), the parameters that made it, and flat
+arrays. Ragged data (features of photos, photos of clusters) lies concatenated beside an `offset` array of n + 1 int64, so row i
+is `[offset[i]:offset[i + 1]]`. Nothing in a file depends on the clock or the machine: the same input gives the same bytes.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+# The layout version of every kind. Raise it when a reader of the old layout would misread the new one.
+VERSIONS = {
+    "scan_memory": 1,
+    "collection": 1,
+    "features": 1,
+    "vocabulary": 1,
+    "words": 1,
+    "marks": 1,
+    "index": 1,
+    "retrieval": 1,
+    "seeds": 1,
+    "graph": 1,
+    "clusters": 1,
+    "models": 1,
+    "split": 1,
+    "pairs": 1,
+    "network": 1,
+    "history": 1,
+    "whitening": 1,
+    "descriptors": 1,
+    "ranking": 1,
+}
+
+
+class ArtefactError(Exception):
+    """An artefact that cannot be used; the message names the file and the cause in one line."""
+
+
+def write(path, kind, arrays, params=None):
+    """Write an artefact atomically: a temporary file in the same folder, then a rename.
+
+    Args:
+        path: where; parent folders are made.
+        kind: a key of `VERSIONS`.
+        arrays: name to array-like; `/` in a name makes groups. Lists of str or bytes become variable-length strings
+            (file names that are not UTF-8 survive by surrogate escapes).
+        params: JSON-able parameters, kept as an attribute for whoever inspects the file.
+
+    Raises:
+        ArtefactError: the disk is full or not writable.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(temporary, "w", libver="latest") as file:
+            file.attrs["kind"] = kind
+            file.attrs["version"] = VERSIONS[kind]
+            file.attrs["params"] = json.dumps(params or {}, sort_keys=True)
+            for name, value in arrays.items():
+                _write_array(file, name, value)
+        _sync(temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise ArtefactError(f"{path}: cannot be written ({_first_line(error)})") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_if_changed(path, kind, arrays, params=None):
+    """Like `write`, but a file that already holds exactly this stays untouched (its time too). Returns whether it was written."""
+    path = Path(path)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.fresh")
+    write(fresh, kind, arrays, params)
+    if path.exists() and path.read_bytes() == fresh.read_bytes():
+        fresh.unlink()
+        return False
+    os.replace(fresh, path)
+    return True
+
+
+def read(path, kind, names=None):
+    """Read an artefact into memory.
+
+    Args:
+        path: the file.
+        kind: the kind it has to be.
+        names: only these arrays (all by default).
+
+    Returns:
+        dict of name to array; string arrays come as lists of str.
+
+    Raises:
+        ArtefactError: missing, damaged, of another kind or version, or without a wanted array.
+    """
+    with Reader(path, kind) as reader:
+        return {name: reader[name] for name in (reader.names() if names is None else names)}
+
+
+class Reader:
+    """An open artefact whose arrays are read on demand, whole (`reader["xy"]`) or in part (`reader.part("xy", 10, 20)`).
+
+    Raises:
+        ArtefactError: as for `read`.
+    """
+
+    def __init__(self, path, kind=None):
+        self.path = Path(path)
+        if not self.path.exists():
+            raise ArtefactError(f"{path}: no such file; run the stage that makes it")
+        try:
+            self._file = h5py.File(self.path, "r")
+            self.kind = str(self._file.attrs["kind"])
+            self.version = int(self._file.attrs["version"])
+            self.params = json.loads(self._file.attrs["params"])
+        except (OSError, KeyError, ValueError, TypeError) as error:
+            raise ArtefactError(f"{path}: not an artefact of bow2cnn, or damaged ({_first_line(error)})") from error
+        if kind is not None and self.kind != kind:
+            self._file.close()
+            raise ArtefactError(f"{path}: holds {self.kind}, expected {kind}")
+        if self.version != VERSIONS.get(self.kind):
+            self._file.close()
+            raise ArtefactError(
+                f"{path}: {self.kind} version {self.version}, this program reads version {VERSIONS.get(self.kind)}; "
+                "delete the file and run the stage again"
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+
+    def names(self):
+        """Names of all arrays, groups walked, sorted."""
+        found = []
+        self._file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+        return sorted(found)
+
+    def shape(self, name):
+        return self._dataset(name).shape
+
+    def dtype(self, name):
+        return self._dataset(name).dtype
+
+    def __contains__(self, name):
+        return name in self._file
+
+    def __getitem__(self, name):
+        return self.part(name, None, None)
+
+    def part(self, name, start, stop):
+        """Rows start to stop of an array; strings as a list of str."""
+        dataset = self._dataset(name)
+        try:
+            value = dataset[()] if dataset.shape == () else dataset[start:stop]
+        except OSError as error:
+            raise ArtefactError(f"{self.path}: {name} is damaged ({_first_line(error)})") from error
+        if h5py.check_string_dtype(dataset.dtype):
+            return os.fsdecode(value) if dataset.shape == () else [os.fsdecode(item) for item in value]
+        return value
+
+    def _dataset(self, name):
+        if name not in self._file:
+            raise ArtefactError(f"{self.path}: has no {name}")
+        return self._file[name]
+
+
+def offsets(counts):
+    """int64 [n + 1] offsets of n ragged rows with these counts."""
+    return np.concatenate([[0], np.cumsum(np.asarray(counts, np.int64), dtype=np.int64)]).astype(np.int64)
+
+
+def describe(path):
+    """Lines that say what is inside an artefact: kind, version, parameters, arrays with shapes and types."""
+    with Reader(path) as reader:
+        lines = [f"{path}: {reader.kind}, version {reader.version}, {os.path.getsize(path):,} bytes"]
+        lines += [f"  param {key} = {json.dumps(value)}" for key, value in sorted(reader.params.items())]
+        for name in reader.names():
+            shape = " x ".join(map(str, reader.shape(name))) or "scalar"
+            dtype = reader.dtype(name)
+            kind = "text" if h5py.check_string_dtype(dtype) else str(dtype)
+            lines.append(f"  {name}: {shape} {kind}")
+        return lines
+
+
+def _write_array(file, name, value):
+    if isinstance(value, str) or (isinstance(value, (list, tuple)) and all(isinstance(v, (str, bytes)) for v in value)):
+        text = h5py.string_dtype()
+        if isinstance(value, str):
+            file.create_dataset(name, data=os.fsencode(value), dtype=text)
+        else:
+            file.create_dataset(name, data=np.array([os.fsencode(v) for v in value], dtype=object), dtype=text)
+        return
+    file.create_dataset(name, data=np.asarray(value))
+
+
+def _sync(path):
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]

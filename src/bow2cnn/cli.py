@@ -1,0 +1,63 @@
+"""The command line for people: `show` prints what is inside artefacts, `summary` what a run found and gained."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bow2cnn import artefact
+
+
+def main(arguments=None):
+    """Entry of `python -m bow2cnn`; exits with 1 and one line per file that cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m bow2cnn", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    show = commands.add_parser("show", help="print what is inside artefacts (kind, version, parameters, arrays)")
+    show.add_argument("files", nargs="+", metavar="FILE", help="an artefact, such as results/demo/models/models.h5")
+    summary = commands.add_parser("summary", help="print what a run found and gained, in three lines")
+    summary.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
+    options = parser.parse_args(arguments)
+    sys.exit(_show(options.files) if options.command == "show" else _summary(options.results))
+
+
+def _show(files):
+    failed = False
+    for file in files:
+        try:
+            print("\n".join(artefact.describe(file)))
+        except artefact.ArtefactError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed = True
+    return int(failed)
+
+
+def _summary(results):
+    try:
+        print("\n".join(summarise(results)))
+    except (artefact.ArtefactError, OSError, ValueError, KeyError) as error:
+        print(f"error: {results}: not a finished run ({error})", file=sys.stderr)
+        return 1
+    return 0
+
+
+def summarise(results):
+    """Where the report is, and three lines: what was found, what it gives for training, what was gained."""
+    results = Path(results)
+    collection = artefact.read(results / "collection/collection.h5", "collection", ["sha256", "rejected/reason"])
+    models = artefact.read(results / "models/models.h5", "models", ["model", "cluster"])
+    pairs = artefact.read(results / "pairs/pairs.h5", "pairs", ["query", "side", "group"])
+    registered = int(np.count_nonzero(models["model"] >= 0))
+    sides = pairs["side"][pairs["query"]]
+    return [
+        f"report: {results / 'report.html'}",
+        f"found:  {len(models['cluster'])} 3D models with {registered} of {len(collection['sha256'])} photos "
+        f"({len(collection['rejected/reason'])} files rejected)",
+        f"mined:  {np.count_nonzero(sides == 1)} training queries and {np.count_nonzero(sides == 2)} for validation",
+        f"gained: {_gains(results / 'evaluation/gains.json')}",
+    ]
+
+
+def _gains(path):
+    return json.loads(path.read_text(encoding="utf-8"))["headline"]

@@ -1,0 +1,141 @@
+"""The scan: which photos the folders hold now, which files are no photos and why."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.collection.photo import PhotoError, read_header
+from bow2cnn.progress import progress
+
+
+def scan(photos, folder, shards, min_side, max_pixels):
+    """List the photos below some folders and write `collection.h5` and a list per shard, each only if it changed.
+
+    A photo's shard follows from its content (sha256), so adding photos moves none of the others. Files whose bytes have not
+    changed since the last scan (same path, size and modification time) are not read again.
+
+    Args:
+        photos: folders, searched recursively; symbolic links are not followed.
+        folder: where the lists go.
+        shards: number of shards.
+        min_side, max_pixels: see `read_header`.
+    """
+    folder = Path(folder)
+    known = _Memory(folder / "scan-memory.h5", (min_side, max_pixels))
+    rows, rejected, seen = [], [], {}
+    files = [(root, path) for root in photos for path in _walk(root)]
+    for root, path in progress(files, "scan"):
+        row = known.row(path)
+        if "reason" in row:
+            rejected.append((path, row["reason"]))
+        elif row["sha256"] in seen:
+            rejected.append((path, f"same bytes as {seen[row['sha256']]}"))
+        else:
+            seen[row["sha256"]] = path
+            shard = int(row["sha256"][:15], 16) % shards
+            rows.append({**row, "path": path, "name": os.path.relpath(path, root), "shard": shard})
+    known.save()
+    rows.sort(key=lambda row: (row["shard"], row["sha256"]))
+    params = {"photos": [str(root) for root in photos], "shards": shards, "min_side": min_side, "max_pixels": max_pixels}
+    artefact.write_if_changed(folder / "collection.h5", "collection", to_arrays(rows, rejected), params)
+    for shard in range(shards):
+        members = [row for row in rows if row["shard"] == shard]
+        artefact.write_if_changed(folder / f"shard-{shard:03d}.h5", "collection", to_arrays(members, []))
+
+
+def to_arrays(rows, rejected):
+    """The arrays of a collection artefact from row dicts and (path, reason) pairs."""
+    return {
+        "path": [str(row["path"]) for row in rows],
+        "name": [str(row["name"]) for row in rows],
+        "sha256": np.array([list(bytes.fromhex(row["sha256"])) for row in rows], np.uint8).reshape(-1, 32),
+        "width": np.array([row["width"] for row in rows], np.int32),
+        "height": np.array([row["height"] for row in rows], np.int32),
+        "focal": np.array([row["focal"] for row in rows], np.float32),
+        "gps": np.array([row["gps"] for row in rows], np.float64).reshape(-1, 2),
+        "shard": np.array([row["shard"] for row in rows], np.int32),
+        "rejected/path": [str(path) for path, _ in rejected],
+        "rejected/reason": [reason for _, reason in rejected],
+    }
+
+
+def read_row(path, min_side, max_pixels):
+    """Header and sha256 of one file, or {"reason": why it is no photo}."""
+    try:
+        header = read_header(path, min_side, max_pixels)
+        with open(path, "rb") as file:
+            header["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+        return header
+    except PhotoError as error:
+        return {"reason": str(error)}
+    except OSError as error:
+        return {"reason": f"not readable ({error.strerror})"}
+
+
+def _walk(root):
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            if not name.startswith(".") and not os.path.islink(path) and os.path.isfile(path):
+                yield path
+
+
+class _Memory:
+    """What the last scan saw: a file of the same path, size and modification time is not read again.
+
+    Kept beside the lists and never an input of a stage, because times of modification are not content.
+    """
+
+    FIELDS = ("sha256", "width", "height", "focal", "gps")
+
+    def __init__(self, path, limits):
+        self._path, self._limits = path, limits
+        self._old, self._new = {}, {}
+        try:
+            saved = artefact.read(path, "scan_memory")
+        except artefact.ArtefactError:
+            return
+        if tuple(saved["limits"]) != limits:
+            return
+        for i, name in enumerate(saved["path"]):
+            row = {"reason": saved["reason"][i]} if saved["reason"][i] else self._unpack(saved, i)
+            self._old[name, int(saved["size"][i]), int(saved["mtime"][i])] = row
+
+    @staticmethod
+    def _unpack(saved, i):
+        row = {"width": int(saved["width"][i]), "height": int(saved["height"][i]), "focal": float(saved["focal"][i])}
+        return {**row, "gps": tuple(saved["gps"][i]), "sha256": bytes(saved["sha256"][i]).hex()}
+
+    def row(self, path):
+        try:
+            stat = os.stat(path)
+        except OSError as error:
+            return {"reason": f"not readable ({error.strerror})"}
+        key = (path, stat.st_size, stat.st_mtime_ns)
+        self._new[key] = self._old.get(key) or read_row(path, *self._limits)
+        return self._new[key]
+
+    def save(self):
+        blank = {
+            "width": 0,
+            "height": 0,
+            "focal": 0.0,
+            "gps": (0.0, 0.0),
+            "sha256": "00" * 32,
+            "path": "",
+            "name": "",
+            "shard": 0,
+        }
+        arrays = to_arrays([{**blank, **row} for row in self._new.values()], [])
+        keys = list(self._new)
+        arrays = {name: arrays[name] for name in self.FIELDS}
+        arrays["path"] = [path for path, _, _ in keys]
+        arrays["size"] = np.array([size for _, size, _ in keys], np.int64)
+        arrays["mtime"] = np.array([mtime for _, _, mtime in keys], np.int64)
+        arrays["reason"] = [row.get("reason", "") for row in self._new.values()]
+        arrays["limits"] = np.array(self._limits, np.int64)
+        artefact.write(self._path, "scan_memory", arrays)

@@ -1,0 +1,197 @@
+"""The one module that reads the config: fills in defaults, checks every key and says in one line what is wrong.
+
+The schema (`workflow/schemas/config.schema.yaml`) knows every key with its meaning, limits and default. What a schema cannot say
+(folders that exist, results that lie apart from the photos) is checked here too.
+"""
+
+import copy
+import difflib
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+
+class ConfigError(Exception):
+    """A wrong config; the message names the key and what is allowed, in one line."""
+
+
+def load(config, schema_path):
+    """The checked config with every default filled in.
+
+    Args:
+        config: what the user wrote, as a dict.
+        schema_path: the JSON schema (YAML).
+
+    Raises:
+        ConfigError: an unknown key, a wrong value, or a path that cannot be used.
+    """
+    schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise ConfigError(f"config: expected keys and values, got {config!r}")
+    filled = _fill(copy.deepcopy(config), schema, schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(validator.iter_errors(filled), key=lambda error: (_order(error), list(map(str, error.absolute_path))))
+    if errors:
+        raise ConfigError(_explain(errors[0]))
+    _check_names(filled)
+    _check_paths(filled)
+    _check_networks(filled)
+    return filled
+
+
+def _fill(value, schema, root):
+    """Fill the defaults of a part of the config, in depth. An empty section (`features:`) means all of its defaults."""
+    schema = _resolve(schema, root)
+    kinds = schema.get("type")
+    if kinds == "object" or "properties" in schema:
+        if value is None:
+            value = {}
+        if not isinstance(value, dict):
+            return value
+        for key, part in schema.get("properties", {}).items():
+            part = _resolve(part, root)
+            if key not in value and ("default" in part or part.get("type") == "object"):
+                value[key] = copy.deepcopy(part.get("default", {}))
+            if key in value:
+                value[key] = _fill(value[key], part, root)
+        others = schema.get("additionalProperties")
+        if isinstance(others, dict):
+            known = schema.get("properties", {})
+            value.update({key: _fill(item, others, root) for key, item in value.items() if key not in known})
+        return value
+    return _number(value, kinds)
+
+
+def _number(value, kinds):
+    """YAML reads `1e-6` as text and `3.0` as a fraction; read them as the number the schema asks for."""
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    if "number" in kinds and isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    if "number" in kinds and type(value) is int:
+        return float(value)
+    if "integer" in kinds and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _resolve(schema, root):
+    """Follow a `$ref` into the schema's own `$defs`; keys beside it (a default, a description) win."""
+    if "$ref" not in schema:
+        return schema
+    target = root
+    for step in schema["$ref"].removeprefix("#/").split("/"):
+        target = target[step]
+    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+
+
+def _order(error):
+    """Unknown keys first (they often explain the rest), then missing ones, then values."""
+    return {"additionalProperties": 0, "required": 1}.get(error.validator, 2)
+
+
+def _explain(error):
+    path = ".".join(map(str, error.absolute_path))
+    at = f"{path}: " if path else ""
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = next(key for key in error.instance if key not in known)
+        name = f"{path}.{unknown}" if path else str(unknown)
+        return f"{name}: no such key{_nearest(str(unknown), known)}"
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        meaning = error.schema["properties"][missing].get("description", "").split(";")[0]
+        name = f"{path}.{missing}" if path else missing
+        return f"{name}: missing ({meaning})"
+    if error.validator == "enum":
+        guess = difflib.get_close_matches(str(error.instance), map(str, error.validator_value), 1)
+        hint = f"; did you mean {guess[0]}?" if guess else ""
+        return f"{at}{error.instance!r} is not one of {', '.join(map(str, error.validator_value))}{hint}"
+    if error.validator == "type":
+        kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        return f"{at}expected {' or '.join(map(_kind, kinds))}, got {error.instance!r}"
+    limits = {
+        "minimum": "must be at least",
+        "maximum": "must be at most",
+        "exclusiveMinimum": "must be more than",
+        "exclusiveMaximum": "must be less than",
+    }
+    if error.validator in limits:
+        return f"{at}{limits[error.validator]} {error.validator_value}, got {error.instance!r}"
+    if error.validator in ("minItems", "minLength", "minProperties"):
+        return f"{at}must not be empty"
+    if error.validator == "pattern":
+        return f"{at}the name {error.instance!r} may hold only small letters, digits, - and _"
+    return f"{at}{error.message}".splitlines()[0]
+
+
+def _nearest(word, known):
+    guess = difflib.get_close_matches(word, known, 1, 0.5)
+    return f"; did you mean {guess[0]}?" if guess else f"; known here: {', '.join(known)}"
+
+
+def _kind(name):
+    return {
+        "array": "a list",
+        "object": "keys and values",
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "text",
+        "boolean": "true or false",
+        "null": "nothing",
+    }[name]
+
+
+def _check_names(config):
+    """Names of ours in the table and in the results folder cannot be a user's as well."""
+    taken = {"benchmarks": ("collection", "validation"), "experiments": ("bow",)}
+    for section, names in taken.items():
+        for name in names:
+            if name in config[section]:
+                raise ConfigError(f"{section}.{name}: this name has a meaning of its own in the results; choose another")
+    if any(letter in config["results"] for letter in "{}<>"):
+        raise ConfigError(f"results: {config['results']} may not hold any of {{}}<>")
+
+
+def _check_paths(config):
+    results = Path(config["results"]).resolve()
+    for i, folder in enumerate(config["photos"]):
+        _need_folder(f"photos.{i}", folder)
+        _keep_apart(f"photos.{i}", Path(folder).resolve(), results)
+    for name, benchmark in config["benchmarks"].items():
+        _need_folder(f"benchmarks.{name}.photos", benchmark["photos"])
+        _keep_apart(f"benchmarks.{name}.photos", Path(benchmark["photos"]).resolve(), results)
+        _need_file(f"benchmarks.{name}.gnd", benchmark["gnd"])
+    for name, experiment in config["experiments"].items():
+        if experiment.get("weights"):
+            _need_file(f"experiments.{name}.weights", experiment["weights"])
+
+
+def _need_folder(key, path):
+    if not Path(path).is_dir():
+        raise ConfigError(f"{key}: {path} is {'not a folder' if Path(path).exists() else 'no folder that exists'}")
+
+
+def _need_file(key, path):
+    if not Path(path).is_file():
+        raise ConfigError(f"{key}: {path} is {'not a file' if Path(path).exists() else 'no file that exists'}")
+
+
+def _keep_apart(key, photos, results):
+    if photos == results or results in photos.parents:
+        raise ConfigError(f"{key}: {photos} lies inside results ({results}); keep photos and results apart")
+    if photos in results.parents:
+        raise ConfigError(f"results: {results} lies inside {key} ({photos}), whose pictures would be scanned; keep them apart")
+
+
+def _check_networks(config):
+    """Off the shelf, a network has one set of weights, so experiments that share a network share those."""
+    weights = {}
+    for name, experiment in config["experiments"].items():
+        network, path = experiment["network"], experiment.get("weights")
+        first, other = weights.setdefault(network, (name, path))
+        if other != path:
+            raise ConfigError(f"experiments.{name}.weights: {path} differs from that of experiment {first}, which has the same network")

@@ -1,0 +1,23 @@
+"""Command line: python -m bow2cnn.demo FOLDER [--size full|tiny] [--seed 0]."""
+
+import argparse
+from pathlib import Path
+
+from .collection import MARK, PLANS, make_collection
+
+
+def main() -> None:
+    """Render a demo collection."""
+    parser = argparse.ArgumentParser(prog="python -m bow2cnn.demo", description="Render a collection of demo photos.")
+    parser.add_argument("folder", type=Path, help="where to put it; a new or empty folder")
+    parser.add_argument("--size", choices=PLANS, default="full")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    if make_collection(options.folder, options.size, options.seed):
+        print(f"{options.folder}: rendered.")
+    else:
+        print(f"{options.folder}: already complete ({MARK}); nothing to do.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From photos to descriptors with a network."""

@@ -1,0 +1,102 @@
+"""Descriptors of a collection: decoding and the network run side by side in worker threads, one photo at a time.
+
+A photo's descriptor depends on nothing but the photo, the network and the settings: neither on its neighbours nor on `threads`.
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+
+from bow2cnn import artefact
+from bow2cnn.collection.photo import PhotoError
+from bow2cnn.description.photo import load_photo
+from bow2cnn.evaluation.ground_truth import read_ground_truth
+from bow2cnn.network.storage import load_network
+from bow2cnn.network.workers import Workers
+from bow2cnn.progress import progress
+
+
+def describe_collection(network, collection, out, image_size, scales, threads, gnd=None, photos=None):
+    """Write the descriptors of a collection's photos as an artefact of kind `descriptors`.
+
+    Args:
+        network, collection: artefacts.
+        out: the artefact to write: `descriptor` float32 [n, D], `missing` bool [n] (photo could not be decoded, row is zero) and,
+            for a benchmark, `query` float32 [q, D], the descriptors of the query regions in the order of its queries.
+        image_size: longer side in pixels.
+        scales: factors of `image_size` to describe at.
+        threads: worker threads.
+        gnd, photos: a benchmark's ground truth and folder.
+    """
+    model = load_network(network)
+    table = artefact.read(collection, "collection", ["path", "name"])
+    load = [partial(load_photo, path, image_size) for path in table["path"]]
+    regions = {}
+    if gnd is not None:
+        truth = read_ground_truth(gnd, photos)
+        rows = {name: row for row, name in enumerate(table["name"])}
+        query_rows = np.array([rows[name] for name in truth.qimlist], np.int64)
+        regions = {number: query.region for number, query in enumerate(truth.queries) if query.region is not None}
+        load += [partial(load_photo, table["path"][query_rows[number]], image_size, region) for number, region in regions.items()]
+    described, missing = describe_photos(model, load, scales, threads, "describe")
+    count = len(table["path"])
+    arrays = {"descriptor": described[:count], "missing": missing[:count]}
+    if gnd is not None:
+        arrays["query"] = described[query_rows]
+        arrays["query"][list(regions)] = described[count:]
+    with artefact.Reader(network, "network") as reader:
+        params = {"image_size": image_size, "scales": list(scales), "network": reader.params}
+    artefact.write(out, "descriptors", arrays, params)
+
+
+def describe_photos(model, load, scales, threads, label):
+    """Describe photos.
+
+    Args:
+        model: `RetrievalNetwork`.
+        load: functions that return a uint8 RGB photo [h, w, 3] or raise `PhotoError`.
+        scales: see `describe_photo`.
+        threads: worker threads.
+        label: of the progress bar; None for no bar.
+
+    Returns:
+        float32 [n, D], rows of length 1 (zero where a photo is missing), and bool [n], which are missing.
+    """
+
+    def describe(number):
+        try:
+            return describe_photo(model, load[number](), scales)
+        except PhotoError:
+            return None
+
+    described = np.zeros((len(load), model.dimension), np.float32)
+    missing = np.zeros(len(load), bool)
+    with Workers(threads) as workers, model.folded():
+        results = workers.map(describe, range(len(load)))
+        for row, descriptor in enumerate(results if label is None else progress(results, label, len(load))):
+            if descriptor is None:
+                missing[row] = True
+            else:
+                described[row] = descriptor
+    return described, missing
+
+
+def describe_photo(model, photo, scales=(1.0,)):
+    """Descriptor of one photo, float32 [D].
+
+    Several scales are joined by the generalised mean with GeM's exponent, or by the average for other poolings (field.md 3.3).
+
+    Args:
+        model: `RetrievalNetwork`.
+        photo: uint8 RGB [h, w, 3].
+        scales: factors to resize the photo by.
+    """
+    with torch.inference_mode():
+        pixels = torch.from_numpy(np.array(photo, copy=True)).permute(2, 0, 1)[None]
+        described = torch.stack([model(pixels, scale)[0] for scale in scales])
+        if len(scales) == 1:
+            return described[0].numpy()
+        p = model.pooling.exponent() or 1.0
+        joined = described.clamp(min=0.0).pow(p).mean(0).pow(1.0 / p) if p > 1.0 else described.mean(0)
+        return (joined / joined.norm().clamp(min=1e-12)).numpy()

@@ -1,0 +1,101 @@
+"""Growth: seeds become queries, verified results become queries, until every component is closed (Chum and Matas, PAMI 2010)."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bow2cnn import artefact
+from bow2cnn.discovery.matching import compact, match_descriptors, verify_epipolar
+from bow2cnn.features.store import FeatureStore
+from bow2cnn.progress import progress
+from bow2cnn.retrieval.engine import Engine
+
+
+def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentative, min_inliers, threads):
+    """Write the `graph` artefact: verified pairs of photos with their matches.
+
+    Args:
+        index, seeds: paths.
+        features: paths of the `features` artefacts, in the order of the shards.
+        shortlist: photos verified per query.
+        min_tentative: inliers among the word matches that make a pair worth a full verification.
+        min_inliers: epipolar inliers among all descriptors that make an edge.
+    """
+    engine = Engine.load(index, max_hamming)
+    grower = _Grower(engine, FeatureStore(features), shortlist, min_tentative, min_inliers)
+    pairs = artefact.read(seeds, "seeds", ["pair"])["pair"]
+    cv2.setNumThreads(1)
+    with threadpool_limits(1), ThreadPoolExecutor(max(1, threads)) as pool:  # pairs in parallel, each on one thread
+        grower.confirm({tuple(map(int, pair)): 0 for pair in pairs}, pool)
+        while frontier := grower.frontier():
+            grower.confirm(grower.ask(frontier, pool), pool)
+    artefact.write(out, "graph", grower.arrays(), {"shortlist": shortlist, "min_tentative": min_tentative, "min_inliers": min_inliers})
+
+
+class _Grower:
+    """The state of the growth: which photos were queried, which pairs were confirmed or refused."""
+
+    def __init__(self, engine, store, shortlist, min_tentative, min_inliers):
+        self._engine, self._store = engine, store
+        self._shortlist, self._min_tentative, self._min_inliers = shortlist, min_tentative, min_inliers
+        self._queried = np.zeros(len(engine), bool)
+        self._pairs = {}  # (first, second) -> (tentative, fundamental, matches), or None when refused
+
+    def frontier(self):
+        """Photos with a confirmed pair that were not queried yet, sorted."""
+        linked = {photo for pair, edge in self._pairs.items() if edge is not None for photo in pair}
+        return sorted(photo for photo in linked if not self._queried[photo])
+
+    def ask(self, photos, pool):
+        """Query with each photo: candidate pairs and their verified word matches."""
+        candidates = {}
+        for photo, (found, inliers) in zip(photos, progress(pool.map(self._query, photos), "queries", len(photos)), strict=True):
+            self._queried[photo] = True
+            for other, count in zip(found, inliers, strict=True):
+                pair = (min(photo, int(other)), max(photo, int(other)))
+                if count >= self._min_tentative and pair not in self._pairs:
+                    candidates[pair] = max(int(count), candidates.get(pair, 0))
+        return candidates
+
+    def confirm(self, candidates, pool):
+        """Verify candidate pairs with all their descriptors."""
+        pairs = sorted(candidates)
+        for pair, edge in zip(pairs, progress(pool.map(self._match, pairs), "pairs", len(pairs)), strict=True):
+            self._pairs[pair] = None if edge is None else (candidates[pair], *edge)
+
+    def arrays(self):
+        edges = [(pair, edge) for pair, edge in sorted(self._pairs.items()) if edge is not None]
+        matches = [edge[2] for _, edge in edges]
+        return {
+            "pair": np.array([pair for pair, _ in edges], np.int32).reshape(-1, 2),
+            "tentative": np.array([edge[0] for _, edge in edges], np.int32),
+            "inliers": np.array([len(match) for match in matches], np.int32),
+            "fundamental": np.array([edge[1] for _, edge in edges], np.float64).reshape(-1, 3, 3),
+            "match_offset": artefact.offsets([len(match) for match in matches]),
+            "match": np.concatenate([np.zeros((0, 2), np.int32), *matches]),
+            "queried": self._queried,
+            "refused": np.int64(sum(edge is None for edge in self._pairs.values())),
+        }
+
+    def _query(self, photo):
+        words = self._engine.words(photo)
+        found, _ = self._engine.rank(words, self._shortlist + 1)
+        found = found[found != photo][: self._shortlist]
+        return found, self._engine.verify_all(words, found)[0]
+
+    def _match(self, pair):
+        """Fundamental matrix and matches (feature rows) of a pair, or None."""
+        (rows_a, keypoint_a, descriptor_a), (rows_b, keypoint_b, descriptor_b) = (self._unmarked(photo) for photo in pair)
+        match = match_descriptors(descriptor_a, descriptor_b)
+        fundamental, inliers = verify_epipolar(keypoint_a, keypoint_b, match)
+        if len(inliers) < self._min_inliers or compact(keypoint_a, keypoint_b, inliers, *(self._engine.size[photo] for photo in pair)):
+            return None
+        return fundamental, np.stack([rows_a[inliers[:, 0]], rows_b[inliers[:, 1]]], 1)
+
+    def _unmarked(self, photo):
+        """Rows, keypoints and descriptors of the features that belong to no watermark."""
+        rows = np.sort(self._engine.words(photo).feature)
+        keypoint, descriptor = self._store[photo]
+        return rows, keypoint[rows], descriptor[rows]

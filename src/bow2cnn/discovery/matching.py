@@ -1,0 +1,99 @@
+"""Verification of a pair of photos with all their descriptors, as 3D reconstruction needs it."""
+
+import cv2
+import numba
+import numpy as np
+
+_RATIO = 0.85  # of the distances to the nearest and second nearest descriptor (Lowe, IJCV 2004, section 7.1)
+_ERROR = 4.0  # pixels to the epipolar line; COLMAP's default
+_MIN_SPREAD = 0.012  # inliers that lie along a line (a printed name, a horizon) fix no geometry: fraction of the longer side
+
+
+def match_descriptors(a, b):
+    """Mutual nearest neighbours that pass the ratio test in both directions.
+
+    Args:
+        a, b: uint8 [n, 128], [m, 128].
+
+    Returns:
+        int32 [k, 2] rows.
+    """
+    if len(a) < 2 or len(b) < 2:
+        return np.zeros((0, 2), np.int32)
+    similarity = a.astype(np.float32) @ b.astype(np.float32).T
+    return _mutual(similarity, _squares(a), _squares(b), _RATIO)
+
+
+def verify_epipolar(keypoint_a, keypoint_b, match):
+    """Fundamental matrix and inliers of tentative matches (MAGSAC++: Barath et al., CVPR 2020).
+
+    Args:
+        keypoint_a, keypoint_b: float32 [N, >=2], pixels.
+        match: int32 [k, 2].
+
+    Returns:
+        fundamental float64 [3, 3] (x_b^T F x_a = 0; zeros when there is none) and the inliers int32 [j, 2].
+    """
+    nothing = np.zeros((3, 3)), np.zeros((0, 2), np.int32)
+    if len(match) < 8:
+        return nothing
+    a, b = keypoint_a[match[:, 0], :2].astype(np.float64), keypoint_b[match[:, 1], :2].astype(np.float64)
+    try:
+        fundamental, mask = cv2.findFundamentalMat(a, b, cv2.USAC_MAGSAC, _ERROR, 0.999, 2000)
+    except cv2.error:  # degenerate samples only
+        return nothing
+    if fundamental is None or fundamental.shape != (3, 3):
+        return nothing
+    return fundamental, match[mask.ravel().astype(bool)]
+
+
+def spread(xy):
+    """Standard deviation of points float [n, 2] across their main direction: near zero when they lie on a line."""
+    if len(xy) < 3:
+        return 0.0
+    return float(np.sqrt(max(np.linalg.eigvalsh(np.cov(xy.T.astype(np.float64)))[0], 0.0)))
+
+
+def compact(keypoint_a, keypoint_b, inliers, size_a, size_b):
+    """Whether the inliers of either photo lie on a line or in one spot."""
+    spreads = (
+        spread(keypoint[inliers[:, side], :2]) / max(size)
+        for side, (keypoint, size) in enumerate(((keypoint_a, size_a), (keypoint_b, size_b)))
+    )
+    return min(spreads) < _MIN_SPREAD
+
+
+def _squares(descriptors):
+    return (descriptors.astype(np.float32) ** 2).sum(1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _mutual(similarity, squares_a, squares_b, ratio):
+    n, m = similarity.shape
+    nearest_a = np.full(n, -1, np.int32)
+    first_b, second_b = np.full(m, np.float32(np.inf)), np.full(m, np.float32(np.inf))
+    nearest_b = np.full(m, -1, np.int32)
+    for i in range(n):
+        first, second = np.float32(np.inf), np.float32(np.inf)
+        for j in range(m):
+            distance = squares_a[i] + squares_b[j] - np.float32(2.0) * similarity[i, j]
+            if distance < first:
+                second, first = first, distance
+                nearest_a[i] = j
+            elif distance < second:
+                second = distance
+            if distance < first_b[j]:
+                second_b[j], first_b[j] = first_b[j], distance
+                nearest_b[j] = i
+            elif distance < second_b[j]:
+                second_b[j] = distance
+        if first > ratio * ratio * second:
+            nearest_a[i] = -1
+    found = np.empty((min(n, m), 2), np.int32)
+    count = 0
+    for i in range(n):
+        j = nearest_a[i]
+        if j >= 0 and nearest_b[j] == i and first_b[j] <= ratio * ratio * second_b[j]:
+            found[count, 0], found[count, 1] = i, j
+            count += 1
+    return found[:count]

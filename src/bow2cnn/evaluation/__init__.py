@@ -1,0 +1,1 @@
+"""How good a ranking is, by the field's protocols."""

@@ -1,0 +1,126 @@
+"""Ground truth of a benchmark: `gnd.json` as in the Oxford and Paris benchmarks and their revisited versions.
+
+`imlist` (database file names), `qimlist` (query file names), `gnd` (per query `ok` or `easy` and `hard`, `junk`, perhaps `bbx`).
+"""
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+PROTOCOLS = ("all", "easy", "medium", "hard")
+
+
+class GroundTruthError(ValueError):
+    """A ground truth that cannot be used; the message names the file and the cause in one line."""
+
+
+class Query(NamedTuple):
+    """One query. `ok`, `easy`, `hard`, `junk` are sorted int64 arrays of database indices (easy and hard None where not
+    distinguished), `region` is (left, top, right, bottom) in pixels or None."""
+
+    ok: np.ndarray
+    easy: np.ndarray | None
+    hard: np.ndarray | None
+    junk: np.ndarray
+    region: tuple | None
+
+
+class GroundTruth(NamedTuple):
+    """A benchmark: `imlist` and `qimlist` as lists of names, `queries` as a list of `Query`."""
+
+    imlist: list
+    qimlist: list
+    queries: list
+
+    def protocols(self):
+        """Names of the protocols that apply: easy, medium and hard where the benchmark distinguishes them, else all."""
+        split = all(query.easy is not None for query in self.queries)
+        return PROTOCOLS[1:] if split else PROTOCOLS[:1]
+
+    def select(self, protocol):
+        """Per query (positives, junk) under a protocol (field.md 3.6: in easy the hard ones are junk, and the other way)."""
+        return [_select(query, protocol) for query in self.queries]
+
+
+def read_ground_truth(gnd, photos=None):
+    """Read and check a ground truth.
+
+    Args:
+        gnd: the JSON file.
+        photos: its folder; if given, every named photo must lie in it.
+
+    Raises:
+        GroundTruthError: the file is damaged, an index is out of range, or a name leaves the folder.
+    """
+    try:
+        content = json.loads(Path(gnd).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise GroundTruthError(f"{gnd}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise GroundTruthError(f"{gnd}: cannot be read as JSON ({str(error).splitlines()[0]})") from error
+    if not isinstance(content, dict):
+        raise GroundTruthError(f"{gnd}: must be an object with imlist, qimlist and gnd")
+    imlist, qimlist = (_names(content, key, gnd, photos) for key in ("imlist", "qimlist"))
+    if len(set(imlist)) < len(imlist):
+        raise GroundTruthError(f"{gnd}: imlist names a photo twice")
+    entries = content.get("gnd")
+    if not isinstance(entries, list) or len(entries) != len(qimlist):
+        raise GroundTruthError(f"{gnd}: gnd must list one entry for each of the {len(qimlist)} queries")
+    queries = [_query(entry, number, len(imlist), gnd) for number, entry in enumerate(entries)]
+    return GroundTruth(imlist, qimlist, queries)
+
+
+def _names(content, key, gnd, photos):
+    names = content.get(key)
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise GroundTruthError(f"{gnd}: {key} must be a list of file names")
+    for name in names:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+            raise GroundTruthError(f"{gnd}: {key} names {name!r}, which is outside its folder")
+        if photos is not None and not (Path(photos) / name).is_file():
+            raise GroundTruthError(f"{gnd}: {key} names {name!r}, which is not in {photos}")
+    return names
+
+
+def _query(entry, number, size, gnd):
+    where = f"{gnd}: gnd[{number}]"
+    if not isinstance(entry, dict):
+        raise GroundTruthError(f"{where} must be an object")
+    split = "easy" in entry or "hard" in entry
+    if not split and "ok" not in entry:
+        raise GroundTruthError(f"{where} has neither ok nor easy and hard")
+    easy, hard = (_indices(entry, key, size, where) if split else None for key in ("easy", "hard"))
+    ok = np.union1d(easy, hard) if split else _indices(entry, "ok", size, where)
+    return Query(ok, easy, hard, _indices(entry, "junk", size, where), _region(entry, where))
+
+
+def _indices(entry, key, size, where):
+    values = entry.get(key, [])
+    whole = isinstance(values, list) and all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+    if not whole:
+        raise GroundTruthError(f"{where}: {key} must be a list of database indices")
+    for value in values:
+        if not 0 <= value < size:
+            raise GroundTruthError(f"{where}: {key} holds {value}, the database has {size} photos")
+    return np.unique(np.array(values, np.int64))
+
+
+def _region(entry, where):
+    box = entry.get("bbx")
+    if box is None:
+        return None
+    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(value, (int, float)) for value in box)
+    if not numbers or not np.isfinite(box).all() or box[2] <= box[0] or box[3] <= box[1]:
+        raise GroundTruthError(f"{where}: bbx must be [left, top, right, bottom] in pixels")
+    return tuple(float(value) for value in box)
+
+
+def _select(query, protocol):
+    if protocol == "easy":
+        return query.easy, np.union1d(query.junk, query.hard)
+    if protocol == "hard":
+        return query.hard, np.union1d(query.junk, query.easy)
+    return query.ok, query.junk

@@ -1,0 +1,88 @@
+"""What each system ranks, on a benchmark and on validation."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.evaluation.ground_truth import read_ground_truth
+from bow2cnn.evaluation.ranking import rank
+from bow2cnn.evaluation.validation import read_validation
+from bow2cnn.whitening import whiten
+
+_VALIDATION = "validation"
+_BOW_LISTS = {"plain": "", "sv": "sv", "sv+qe": "sv+qe"}
+
+
+class Task(NamedTuple):
+    """A benchmark, or validation, as rows of its collection.
+
+    Attributes:
+        name: of the benchmark.
+        query: int64 [q] rows.
+        database: int64 [n] rows.
+        truth: by protocol, per query (positives, junk), rows.
+        of_benchmark: whether descriptors hold a benchmark's queries apart.
+    """
+
+    name: str
+    query: np.ndarray
+    database: np.ndarray
+    truth: dict
+    of_benchmark: bool
+
+
+def benchmark_task(name, gnd, photos, collection):
+    """The task of a benchmark; rows are those of its `collection` artefact."""
+    truth = read_ground_truth(gnd, photos)
+    rows = {name: row for row, name in enumerate(artefact.read(collection, "collection", ["name"])["name"])}
+    database = np.array([rows[name] for name in truth.imlist], np.int64)
+    query = np.array([rows[name] for name in truth.qimlist], np.int64)
+    by_protocol = {
+        protocol: [(database[positives], database[junk]) for positives, junk in truth.select(protocol)] for protocol in truth.protocols()
+    }
+    return Task(name, query, database, by_protocol, True)
+
+
+def validation_task(pairs):
+    """The task of the validation models; rows are those of the collection."""
+    validation = read_validation(pairs)
+    return Task(_VALIDATION, validation.query, validation.database, {"all": validation.truth}, False)
+
+
+def bow_rankings(task, path):
+    """Rankings of the teacher by `post`, per query rows of the database.
+
+    What its shortlist leaves out follows in the order of rows.
+    """
+    arrays = artefact.read(path, "ranking")
+    place = {row: number for number, row in enumerate(arrays["query"].tolist())}
+    found = {}
+    for name, post in _BOW_LISTS.items():
+        offset, photo = arrays[f"{name}/offset"], arrays[f"{name}/photo"].astype(np.int64)
+        lists = []
+        for query in task.query.tolist():
+            number = place[query]
+            listed = photo[offset[number] : offset[number + 1]]
+            listed = listed[np.isin(listed, task.database)]
+            lists.append(np.concatenate([listed, np.setdiff1d(task.database, listed)]))
+        found[post] = lists
+    return found
+
+
+def network_rankings(task, descriptors, whitening):
+    """Rankings of a network by `post` (without and with whitening), with the similarities: dict of (rows [q, n], float32 [q, n])."""
+    arrays = artefact.read(descriptors, "descriptors")
+    database, missing = arrays["descriptor"][task.database], arrays["missing"][task.database]
+    queries = arrays["query"] if task.of_benchmark else arrays["descriptor"][task.query]
+    found = {"": _rank(task, queries, database, missing)}
+    if whitening is not None:
+        learned = artefact.read(whitening, "whitening", ["mean", "projection"])
+        queries, database = (whiten.apply(rows, learned["mean"], learned["projection"]) for rows in (queries, database))
+        found["lw"] = _rank(task, queries, database, missing)
+    return found
+
+
+def _rank(task, queries, database, missing):
+    order, similarity = rank(queries, database, missing)
+    return task.database[order], similarity

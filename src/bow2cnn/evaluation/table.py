@@ -1,0 +1,120 @@
+"""The table of all systems, what the training gained, and the rankings behind both."""
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.evaluation.bootstrap import interval, paired_gain
+from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.evaluation.systems import benchmark_task, bow_rankings, network_rankings, validation_task
+
+COLUMNS = ("system", "benchmark", "protocol", "post", "metric", "value", "low", "high")
+_TEACHER = "bow"
+_SHOWN = 20  # photos of a ranking that are kept for pictures
+_COLLECTION = "collection"
+
+
+def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rankings, seed, bootstrap=2000):
+    """Evaluate all systems on all benchmarks and on validation.
+
+    Args:
+        systems: by name {"whitening": artefact or None, "descriptors": {"collection": artefact, BENCHMARK: artefact, ...}}.
+        benchmarks: by name {"gnd", "photos", "collection", "ranking"}; `ranking` is the teacher's artefact, or None.
+        pairs: artefact, the ground truth of validation.
+        pairings: experiment to the off-the-shelf system it is compared with.
+        chosen: experiment to its `history` artefact, which knows the epoch that validation chose.
+        table: the CSV to write: columns `COLUMNS`, one row per system, benchmark, protocol, post and metric; values 0 to 100, `low`
+            and `high` their 95 % bootstrap interval over queries.
+        gains: the JSON to write, see `_gains`.
+        rankings: by benchmark (and `validation`) the artefact of kind `ranking` to write: per system its first photos without
+            whitening, `SYSTEM/offset`, `SYSTEM/photo`, `SYSTEM/score`, and `SYSTEM/ap/PROTOCOL` [q].
+        seed: of the bootstrap.
+        bootstrap: resamplings.
+    """
+    tasks = [benchmark_task(name, files["gnd"], files["photos"], files["collection"]) for name, files in benchmarks.items()]
+    tasks.append(validation_task(pairs))
+    scores = {}
+    for task in tasks:
+        shown = {"query": task.query.astype(np.int32)}
+        teacher = benchmarks.get(task.name, {}).get("ranking")
+        if teacher is not None:
+            _score(scores, task, _TEACHER, bow_rankings(task, teacher))
+        for system, files in systems.items():
+            source = files["descriptors"][task.name if task.of_benchmark else _COLLECTION]
+            found = network_rankings(task, source, files["whitening"])
+            _score(scores, task, system, {post: order for post, (order, _) in found.items()})
+            shown |= _shown(system, found[""], {p: scores[system, task.name, p, ""]["mAP"] for p in task.truth})
+        if task.name in rankings:
+            artefact.write(rankings[task.name], "ranking", shown, {"benchmark": task.name, "shown": _SHOWN})
+    _write_text(table, _table_text(scores, seed, bootstrap))
+    epochs = {name: int(artefact.read(path, "history", ["chosen"])["chosen"]) for name, path in chosen.items()}
+    _write_text(gains, json.dumps(_gains(scores, pairings, epochs, seed, bootstrap), indent=1, sort_keys=True) + "\n")
+
+
+def _score(scores, task, system, rankings):
+    """Add scores by (system, benchmark, protocol, post): dict of metric to float64 [q]."""
+    for protocol, truth in task.truth.items():
+        for post, lists in rankings.items():
+            scores[system, task.name, protocol, post] = score_rankings(lists, truth)
+
+
+def _shown(system, ranking, precision):
+    photo, score = (values[:, :_SHOWN] for values in ranking)
+    arrays = {
+        f"{system}/offset": artefact.offsets([photo.shape[1]] * len(photo)),
+        f"{system}/photo": photo.reshape(-1).astype(np.int32),
+        f"{system}/score": score.reshape(-1).astype(np.float32),
+    }
+    return arrays | {f"{system}/ap/{protocol}": values for protocol, values in precision.items()}
+
+
+def _table_text(scores, seed, bootstrap):
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for names, metrics in scores.items():
+        for metric, values in metrics.items():
+            numbers = interval(values, seed, bootstrap)
+            if np.isfinite(numbers[0]):
+                writer.writerow([*names, metric, *(f"{number:.2f}" for number in numbers)])
+    return text.getvalue()
+
+
+def _gains(scores, pairings, epochs, seed, bootstrap):
+    """Per experiment: `against`, `chosen_epoch`, `rows`: benchmark, protocol, post, before, after, and the keys of `paired_gain`.
+
+    `clear` says that the gain is more than the width of a one-sided 95 % interval (`gain`), a loss by as much (`loss`), or neither.
+    """
+    found = {}
+    for experiment, against in pairings.items():
+        rows = []
+        for (system, benchmark, protocol, post), metrics in scores.items():
+            if system != experiment:
+                continue
+            before, after = scores[against, benchmark, protocol, post]["mAP"], metrics["mAP"]
+            gain = paired_gain(after, before, seed, bootstrap)
+            if gain["queries"]:
+                row = {"benchmark": benchmark, "protocol": protocol, "post": post}
+                means = {"before": float(np.nanmean(before)), "after": float(np.nanmean(after))}
+                rows.append({**row, **means, **gain, "clear": _clear(gain)})
+        found[experiment] = {"against": against, "chosen_epoch": epochs[experiment], "rows": rows}
+    return found
+
+
+def _clear(gain):
+    if gain["gain"] > 0 and gain["gain"] > gain["width"]:
+        return "gain"
+    return "loss" if gain["gain"] < 0 and -gain["gain"] > gain["width"] else ""
+
+
+def _write_text(path, text):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

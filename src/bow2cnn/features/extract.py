@@ -1,0 +1,53 @@
+"""Local features of a shard of photos, in worker processes, each photo on one thread."""
+
+import multiprocessing
+
+import cv2
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.collection.photo import PhotoError, read_rgb
+from bow2cnn.features.sift import detect
+from bow2cnn.progress import progress
+
+
+def extract_features(collection, out, max_features, max_side, workers):
+    """Write the `features` artefact of a `collection` artefact (a shard or a benchmark).
+
+    Args:
+        collection, out: paths.
+        max_features: the strongest so many per photo.
+        max_side: larger photos are shrunk to this longer side first (0: never).
+        workers: processes; the result does not depend on them.
+    """
+    photos = artefact.read(collection, "collection", ["path", "sha256", "width", "height"])
+    tasks = [
+        (path, int(width), int(height), max_features, max_side)
+        for path, width, height in zip(photos["path"], photos["width"], photos["height"], strict=True)
+    ]
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # before the fork: a process forked while OpenCV's threads wait hangs at its first call
+    try:
+        with multiprocessing.get_context("fork").Pool(max(1, workers)) as pool:
+            results = list(progress(pool.imap(_extract_one, tasks, chunksize=4), "features", len(tasks)))
+    finally:
+        cv2.setNumThreads(threads)
+    keypoints, descriptors, errors = zip(*results, strict=True) if results else ((), (), ())
+    arrays = {
+        "offset": artefact.offsets([len(k) for k in keypoints]),
+        "keypoint": np.concatenate([np.zeros((0, 6), np.float32), *keypoints]),
+        "descriptor": np.concatenate([np.zeros((0, 128), np.uint8), *descriptors]),
+        "sha256": photos["sha256"],
+        "error": list(errors),
+    }
+    artefact.write(out, "features", arrays, {"max_features": max_features, "max_side": max_side})
+
+
+def _extract_one(task):
+    path, width, height, max_features, max_side = task
+    try:
+        rgb = read_rgb(path, max_side or None)
+        scale = max(width, height) / max(rgb.shape[:2])
+        return (*detect(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), max_features, scale), "")
+    except (PhotoError, cv2.error) as error:
+        return np.zeros((0, 6), np.float32), np.zeros((0, 128), np.uint8), str(error).splitlines()[0]

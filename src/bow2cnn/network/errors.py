@@ -1,0 +1,5 @@
+"""The error of this room."""
+
+
+class NetworkError(ValueError):
+    """A network or weights file that cannot be used; the message says in one line which and why."""

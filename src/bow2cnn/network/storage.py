@@ -1,0 +1,41 @@
+"""A network as an artefact."""
+
+import json
+
+import numpy as np
+import torch
+
+from bow2cnn import artefact
+from bow2cnn.network.model import RetrievalNetwork
+
+
+def save_network(path, model, params=None):
+    """Write a `RetrievalNetwork` as an artefact of kind `network`: `architecture`, `pooling_p`, one array per tensor in `weight/`."""
+    arrays = {"architecture": json.dumps({"network": model.network, "pooling": model.pooling.kind}, sort_keys=True)}
+    arrays["pooling_p"] = np.float32(np.nan if model.pooling.p is None else model.pooling.p.detach().numpy())
+    for key, value in model.backbone.state_dict().items():
+        if not key.endswith("num_batches_tracked"):
+            arrays[f"weight/{key}"] = value.detach().cpu().contiguous().numpy()
+    artefact.write(path, "network", arrays, params)
+
+
+def load_network(path):
+    """Read a `RetrievalNetwork` back.
+
+    Raises:
+        artefact.ArtefactError: damaged, or not a network.
+    """
+    arrays = artefact.read(path, "network")
+    try:
+        architecture = json.loads(arrays["architecture"])
+        model = RetrievalNetwork(architecture["network"], architecture["pooling"])
+        state = model.backbone.state_dict()
+        for key, value in state.items():
+            if not key.endswith("num_batches_tracked"):
+                value.copy_(torch.from_numpy(arrays[f"weight/{key}"]))
+        if model.pooling.p is not None:
+            with torch.no_grad():
+                model.pooling.p.fill_(float(arrays["pooling_p"]))
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise artefact.ArtefactError(f"{path}: the network in it is damaged ({error})") from error
+    return model

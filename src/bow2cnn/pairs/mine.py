@@ -1,0 +1,97 @@
+"""Training pairs: per query its pool of positives with the evidence, and which photos may serve as negatives.
+
+Radenovic, Tolias, Chum, Fine-tuning CNN image retrieval with no human annotation, TPAMI 2018, section 3.3.
+"""
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.pairs.evidence import Evidence
+from bow2cnn.pairs.outsiders import find_outsiders
+from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
+
+
+def mine_pairs(
+    models, split, graph, clusters, index, features, out,
+    min_shared, pool, max_queries, query_fraction, outsider_inliers, validation, shortlist, max_hamming, seed, threads,
+):  # fmt: skip
+    """Write the `pairs` artefact.
+
+    Args:
+        models, split, graph, clusters, index: paths.
+        features: paths of the `features` artefacts, in the order of the shards.
+        min_shared: common 3D points of a positive.
+        pool: nearest cameras considered for a query's pool of positives.
+        max_queries, query_fraction: of a model's photos so many are queries at most.
+        outsider_inliers: a photo outside every cluster is a negative when the teacher finds at most so many inliers with any other
+            photo of its shortlist.
+        validation: share of these outsiders on the validation side.
+        shortlist, max_hamming: see `search` and `Engine`.
+
+    Raises:
+        ArtefactError: fewer than two places are left to train on, so no photo could be a negative.
+    """
+    built = artefact.read(models, "models")
+    sides = artefact.read(split, "split", ["side", "place"])
+    _check_places(out, sides)
+    edges = artefact.read(graph, "graph", ["pair", "inliers"])
+    group, side, cluster = assign_groups(built["model"], sides, artefact.read(clusters, "clusters", ["cluster"])["cluster"])
+    alone = np.setdiff1d(np.flatnonzero(cluster < 0), np.unique(edges["pair"]))
+    outsiders = find_outsiders(index, alone, shortlist, outsider_inliers, max_hamming, threads)
+    add_outsiders(group, side, outsiders, validation, seed)
+    evidence = Evidence(built, edges, features)
+    queries = []
+    for model in np.flatnonzero(sides["side"] != DROPPED).tolist():
+        queries += _queries_of(evidence, built, model, min_shared, pool, max_queries, query_fraction, seed)
+    arrays = {
+        "group": group,
+        "side": side,
+        "cluster": cluster,
+        "query": np.array([query for query, _, _ in queries], np.int32),
+        "pool_offset": artefact.offsets([len(pool["photo"]) for _, pool, _ in queries]),
+        "positive_offset": artefact.offsets([len(positive) for _, _, positive in queries]),
+        "positive": np.concatenate([np.zeros(0, np.int32), *(positive for _, _, positive in queries)]).astype(np.int32),
+    }
+    for name, dtype in Evidence.FIELDS.items():
+        arrays[f"pool/{name}"] = np.concatenate([np.zeros(0, dtype), *(pool[name] for _, pool, _ in queries)]).astype(dtype)
+    places = int(sides["place"].max(initial=-1)) + 1
+    artefact.write(out, "pairs", arrays, {"min_shared": min_shared, "pool": pool, "places": places, "seed": seed})
+
+
+def assign_groups(model, sides, cluster):
+    """Group (place of the model), side and cluster of every photo; photos outside every usable model get group -1, side 0."""
+    registered = model >= 0
+    group = np.full(len(model), -1, np.int32)
+    side = np.zeros(len(model), np.int8)
+    group[registered] = sides["place"][model[registered]]
+    side[registered] = sides["side"][model[registered]]
+    group[side == DROPPED] = -1
+    return group, side, cluster.astype(np.int32)
+
+
+def _check_places(out, sides):
+    training = len(np.unique(sides["place"][sides["side"] == TRAIN]))
+    if training < 2:
+        raise artefact.ArtefactError(
+            f"{out}: {len(sides['side'])} models in {training} places to train on; at least two different places are needed, because the "
+            "photos of one are the negatives of the other (add photos of other places)"
+        )
+
+
+def add_outsiders(group, side, outsiders, validation, seed):
+    """Give every outsider a group of its own and a drawn side, in place."""
+    group[outsiders] = group.max(initial=-1) + 1 + np.arange(len(outsiders))
+    drawn = np.random.default_rng([seed, 5]).random(len(outsiders))
+    side[outsiders] = np.where(drawn < validation, VALIDATION, TRAIN)
+
+
+def _queries_of(evidence, built, model, min_shared, pool, max_queries, query_fraction, seed):
+    """(query, pool, validation positives) of one model's queries: every photo with a positive is one, up to the limits."""
+    start, stop = built["photo_offset"][model : model + 2]
+    own = [view for view in range(start, stop) if built["model"][built["photo"][view]] == model]
+    pools = {view: evidence.pool(view, own, min_shared, pool) for view in own}
+    usable = [view for view in own if len(pools[view]["photo"])]
+    limit = min(max_queries, max(1, round(len(own) * query_fraction)))
+    if len(usable) > limit:
+        usable = np.sort(np.random.default_rng([seed, 6, model]).choice(usable, limit, replace=False)).tolist()
+    return [(int(built["photo"][view]), pools[view], evidence.sharing(view, own, min_shared)) for view in usable]

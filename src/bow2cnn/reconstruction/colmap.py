@@ -1,0 +1,95 @@
+"""The one module that talks to pycolmap: verified matches of a cluster in, 3D models out."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+_GUESSED_FOCAL = 1.2  # of the longer side: COLMAP's default for photos without EXIF
+_MANY = 1000  # models per cluster: no component is dropped for being late
+
+
+def map_cluster(photos, pairs, min_photos, seed):
+    """Incremental structure from motion (Schonberger and Frahm, CVPR 2016) on one thread, so that the seed fixes the result.
+
+    Args:
+        photos: dicts of `name`, `width`, `height`, `focal` (pixels or NaN), `xy` (float32 [N, 2], pixels).
+        pairs: tuples (a, b, fundamental float64 [3, 3], match int32 [k, 2]) with positions in `photos`.
+        min_photos: registered photos of the smallest model kept.
+        seed: of pycolmap's RANSAC.
+
+    Returns:
+        list of pycolmap.Reconstruction, largest first; image ids are positions in `photos` + 1.
+    """
+    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
+    with tempfile.TemporaryDirectory() as folder:
+        database = Path(folder) / "database.db"
+        _write_database(database, photos, pairs)
+        options = pycolmap.IncrementalPipelineOptions(
+            min_model_size=min_photos,
+            max_num_models=_MANY,
+            num_threads=1,
+            random_seed=seed,
+            extract_colors=False,
+            multiple_models=True,
+        )
+        models = pycolmap.incremental_mapping(database, folder, folder, options)
+    kept = [model for model in models.values() if model.num_reg_images() >= min_photos]
+    return sorted(kept, key=lambda model: (-model.num_reg_images(), min(model.reg_image_ids())))
+
+
+def _write_database(path, photos, pairs):
+    with pycolmap.Database.open(path) as database:
+        for number, photo in enumerate(photos, 1):
+            database.write_camera(_camera(photo, number), use_camera_id=True)
+            database.write_image(pycolmap.Image(name=photo["name"], camera_id=number, image_id=number), use_image_id=True)
+            database.write_keypoints(number, np.ascontiguousarray(photo["xy"], np.float32))
+        for a, b, fundamental, match in pairs:
+            geometry = pycolmap.TwoViewGeometry()
+            geometry.config = pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED
+            geometry.F = fundamental
+            geometry.inlier_matches = np.ascontiguousarray(match, np.uint32)
+            database.write_matches(a + 1, b + 1, np.ascontiguousarray(match, np.uint32))
+            database.write_two_view_geometry(a + 1, b + 1, geometry)
+
+
+def _camera(photo, number):
+    known = np.isfinite(photo["focal"])
+    focal = float(photo["focal"]) if known else _GUESSED_FOCAL * max(photo["width"], photo["height"])
+    camera = pycolmap.Camera.create(number, "SIMPLE_RADIAL", focal, int(photo["width"]), int(photo["height"]))
+    camera.has_prior_focal_length = bool(known)
+    return camera
+
+
+def to_arrays(model):
+    """A model as flat arrays.
+
+    Args:
+        model: pycolmap.Reconstruction from `map_cluster`.
+
+    Returns:
+        dict of `photo` int32 [R] (positions in the cluster), `focal`, `k1` float64 [R], `rotation` [R, 3, 3], `translation` [R, 3],
+        `point` float32 [X, 3], `observations`: per photo (point int64 [o], feature int32 [o]), `error` mean reprojection error in pixels.
+    """
+    ids = sorted(model.reg_image_ids())
+    point_ids = sorted(model.points3D)
+    row = {point_id: i for i, point_id in enumerate(point_ids)}
+    cameras = [model.cameras[model.images[i].camera_id] for i in ids]
+    poses = [model.images[i].cam_from_world() for i in ids]
+    return {
+        "photo": np.array(ids, np.int32) - 1,
+        "focal": np.array([camera.params[0] for camera in cameras]),
+        "k1": np.array([camera.params[3] for camera in cameras]),
+        "rotation": np.array([pose.rotation.matrix() for pose in poses]).reshape(-1, 3, 3),
+        "translation": np.array([pose.translation for pose in poses]).reshape(-1, 3),
+        "point": np.array([model.points3D[i].xyz for i in point_ids], np.float32).reshape(-1, 3),
+        "observations": [_observations(model.images[i], row) for i in ids],
+        "error": float(model.compute_mean_reprojection_error()),
+    }
+
+
+def _observations(image, row):
+    seen = [(row[p.point3D_id], feature) for feature, p in enumerate(image.points2D) if p.has_point3D()]
+    points, features = zip(*seen, strict=True) if seen else ((), ())
+    return np.array(points, np.int64), np.array(features, np.int32)

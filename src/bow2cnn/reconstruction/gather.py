@@ -1,0 +1,31 @@
+"""All models of a collection in one artefact, largest first."""
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.reconstruction.models import pack_models, unpack_models
+
+
+def gather_models(shards, collection, out):
+    """Write the `models` artefact of the whole collection.
+
+    A photo registered by two models of its cluster (the mapper lets them overlap) stays in the one that sees more points through it.
+
+    Args:
+        shards: paths of the `models` artefacts of all shards.
+        collection: path, for the number of photos.
+    """
+    models, rejected = [], []
+    for path in shards:
+        some, dropped = unpack_models(artefact.read(path, "models"))
+        models += some
+        rejected += dropped
+    models.sort(key=lambda model: (-len(model["photo"]), model["cluster"], int(model["photo"][0])))
+    with artefact.Reader(collection, "collection") as reader:
+        count = reader.shape("width")[0]
+    model, best = np.full(count, -1, np.int32), np.zeros(count, np.int64)
+    for number, arrays in enumerate(models):
+        for photo, (points, _) in zip(arrays["photo"], arrays["observations"], strict=True):
+            if model[photo] < 0 or len(points) > best[photo]:
+                model[photo], best[photo] = number, len(points)
+    artefact.write(out, "models", {**pack_models(models, sorted(rejected)), "model": model})

@@ -1,0 +1,60 @@
+"""The arrays of a `models` artefact: packing, joining and reading."""
+
+import numpy as np
+
+from bow2cnn import artefact
+
+_PER_PHOTO = {"photo": np.int32, "focal": np.float64, "k1": np.float64}
+
+
+def pack_models(models, rejected):
+    """Flat arrays of a list of models.
+
+    Args:
+        models: dicts as `colmap.to_arrays` makes them, with `photo` as rows of the collection, `color` and `cluster`.
+        rejected: (cluster, photos, reason) of what was built and dropped, or could not be built.
+    """
+    starts = artefact.offsets([len(model["point"]) for model in models])
+    seen = [(points + start, rows) for model, start in zip(models, starts, strict=False) for points, rows in model["observations"]]
+    flat = {name: _join([model[name] for model in models], (), dtype) for name, dtype in _PER_PHOTO.items()}
+    return {
+        **flat,
+        "photo_offset": artefact.offsets([len(model["photo"]) for model in models]),
+        "rotation": _join([model["rotation"] for model in models], (3, 3), np.float64),
+        "translation": _join([model["translation"] for model in models], (3,), np.float64),
+        "point_offset": starts,
+        "point": _join([model["point"] for model in models], (3,), np.float32),
+        "color": _join([model["color"] for model in models], (3,), np.uint8),
+        "observation_offset": artefact.offsets([len(points) for points, _ in seen]),
+        "observation/point": _join([points for points, _ in seen], (), np.int64),
+        "observation/feature": _join([rows for _, rows in seen], (), np.int32),
+        "cluster": np.array([model["cluster"] for model in models], np.int32),
+        "error": np.array([model["error"] for model in models], np.float32),
+        "rejected/cluster": np.array([cluster for cluster, _, _ in rejected], np.int32),
+        "rejected/photos": np.array([photos for _, photos, _ in rejected], np.int32),
+        "rejected/reason": [reason for _, _, reason in rejected],
+    }
+
+
+def unpack_models(arrays):
+    """(models, rejected) as `pack_models` takes them."""
+    models = []
+    for m in range(len(arrays["cluster"])):
+        views = slice(*arrays["photo_offset"][m : m + 2])
+        points = slice(*arrays["point_offset"][m : m + 2])
+        model = {name: arrays[name][views] for name in ("photo", "focal", "k1", "rotation", "translation")}
+        model |= {"point": arrays["point"][points], "color": arrays["color"][points]}
+        model |= {"cluster": int(arrays["cluster"][m]), "error": float(arrays["error"][m])}
+        model["observations"] = [_observed(arrays, view, points.start) for view in range(views.start, views.stop)]
+        models.append(model)
+    rejected = list(zip(arrays["rejected/cluster"].tolist(), arrays["rejected/photos"].tolist(), arrays["rejected/reason"], strict=True))
+    return models, rejected
+
+
+def _observed(arrays, view, first_point):
+    rows = slice(*arrays["observation_offset"][view : view + 2])
+    return arrays["observation/point"][rows] - first_point, arrays["observation/feature"][rows]
+
+
+def _join(parts, shape, dtype):
+    return np.concatenate([np.zeros((0, *shape), dtype), *parts]).astype(dtype)

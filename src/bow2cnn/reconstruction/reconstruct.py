@@ -1,0 +1,152 @@
+"""Reconstruction: 3D models of the clusters of one shard, each on one thread."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.collection.photo import PhotoError, read_rgb
+from bow2cnn.features.store import FeatureStore
+from bow2cnn.progress import progress
+from bow2cnn.reconstruction.colmap import map_cluster, to_arrays
+from bow2cnn.reconstruction.models import pack_models
+
+_COLOR_SIDE = 400  # longer side at which photos are read for the colours of points
+_FOCAL_RANGE = (0.3, 10.0)  # plausible focal lengths as fractions of the longer side: fisheye to long telephoto
+_MIN_POINTS = 50
+
+
+def reconstruct_shard(shard, shards, clusters, graph, collection, features, out, colmap, min_photos, seed):
+    """Write the `models` artefact of one shard of clusters and a COLMAP folder per model.
+
+    A cluster that fails is recorded with its reason; the others go on.
+
+    Args:
+        shard, shards: this shard and how many there are; clusters are dealt out by size.
+        clusters, graph, collection: paths; features: paths in the order of the shards.
+        out: path of the artefact; colmap: folder, filled with one folder per model, named CLUSTER-MODEL.
+        min_photos: registered photos of the smallest model.
+    """
+    inputs = _Inputs(clusters, graph, collection, features)
+    colmap = Path(colmap)
+    shutil.rmtree(colmap, ignore_errors=True)
+    colmap.mkdir(parents=True)
+    models, rejected = [], []
+    for cluster in progress(deal(inputs.edge_counts(), shards)[shard], f"models of shard {shard}"):
+        photos = inputs.members(cluster)
+        try:
+            found = map_cluster(inputs.views(photos), inputs.pairs(photos), min_photos, seed)
+        except Exception as error:  # pycolmap raises RuntimeError and ValueError of its own; one bad cluster never stops the rest
+            rejected.append((cluster, len(photos), f"mapping failed: {str(error).splitlines()[0]}"))
+            continue
+        if not found:
+            rejected.append((cluster, len(photos), f"no model of {min_photos} photos or more could be built"))
+        for number, model in enumerate(found):
+            arrays = to_arrays(model)
+            reason = absurd(arrays, inputs.longer_side[photos[arrays["photo"]]])
+            if reason:
+                rejected.append((cluster, len(arrays["photo"]), reason))
+                continue
+            arrays["color"] = _point_colors(arrays, photos, inputs)
+            models.append({**arrays, "photo": photos[arrays["photo"]], "cluster": cluster})
+            folder = colmap / f"{cluster:04d}-{number}"
+            folder.mkdir()
+            model.write(str(folder))
+    artefact.write(out, "models", pack_models(models, rejected), {"min_photos": min_photos, "seed": seed})
+
+
+def deal(weights, shards):
+    """Clusters of each shard: the heaviest first, each to the shard with the least weight so far."""
+    loads, hands = np.zeros(shards), [[] for _ in range(shards)]
+    for cluster in np.argsort(-np.asarray(weights), kind="stable"):
+        lightest = int(np.argmin(loads))
+        hands[lightest].append(int(cluster))
+        loads[lightest] += weights[cluster]
+    return hands
+
+
+def absurd(arrays, longer_side):
+    """Why a model is not to be believed, or an empty string."""
+    if len(arrays["point"]) < _MIN_POINTS:
+        return f"only {len(arrays['point'])} points"
+    ratio = arrays["focal"] / longer_side
+    wrong = np.mean((ratio < _FOCAL_RANGE[0]) | (ratio > _FOCAL_RANGE[1]))
+    return f"{wrong:.0%} of the cameras have an impossible focal length" if wrong > 0.5 else ""
+
+
+class _Inputs:
+    """What the mapper needs to know of the photos of a cluster."""
+
+    def __init__(self, clusters, graph, collection, features):
+        clusters = artefact.read(clusters, "clusters", ["offset", "photo"])
+        self._offset, self._photo = clusters["offset"], clusters["photo"]
+        self._graph = artefact.read(graph, "graph", ["pair", "fundamental", "match_offset", "match"])
+        self._collection = artefact.read(collection, "collection")
+        self._store = FeatureStore(features, capacity=0)
+        self.longer_side = np.maximum(self._collection["width"], self._collection["height"])
+
+    def members(self, cluster):
+        return self._photo[self._offset[cluster] : self._offset[cluster + 1]]
+
+    def edge_counts(self):
+        cluster = np.full(len(self.longer_side), -1)
+        for number in range(len(self._offset) - 1):
+            cluster[self.members(number)] = number
+        ends = cluster[self._graph["pair"]]
+        inside = (ends[:, 0] >= 0) & (ends[:, 0] == ends[:, 1])
+        return np.bincount(ends[inside, 0], minlength=len(self._offset) - 1)
+
+    def path(self, photo):
+        return self._collection["path"][photo]
+
+    def size(self, photo):
+        return int(self._collection["width"][photo]), int(self._collection["height"][photo])
+
+    def keypoints(self, photo):
+        return self._store.keypoints(photo)[:, :2]
+
+    def views(self, photos):
+        """Photos as `map_cluster` takes them; names carry the row, because two folders may hold photos of one name."""
+        c = self._collection
+        return [
+            {
+                "name": f"{photo:07d}/{c['name'][photo]}",
+                "width": c["width"][photo],
+                "height": c["height"][photo],
+                "focal": c["focal"][photo],
+                "xy": self.keypoints(photo),
+            }
+            for photo in photos
+        ]
+
+    def pairs(self, photos):
+        position = {int(photo): i for i, photo in enumerate(photos)}
+        graph = self._graph
+        return [
+            (
+                position[int(a)],
+                position[int(b)],
+                graph["fundamental"][e],
+                graph["match"][graph["match_offset"][e] : graph["match_offset"][e + 1]],
+            )
+            for e, (a, b) in enumerate(graph["pair"])
+            if int(a) in position and int(b) in position
+        ]
+
+
+def _point_colors(arrays, photos, inputs):
+    """Mean colour of every point over the photos that see it, uint8 [X, 3]."""
+    total, count = np.zeros((len(arrays["point"]), 3)), np.zeros(len(arrays["point"]))
+    for position, (points, rows) in zip(arrays["photo"], arrays["observations"], strict=True):
+        photo = photos[position]
+        try:
+            rgb = read_rgb(inputs.path(photo), _COLOR_SIDE)
+        except PhotoError:  # the photo vanished meanwhile; the others know its points
+            continue
+        scale = rgb.shape[1] / inputs.size(photo)[0]
+        xy = np.floor(inputs.keypoints(photo)[rows] * scale).astype(int)
+        x, y = np.clip(xy[:, 0], 0, rgb.shape[1] - 1), np.clip(xy[:, 1], 0, rgb.shape[0] - 1)
+        np.add.at(total, points, rgb[y, x].astype(float))
+        np.add.at(count, points, 1)
+    return np.rint(total / np.maximum(count, 1)[:, None]).astype(np.uint8)

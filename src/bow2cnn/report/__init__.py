@@ -1,0 +1,1 @@
+"""The report: one page about everything a run found, learned and dropped."""

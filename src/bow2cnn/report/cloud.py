@@ -1,0 +1,156 @@
+"""Pictures of 3D models: coloured points and cameras, drawn with numpy, and the same packed for the page's viewer."""
+
+import base64
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+_WIDTH, _HEIGHT = 560, 360
+_SAMPLES = 2  # drawn so many times larger, then shrunk
+_DISTANCE = 3.0  # of the eye, in radii of the scene
+_YAW, _PITCH = np.radians(24.0), np.radians(14.0)  # beside and above the cameras, so that depth shows
+_SKY, _GROUND = np.array([28, 36, 46]), np.array([12, 16, 22])
+_CAMERA = (255, 178, 76)
+_FRUSTUM = np.array([[0, 0, 0], [-1, -0.75, 1.2], [1, -0.75, 1.2], [1, 0.75, 1.2], [-1, 0.75, 1.2]])
+_EDGES = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1)]
+_RANGE = 4.0  # coordinates beyond so many radii are clipped when they are packed
+
+
+class Scene(NamedTuple):
+    """A model as the eye sees it: x right, y down, z away, in radii of the scene around its middle.
+
+    `point` float [X, 3], `color` uint8 [X, 3], `camera` float [n, 5, 3] (centre and corners of the frustum), `zoom` (half widths
+    of the picture per radius at the middle).
+    """
+
+    point: np.ndarray
+    color: np.ndarray
+    camera: np.ndarray
+    zoom: float
+
+
+def arrange(point, color, rotation, translation):
+    """Choose where to look from.
+
+    The cameras' mean up direction is up. The eye stands where the cameras stand, a little beside and above them; where they look
+    into all directions, it looks along the horizontal axis in which the points extend least.
+
+    Args:
+        point: float [X, 3]; color: uint8 [X, 3].
+        rotation, translation: of the cameras, x_cam = R X + t; at least one.
+    """
+    rotation = np.asarray(rotation, float)
+    center = -np.einsum("nji,nj->ni", rotation, translation)
+    axes = _axes(np.asarray(point, float), rotation)
+    point, center = point @ axes.T, center @ axes.T
+    keep = _near(point)
+    point, color = point[keep], color[keep]
+    shown = np.concatenate([point, center[_near(center, point)]])
+    low, high = np.percentile(shown, [1, 99], axis=0)
+    middle, radius = (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-9)
+    corner = 0.05 * _FRUSTUM @ (rotation @ axes.T)  # rows of a rotation are the camera's axes, here in the eye's
+    camera = ((center - middle) / radius)[:, None] + corner
+    point = (point - middle) / radius
+    return Scene(point, color, camera, _zoom(np.concatenate([point, (center[_near(center, center)] - middle) / radius])))
+
+
+def draw(scene):
+    """The picture, uint8 [height, width, 3]."""
+    width, height = _WIDTH * _SAMPLES, _HEIGHT * _SAMPLES
+    canvas = np.linspace(_SKY, _GROUND, height)[:, None].repeat(width, 1).astype(np.uint8)
+    xy, depth = _project(scene.point, scene.zoom, width, height)
+    order = np.argsort(-depth, kind="stable")  # far ones first, near ones over them
+    order = order[depth[order] > 0.2]
+    splat = np.array([(x, y) for x in range(-1, 3) for y in range(-1, 3) if (x - 0.5) ** 2 + (y - 0.5) ** 2 < 4])
+    pixel = (np.rint(xy[order])[:, None].astype(int) + splat).reshape(-1, 2)
+    paint = np.repeat(_shade(scene.color[order], depth[order]), len(splat), 0)
+    inside = ((pixel >= 0) & (pixel < (width, height))).all(1)
+    canvas[pixel[inside, 1], pixel[inside, 0]] = paint[inside]
+    image = Image.fromarray(canvas)
+    pen = ImageDraw.Draw(image, "RGBA")
+    for frustum in scene.camera:
+        ends, away = _project(frustum, scene.zoom, width, height)
+        if away.min() > 0.2:
+            pen.polygon([tuple(ends[i]) for i in (1, 2, 3, 4)], fill=(*_CAMERA, 40))
+            for a, b in _EDGES:
+                pen.line([tuple(ends[a]), tuple(ends[b])], fill=(*_CAMERA, 190), width=_SAMPLES)
+    return np.asarray(image.resize((_WIDTH, _HEIGHT), Image.Resampling.BOX))
+
+
+def pack(scene, limit):
+    """What the viewer on the page draws: base64 of uint16 coordinates and uint8 colours of at most `limit` points, and of cameras."""
+    step = -(-len(scene.point) // limit) or 1
+    point, color = scene.point[::step], scene.color[::step]
+    return {
+        "points": _base64(_quantise(point)),
+        "colors": _base64(_brighten(color).astype(np.uint8)),
+        "cameras": _base64(_quantise(scene.camera.reshape(-1, 3))),
+        "zoom": round(scene.zoom, 4),
+    }
+
+
+def _axes(point, rotation):
+    """Right, down and forward of the eye in the model's coordinates, rows of a [3, 3]."""
+    up = _unit(-rotation[:, 1].mean(0), np.array([0.0, -1.0, 0.0]))
+    forward = rotation[:, 2].mean(0)
+    flat = forward - up * (forward @ up)
+    if np.linalg.norm(flat) < 0.35:
+        flat = _thinnest(point, up)
+    flat = _unit(flat, np.cross(up, [1.0, 0.0, 0.0]))
+    right = np.cross(-up, flat)
+    flat = np.cos(_YAW) * flat + np.sin(_YAW) * right
+    forward = _unit(np.cos(_PITCH) * flat - np.sin(_PITCH) * up, flat)
+    right = _unit(np.cross(forward, up), right)
+    return np.stack([right, np.cross(forward, right), forward])
+
+
+def _thinnest(point, up):
+    """The horizontal direction in which the points extend least."""
+    flat = point - np.median(point, 0)
+    flat = flat - np.outer(flat @ up, up)
+    return np.linalg.eigh(flat.T @ flat + 1e9 * np.outer(up, up))[1][:, 0]
+
+
+def _unit(vector, otherwise):
+    length = np.linalg.norm(vector)
+    return vector / length if length > 1e-9 else otherwise / np.linalg.norm(otherwise)
+
+
+def _near(values, reference=None):
+    """Which of the values lie near the bulk of the reference (by default themselves); stray points would make the rest tiny."""
+    reference = values if reference is None else reference
+    low, high = np.percentile(reference, [4, 96], axis=0)
+    reach = 0.9 * float((high - low).max()) + 1e-9
+    return ((values >= low - reach) & (values <= high + reach)).all(1)
+
+
+def _zoom(shown):
+    """As large as fits the picture."""
+    flat = np.abs(shown[:, :2]) * (_DISTANCE / (_DISTANCE + np.maximum(shown[:, 2:], -2.0)))
+    wide, tall = np.percentile(flat, 98.5, axis=0)
+    return float(0.94 / max(wide, tall * _WIDTH / _HEIGHT, 1e-6))
+
+
+def _project(point, zoom, width, height):
+    depth = _DISTANCE + point[..., 2]
+    scale = zoom * width / 2 * _DISTANCE / np.maximum(depth, 1e-6)
+    return np.array([width / 2, height / 2]) + point[..., :2] * scale[..., None], depth
+
+
+def _shade(color, depth):
+    """Colours that stand out from the dark, and fade into it with distance."""
+    fog = np.clip((depth - _DISTANCE) / 5.0, 0.0, 0.6)[:, None]
+    return ((1 - fog) * _brighten(color) + fog * _SKY).astype(np.uint8)
+
+
+def _brighten(color):
+    return 255 * (color / 255.0) ** 0.8
+
+
+def _quantise(values):
+    return np.rint((np.clip(values / _RANGE, -1, 1) * 0.5 + 0.5) * 65535).astype("<u2")
+
+
+def _base64(values):
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()

@@ -1,0 +1,86 @@
+"""The page: everything a run found, learned and dropped, in one HTML file that needs no network."""
+
+import os
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bow2cnn.report.run import Run
+from bow2cnn.report.sections.clusters import clusters as show_clusters
+from bow2cnn.report.sections.curves import curves as show_curves
+from bow2cnn.report.sections.dropped import dropped as show_dropped
+from bow2cnn.report.sections.making import making as show_making
+from bow2cnn.report.sections.models import models as show_models
+from bow2cnn.report.sections.opening import opening as show_opening
+from bow2cnn.report.sections.rankings import rankings as show_rankings
+from bow2cnn.report.sections.table import table as show_table
+from bow2cnn.report.sections.tuples import tuples as show_tuples
+from bow2cnn.report.thumbs import Thumbs
+
+_HERE = Path(__file__).parent
+
+
+def write_report(
+    out, collection, marks, words, graph, clusters, models, split, pairs,
+    histories, table, gains, benchmarks, rankings, pairings, config=None, timings=None,
+):  # fmt: skip
+    """Write the report. What a run lacks (benchmarks, experiments, models) is said in a sentence.
+
+    Args:
+        out: the HTML file.
+        collection, marks, graph, clusters, models, split, pairs: paths of the artefacts; words: paths in the order of the shards.
+        histories: experiment to path of its history.
+        table, gains: paths of evaluation.csv and gains.json.
+        benchmarks: name to `collection` and `gnd` (paths).
+        rankings: name (`validation` or a benchmark) to path of its rankings.
+        pairings: experiment to the system that it is compared with.
+        config: the run's config, to be shown.
+        timings: folder of Snakemake's benchmark files; the only part of the page that differs between two runs on the same photos.
+    """
+    paths = {"collection": collection, "marks": marks, "graph": graph, "clusters": clusters}
+    paths |= {"models": models, "split": split, "pairs": pairs, "table": table, "gains": gains}
+    run = Run(paths, words, histories, benchmarks, rankings, pairings, config or {})
+    thumbs = Thumbs()
+    sections = {
+        "opening": ("Gains", show_opening(run)),
+        "table": ("Table", show_table(run)),
+        "clusters": ("Collection", show_clusters(run, thumbs)),
+        "models": ("3D models", show_models(run, thumbs)),
+        "tuples": ("Tuples", show_tuples(run, thumbs)),
+        "rankings": ("Rankings", show_rankings(run, thumbs)),
+        "curves": ("Curves", show_curves(run)),
+        "dropped": ("Dropped", show_dropped(run, thumbs)),
+        "making": ("Making", show_making(run, timings)),
+    }
+    # File names need not be UTF-8; what is not becomes a question mark.
+    _write(Path(out), _render(sections).encode("utf-8", "replace"))
+
+
+def _render(sections):
+    # Names of photos and reasons are not ours: everything is escaped.
+    environment = Environment(
+        loader=FileSystemLoader([_HERE, _HERE / "sections"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["duration"] = duration
+    style, viewer = (Markup((_HERE / name).read_text(encoding="utf-8")) for name in ("style.css", "viewer.js"))
+    return environment.get_template("page.html").render(sections=sections, style=style, viewer=viewer)
+
+
+def duration(seconds):
+    """Seconds as people say them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

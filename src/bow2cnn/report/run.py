@@ -1,0 +1,105 @@
+"""What the report knows of a run: the artefacts it shows, read once and only as far as they are shown."""
+
+import csv
+import json
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.evaluation.validation import read_validation
+
+_MODEL_ARRAYS = [
+    "model", "photo_offset", "photo", "rotation", "translation", "point_offset", "point", "color", "cluster", "error",
+    "rejected/cluster", "rejected/photos", "rejected/reason",
+]  # fmt: skip
+_PAIR_ARRAYS = ["query", "side", "group", "cluster", "pool_offset", "pool/photo", "pool/overlap", "pool/shared"]
+_HISTORY_ARRAYS = [
+    "epoch", "loss", "validation_map", "chosen",
+    "negatives/query", "negatives/positive", "negatives/photo", "negatives/similarity",
+]  # fmt: skip
+
+
+class Run:
+    """The artefacts of a run, each read when a section first asks for it.
+
+    Attributes:
+        histories, rankings: name to path of the experiments' histories and of the rankings.
+        benchmarks: name to `collection` and `gnd`, the paths of its photos' collection and of its ground truth.
+        pairings: experiment to the system that it was fine-tuned from.
+        config: nested dict, may be empty.
+    """
+
+    def __init__(self, paths, words, histories, benchmarks, rankings, pairings, config):
+        self._paths, self._words = paths, words
+        self.histories, self.benchmarks, self.rankings = histories, benchmarks, rankings
+        self.pairings, self.config = pairings, config
+
+    @cached_property
+    def photos(self):
+        return artefact.read(self._paths["collection"], "collection", ["path", "name", "rejected/path", "rejected/reason"])
+
+    @cached_property
+    def size(self):
+        """Width and height of every photo, int32 [n, 2]."""
+        return np.stack(list(artefact.read(self._paths["collection"], "collection", ["width", "height"]).values()), 1)
+
+    @cached_property
+    def marks(self):
+        return artefact.read(self._paths["marks"], "marks", ["offset", "masked", "evidence/photos"])
+
+    @cached_property
+    def graph(self):
+        with artefact.Reader(self._paths["graph"], "graph") as reader:
+            arrays = {name: reader[name] for name in ("pair", "inliers")}
+            return {**arrays, "refused": int(reader["refused"]) if "refused" in reader else None}
+
+    @cached_property
+    def clusters(self):
+        return artefact.read(self._paths["clusters"], "clusters", ["offset", "photo", "cut/pair", "cut/inliers", "cut/parts"])
+
+    @cached_property
+    def models(self):
+        return artefact.read(self._paths["models"], "models", _MODEL_ARRAYS)
+
+    @cached_property
+    def split(self):
+        return artefact.read(self._paths["split"], "split", ["side", "reason"])
+
+    @cached_property
+    def pairs(self):
+        return artefact.read(self._paths["pairs"], "pairs", _PAIR_ARRAYS)
+
+    @cached_property
+    def validation(self):
+        return read_validation(self._paths["pairs"])
+
+    @cached_property
+    def history(self):
+        """Arrays of every experiment's history, by name; `chosen` is an int."""
+        found = {name: artefact.read(path, "history", _HISTORY_ARRAYS) for name, path in self.histories.items()}
+        return {name: {**arrays, "chosen": int(arrays["chosen"])} for name, arrays in found.items()}
+
+    @cached_property
+    def table(self):
+        """Rows of evaluation.csv as dicts; numbers are floats, NaN where there is none."""
+        with open(self._paths["table"], encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [{**row, **{key: float(row[key] or "nan") for key in ("value", "low", "high")}} for row in rows]
+
+    @cached_property
+    def gains(self):
+        return json.loads(Path(self._paths["gains"]).read_text(encoding="utf-8"))
+
+    def masked_points(self, photo):
+        """Where the masked features of a photo lie, float32 [k, 2], in the order of its words."""
+        start, stop = self.marks["offset"][photo : photo + 2].tolist()
+        masked = np.flatnonzero(self.marks["masked"][start:stop])
+        for path in self._words:
+            with artefact.Reader(path, "words") as reader:
+                rows = reader.shape("keypoint")[0]
+                if start < rows:
+                    return reader.part("keypoint", start, stop)[masked, :2]
+                start, stop = start - rows, stop - rows
+        return np.zeros((0, 2), np.float32)

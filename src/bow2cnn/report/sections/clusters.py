@@ -1,0 +1,53 @@
+"""What is in the collection: contact sheets of its clusters and of the photos in none."""
+
+import numpy as np
+
+_SHOWN = 60  # clusters
+_STRIP = 8  # photos of one
+_LONERS = 16
+
+
+def clusters(run, thumbs):
+    """A strip of photos for each cluster, largest first, with what became of it."""
+    offset, photo = run.clusters["offset"], run.clusters["photo"]
+    degree = np.bincount(run.graph["pair"].ravel(), minlength=len(run.photos["path"]))
+    strips = []
+    for number in range(min(len(offset) - 1, _SHOWN)):
+        members = photo[offset[number] : offset[number + 1]]
+        strips.append(
+            {
+                "number": number,
+                "size": len(members),
+                "photos": [_picture(run, thumbs, row) for row in _spread(members, degree, _STRIP)],
+                "outcomes": _outcomes(run, number),
+            }
+        )
+    alone = np.setdiff1d(np.arange(len(run.photos["path"])), photo)
+    picked = alone[np.linspace(0, len(alone) - 1, min(_LONERS, len(alone))).astype(int)]
+    return {
+        "strips": strips,
+        "hidden": max(len(offset) - 1 - _SHOWN, 0),
+        "alone": len(alone),
+        "loners": [_picture(run, thumbs, row) for row in picked],
+    }
+
+
+def _picture(run, thumbs, row):
+    return {"uri": thumbs.photo(run.photos["path"][row]), "name": run.photos["name"][row]}
+
+
+def _spread(members, degree, count):
+    """Photos of a cluster from the best connected to the loosest, so that a stray one shows."""
+    order = members[np.lexsort((members, -degree[members]))]
+    return order[np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]
+
+
+def _outcomes(run, cluster):
+    """What became of a cluster: its models by number, or the reasons why it has none."""
+    models = run.models
+    found = [
+        {"model": int(m), "photos": int(models["photo_offset"][m + 1] - models["photo_offset"][m])}
+        for m in np.flatnonzero(models["cluster"] == cluster)
+    ]
+    lost = [models["rejected/reason"][i] for i in np.flatnonzero(models["rejected/cluster"] == cluster)]
+    return {"models": found, "reasons": lost}

@@ -1,0 +1,82 @@
+"""What was rejected or dropped, and why."""
+
+from collections import Counter
+
+import numpy as np
+
+from bow2cnn.report.thumbs import crop_around
+
+_EXAMPLES = 5  # file names of a reason
+_CROPS = 8
+_MIN_MASKED = 12  # features of a photo that is worth showing
+_BRIDGES = 12
+
+
+def dropped(run, thumbs):
+    """Files, features, pairs, models and photos that were left out."""
+    models, split = run.models, run.split
+    pairs = run.pairs
+    return {
+        "files": _files(run.photos),
+        "marks": _marks(run),
+        "refused": run.graph["refused"],
+        "kept": len(run.graph["pair"]),
+        "bridges": _bridges(run, thumbs),
+        "bridge_count": len(run.clusters["cut/pair"]),
+        "models": [
+            {"cluster": int(c), "photos": int(n), "reason": reason}
+            for c, n, reason in zip(models["rejected/cluster"], models["rejected/photos"], models["rejected/reason"], strict=True)
+        ],
+        "untrained": [{"model": int(m), "reason": split["reason"][m]} for m in np.flatnonzero(split["side"] == 0)],
+        "unused": int(np.count_nonzero(pairs["group"] < 0)),
+        "outsiders": int(np.count_nonzero((pairs["group"] >= 0) & (models["model"] < 0))),
+        "photos": len(pairs["group"]),
+    }
+
+
+def _files(photos):
+    """Rejected files by reason, most frequent first."""
+    count = Counter(photos["rejected/reason"])
+    names = {reason: [] for reason in count}
+    for path, reason in zip(photos["rejected/path"], photos["rejected/reason"], strict=True):
+        names[reason].append(path)
+    rows = sorted(count.items(), key=lambda item: (-item[1], item[0]))
+    return [{"reason": reason, "count": number, "examples": names[reason][:_EXAMPLES]} for reason, number in rows]
+
+
+def _marks(run):
+    """Masked features in numbers and pictures."""
+    offset, masked = run.marks["offset"], run.marks["masked"]
+    count = np.diff(np.concatenate([[0], np.cumsum(masked, dtype=np.int64)])[offset])
+    worth = np.flatnonzero(count >= _MIN_MASKED)
+    worth = worth[np.lexsort((worth, -count[worth]))]
+    picked = worth[np.linspace(0, len(worth) - 1, min(_CROPS, len(worth))).astype(int)]
+    pictures = [_crop(run, int(row)) for row in picked]
+    return {
+        "features": len(masked),
+        "masked": int(masked.sum()),
+        "photos": int(np.count_nonzero(count)),
+        "places": len(run.marks["evidence/photos"]),
+        "crops": [picture for picture in pictures if picture is not None],
+    }
+
+
+def _crop(run, row):
+    points = run.masked_points(row)
+    if not len(points):
+        return None
+    uri = crop_around(run.photos["path"][row], points, (int(run.size[row, 0]), int(run.size[row, 1])))
+    return uri and {"uri": uri, "name": run.photos["name"][row], "count": len(points)}
+
+
+def _bridges(run, thumbs):
+    cut, photos = run.clusters, run.photos
+    rows = zip(cut["cut/pair"].tolist(), cut["cut/inliers"].tolist(), cut["cut/parts"].tolist(), strict=True)
+    return [
+        {
+            "inliers": inliers,
+            "parts": parts,
+            "photos": [{"uri": thumbs.photo(photos["path"][row]), "name": photos["name"][row]} for row in pair],
+        }
+        for pair, inliers, parts in list(rows)[:_BRIDGES]
+    ]

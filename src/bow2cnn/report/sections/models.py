@@ -1,0 +1,47 @@
+"""The 3D models: a picture of each with its cameras; the largest can be turned."""
+
+import numpy as np
+
+from bow2cnn.report import cloud
+from bow2cnn.report.thumbs import to_uri
+
+_SHOWN = 40
+_TURNABLE = 12
+_POINTS = 4000  # of a model that can be turned
+SIDES = {0: "dropped", 1: "training", 2: "validation"}
+
+
+def models(run, thumbs):
+    """A card for each model, largest first."""
+    arrays, cards = run.models, []
+    count = len(arrays["cluster"])
+    size = np.diff(run.clusters["offset"])
+    for number in range(min(count, _SHOWN)):
+        views = slice(*arrays["photo_offset"][number : number + 2])
+        points = slice(*arrays["point_offset"][number : number + 2])
+        scene = cloud.arrange(arrays["point"][points], arrays["color"][points], arrays["rotation"][views], arrays["translation"][views])
+        cluster, side = int(arrays["cluster"][number]), int(run.split["side"][number])
+        cards.append(
+            {
+                "number": number,
+                "picture": to_uri(cloud.draw(scene), 74),
+                "packed": cloud.pack(scene, _POINTS) if number < _TURNABLE else None,
+                "photo": thumbs.photo(run.photos["path"][_central(arrays, views)]),
+                "photos": views.stop - views.start,
+                "of": int(size[cluster]),
+                "points": points.stop - points.start,
+                "error": float(arrays["error"][number]),
+                "cluster": cluster,
+                "side": SIDES[side],
+                "reason": run.split["reason"][number] if side == 0 else "",
+            }
+        )
+    return {"cards": cards, "count": count, "rejected": len(arrays["rejected/cluster"])}
+
+
+def _central(arrays, views):
+    """The photo whose camera is nearest to the middle one."""
+    rotation, translation = arrays["rotation"][views], arrays["translation"][views]
+    center = -np.einsum("nji,nj->ni", rotation, translation)
+    away = np.linalg.norm(center - np.median(center, 0), axis=1)
+    return arrays["photo"][views][np.argmin(away)]

@@ -1,0 +1,76 @@
+"""What was gained, on what and with which interval; and the run in a row of numbers."""
+
+import numpy as np
+
+from bow2cnn.report import charts
+
+_TRAIN, _VALIDATION = 1, 2
+
+
+def opening(run):
+    """The experiments with their gains, and the key figures."""
+    found = gains_of(run)
+    return {
+        "headline": run.gains.get("headline") if isinstance(run.gains, dict) else None,
+        "experiments": [_experiment(run, name, found.get(name, {})) for name in run.histories],
+        "figures": _figures(run),
+    }
+
+
+def gains_of(run):
+    """Experiment to what `evaluation.table` says of it (`against`, `rows`)."""
+    gains = run.gains.get("experiments", run.gains)
+    return {name: entry for name, entry in gains.items() if isinstance(entry, dict) and "rows" in entry}
+
+
+def _experiment(run, name, gains):
+    history, rows = run.history[name], gains.get("rows", [])
+    plain = sorted((row for row in rows if not row["post"]), key=lambda row: row["benchmark"] != "validation")
+    whitened = sorted((row for row in rows if row["post"]), key=lambda row: row["benchmark"] != "validation")
+    bars = [(_where(row), row["gain"], row["low"], row["high"]) for row in plain + whitened]
+    return {
+        "name": name,
+        "against": gains.get("against", run.pairings.get(name, "the untrained network")),
+        "chosen": history["chosen"],
+        "epochs": len(history["loss"]),
+        "learned": history["chosen"] > 0,
+        "gained": [_row(row) for row in plain + whitened if row.get("clear") == "gain"],
+        "lost": [_row(row) for row in plain + whitened if row.get("clear") == "loss"],
+        "rows": [_row(row) for row in plain + whitened],
+        "chart": charts.forest(bars) if bars else None,
+    }
+
+
+def _row(row):
+    return {**row, "where": _where(row), "text": charts.signed(row["gain"]), "interval": interval(row)}
+
+
+def interval(row):
+    """The interval of a difference as text."""
+    return f"{charts.signed(row['low'])} to {charts.signed(row['high'])}"
+
+
+def _where(row):
+    protocol = "" if row["protocol"] == "all" else f", {row['protocol']}"
+    return f"{row['benchmark']}{protocol}{', whitened' if row['post'] == 'lw' else ', ' + row['post'] if row['post'] else ''}"
+
+
+def _figures(run):
+    pairs, models = run.pairs, run.models
+    side = pairs["side"][pairs["query"]]
+    pool = np.diff(pairs["pool_offset"])
+    outside = int(np.count_nonzero(pairs["group"] >= 0) - np.count_nonzero((pairs["group"] >= 0) & (models["model"] >= 0)))
+    rejected = len(run.photos["rejected/path"])
+    return [
+        (len(run.photos["path"]), "photos", f"{rejected:,} files rejected"),
+        (len(run.graph["pair"]), "verified pairs", _refused(run.graph["refused"])),
+        (len(run.clusters["offset"]) - 1, "clusters", f"{len(run.clusters['photo']):,} photos in them"),
+        (len(models["cluster"]), "3D models", f"{len(models['point']):,} points"),
+        (int(np.count_nonzero(models["model"] >= 0)), "photos registered", f"{outside:,} more serve as negatives"),
+        (int(np.count_nonzero(side == _TRAIN)), "training queries", f"{int(pool[side == _TRAIN].sum()):,} candidate pairs"),
+        (int(np.count_nonzero(side == _VALIDATION)), "validation queries", f"{int(pool[side == _VALIDATION].sum()):,} candidate pairs"),
+    ]
+
+
+def _refused(count):
+    return f"{count:,} refused" if count is not None else ""

@@ -1,0 +1,97 @@
+"""Rankings before and after the fine-tuning side by side."""
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.evaluation.ground_truth import read_ground_truth
+
+_TOP = 8  # photos of a ranking
+_PICKED = (("most improved", 3), ("most hurt", 3), ("picked at random", 2))
+_PROTOCOLS = ("medium", "all")  # by which queries are compared
+_PURPOSE = 91  # of random numbers
+
+
+def rankings(run, thumbs):
+    """Some queries of validation and of each benchmark, for the experiment that validated best."""
+    experiment = _best_experiment(run)
+    if experiment is None:
+        return {"experiment": None, "parts": []}
+    before = run.pairings[experiment]
+    parts = [_part(run, thumbs, name, path, before, experiment) for name, path in run.rankings.items()]
+    return {"experiment": experiment, "before": before, "parts": parts, "several": len(run.histories) > 1}
+
+
+def _best_experiment(run):
+    """The experiment that gained most on validation over the untrained network; the first of equals."""
+    gained = {name: _gain(arrays) for name, arrays in run.history.items() if name in run.pairings}
+    return max(gained, key=gained.get) if gained else None
+
+
+def _gain(arrays):
+    curve = arrays["validation_map"]
+    return float(np.nan_to_num(curve[arrays["chosen"]] - curve[0], nan=-np.inf)) if len(curve) else -np.inf
+
+
+def _part(run, thumbs, name, path, before, after):
+    ranking = artefact.read(path, "ranking")
+    protocol = next((p for p in _PROTOCOLS if f"{after}/ap/{p}" in ranking and f"{before}/ap/{p}" in ranking), None)
+    if protocol is None:
+        return {"name": name, "groups": []}
+    photos, truth = _truth(run, name, ranking["query"], protocol)
+    old, new = ranking[f"{before}/ap/{protocol}"], ranking[f"{after}/ap/{protocol}"]
+    groups = []
+    for title, numbers in pick(new - old):
+        rows = [
+            {
+                "query": _picture(photos, thumbs, int(ranking["query"][i])),
+                "lists": [
+                    {"title": title, "ap": float(ap[i]), "photos": _top(photos, thumbs, ranking, system, i, truth[i])}
+                    for title, system, ap in (("before", before, old), ("after", after, new))
+                ],
+            }
+            for i in numbers
+        ]
+        groups.append({"title": title, "rows": rows})
+    return {"name": name, "protocol": protocol, "groups": groups}
+
+
+def pick(gain):
+    """(title, positions) of the queries to show from their gains (NaN does not count): every query once, empty groups left out."""
+    usable = np.flatnonzero(np.isfinite(gain))
+    order = usable[np.argsort(-gain[usable], kind="stable")]
+    best = order[: _PICKED[0][1]]
+    worst = order[::-1][: _PICKED[1][1]]
+    rest = np.setdiff1d(usable, np.concatenate([best[gain[best] > 0], worst[gain[worst] < 0]]))
+    drawn = np.random.default_rng([0, _PURPOSE]).permutation(rest)[: _PICKED[2][1]]
+    groups = zip((title for title, _ in _PICKED), (best[gain[best] > 0], worst[gain[worst] < 0], np.sort(drawn)), strict=True)
+    return [(title, numbers.tolist()) for title, numbers in groups if len(numbers)]
+
+
+def _truth(run, name, queries, protocol):
+    """(`path` and `name` of the ranked photos, per query the sets of positives and junk), all rows of the ranking's collection."""
+    if name not in run.benchmarks:
+        validation = run.validation
+        known = dict(zip(validation.query.tolist(), validation.truth, strict=True))
+        return run.photos, [tuple(set(rows.tolist()) for rows in known[query]) for query in queries.tolist()]
+    files = run.benchmarks[name]
+    photos = artefact.read(files["collection"], "collection", ["path", "name"])
+    row = {name: number for number, name in enumerate(photos["name"])}
+    truth = read_ground_truth(files["gnd"])
+    database = [row[name] for name in truth.imlist]
+    return photos, [tuple({database[i] for i in rows.tolist()} for rows in both) for both in truth.select(protocol)]
+
+
+def _top(photos, thumbs, ranking, system, number, truth):
+    """The first photos of a query's ranking, itself left out."""
+    start, stop = ranking[f"{system}/offset"][number : number + 2]
+    query, (positives, junk) = int(ranking["query"][number]), truth
+    found = []
+    for row, score in zip(ranking[f"{system}/photo"][start:stop].tolist(), ranking[f"{system}/score"][start:stop].tolist(), strict=True):
+        if row != query:
+            kind = "junk" if row in junk else "positive" if row in positives else "negative"
+            found.append({**_picture(photos, thumbs, row), "kind": kind, "score": score})
+    return found[:_TOP]
+
+
+def _picture(photos, thumbs, row):
+    return {"uri": thumbs.photo(photos["path"][row]), "name": photos["name"][row]}

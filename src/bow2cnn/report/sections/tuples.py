@@ -1,0 +1,68 @@
+"""Training tuples: a query, its positive, and the hard negatives that the first and the last epoch mined for it."""
+
+import numpy as np
+
+_SHOWN = 10  # tuples of all experiments together
+
+
+def tuples(run, thumbs):
+    """Some tuples of each experiment, spread over its queries."""
+    each = max(3, _SHOWN // max(len(run.histories), 1))
+    return {"experiments": [{"name": name, **_tuples(run, thumbs, arrays, each)} for name, arrays in run.history.items()]}
+
+
+def _tuples(run, thumbs, arrays, count):
+    query = arrays["negatives/query"]
+    if query.size == 0:
+        return {"rows": [], "epochs": 0, "hardness": []}
+    first, last = 0, len(query) - 1
+    common = np.intersect1d(query[first], query[last])
+    if len(common):
+        places = [(int(np.flatnonzero(query[first] == row)[0]), int(np.flatnonzero(query[last] == row)[0])) for row in common]
+    else:  # the epochs drew different queries, so only the last one can be shown
+        first, places = last, [(place, place) for place in range(query.shape[1])]
+    picked = _one_per_place(run, [int(query[last][b]) for _, b in places], count)
+    epochs = [first] if first == last else [first, last]
+    rows = []
+    for number in picked:
+        at = dict(zip((first, last), places[number], strict=True))
+        row, positive = int(query[last][at[last]]), int(arrays["negatives/positive"][last][at[last]])
+        rows.append(
+            {
+                "query": _picture(run, thumbs, row),
+                "positive": {**_picture(run, thumbs, positive), "evidence": _evidence(run, row, positive)},
+                "mined": [{"epoch": epoch + 1, "negatives": _negatives(run, thumbs, arrays, epoch, at[epoch])} for epoch in epochs],
+            }
+        )
+    hardness = [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in arrays["negatives/similarity"]]
+    return {"rows": rows, "epochs": len(query), "hardness": hardness}
+
+
+def _one_per_place(run, queries, count):
+    """Positions of queries of as many places as there are, in the order of places."""
+    group = run.pairs["group"][queries]
+    order = np.lexsort((np.arange(len(queries)), group))
+    starts = order[np.flatnonzero(np.diff(group[order], prepend=-2))]
+    rest = np.setdiff1d(order, starts)
+    picked = starts[np.linspace(0, len(starts) - 1, min(count, len(starts))).astype(int)]
+    return [*picked.tolist(), *rest[: count - len(picked)].tolist()]
+
+
+def _negatives(run, thumbs, arrays, epoch, place):
+    rows, near = arrays["negatives/photo"][epoch][place], arrays["negatives/similarity"][epoch][place]
+    return [{**_picture(run, thumbs, int(row)), "similarity": float(s)} for row, s in zip(rows, near, strict=True) if row >= 0]
+
+
+def _evidence(run, query, positive):
+    """What the teacher knows of a pair, as text."""
+    pairs = run.pairs
+    for number in np.flatnonzero(pairs["query"] == query):
+        rows = np.arange(*pairs["pool_offset"][number : number + 2])
+        rows = rows[pairs["pool/photo"][rows] == positive]
+        if len(rows):
+            return f"{int(pairs['pool/shared'][rows[0]])} points, overlap {float(pairs['pool/overlap'][rows[0]]):.2f}"
+    return ""
+
+
+def _picture(run, thumbs, row):
+    return {"uri": thumbs.photo(run.photos["path"][row]), "name": run.photos["name"][row]}

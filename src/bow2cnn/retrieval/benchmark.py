@@ -1,0 +1,87 @@
+"""The teacher evaluated: every query of a benchmark against the benchmark's own database."""
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.evaluation.ground_truth import read_ground_truth
+from bow2cnn.index.build import drop_features, index_arrays
+from bow2cnn.index.marks import mark_features
+from bow2cnn.index.words import to_words
+from bow2cnn.progress import progress
+from bow2cnn.retrieval.engine import Engine, Words
+from bow2cnn.retrieval.search import search
+from bow2cnn.vocabulary.vocabulary import Vocabulary
+
+LISTS = ("plain", "sv", "sv+qe")
+
+
+def rank_benchmark(
+    vocabulary, collection, features, gnd, out,
+    shortlist, max_hamming, min_inliers, expansion, expansion_inliers, min_photos, seed, threads,
+):  # fmt: skip
+    """Write the `ranking` artefact of a benchmark: lists `plain`, `sv`, `sv+qe`, photos as rows of the benchmark's collection.
+
+    Args:
+        vocabulary: path; it was trained on the collection, never on the benchmark.
+        collection, features, gnd: paths of the benchmark's photos, their features and its ground truth.
+        shortlist, min_inliers, expansion, expansion_inliers: see `search`.
+        max_hamming, min_photos: see `Engine` and `mark_features`.
+    """
+    photos = BenchmarkPhotos(vocabulary, collection, features, threads)
+    truth = read_ground_truth(gnd)
+    database = np.array([photos.row[name] for name in truth.imlist])
+    engine = Engine(_database_index(photos, database, max_hamming, min_photos, seed), max_hamming)
+    queries = [photos.row[name] for name in truth.qimlist]
+    found = {name: [] for name in LISTS}
+    for row, query in zip(queries, progress(truth.queries, "teacher"), strict=True):
+        rankings = search(engine, _in_region(photos.words(row), query.region), shortlist, min_inliers, expansion, expansion_inliers)
+        for name in LISTS:
+            found[name].append(rankings[name])
+    arrays = {"query": np.array(queries, np.int32)}
+    for name, rankings in found.items():
+        arrays[f"{name}/offset"] = artefact.offsets([len(ranking.photo) for ranking in rankings])
+        arrays[f"{name}/photo"] = np.concatenate([database[ranking.photo] for ranking in rankings]).astype(np.int32)
+        arrays[f"{name}/score"] = np.concatenate([ranking.score for ranking in rankings])
+        arrays[f"{name}/inliers"] = np.concatenate([ranking.inliers for ranking in rankings])
+    artefact.write(out, "ranking", arrays, {"shortlist": shortlist, "min_inliers": min_inliers, "expansion": expansion})
+
+
+class BenchmarkPhotos:
+    """Words of a benchmark's photos by row of its collection; `row` maps a file name to it."""
+
+    def __init__(self, vocabulary, collection, features, threads):
+        photos = artefact.read(collection, "collection", ["name", "width", "height"])
+        arrays = artefact.read(features, "features", ["offset", "keypoint", "descriptor"])
+        self.vocabulary = Vocabulary.load(vocabulary, threads)
+        self.row = {name: row for row, name in enumerate(photos["name"])}
+        self.size = np.stack([photos["width"], photos["height"]], 1)
+        bounds = arrays["offset"]
+        self._words = [
+            to_words(arrays["descriptor"][a:b], arrays["keypoint"][a:b], self.vocabulary)
+            for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+        ]
+
+    def words(self, row):
+        arrays = self._words[row]
+        return Words(arrays["word"], arrays["signature"], arrays["keypoint"], arrays["feature"], tuple(self.size[row]))
+
+    def forward(self, rows):
+        """A forward file of some rows."""
+        parts = [self._words[row] for row in rows]
+        arrays = {name: np.concatenate([part[name] for part in parts]) for name in ("word", "signature", "feature", "keypoint")}
+        return {"offset": artefact.offsets([len(part["word"]) for part in parts]), **arrays}
+
+
+def _database_index(photos, database, max_hamming, min_photos, seed):
+    """Index arrays of the database, its watermarks left out as in the collection's."""
+    forward, size = photos.forward(database), photos.size[database]
+    masked = mark_features(forward, size, max_hamming, min_photos, seed)[1]
+    return index_arrays(drop_features(forward, ~masked), size, len(photos.vocabulary))
+
+
+def _in_region(words, region):
+    if region is None:
+        return words
+    left, top, right, bottom = region
+    x, y = words.keypoint[:, 0], words.keypoint[:, 1]
+    return words.select((x >= left) & (x <= right) & (y >= top) & (y <= bottom))

@@ -1,0 +1,73 @@
+"""The teacher's answer to one query: plain ranking, spatial verification, query expansion."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bow2cnn.retrieval.engine import Words
+
+
+class Ranking(NamedTuple):
+    """Photos int64 [r] best first, their scores float32 [r], and verified inliers int32 [r]."""
+
+    photo: np.ndarray
+    score: np.ndarray
+    inliers: np.ndarray
+
+
+def search(engine, query, shortlist, min_inliers, expansion, expansion_inliers):
+    """Rank an index for a query, each step with what the one before found.
+
+    Args:
+        engine: `Engine`.
+        query: `Words` of the query (of its region only, where there is one).
+        shortlist: photos that are verified.
+        min_inliers: verified inliers that move a photo ahead of the unverified ones.
+        expansion: the best verified photos, at most, whose words expand the query; `expansion_inliers`: that they need for it.
+
+    Returns:
+        dict of `Ranking`: `plain`, `sv` (the shortlist ordered by geometry), `sv+qe` (the expanded query, verified again).
+    """
+    plain = Ranking(*engine.rank(query, len(engine)), np.zeros(0, np.int32))
+    plain = plain._replace(inliers=np.zeros(len(plain.photo), np.int32))
+    verified, transforms = _verify(engine, query, plain, shortlist, min_inliers)
+    expanded = expand(engine, query, verified, transforms, expansion, expansion_inliers)
+    if len(expanded) == len(query):
+        return {"plain": plain, "sv": verified, "sv+qe": verified}
+    again = Ranking(*engine.rank(expanded, len(engine)), np.zeros(0, np.int32))
+    return {"plain": plain, "sv": verified, "sv+qe": _verify(engine, expanded, again, shortlist, min_inliers)[0]}
+
+
+def expand(engine, query, verified, transforms, expansion, expansion_inliers):
+    """The query's words and those of its best verified photos that fall into it when they are projected back (Chum et al., Total
+    recall, ICCV 2007: the transform brings every result into the frame of the query)."""
+    parts = [query]
+    for photo, inliers in zip(verified.photo[:expansion].tolist(), verified.inliers[:expansion], strict=True):
+        if inliers >= expansion_inliers:
+            parts.append(_project_back(engine.words(photo), transforms[photo], query))
+    if len(parts) == 1:
+        return query
+    joined = [np.concatenate([getattr(part, name) for part in parts]) for name in ("word", "signature", "keypoint", "feature")]
+    order = np.argsort(joined[0], kind="stable")
+    return Words(*(array[order] for array in joined), query.size)
+
+
+def _verify(engine, query, ranking, shortlist, min_inliers):
+    """The ranking with its shortlist ordered by inliers where there are enough of them, and the transforms by photo."""
+    head = ranking.photo[:shortlist]
+    inliers, transforms = engine.verify_all(query, head)
+    all_inliers = np.zeros(len(ranking.photo), np.int32)
+    all_inliers[: len(head)] = inliers
+    order = np.argsort(-np.where(all_inliers >= min_inliers, all_inliers, 0), kind="stable")
+    return Ranking(ranking.photo[order], ranking.score[order], all_inliers[order]), dict(zip(head.tolist(), transforms, strict=True))
+
+
+def _project_back(words, transform, query):
+    """Words of a result in the query's frame, only those inside the extent of the query's own features."""
+    inverse = np.linalg.inv(transform[:, :2])
+    xy = (words.keypoint[:, :2] - transform[:, 2]) @ inverse.T
+    low, high = query.keypoint[:, :2].min(0), query.keypoint[:, :2].max(0)
+    inside = ((xy >= low) & (xy <= high)).all(1)
+    frames = (inverse @ words.keypoint[inside, 2:].reshape(-1, 2, 2)).reshape(-1, 4)
+    keypoint = np.concatenate([xy[inside], frames], 1).astype(np.float32)
+    return Words(words.word[inside], words.signature[inside], keypoint, words.feature[inside], query.size)

@@ -1,0 +1,194 @@
+"""Spatial verification: tentative matches of two photos to a transform and its inliers, compiled.
+
+Every tentative match of two local affine frames gives a hypothesis of the whole transform by itself, so no sampling is needed: all
+of them are scored, and the best is refined by local optimisation (Philbin et al., CVPR 2007, section 4; Chum et al., DAGM 2003).
+"""
+
+import numba
+import numpy as np
+
+MAX_MATCHES = 1000  # tentative matches looked at for one pair; words with many features on both sides are skipped first
+_MAX_BURST = 36  # a word with more combinations than this tells little
+_LOOSE = 2.0  # inlier tolerance while refining, in units of the final one
+
+
+@numba.njit(cache=True, nogil=True)
+def hamming(a, b):
+    """Number of different bits of two uint64."""
+    x = a ^ b
+    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (x * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+@numba.njit(cache=True, nogil=True)
+def match_words(word_a, signature_a, word_b, signature_b, max_hamming):
+    """Tentative matches int32 [m, 2] of two photos: rows with the same word and signatures at most `max_hamming` bits apart.
+
+    The rows of both photos are sorted by word.
+    """
+    found = np.empty((MAX_MATCHES, 2), np.int32)
+    count = 0
+    i = j = 0
+    while i < len(word_a) and j < len(word_b):
+        if word_a[i] < word_b[j]:
+            i += 1
+        elif word_a[i] > word_b[j]:
+            j += 1
+        else:
+            word = word_a[i]
+            i_end, j_end = i, j
+            while i_end < len(word_a) and word_a[i_end] == word:
+                i_end += 1
+            while j_end < len(word_b) and word_b[j_end] == word:
+                j_end += 1
+            if (i_end - i) * (j_end - j) <= _MAX_BURST:
+                for k in range(i, i_end):
+                    for n in range(j, j_end):
+                        if hamming(signature_a[k], signature_b[n]) <= max_hamming and count < MAX_MATCHES:
+                            found[count, 0] = k
+                            found[count, 1] = n
+                            count += 1
+            i, j = i_end, j_end
+    return found[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def verify(frame_a, frame_b, match, tolerance):
+    """The transform a to b that most tentative matches agree with.
+
+    Args:
+        frame_a, frame_b: float32 [N, 6] affine frames (x, y, a11, a12, a21, a22).
+        match: int32 [m, 2] rows.
+        tolerance: largest transfer error of an inlier, in pixels of b.
+
+    Returns:
+        transform float64 [2, 3], and the rows of `match` that are inliers, one-to-one.
+    """
+    m = len(match)
+    best = np.zeros((2, 3))
+    best_count = 0
+    xy_a, xy_b = np.empty((m, 2)), np.empty((m, 2))
+    for i in range(m):
+        for c in range(2):
+            xy_a[i, c] = frame_a[match[i, 0], c]
+            xy_b[i, c] = frame_b[match[i, 1], c]
+    for i in range(m):
+        transform = _from_frames(frame_a[match[i, 0]], frame_b[match[i, 1]])
+        if not _sane(transform):
+            continue
+        count = _count(transform, xy_a, xy_b, tolerance * _LOOSE)
+        if count > best_count:
+            best_count, best = count, transform
+    inliers = _one_to_one(best, xy_a, xy_b, match, tolerance * _LOOSE)
+    for _ in range(4):  # local optimisation: fit to the inliers, look for more of them, tighten at the end
+        if len(inliers) < 4:
+            break
+        transform = _fit(xy_a, xy_b, inliers)
+        if not _sane(transform):
+            break
+        more = _one_to_one(transform, xy_a, xy_b, match, tolerance * _LOOSE)
+        if len(more) < len(inliers):
+            break
+        grown = len(more) > len(inliers)
+        best, inliers = transform, more
+        if not grown:
+            break
+    return best, _one_to_one(best, xy_a, xy_b, match, tolerance)
+
+
+@numba.njit(cache=True, nogil=True)
+def _from_frames(a, b):
+    determinant = a[2] * a[5] - a[3] * a[4]
+    transform = np.empty((2, 3))
+    if determinant == 0:
+        transform[:] = np.nan
+        return transform
+    i11, i12, i21, i22 = a[5] / determinant, -a[3] / determinant, -a[4] / determinant, a[2] / determinant
+    transform[0, 0] = b[2] * i11 + b[3] * i21
+    transform[0, 1] = b[2] * i12 + b[3] * i22
+    transform[1, 0] = b[4] * i11 + b[5] * i21
+    transform[1, 1] = b[4] * i12 + b[5] * i22
+    transform[0, 2] = b[0] - transform[0, 0] * a[0] - transform[0, 1] * a[1]
+    transform[1, 2] = b[1] - transform[1, 0] * a[0] - transform[1, 1] * a[1]
+    return transform
+
+
+@numba.njit(cache=True, nogil=True)
+def _sane(transform):
+    """Whether the linear part keeps orientation and changes scale by a factor of 8 at most, and aspect by 4."""
+    a, b, c, d = transform[0, 0], transform[0, 1], transform[1, 0], transform[1, 1]
+    determinant = a * d - b * c
+    if not (1 / 64 < determinant < 64):
+        return False
+    trace = a * a + b * b + c * c + d * d
+    return trace < (4 + 1 / 4) * determinant  # s1/s2 + s2/s1 = trace / determinant
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(transform, xy_a, xy_b, tolerance):
+    count = 0
+    limit = tolerance * tolerance
+    for i in range(len(xy_a)):
+        dx = transform[0, 0] * xy_a[i, 0] + transform[0, 1] * xy_a[i, 1] + transform[0, 2] - xy_b[i, 0]
+        dy = transform[1, 0] * xy_a[i, 0] + transform[1, 1] * xy_a[i, 1] + transform[1, 2] - xy_b[i, 1]
+        if dx * dx + dy * dy < limit:
+            count += 1
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def _one_to_one(transform, xy_a, xy_b, match, tolerance):
+    """Inliers, nearest first, no feature of either photo used twice."""
+    m = len(match)
+    error = np.empty(m)
+    for i in range(m):
+        dx = transform[0, 0] * xy_a[i, 0] + transform[0, 1] * xy_a[i, 1] + transform[0, 2] - xy_b[i, 0]
+        dy = transform[1, 0] * xy_a[i, 0] + transform[1, 1] * xy_a[i, 1] + transform[1, 2] - xy_b[i, 1]
+        error[i] = dx * dx + dy * dy
+    order = np.argsort(error)
+    kept = np.empty(m, np.int64)
+    used_a, used_b = set(), set()
+    used_a.add(-1)
+    used_b.add(-1)
+    count = 0
+    for i in order:
+        if error[i] >= tolerance * tolerance:
+            break
+        if match[i, 0] in used_a or match[i, 1] in used_b:
+            continue
+        used_a.add(match[i, 0])
+        used_b.add(match[i, 1])
+        kept[count] = i
+        count += 1
+    return np.sort(kept[:count])
+
+
+@numba.njit(cache=True, nogil=True)
+def _fit(xy_a, xy_b, inliers):
+    """Least-squares affine transform of the inliers, from its 3 x 3 normal equations about the mean (float64 [2, 3])."""
+    n = len(inliers)
+    mean_a, mean_b = np.zeros(2), np.zeros(2)
+    for i in inliers:
+        mean_a += xy_a[i]
+        mean_b += xy_b[i]
+    mean_a /= n
+    mean_b /= n
+    saa = np.zeros((2, 2))
+    sba = np.zeros((2, 2))
+    for i in inliers:
+        for r in range(2):
+            for c in range(2):
+                saa[r, c] += (xy_a[i, r] - mean_a[r]) * (xy_a[i, c] - mean_a[c])
+                sba[r, c] += (xy_b[i, r] - mean_b[r]) * (xy_a[i, c] - mean_a[c])
+    determinant = saa[0, 0] * saa[1, 1] - saa[0, 1] * saa[1, 0]
+    transform = np.empty((2, 3))
+    if determinant <= 1e-6 * (saa[0, 0] + saa[1, 1]) ** 2:  # inliers on one line fix no affine transform
+        transform[:] = np.nan
+        return transform
+    for r in range(2):
+        transform[r, 0] = (sba[r, 0] * saa[1, 1] - sba[r, 1] * saa[1, 0]) / determinant
+        transform[r, 1] = (sba[r, 1] * saa[0, 0] - sba[r, 0] * saa[0, 1]) / determinant
+        transform[r, 2] = mean_b[r] - transform[r, 0] * mean_a[0] - transform[r, 1] * mean_a[1]
+    return transform

@@ -1,0 +1,81 @@
+"""Train and validation sides: models of one place stay together, models that show a benchmark's place are dropped."""
+
+import networkx as nx
+import numpy as np
+
+from bow2cnn import artefact
+
+DROPPED, TRAIN, VALIDATION = 0, 1, 2
+
+
+def split_models(models, graph, contamination, out, validation, seed):
+    """Write the `split` artefact.
+
+    Models are one place when they share a photo or when a verified pair joins them; two sides of a building that share nothing count as
+    different places, as in the paper (Radenovic, Tolias, Chum, TPAMI 2018, section 3.2).
+
+    Args:
+        models, graph: paths.
+        contamination: benchmark name to path of its `find_contamination` artefact.
+        validation: fraction of the places for validation; at least one when there are two.
+    """
+    arrays = artefact.read(models, "models", ["model", "photo_offset", "photo"])
+    members = [arrays["photo"][a:b] for a, b in zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)]
+    place = find_places(members, artefact.read(graph, "graph", ["pair"])["pair"])
+    reasons = _contaminated(members, place, contamination)
+    side = choose_sides(members, place, set(reasons), validation, seed)
+    reason = [reasons.get(p, {TRAIN: "training", VALIDATION: "validation"}.get(side[m], "")) for m, p in enumerate(place)]
+    artefact.write(out, "split", {"side": side, "place": place, "reason": reason}, {"validation": validation, "seed": seed})
+
+
+def find_places(members, pairs):
+    """Place of every model, int32 [m], numbered by their first model.
+
+    Args:
+        members: photos of every model.
+        pairs: int32 [e, 2] verified pairs.
+    """
+    models_of = {}
+    for model, photos in enumerate(members):
+        for photo in photos.tolist():
+            models_of.setdefault(photo, []).append(model)
+    linked = nx.Graph()
+    linked.add_nodes_from(range(len(members)))
+    for shared in models_of.values():
+        nx.add_path(linked, shared)
+    for a, b in pairs.tolist():
+        linked.add_edges_from((m, n) for m in models_of.get(a, ()) for n in models_of.get(b, ()))
+    place = np.zeros(len(members), np.int32)
+    for number, component in enumerate(sorted(nx.connected_components(linked), key=min)):
+        place[sorted(component)] = number
+    return place
+
+
+def choose_sides(members, place, dropped, validation, seed):
+    """Side of every model, int8 [m]: places are sorted by photos and one of each run of 1 / validation is drawn for validation,
+    so that both sides get large and small ones."""
+    photos = np.bincount(place, [len(m) for m in members], minlength=int(place.max(initial=-1)) + 1)
+    usable = [p for p in np.lexsort((np.arange(len(photos)), -photos)).tolist() if p not in dropped]
+    side = np.full(len(photos), DROPPED, np.int8)
+    side[usable] = TRAIN
+    count = min(len(usable) - 1, max(1, round(len(usable) * validation)))
+    if count > 0:
+        rng = np.random.default_rng([seed, 4])
+        for run in np.array_split(usable, count):
+            side[rng.choice(run)] = VALIDATION
+    return side[place] if len(place) else np.zeros(0, np.int8)
+
+
+def _contaminated(members, place, contamination):
+    """Reason per place that shows something of a benchmark."""
+    reasons = {}
+    for name, path in sorted(contamination.items()):
+        found = artefact.read(path, "ranking", ["verified/photo", "verified/inliers"])
+        strongest = {}
+        for photo, inliers in zip(found["verified/photo"].tolist(), found["verified/inliers"].tolist(), strict=True):
+            strongest[photo] = max(inliers, strongest.get(photo, 0))
+        for model, photos in enumerate(members):
+            hits = [strongest[photo] for photo in photos.tolist() if photo in strongest]
+            if hits:
+                reasons.setdefault(int(place[model]), f"dropped: {len(hits)} photos match benchmark {name}, with up to {max(hits)} inliers")
+    return reasons

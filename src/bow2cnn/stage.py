@@ -1,0 +1,95 @@
+"""What every script does around its one call of the package: a log, a fixed number of library threads, readable errors."""
+
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+import threadpoolctl
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+# Libraries with a thread pool of their own and what sets its size.
+THREAD_SETTERS = {"cv2": "setNumThreads", "faiss": "omp_set_num_threads", "torch": "set_num_threads"}
+
+
+@contextlib.contextmanager
+def stage(log, threads=1):
+    """Run a stage: log to a file and to stderr, use so many library threads, end with one line where the cause is known.
+
+    An error of ours (any class of this package, or an OSError) ends the process with code 1 and its one line, on stderr and in
+    the log. Anything else is a bug: the traceback goes to the log as well and the error goes on.
+
+    Args:
+        log: path of the log file.
+        threads: library threads. A config value and not what the scheduler had to spare, because results may depend on it.
+    """
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger("bow2cnn")
+    logger.setLevel(logging.INFO)
+    handlers = [
+        logging.FileHandler(log, "w", encoding="utf-8", errors="backslashreplace"),
+        logging.StreamHandler(sys.stderr),
+    ]
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+    previous = _end_cleanly()
+    try:
+        with use_threads(threads):
+            yield logger
+    except Exception as error:
+        if isinstance(error, OSError) or type(error).__module__.startswith("bow2cnn."):
+            logger.error("error: %s", " ".join(str(error).split()))
+            raise SystemExit(1) from None
+        handlers[0].stream.write(traceback.format_exc())
+        raise
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+@contextlib.contextmanager
+def use_threads(threads):
+    """Make every numerical library that is loaded, or will be, use so many threads."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    with threadpoolctl.threadpool_limits(threads):
+        for name, setter in THREAD_SETTERS.items():
+            if name in sys.modules:
+                getattr(importlib.import_module(name), setter)(threads)
+        if "numba" in sys.modules:
+            _set_numba_threads(threads)
+        yield
+
+
+def _set_numba_threads(threads):
+    """Numba refuses more threads than it found cores, unless told before its threads start."""
+    numba = importlib.import_module("numba")
+    with contextlib.suppress(RuntimeError):
+        importlib.import_module("numba.core.config").reload_config()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+
+
+def _end_cleanly():
+    """Let SIGTERM unwind the stack, so that half-written files are removed. Returns the old handler, if there is one."""
+
+    def stop(*_):
+        raise SystemExit(128 + signal.SIGTERM)
+
+    try:
+        return signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        return None

@@ -1,0 +1,49 @@
+"""Random changes of a photo that leave its place recognisable."""
+
+import cv2
+import numpy as np
+
+# Smallest share of each side that a crop keeps, smallest scale, strongest change of brightness, contrast and saturation.
+_STRENGTH = {"light": (0.85, 0.8, 0.2), "strong": (0.7, 0.6, 0.4)}
+
+
+def augment(photo, strength, mirror, generator):
+    """A changed copy of a photo.
+
+    Args:
+        photo: uint8 RGB [h, w, 3].
+        strength: `none`, `light` or `strong`.
+        mirror: whether to flip left and right (decided per tuple: a mirrored place is another place).
+        generator: numpy random generator.
+
+    Returns:
+        uint8 RGB.
+    """
+    if mirror:
+        photo = photo[:, ::-1]
+    if strength == "none":
+        return np.ascontiguousarray(photo)
+    crop, scale, change = _STRENGTH[strength]
+    return _relight(_rescale(_crop(photo, crop, generator), scale, generator), change, generator)
+
+
+def _crop(photo, least, generator):
+    height, width = photo.shape[:2]
+    kept = [max(1, round(side * generator.uniform(least, 1.0))) for side in (height, width)]
+    top, left = (int(generator.integers(side - part + 1)) for side, part in zip((height, width), kept, strict=True))
+    return photo[top : top + kept[0], left : left + kept[1]]
+
+
+def _rescale(photo, least, generator):
+    factor = generator.uniform(least, 1.0)
+    size = [max(1, round(side * factor)) for side in photo.shape[1::-1]]
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+
+
+def _relight(photo, change, generator):
+    brightness, contrast, saturation = generator.uniform(1 - change, 1 + change, 3)
+    values = photo.astype(np.float32)
+    gray = values @ np.float32([0.299, 0.587, 0.114])
+    values = gray[..., None] + saturation * (values - gray[..., None])
+    values = gray.mean() + contrast * (values - gray.mean())
+    return np.clip(values * brightness, 0, 255).astype(np.uint8)

@@ -1,0 +1,66 @@
+"""The photos of a step's tuples, and the loss over them."""
+
+import numpy as np
+import torch
+
+from bow2cnn.training.augment import augment
+from bow2cnn.training.loss import tuple_loss
+
+_AUGMENT = 55
+
+
+class Batches:
+    """Turns mined tuples into what `Gradient` eats.
+
+    Args:
+        photos: `PhotoCache`.
+        settings: `Settings`.
+        seed: of the run.
+        start: float32 tensor [n, D], descriptors by the starting network, if the settings pull towards them; else None.
+    """
+
+    def __init__(self, photos, settings, seed, start):
+        self._photos, self._settings, self._seed, self._start = photos, settings, seed, start
+
+    def make(self, tuples, numbers, epoch):
+        """Photos of some tuples, and their loss, as `Gradient.add` wants them.
+
+        Args:
+            tuples: what `Plan.mine` returned.
+            numbers: which of them.
+            epoch: seeds the augmentation.
+        """
+        rows = [_rows(tuples, number) for number in numbers]
+        photos = [self._load(members, number, epoch) for members, number in zip(rows, numbers, strict=True)]
+        return photos, lambda descriptors, placed: self._loss(descriptors, placed, rows)
+
+    def _load(self, rows, number, epoch):
+        """(key, function that loads) of each photo of a tuple."""
+        settings = self._settings
+        if settings.augmentation == "none" and not settings.flip:
+            return [(row, self._photos.load(row)) for row in rows]
+        mirror = settings.flip and np.random.default_rng([self._seed, _AUGMENT, epoch, number]).random() < 0.5
+
+        def load(row, place):
+            generator = np.random.default_rng([self._seed, _AUGMENT, epoch, number, place])
+            return augment(self._photos[row], settings.augmentation, mirror, generator)
+
+        return [((number, place), lambda row=row, place=place: load(row, place)) for place, row in enumerate(rows)]
+
+    def _loss(self, descriptors, placed, rows):
+        settings = self._settings
+        places = torch.full((len(placed), 2 + settings.negatives), -1, dtype=torch.int64)
+        for line, (_, members) in enumerate(placed):
+            places[line, : len(members)] = torch.tensor(members)
+        value = tuple_loss(descriptors, places, settings.loss, settings.margin)
+        if self._start is None:
+            return value
+        photo = {place: row for number, members in placed for place, row in zip(members, rows[number], strict=True)}
+        before = self._start[[photo[place] for place in range(len(descriptors))]]
+        return value + settings.keep * ((descriptors - before) ** 2).sum()
+
+
+def _rows(tuples, number):
+    """Collection rows of a tuple: query, positive, the negatives there are."""
+    negatives = [int(row) for row in tuples["photo"][number] if row >= 0]
+    return [int(tuples["query"][number]), int(tuples["positive"][number]), *negatives]

@@ -1,0 +1,90 @@
+"""Decoded and shrunk photos in one file on disk, because decoding them again every epoch would be waste."""
+
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bow2cnn.collection.photo import PhotoError
+from bow2cnn.description.photo import load_photo
+from bow2cnn.network.workers import Workers
+from bow2cnn.progress import progress
+
+_LIMIT = 4 * 2**30  # bytes; photos beyond it are decoded whenever they are needed
+
+
+class PhotoCache:
+    """Photos of a collection by row.
+
+    Args:
+        folder: for the file; it is found again by a later run.
+        paths: of all photos of the collection.
+        rows: the ones to keep ready.
+        image_size: longer side in pixels.
+        threads: for decoding.
+        key: text that changes when the photos do.
+        limit: bytes of the file.
+
+    Attributes:
+        missing: bool [n], wanted photos that cannot be decoded.
+    """
+
+    def __init__(self, folder, paths, rows, image_size, threads, key, limit=_LIMIT):
+        folder = Path(folder)
+        self._paths, self._image_size = paths, image_size
+        self._data, self._list = folder / "photos.bin", folder / "photos.json"
+        wanted = {"key": key, "image_size": image_size, "rows": [int(row) for row in rows], "limit": limit}
+        found = self._find(wanted)
+        if found is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            found = self._fill(rows, threads, limit)
+            self._remember({**wanted, **found})
+        self._place = {row: (start, tuple(shape)) for row, start, shape in found["photos"]}
+        self.missing = np.zeros(len(paths), bool)
+        self.missing[found["missing"]] = True
+        self._pixels = np.memmap(self._data, np.uint8, "r") if self._data.stat().st_size else np.zeros(0, np.uint8)
+
+    def __getitem__(self, row):
+        """uint8 RGB [h, w, 3] of a photo; not to be written to."""
+        if row not in self._place:
+            return load_photo(self._paths[row], self._image_size)
+        start, shape = self._place[row]
+        return self._pixels[start : start + int(np.prod(shape))].reshape(shape)
+
+    def load(self, row):
+        """A function that returns the photo."""
+        return partial(self.__getitem__, int(row))
+
+    def _find(self, wanted):
+        try:
+            found = json.loads(self._list.read_text())
+            same = all(found[name] == value for name, value in wanted.items())
+            return found if same and self._data.stat().st_size == found["size"] else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _fill(self, rows, threads, limit):
+        photos, missing, size = [], [], 0
+        with open(self._data, "wb") as file, Workers(threads) as workers:
+            loaded = workers.map(self._try, [int(row) for row in rows])
+            for row, photo in zip(rows, progress(loaded, "photos", len(rows)), strict=True):
+                if photo is None:
+                    missing.append(int(row))
+                elif size + photo.size <= limit:
+                    file.write(photo.tobytes())
+                    photos.append((int(row), size, photo.shape))
+                    size += photo.size
+        return {"photos": photos, "missing": missing, "size": size}
+
+    def _remember(self, found):
+        temporary = self._list.with_suffix(".tmp")
+        temporary.write_text(json.dumps(found))
+        os.replace(temporary, self._list)
+
+    def _try(self, row):
+        try:
+            return load_photo(self._paths[row], self._image_size)
+        except PhotoError:
+            return None

@@ -1,0 +1,143 @@
+"""The gradient of one step, photo by photo in worker threads.
+
+Every photo of a tuple passes the network alone, with one library thread; descriptors meet in the loss, whose gradient then goes
+back through each photo's own graph. Gradients are added up in the order of the photos, so the sum does not depend on the number of
+workers. A photo without gradient (a negative beyond the margin) costs no backward pass.
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+_GRAPH_BYTES = 2 * 2**30  # activations kept at a time
+
+
+class Gradient:
+    """Computes gradients of a network's weights.
+
+    Args:
+        model: `RetrievalNetwork`.
+        workers: `Workers`, entered.
+        image_size: longer side of the photos, from which follows how many tuples fit in memory at a time.
+    """
+
+    def __init__(self, model, workers, image_size):
+        self._model, self._workers = model, workers
+        self._normalised = [pair for pair in model.backbone.normalised() if _learns(pair)]
+        inside = {id(tensor) for pair in self._normalised for tensor in _weights(pair)}
+        self._direct = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in inside]
+        self._photos = max(1, _GRAPH_BYTES // graph_bytes(model, image_size))
+
+    def add(self, tuples, loss):
+        """Set `grad` of every learning weight to the gradient of the loss over some tuples.
+
+        Args:
+            tuples: list of tuples, each a list of (key, load): `load()` returns a photo, uint8 RGB [h, w, 3]; what has the same key
+                is the same and passes the network once.
+            loss: maps descriptors [n, D], and per tuple (number, rows of its photos), to a scalar.
+
+        Returns:
+            the loss as a float.
+        """
+        total = 0.0
+        with self._leaves() as (leaves, distribute):
+            sums = [torch.zeros_like(leaf) for leaf in leaves]
+            for chunk in self._chunks(tuples):
+                total += self._chunk(chunk, loss, leaves, sums)
+            distribute(sums)
+        return total
+
+    def _chunks(self, tuples):
+        """Numbers of tuples that fit into memory together, in order."""
+        chunk, photos = [], 0
+        for number, members in enumerate(tuples):
+            if chunk and photos + len(members) > self._photos:
+                yield chunk_of(tuples, chunk)
+                chunk, photos = [], 0
+            chunk.append(number)
+            photos += len(members)
+        if chunk:
+            yield chunk_of(tuples, chunk)
+
+    def _chunk(self, chunk, loss, leaves, sums):
+        members, photos = chunk
+        graphs = list(self._workers.map(lambda load: self._model(to_pixels(load())), photos))
+        descriptors = torch.cat([graph.detach() for graph in graphs]).requires_grad_()
+        value = loss(descriptors, members)
+        (outer,) = torch.autograd.grad(value, descriptors)
+
+        def back(number):
+            if not bool(outer[number].any()):
+                return None
+            return torch.autograd.grad(graphs[number], leaves, outer[number : number + 1], allow_unused=True)
+
+        for gradients in self._workers.map(back, range(len(graphs))):
+            for total, gradient in zip(sums, gradients or (), strict=gradients is not None):
+                if gradient is not None:
+                    total += gradient
+        return float(value.detach())
+
+    @contextmanager
+    def _leaves(self):
+        """Fold batch normalisation once for the whole step: gradients are taken with respect to the folded kernels, and carried
+        from their sum to the weights behind them at the end."""
+        graphs, leaves = [], list(self._direct)
+        try:
+            for pair in self._normalised:
+                folded = pair.fold()
+                graphs += folded
+                pair.folded = tuple(tensor.detach().requires_grad_() for tensor in folded)
+                leaves += pair.folded
+            yield leaves, lambda sums: self._distribute(graphs, sums)
+        finally:
+            for pair in self._normalised:
+                pair.folded = None
+
+    def _distribute(self, graphs, sums):
+        for weight, gradient in zip(self._direct, sums, strict=False):
+            weight.grad = gradient
+        inner = [weight for pair in self._normalised for weight in _weights(pair) if weight.requires_grad]
+        if inner:
+            learning = [(graph, total) for graph, total in zip(graphs, sums[len(self._direct) :], strict=True) if graph.requires_grad]
+            outputs, totals = zip(*learning, strict=True)
+            for weight, gradient in zip(inner, torch.autograd.grad(outputs, inner, totals), strict=True):
+                weight.grad = gradient
+
+
+def chunk_of(tuples, numbers):
+    """Per tuple (number, rows of its photos), and the functions that load the photos, by row."""
+    rows, photos, members = {}, [], []
+    for number in numbers:
+        for key, load in tuples[number]:
+            if key not in rows:
+                rows[key] = len(photos)
+                photos.append(load)
+        members.append((number, [rows[key] for key, _ in tuples[number]]))
+    return members, photos
+
+
+def to_pixels(photo):
+    """uint8 RGB [h, w, 3] as a tensor [1, 3, h, w] of its own memory."""
+    return torch.from_numpy(np.array(photo, copy=True)).permute(2, 0, 1)[None]
+
+
+def graph_bytes(model, image_size):
+    """Bytes that the graph of one photo keeps for its backward pass, measured on a photo of 4 : 3."""
+    seen = {}
+
+    def count(tensor):
+        seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        model(torch.zeros((1, 3, image_size * 3 // 4, image_size), dtype=torch.uint8))
+    return max(1, sum(seen.values()))
+
+
+def _weights(pair):
+    return [pair.convolution.weight, pair.norm.weight, pair.norm.bias]
+
+
+def _learns(pair):
+    return any(weight.requires_grad for weight in _weights(pair))

@@ -1,0 +1,68 @@
+"""The mined pairs as training sees them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.evaluation.validation import build_validation
+from bow2cnn.training.errors import TrainingError
+
+TRAINING_SIDE = 1
+
+
+class Pairs(NamedTuple):
+    """Attributes:
+    group: int64 [n], the place of a photo; one of its own outside every model; -1 not to be used.
+    cluster: int64 [n].
+    query: int64 [q], training queries with at least one candidate positive.
+    pools: per query a dict of arrays `photo`, `shared`, `overlap`, `scale`, `distance`, `inliers`.
+    negative: int64 rows that may be negatives.
+    validation: `evaluation.validation.Validation`.
+    """
+
+    group: np.ndarray
+    cluster: np.ndarray
+    query: np.ndarray
+    pools: list
+    negative: np.ndarray
+    validation: tuple
+
+
+def read_pairs(path, outsiders, missing):
+    """Read a `pairs` artefact.
+
+    Args:
+        path: the artefact.
+        outsiders: whether photos outside every model may be negatives.
+        missing: bool [n], photos that cannot be decoded and are left out.
+
+    Raises:
+        TrainingError: nothing to train on.
+    """
+    arrays = artefact.read(path, "pairs")
+    group = np.where(missing, -1, arrays["group"]).astype(np.int64)
+    arrays["group"] = group
+    cluster = arrays["cluster"].astype(np.int64)
+    training = (arrays["side"] == TRAINING_SIDE) & (group >= 0)
+    queries, pools = _queries(arrays, training)
+    members = np.bincount(group[group >= 0], minlength=1)
+    single = np.zeros(len(group), bool)
+    single[group >= 0] = members[group[group >= 0]] == 1
+    negative = np.flatnonzero(training if outsiders else training & ~single)
+    if len(queries) == 0 or len(np.unique(group[negative])) < 2:
+        raise TrainingError(f"{path}: no training query with positives and photos of another place; nothing to train on")
+    return Pairs(group, cluster, queries, pools, negative, build_validation(arrays))
+
+
+def _queries(arrays, training):
+    names = [name for name in arrays if name.startswith("pool/")]
+    queries, pools = [], []
+    for number, query in enumerate(arrays["query"].astype(np.int64)):
+        rows = slice(*arrays["pool_offset"][number : number + 2])
+        pool = {name.removeprefix("pool/"): arrays[name][rows] for name in names}
+        usable = training[pool["photo"]] & (arrays["group"][pool["photo"]] == arrays["group"][query]) & (pool["photo"] != query)
+        if training[query] and usable.any():
+            queries.append(query)
+            pools.append({name: values[usable] for name, values in pool.items()})
+    return np.array(queries, np.int64), pools

@@ -1,0 +1,92 @@
+"""What an epoch trains on. Every choice follows from (seed, purpose, epoch) alone, so nothing of it has to be saved."""
+
+import numpy as np
+
+from bow2cnn.training.errors import TrainingError
+from bow2cnn.training.negatives import mine_negatives
+from bow2cnn.training.positives import candidates, draw, needs_similarity
+
+_QUERIES, _POSITIVES, _POOL, _DATABASE = 51, 52, 53, 54
+_VALIDATION_PHOTOS = 20000  # of a larger database validation during training uses so many, drawn once
+
+
+class Plan:
+    """The tuples of every epoch.
+
+    Args:
+        pairs: `Pairs`.
+        settings: `Settings`.
+        seed: of the run.
+        start: float32 [n, D], descriptors by the starting network (needed for m1 and top1-cnn).
+
+    Attributes:
+        tuples: per epoch.
+        validation: `evaluation.validation.Validation`.
+    """
+
+    def __init__(self, pairs, settings, seed, start):
+        self._pairs, self._settings, self._seed = pairs, settings, seed
+        options = [
+            candidates(pool, settings, _similarity(start, query, pool, settings))
+            for query, pool in zip(pairs.query, pairs.pools, strict=True)
+        ]
+        usable = [number for number, photos in enumerate(options) if len(photos)]
+        if not usable:
+            raise TrainingError(f"settings: no training query has a positive by the rule {settings.positives}; try another")
+        self._queries = pairs.query[usable]
+        self._options = [options[number] for number in usable]
+        self.validation = self._validation()
+        self.tuples = min(settings.queries_per_epoch, len(usable))
+
+    def queries(self, epoch):
+        """Queries int64 [t] of an epoch, in the order of training, and their positives int64 [t]."""
+        order = self._generator(_QUERIES, epoch).permutation(len(self._queries))[: self.tuples]
+        positives = draw(self._options, self._generator(_POSITIVES, epoch if self._settings.redraw else 0))
+        return self._queries[order], positives[order]
+
+    def pool(self, epoch):
+        """Rows among which negatives are mined in an epoch, int64, sorted."""
+        photos = self._pairs.negative
+        if len(photos) <= self._settings.pool_size:
+            return photos
+        return np.sort(self._generator(_POOL, epoch).choice(photos, self._settings.pool_size, replace=False))
+
+    def validation_rows(self):
+        """Rows that validation needs described, int64, sorted."""
+        return np.union1d(self.validation.query, self.validation.database)
+
+    def _validation(self):
+        """The validation ground truth, a large database cut down to what can be described every epoch."""
+        full = self._pairs.validation
+        kept = np.unique(np.concatenate([full.query, *(positives for positives, _ in full.truth)]).astype(np.int64))
+        others = np.setdiff1d(full.database, kept)
+        if len(others) > _VALIDATION_PHOTOS:
+            others = self._generator(_DATABASE, 0).choice(others, _VALIDATION_PHOTOS, replace=False)
+        return full._replace(database=np.union1d(kept, others))
+
+    def needed(self, epoch):
+        """Rows that mining for an epoch needs described, int64, sorted."""
+        return np.union1d(self.queries(epoch)[0], self.pool(epoch))
+
+    def mine(self, epoch, descriptors):
+        """The epoch's tuples: dict of `query` [t], `positive` [t], `photo` [t, k] and `similarity` [t, k] of the negatives."""
+        query, positive = self.queries(epoch)
+        settings, pairs = self._settings, self._pairs
+        photo, similarity = mine_negatives(
+            descriptors, query, self.pool(epoch), pairs.group, pairs.cluster, settings.negatives, settings.per_model
+        )
+        return {"query": query, "positive": positive, "photo": photo, "similarity": similarity}
+
+    def _generator(self, purpose, epoch):
+        return np.random.default_rng([self._seed, purpose, epoch])
+
+
+def photos_for_start(pairs, settings):
+    """Rows that the starting network must describe for the rule of positives, int64."""
+    if not needs_similarity(settings):
+        return np.zeros(0, np.int64)
+    return np.unique(np.concatenate([pairs.query, *(pool["photo"].astype(np.int64) for pool in pairs.pools)]))
+
+
+def _similarity(start, query, pool, settings):
+    return start[pool["photo"]] @ start[query] if needs_similarity(settings) else None

@@ -1,0 +1,21 @@
+"""The network as it comes off the shelf."""
+
+from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.storage import save_network
+from bow2cnn.network.weights import load_weights
+
+
+def start_network(network, pooling, weights, out):
+    """Write the `network` artefact of a pretrained backbone with untrained pooling (GeM: p = 3).
+
+    Args:
+        network, pooling: see `RetrievalNetwork`.
+        weights: file of a state dict; None for the weights that come with the installation.
+        out: the artefact.
+
+    Raises:
+        NetworkError: the weights cannot be used.
+    """
+    model = RetrievalNetwork(network, pooling)
+    load_weights(model, weights)
+    save_network(out, model, {"weights": "packaged" if weights is None else str(weights)})

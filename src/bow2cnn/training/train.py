@@ -1,0 +1,110 @@
+"""Training of one experiment (Radenovic, Tolias, Chum, TPAMI 2018, section 4; talk slides 14 to 17).
+
+Before every epoch the current network describes the photos, is validated, and finds the hardest negatives of every query; then it
+learns from the tuples. Validation alone decides which of these networks is kept, the untrained one included.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+
+import numpy as np
+import torch
+
+from bow2cnn import artefact
+from bow2cnn.digest import digest
+from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.storage import load_network, save_network
+from bow2cnn.training.cache import PhotoCache
+from bow2cnn.training.checkpoint import Checkpoint
+from bow2cnn.training.errors import TrainingError
+from bow2cnn.training.pairs import read_pairs
+from bow2cnn.training.run import Run
+from bow2cnn.training.settings import Settings
+
+_LOG = logging.getLogger("bow2cnn")
+
+
+def train_experiment(pairs, collection, start, network, history, state, settings, seed, threads=None):
+    """Fine-tune a network and write it with its history.
+
+    Args:
+        pairs, collection, start: artefacts: the mined pairs, the photos, the network to start from.
+        network, history: artefacts to write, of kinds `network` and `history`.
+        state: folder for what an interrupted run goes on from; removed at the end.
+        settings: dict, see `Settings`.
+        seed: of all random choices.
+        threads: worker threads, torch's own number by default; the result does not depend on it.
+
+    Raises:
+        TrainingError: wrong settings or nothing to train on.
+    """
+    settings = Settings.of(settings)
+    torch.use_deterministic_algorithms(True)
+    threads = threads or torch.get_num_threads()
+    table = artefact.read(collection, "collection", ["path", "sha256"])
+    group = artefact.read(pairs, "pairs", ["group"])["group"]
+    model = start_model(start, settings)
+    key = _key(pairs, start, table["sha256"], settings, seed)
+    checkpoint = Checkpoint(state, key)
+    photos = PhotoCache(state, table["path"], np.flatnonzero(group >= 0), settings.image_size, threads, key)
+    mined = read_pairs(pairs, settings.outsiders, photos.missing)
+    run = Run(model, mined, photos, settings, seed, threads, checkpoint)
+    run.run()
+    _write(run, network, history, settings, seed)
+    checkpoint.remove()
+
+
+def start_model(path, settings):
+    """The starting network with the experiment's pooling, frozen where the settings say so."""
+    loaded = load_network(path)
+    if loaded.network != settings.network:
+        raise TrainingError(f"{path}: holds {loaded.network}, the experiment wants {settings.network}")
+    model = RetrievalNetwork(settings.network, settings.pooling)
+    model.backbone.load_state_dict(loaded.backbone.state_dict())
+    if model.pooling.p is not None and loaded.pooling.p is not None:
+        model.pooling.load_state_dict(loaded.pooling.state_dict())
+    stages = len(model.backbone.stages)
+    if settings.freeze >= stages:
+        raise TrainingError(f"settings: freeze must be below the {stages} stages of {settings.network}, got {settings.freeze}")
+    model.backbone.freeze(settings.freeze)
+    if not settings.learn_norms:
+        for pair in model.backbone.normalised():
+            pair.norm.requires_grad_(False)
+    return model
+
+
+def _key(pairs, start, sha256, settings, seed):
+    """What the result depends on, as a text: the checkpoint of anything else is useless."""
+    total = hashlib.sha256(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode())
+    for path in (pairs, start):
+        with open(path, "rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    total.update(np.ascontiguousarray(sha256).tobytes())
+    total.update(f"{seed} {torch.__version__} {digest(__file__)}".encode())
+    return total.hexdigest()
+
+
+def _write(run, network, history, settings, seed):
+    """The chosen network and the history as artefacts."""
+    best, curve = run.best, run.history
+    params = {
+        "settings": dataclasses.asdict(settings),
+        "seed": seed,
+        "chosen_epoch": best["epoch"],
+        "chosen_share": best["share"],
+    }
+    run.viewer.load_state_dict(best["weights"])
+    save_network(network, run.viewer, params)
+    arrays = {name: np.array(values, np.float64) for name, values in curve.items()}
+    arrays |= {"epoch": np.arange(len(curve["validation_map"]), dtype=np.int32), "chosen": np.int32(best["epoch"])}
+    shapes = {"query": (), "positive": (), "photo": (settings.negatives,), "similarity": (settings.negatives,)}
+    for name, shape in shapes.items():
+        values = np.zeros((len(run.tuples), run.plan.tuples, *shape), np.float32 if name == "similarity" else np.int32)
+        for epoch, tuples in enumerate(run.tuples):
+            values[epoch] = tuples[name]
+        arrays[f"negatives/{name}"] = values
+    artefact.write(history, "history", arrays, params)
+    if best["epoch"] == 0 and settings.epochs:
+        _LOG.warning("training: no epoch validated better than the untrained network, which is kept")

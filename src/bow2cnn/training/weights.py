@@ -1,0 +1,22 @@
+"""Weights as dicts of tensors: copies, running averages, points between two networks."""
+
+import torch
+
+
+def copy_weights(model):
+    """A copy of all tensors of a model, by name."""
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def average_weights(mean, model, memory):
+    """Move a running average a step towards the model: mean <- memory mean + (1 - memory) weights, in place."""
+    for name, value in model.named_parameters():
+        if value.requires_grad:
+            mean[name].mul_(memory).add_(value.detach(), alpha=1.0 - memory)
+
+
+def between(start, learned, share):
+    """start + share (learned - start), tensor by tensor; 1 gives the learned weights exactly."""
+    if share == 1.0:
+        return learned
+    return {name: torch.lerp(start[name], value, share) if value.is_floating_point() else value for name, value in learned.items()}

@@ -1,0 +1,28 @@
+"""k-means and nearest centroids by faiss."""
+
+import faiss
+import numpy as np
+
+_FAR = 1e4  # no byte descriptor comes near a centroid here
+
+
+def kmeans(points, count, iterations, seed, threads):
+    """Centroids float32 [count, d] of float32 points [n, d]. Where points are fewer than centroids, the surplus lies out of reach."""
+    faiss.omp_set_num_threads(threads)
+    if len(points) <= count:
+        surplus = np.full((count - len(points), points.shape[1]), _FAR, np.float32)
+        return np.concatenate([points, surplus]).astype(np.float32)
+    trainer = faiss.Kmeans(
+        points.shape[1], count, niter=iterations, seed=seed % 2**31, min_points_per_centroid=1, max_points_per_centroid=2**31 - 1
+    )
+    trainer.train(np.ascontiguousarray(points))
+    return trainer.centroids
+
+
+def nearest(points, centroids, threads, count=1):
+    """Rows of the nearest centroids, int64 [n] (or [n, count], nearest first)."""
+    faiss.omp_set_num_threads(threads)
+    index = faiss.IndexFlatL2(centroids.shape[1])
+    index.add(np.ascontiguousarray(centroids))
+    found = index.search(np.ascontiguousarray(points, dtype=np.float32), count)[1]
+    return found[:, 0] if count == 1 else found

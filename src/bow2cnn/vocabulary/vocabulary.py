@@ -1,0 +1,77 @@
+"""A trained vocabulary: descriptors to visual words and binary signatures."""
+
+import numba
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.vocabulary.kmeans import nearest
+
+SIGNATURE_BITS = 64
+_PROBES = 4  # coarse cells searched per descriptor
+
+
+class Vocabulary:
+    """K = c f words in two levels: word = cell * f + fine.
+
+    Attributes:
+        coarse: float32 [c, 128]; fine: float32 [c, f, 128]; projection: float32 [64, 128]; threshold: float32 [K, 64].
+    """
+
+    def __init__(self, coarse, fine, projection, threshold, threads=1):
+        self.coarse, self.fine, self.projection, self.threshold, self._threads = coarse, fine, projection, threshold, threads
+
+    @classmethod
+    def load(cls, path, threads=1):
+        arrays = artefact.read(path, "vocabulary")
+        return cls(arrays["coarse"], arrays["fine"], arrays["projection"], arrays["threshold"], threads)
+
+    def __len__(self):
+        return self.fine.shape[0] * self.fine.shape[1]
+
+    def centroids(self):
+        """float32 [K, 128]."""
+        return self.fine.reshape(-1, self.fine.shape[-1])
+
+    def assign(self, descriptors, count=1):
+        """Nearest words among the four nearest coarse cells: int64 [n] (or [n, count], nearest first)."""
+        descriptors = np.ascontiguousarray(descriptors, np.float32)
+        probes = min(_PROBES, len(self.coarse))
+        cells = nearest(descriptors, self.coarse, self._threads, probes).reshape(len(descriptors), probes)
+        words = np.zeros((len(descriptors), count), np.int64)
+        distances = np.full((len(descriptors), count), np.inf, np.float32)
+        for probe in range(probes):
+            self._assign_in_cells(descriptors, cells[:, probe], words, distances)
+        return words[:, 0] if count == 1 else words
+
+    def _assign_in_cells(self, descriptors, cells, words, distances):
+        order = np.argsort(cells, kind="stable")
+        starts = np.searchsorted(cells[order], np.arange(len(self.coarse) + 1))
+        for cell in range(len(self.coarse)):
+            rows = order[starts[cell] : starts[cell + 1]]
+            if len(rows):
+                fine = self.fine[cell]
+                squared = (fine**2).sum(1) - 2 * (descriptors[rows] @ fine.T)
+                _keep_nearest(squared, rows, cell * len(fine), (descriptors[rows] ** 2).sum(1), words, distances)
+
+    def sign(self, descriptors, words):
+        """Binary signatures uint64 [n]: bit b says whether projected component b exceeds its median in the word."""
+        bits = (np.asarray(descriptors, np.float32) @ self.projection.T) > self.threshold[words]
+        return np.packbits(bits, axis=1, bitorder="little").view(np.uint64).ravel()
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep_nearest(squared, rows, first_word, norms, words, distances):
+    """Merge the distances to one cell's words into the running list of the nearest words of every descriptor."""
+    count = words.shape[1]
+    for i in range(squared.shape[0]):
+        row = rows[i]
+        for j in range(squared.shape[1]):
+            distance = squared[i, j] + norms[i]
+            if distance < distances[row, count - 1]:
+                k = count - 1
+                while k > 0 and distance < distances[row, k - 1]:
+                    distances[row, k] = distances[row, k - 1]
+                    words[row, k] = words[row, k - 1]
+                    k -= 1
+                distances[row, k] = distance
+                words[row, k] = first_word + j

@@ -1,0 +1,1 @@
+"""Whitening: a linear map after which descriptors of one place lie closer together than others."""

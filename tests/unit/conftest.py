@@ -1,0 +1,63 @@
+"""Photos whose truth is known, and what the first stages make of them: rendered and computed once for all tests."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.collection.scan import scan
+from bow2cnn.demo import collection
+from bow2cnn.discovery.clusters import cut_clusters
+from bow2cnn.discovery.growth import grow_graph
+from bow2cnn.discovery.minhash import find_seeds
+from bow2cnn.features.extract import extract_features
+from bow2cnn.index.build import build_index
+from bow2cnn.index.marks import find_marks
+from bow2cnn.index.words import quantise
+from bow2cnn.vocabulary.train import train_vocabulary
+
+SHARDS = 2
+MAX_HAMMING = 24
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory):
+    """A folder with nine photos of each of two landmarks and four of none; path -> `Record` with the true camera."""
+    folder = tmp_path_factory.mktemp("rendered")
+    plan = replace(collection.PLANS["tiny"], landmarks=2)
+    records = [record for landmark in range(2) for record in collection.render_landmark(folder, 0, plan, landmark)]
+    records += [record for number in range(4) for record in collection.render_distractor(folder, 0, plan, number)]
+    return SimpleNamespace(folder=folder / "photos", records={str(folder / record.path): record for record in records})
+
+
+@pytest.fixture(scope="session")
+def made(rendered, tmp_path_factory):
+    """The artefacts of the rendered photos up to the index: paths, the collection's arrays, and per row the landmark (-1 none)."""
+    folder = tmp_path_factory.mktemp("made")
+    paths = {name: folder / f"{name}.h5" for name in ("vocabulary", "marks", "index", "seeds", "graph", "clusters")}
+    scan([rendered.folder], folder, SHARDS, 64, 10**7)
+    paths["collection"] = folder / "collection.h5"
+    paths["features"] = [folder / f"features-{shard}.h5" for shard in range(SHARDS)]
+    paths["words"] = [folder / f"words-{shard}.h5" for shard in range(SHARDS)]
+    for shard, features in enumerate(paths["features"]):
+        extract_features(folder / f"shard-{shard:03d}.h5", features, max_features=1500, max_side=0, workers=2)
+    train_vocabulary(paths["features"], paths["vocabulary"], words=1024, sample=40_000, iterations=5, seed=0, threads=1)
+    for features, words in zip(paths["features"], paths["words"], strict=True):
+        quantise(features, paths["vocabulary"], words, threads=1)
+    find_marks(paths["collection"], paths["words"], paths["marks"], MAX_HAMMING, min_photos=8, seed=0)
+    build_index(paths["collection"], paths["words"], paths["marks"], paths["vocabulary"], paths["index"])
+    photos = artefact.read(paths["collection"], "collection")
+    records = [rendered.records[path] for path in photos["path"]]
+    landmark = np.array([-1 if record.landmark is None else record.landmark for record in records])
+    return SimpleNamespace(**paths, photos=photos, records=records, landmark=landmark, max_hamming=MAX_HAMMING)
+
+
+@pytest.fixture(scope="session")
+def grown(made):
+    """The same with seeds, graph and clusters."""
+    find_seeds(made.index, made.seeds, 3, 512, 0.045, MAX_HAMMING, 8, seed=0, threads=2)
+    grow_graph(made.index, made.seeds, made.features, made.graph, 100, MAX_HAMMING, 8, 20, threads=2)
+    cut_clusters(made.graph, made.clusters, min_photos=4, bridge_inliers=40)
+    return made

@@ -1,0 +1,148 @@
+"""Artefacts: whole or not at all, the same bytes for the same content, one clear line for everything that is wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.artefact import ArtefactError, Reader, describe, offsets, read, write, write_if_changed
+
+
+def arrays():
+    return {
+        "offset": offsets([2, 0, 1]),
+        "point": np.arange(9, dtype=np.float32).reshape(3, 3),
+        "rejected/reason": ["not an image", ""],
+        "architecture": "gem",
+        "count": np.int64(3),
+    }
+
+
+def complaint(function, *arguments):
+    with pytest.raises(ArtefactError) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_written_is_read(tmp_path):
+    write(tmp_path / "new/a.h5", "models", arrays(), {"seed": 1})
+    back = read(tmp_path / "new/a.h5", "models")
+    assert back.keys() == arrays().keys()
+    assert back["rejected/reason"] == ["not an image", ""] and back["architecture"] == "gem" and back["count"] == 3
+    np.testing.assert_array_equal(back["point"], arrays()["point"])
+    assert back["offset"].dtype == np.int64 and list(back["offset"]) == [0, 2, 2, 3]
+    assert read(tmp_path / "new/a.h5", "models", ["count"]).keys() == {"count"}
+
+
+def test_empty_lists_and_arrays(tmp_path):
+    write(tmp_path / "a.h5", "models", {"reason": [], "point": np.zeros((0, 3), np.float32)})
+    back = read(tmp_path / "a.h5", "models")
+    assert back["reason"] == [] and back["point"].shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ["straße.jpg", "照片.jpg", os.fsdecode(b"old\xe9.jpg"), "two\nlines"])
+def test_file_names_survive(tmp_path, name):
+    write(tmp_path / "a.h5", "collection", {"path": [name, "b"]})
+    assert read(tmp_path / "a.h5", "collection")["path"] == [name, "b"]
+
+
+def test_parts_and_shapes_without_reading_all(tmp_path):
+    write(tmp_path / "a.h5", "models", arrays())
+    with Reader(tmp_path / "a.h5", "models") as reader:
+        np.testing.assert_array_equal(reader.part("point", 1, 3), arrays()["point"][1:3])
+        assert reader.part("rejected/reason", 0, 1) == ["not an image"]
+        assert reader.shape("point") == (3, 3) and reader.dtype("point") == np.float32
+        assert "point" in reader and "rejected/reason" in reader and "line" not in reader
+
+
+def test_the_same_content_is_the_same_bytes(tmp_path):
+    code = (
+        "import sys, numpy as np; sys.path.insert(0, sys.argv[2]); from bow2cnn.artefact import write;"
+        "write(sys.argv[1], 'models', {'b': np.arange(5), 'a/x': ['t', 'u']}, {'z': 1, 'y': [2]})"
+    )
+    source = str(Path(artefact.__file__).parents[1])
+    for name in ("one.h5", "two.h5"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name), source], check=True)
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
+
+
+def test_unchanged_content_leaves_the_file_untouched(tmp_path):
+    path = tmp_path / "a.h5"
+    assert write_if_changed(path, "models", arrays())
+    os.utime(path, ns=(1, 1))
+    assert not write_if_changed(path, "models", arrays())
+    assert path.stat().st_mtime_ns == 1
+    assert write_if_changed(path, "models", arrays(), {"seed": 2})
+    assert os.listdir(tmp_path) == ["a.h5"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, ValueError])
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path, error, monkeypatch):
+    path = tmp_path / "a.h5"
+    write(path, "models", arrays())
+    old = path.read_bytes()
+
+    def fail(*_):
+        raise error("No space left on device")
+
+    monkeypatch.setattr(artefact, "_write_array", fail)
+    with pytest.raises((ArtefactError, error)):
+        write(path, "models", arrays())
+    assert path.read_bytes() == old
+    assert os.listdir(tmp_path) == ["a.h5"]
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("No space left on device\nerrno 28")
+
+    monkeypatch.setattr(artefact, "_write_array", fail)
+    assert complaint(write, tmp_path / "a.h5", "models", arrays()).endswith("cannot be written (No space left on device)")
+
+
+def test_refuses_what_it_cannot_use(tmp_path):
+    path = tmp_path / "a.h5"
+    assert "no such file" in complaint(read, path, "models")
+    write(path, "split", {"side": np.zeros(2, np.int8)})
+    assert f"{path}: holds split, expected models" in complaint(read, path, "models")
+    assert f"{path}: has no place" in complaint(read, path, "split", ["place"])
+    with h5py.File(path, "a") as file:
+        file.attrs["version"] = 999
+    assert "version 999, this program reads version" in complaint(read, path, "split")
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["x"] = 1
+    assert "not an artefact of bow2cnn" in complaint(read, tmp_path / "foreign.h5", "split")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5])
+def test_a_cut_file_is_one_line(tmp_path, keep):
+    path = tmp_path / "a.h5"
+    write(path, "models", {"x": np.arange(1000)})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
+    assert "damaged" in complaint(read, path, "models")
+
+
+def test_describe_names_everything(tmp_path):
+    path = tmp_path / "a.h5"
+    write(path, "models", arrays(), {"min_photos": 5})
+    text = "\n".join(describe(path))
+    for part in (
+        "models, version 1",
+        "param min_photos = 5",
+        "point: 3 x 3 float32",
+        "rejected/reason: 2 text",
+        "architecture: scalar text",
+    ):
+        assert part in text
+
+
+def test_offsets():
+    assert offsets([]).tolist() == [0]
+    assert offsets([3, 0, 2]).tolist() == [0, 3, 3, 5] and offsets([1]).dtype == np.int64

@@ -1,0 +1,54 @@
+"""The command line: show and summary."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.cli import main
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return ended.value.code
+
+
+def test_show_prints_kind_parameters_and_arrays(tmp_path, capsys):
+    path = tmp_path / "w.h5"
+    artefact.write(path, "whitening", {"mean": np.zeros(8, np.float32)}, {"seed": 3})
+    assert run("show", path) == 0
+    shown = capsys.readouterr().out
+    assert "whitening, version 1" in shown and "param seed = 3" in shown and "mean: 8 float32" in shown
+
+
+def test_show_says_one_line_for_a_bad_file_and_goes_on(tmp_path, capsys):
+    good, bad = tmp_path / "good.h5", tmp_path / "bad.h5"
+    artefact.write(good, "split", {"side": np.zeros(2, np.int8)})
+    bad.write_bytes(b"no artefact")
+    assert run("show", bad, tmp_path / "gone.h5", good) == 1
+    shown = capsys.readouterr()
+    assert "split, version" in shown.out
+    assert len(shown.err.splitlines()) == 2 and "bad.h5" in shown.err and "gone.h5" in shown.err
+
+
+def test_summary_counts_what_was_found(tmp_path, capsys):
+    rejected = {"rejected/reason": ["not an image"]}
+    artefact.write(tmp_path / "collection/collection.h5", "collection", {"sha256": np.zeros((5, 32), np.uint8), **rejected})
+    artefact.write(tmp_path / "models/models.h5", "models", {"model": np.array([0, 0, 1, -1, 1]), "cluster": np.array([0, 1])})
+    sides = {"query": np.array([0, 1, 2]), "side": np.array([1, 1, 2, 0, 2], np.int8), "group": np.zeros(5, np.int32)}
+    artefact.write(tmp_path / "pairs/pairs.h5", "pairs", sides)
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation/gains.json").write_text(json.dumps({"headline": "gem gains 2.0 mAP"}))
+    assert run("summary", tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert f"report: {tmp_path}/report.html" in shown
+    assert "2 3D models with 4 of 5 photos (1 files rejected)" in shown
+    assert "2 training queries and 1 for validation" in shown
+    assert "gem gains 2.0 mAP" in shown
+
+
+def test_summary_of_an_unfinished_run_is_one_line(tmp_path, capsys):
+    assert run("summary", tmp_path) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,0 +1,184 @@
+"""The config: defaults, one-line errors, and its three homes (schema, config.yaml, the training's settings) in agreement."""
+
+import dataclasses
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bow2cnn.config import ConfigError, load
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with photos, a benchmark and a file of weights."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos/2014").mkdir(parents=True)
+    Path("queries").mkdir()
+    for name in ("gnd.json", "weights.pth"):
+        Path(name).write_text("{}")
+    return tmp_path
+
+
+def check(**config):
+    return load({"photos": ["photos"], **config}, SCHEMA)
+
+
+def complaint(**config):
+    with pytest.raises(ConfigError) as caught:
+        check(**config)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_defaults_fill_every_section_in_depth(folder):
+    config = check(features={"max_features": 10}, experiments={"mine": None, "other": {"network": "vgg16"}})
+    assert config["results"] == "results"
+    assert config["features"] == {"max_features": 10, "max_side": 1024}
+    assert config["experiments"]["mine"]["network"] == "efficientnet-lite0"
+    assert config["experiments"]["mine"].keys() == config["experiments"]["other"].keys()
+    assert list(check()["experiments"]) == ["gem"]
+    assert config["benchmarks"] == {}
+
+
+def test_an_empty_section_means_its_defaults(folder):
+    assert check(vocabulary=None) == check()
+
+
+def test_the_users_dict_is_not_changed(folder):
+    mine = {"photos": ["photos"], "features": {}}
+    load(mine, SCHEMA)
+    assert mine == {"photos": ["photos"], "features": {}}
+
+
+def test_numbers_as_yaml_writes_them(folder):
+    written = yaml.safe_load("{discovery: {min_similarity: 1e-2}, pairs: {pool: 5.0}}")
+    config = check(**written)
+    assert config["discovery"]["min_similarity"] == 0.01
+    assert config["pairs"]["pool"] == 5 and isinstance(config["pairs"]["pool"], int)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ({"photo": 1}, "photo: no such key; did you mean photos?"),
+        ({"features": {"max_featurs": 1}}, "features.max_featurs: no such key; did you mean max_features?"),
+        ({"experiments": {"a": {"netwrk": "vgg16"}}}, "experiments.a.netwrk: no such key; did you mean network?"),
+        ({"shards": {"zzz": 1}}, "shards.zzz: no such key; known here: photos, clusters"),
+        ({"seed": "x"}, "seed: expected a whole number, got 'x'"),
+        ({"seed": True}, "seed: expected a whole number, got True"),
+        ({"seed": -1}, "seed: must be at least 0, got -1"),
+        ({"features": 3}, "features: expected keys and values, got 3"),
+        ({"photos": "photos"}, "photos: expected a list, got 'photos'"),
+        ({"photos": []}, "photos: must not be empty"),
+        ({"split": {"validation": 1}}, "split.validation: must be less than 1, got 1.0"),
+        ({"experiments": {"My one": {}}}, "experiments: the name 'My one' may hold only small letters, digits, - and _"),
+        ({"benchmarks": {"b": {"photos": "queries"}}}, "benchmarks.b.gnd: missing (its ground truth (gnd.json))"),
+        ({"photos": ["nowhere"]}, "photos.0: nowhere is no folder that exists"),
+        ({"photos": ["photos", "gnd.json"]}, "photos.1: gnd.json is not a folder"),
+        ({"benchmarks": {"b": {"photos": "queries", "gnd": "gone"}}}, "benchmarks.b.gnd: gone is no file that exists"),
+        ({"experiments": {"a": {"weights": "gone"}}}, "experiments.a.weights: gone is no file that exists"),
+    ],
+)
+def test_one_line_names_the_key(folder, wrong, right):
+    assert complaint(**wrong) == right
+
+
+def test_a_wrong_choice_names_the_choices_and_the_nearest(folder):
+    message = complaint(experiments={"a": {"network": "vgg17"}})
+    assert message.startswith("experiments.a.network: 'vgg17' is not one of ")
+    assert message.endswith("did you mean vgg16?")
+
+
+def test_photos_are_required(folder):
+    with pytest.raises(ConfigError, match=r"^photos: missing \(the folders with the photos\)$"):
+        load({}, SCHEMA)
+
+
+@pytest.mark.parametrize("results", [".", "photos", "photos/results", "photos/../photos/2014/x"])
+def test_results_and_photos_lie_apart(folder, results):
+    assert "keep" in complaint(results=results) and "apart" in complaint(results=results)
+
+
+def test_links_do_not_hide_that_photos_lie_in_results(folder):
+    Path("link").symlink_to("photos")
+    assert "apart" in complaint(results="link/out")
+
+
+@pytest.mark.parametrize("taken", [{"benchmarks": {"validation": {"photos": "queries", "gnd": "gnd.json"}}}, {"experiments": {"bow": {}}}])
+def test_names_of_the_table_are_taken(folder, taken):
+    assert "choose another" in complaint(**taken)
+
+
+def test_a_network_has_one_set_of_weights(folder):
+    message = complaint(experiments={"a": {"network": "vgg16", "weights": "weights.pth"}, "b": {"network": "vgg16"}})
+    assert message.startswith("experiments.b.weights:")
+
+
+def leaves(schema, root, prefix=""):
+    """Key path -> schema of every single value; one level of a named thing is written as `*`."""
+    if "$ref" in schema:
+        schema = {**root["$defs"][schema["$ref"].split("/")[-1]], **schema}
+    if schema.get("type") != "object":
+        return {prefix: schema}
+    parts = dict(schema.get("properties", {}))
+    if isinstance(schema.get("additionalProperties"), dict):
+        parts["*"] = schema["additionalProperties"]
+    found = {}
+    for key, part in parts.items():
+        found |= leaves(part, root, f"{prefix}.{key}".lstrip("."))
+    return found
+
+
+def paths(config, prefix=""):
+    """Key paths of a config, with `*` as above."""
+    if not isinstance(config, dict):
+        return {prefix}
+    named = prefix in ("experiments", "benchmarks")
+    return {path for key, value in config.items() for path in paths(value, f"{prefix}.{'*' if named else key}".lstrip("."))}
+
+
+SCHEMA_ROOT = yaml.safe_load(SCHEMA.read_text())
+LEAVES = leaves(SCHEMA_ROOT, SCHEMA_ROOT)
+
+
+@pytest.mark.parametrize("path", LEAVES)
+def test_every_key_of_the_schema_is_described_and_has_a_default(path):
+    assert LEAVES[path]["description"]
+    required = path == "photos" or path.startswith("benchmarks.*")
+    assert required or "default" in LEAVES[path]
+
+
+def test_config_yaml_shows_every_key():
+    shown = paths(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    assert shown == set(LEAVES)
+
+
+def test_config_yaml_comments_every_key():
+    lines = (ROOT / "config.yaml").read_text().splitlines()
+    names = {"gem:", "demo:"}
+    for before, line in itertools.pairwise(lines):
+        if re.match(r"\s*[a-z_0-9]+:", line) and line.strip() not in names:
+            assert before.lstrip().startswith("#"), f"no comment above: {line}"
+
+
+def test_config_yaml_is_valid(folder):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for path in (*config["photos"], config["benchmarks"]["demo"]["photos"]):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    Path(config["benchmarks"]["demo"]["gnd"]).write_text("{}")
+    load(config, SCHEMA)
+
+
+def test_experiments_of_the_schema_are_the_settings_of_the_training():
+    from bow2cnn.training.settings import Settings
+
+    experiment = SCHEMA_ROOT["$defs"]["experiment"]["properties"]
+    settings = {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in dataclasses.fields(Settings)}
+    assert {key: part["default"] for key, part in experiment.items()} == settings

@@ -1,0 +1,44 @@
+"""A copy of the workflow in a temporary folder, so that tests may edit it, and Snakemake as a user starts it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "config.yaml", "workflow", "src", "profiles", "envs")
+
+
+class Run:
+    """A working folder with the workflow in `code/`; call it with Snakemake's arguments."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.code = folder / "code"
+        self.code.mkdir(parents=True)
+        for part in PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, self.code / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            else:
+                shutil.copy(source, self.code / part)
+
+    def __call__(self, *arguments, fails=False):
+        """What Snakemake printed."""
+        snakemake = Path(sys.executable).parent / "snakemake"
+        command = [snakemake, "--snakefile", self.code / "Snakefile", *map(str, arguments)]
+        done = subprocess.run(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        assert (done.returncode != 0) == fails, done.stdout[-4000:]
+        return done.stdout
+
+    def edit(self, path):
+        """Add a comment to a file of the copied code."""
+        with open(self.code / path, "a", encoding="utf-8") as file:
+            file.write("\n# edited\n")
+
+
+def planned(output):
+    """Rule -> number of jobs, from Snakemake's table of jobs (empty when there is nothing to do)."""
+    table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", output, re.M | re.S)
+    return {line.split()[0]: int(line.split()[1]) for line in table[1].splitlines()} if table else {}

@@ -1,0 +1,91 @@
+"""What Snakemake makes of the config, without running a job."""
+
+import re
+
+import pytest
+from harness import planned
+
+TARGETS = {
+    "collection": "read_benchmark",
+    "features": "extract_benchmark_features",
+    "vocabulary": "train_vocabulary",
+    "index": "build_index",
+    "retrieval": "rank_benchmark",
+    "clusters": "cut_clusters",
+    "models": "gather_models",
+    "split": "split_models",
+    "pairs": "mine_pairs",
+    "train": "train_network",
+    "whiten": "learn_whitening",
+    "evaluate": "evaluate_systems",
+    "report": "write_report",
+    "all": "write_report",
+}
+CONFIG = """
+photos: [photos]
+results: out/first run
+shards: {photos: 3, clusters: 2}
+benchmarks: {held-out: {photos: queries, gnd: gnd.json}}
+experiments: {a: {network: vgg16, weights: gnd.json}, b: {}}
+"""
+
+
+@pytest.fixture
+def mine(run):
+    """A run with a config of the user's."""
+    for name in ("photos", "queries"):
+        (run.folder / name).mkdir()
+    (run.folder / "gnd.json").write_text("{}")
+    (run.folder / "mine.yaml").write_text(CONFIG)
+    return run
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_stage_has_a_name(mine, target):
+    jobs = planned(mine("-n", target, "--configfile", "mine.yaml"))
+    assert TARGETS[target] in jobs
+
+
+def test_the_whole_plan_before_the_first_scan(mine):
+    jobs = planned(mine("-n", "--configfile", "mine.yaml"))
+    assert jobs["first_scan"] == jobs["train_vocabulary"] == jobs["write_report"] == 1
+    assert jobs["extract_features"] == jobs["quantise_words"] == 3 and jobs["reconstruct_clusters"] == 2
+    assert jobs["start_network"] == jobs["train_network"] == 2
+    assert jobs["describe_collection"] == jobs["describe_benchmark"] == jobs["learn_whitening"] == 4
+
+
+def test_every_job_has_log_message_and_conda_environment(mine):
+    listing = mine("-n", "--configfile", "mine.yaml", "--verbose")
+    assert len(re.findall(r"^Job \d+: ", listing, re.M)) >= 26
+    assert "good condition" in mine("--lint", "--configfile", "mine.yaml")
+
+
+def test_nothing_of_the_demo_leaks_into_a_run_of_ones_own(mine):
+    (mine.folder / "own.yaml").write_text("photos: [photos]")
+    listing = mine("-n", "--configfile", "own.yaml")
+    assert "demo" not in listing.split("Building DAG")[1]
+    assert "read_benchmark" not in planned(listing)
+
+
+def test_without_a_configfile_the_demo_runs(mine):
+    for name in ("demo-photos/photos", "demo-photos/benchmark/photos"):
+        (mine.folder / name).mkdir(parents=True)
+    (mine.folder / "demo-photos/benchmark/gnd.json").write_text("{}")
+    for arguments in ((), ("--config", "seed=4")):
+        listing = mine("-n", *arguments)
+        assert "results/demo/report.html" in listing and planned(listing)["read_benchmark"] == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("photo=1", "config: photo: no such key; did you mean photos?"),
+        ("pairs={pol: 1}", "config: pairs.pol: no such key; did you mean pool?"),
+        ("seed=much", "config: seed: expected a whole number, got 'much'"),
+        ("photos=[nowhere]", "config: photos.0: nowhere is no folder that exists"),
+    ],
+)
+def test_a_wrong_config_stops_with_one_line(mine, setting, line):
+    output = mine("--cores", 1, "--configfile", "mine.yaml", "--config", setting, fails=True)
+    assert [text for text in output.splitlines() if "profile" not in text] == [line]
+    assert not (mine.folder / "out").exists()

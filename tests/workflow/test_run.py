@@ -1,0 +1,120 @@
+"""The whole workflow on a tiny demo: what it leaves, what a second run does, what an edit reruns."""
+
+import csv
+import re
+import shutil
+
+import pytest
+from harness import ROOT, Run, planned
+
+from bow2cnn import artefact
+from bow2cnn.demo import make_collection
+
+pytestmark = pytest.mark.slow
+RESULTS = "results/tiny"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A working folder in which the workflow ran to its end. Tests leave it as they found it."""
+    run = Run(tmp_path_factory.mktemp("tiny") / "run")
+    make_collection(run.folder / "tiny-photos", "tiny", 0)
+    shutil.copy(ROOT / "tests/configs/tiny.yaml", run.folder / "tiny.yaml")
+    start(run, 2)
+    return run
+
+
+def start(run, cores, *arguments):
+    return run("--cores", cores, "--configfile", "tiny.yaml", *arguments)
+
+
+def plan(run, *arguments):
+    return planned(run("-n", "--configfile", "tiny.yaml", *arguments))
+
+
+def jobs(output):
+    """Rules that ran, by their messages."""
+    return re.findall(r"^Job \d+: (\w+)", output, re.M)
+
+
+def contents(folder):
+    """Relative path -> bytes of every artefact of a run."""
+    skipped = ("scan-memory.h5",)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.h5") if path.name not in skipped}
+
+
+def test_leaves_table_and_report(finished):
+    results = finished.folder / RESULTS
+    with open(results / "evaluation.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["system", "benchmark", "protocol", "post", "metric", "value", "low", "high"]
+    assert {row["system"] for row in rows} >= {"bow", "off-the-shelf:efficientnet-lite0", "gem"}
+    assert {row["benchmark"] for row in rows} == {"held-out", "validation"}
+    assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows if row["low"])
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page), "the report must open without a network"
+
+
+def test_every_artefact_can_be_shown(finished):
+    files = sorted((finished.folder / RESULTS).rglob("*.h5"))
+    assert len(files) > 20
+    for path in files:
+        assert len(artefact.describe(path)) > 1
+
+
+def test_every_job_has_log_and_timing(finished):
+    results = finished.folder / RESULTS
+    for rule in ("scan", "extract_features", "build_index", "train_network", "evaluate_systems", "write_report"):
+        assert list((results / "logs" / rule).glob("*.log")), rule
+        assert list((results / "timings" / rule).glob("*.tsv")), rule
+
+
+def test_a_second_run_does_nothing_but_the_scan(finished):
+    before = contents(finished.folder / RESULTS)
+    assert jobs(start(finished, 2)) == ["scan"]
+    assert contents(finished.folder / RESULTS) == before
+    assert plan(finished) == {}
+
+
+def test_a_training_key_reruns_nothing_before_the_training(finished):
+    changed = plan(finished, "--config", "experiments={gem: {epochs: 3}}")
+    assert changed["train_network"] == 1
+    assert not {"extract_features", "build_index", "cut_clusters", "mine_pairs", "start_network", "rank_benchmark"} & set(changed)
+
+
+@pytest.mark.parametrize(
+    ("module", "first", "others"),
+    [
+        ("training/train.py", "train_network", {"mine_pairs", "start_network", "extract_features"}),
+        ("retrieval/benchmark.py", "rank_benchmark", {"grow_graph", "train_network", "build_index"}),
+        ("report/page.py", "write_report", {"evaluate_systems", "train_network"}),
+    ],
+)
+def test_an_edit_of_the_library_reruns_the_stages_that_import_it(finished, module, first, others):
+    path = finished.code / "src/bow2cnn" / module
+    text = path.read_text()
+    try:
+        finished.edit(f"src/bow2cnn/{module}")
+        changed = set(plan(finished))
+    finally:
+        path.write_text(text)
+    assert first in changed and not changed & others
+
+
+def test_a_photo_removed_is_noticed(finished):
+    photo = next((finished.folder / "tiny-photos/photos").rglob("*.jpg"))
+    kept = finished.folder / photo.name
+    shutil.move(photo, kept)
+    try:
+        assert "features" in jobs(start(finished, 2, "features"))
+    finally:
+        shutil.move(kept, photo)
+        start(finished, 2)
+
+
+def test_the_number_of_cores_changes_no_byte(finished):
+    before = contents(finished.folder / RESULTS)
+    start(finished, 1, "--forceall", "report")
+    after = contents(finished.folder / RESULTS)
+    assert after.keys() == before.keys()
+    assert [name for name in after if after[name] != before[name]] == []

@@ -1,0 +1,80 @@
+"""The collection: which photos the folders hold now, and those of the benchmarks."""
+
+import time
+
+LISTS = [
+    "<results>/collection/collection.h5",
+    *expand("<results>/collection/shard-{shard}.h5", shard=PHOTO_SHARDS),
+]
+
+
+# Runs every time. It writes the lists (collection.h5 and one per shard) only where they changed, which is why they are no
+# declared outputs: to the other rules they are source files like any.
+checkpoint scan:
+    output:
+        touch("<results>/collection/scan.done"),
+    log:
+        "<logs>/scan/scan.log",
+    benchmark:
+        "<timings>/scan/scan.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+    params:
+        photos=config["photos"],
+        shards=len(PHOTO_SHARDS),
+        settings=settings("collection"),
+        now=time.time(),
+    message:
+        "scan: which photos are there?"
+    script:
+        "../scripts/scan.py"
+
+
+# Before the first scan there is nothing to plan from, so the lists get a rule that says where they will come from.
+if not all(os.path.exists(path.replace("<results>", config["results"])) for path in LISTS):
+
+    rule first_scan:
+        output:
+            LISTS,
+        log:
+            "<logs>/scan/first.log",
+        conda:
+            "../../envs/geometry.yaml"
+        threads: 1
+        resources:
+            mem_mb=memory(1000),
+        params:
+            photos=config["photos"],
+            shards=len(PHOTO_SHARDS),
+            settings=settings("collection"),
+        message:
+            "scan: which photos are there?"
+        script:
+            "../scripts/scan.py"
+
+
+rule read_benchmark:
+    input:
+        gnd=source_gnd,
+    output:
+        collection="<results>/benchmarks/{benchmark}/collection.h5",
+    log:
+        "<logs>/read_benchmark/{benchmark}.log",
+    benchmark:
+        "<timings>/read_benchmark/{benchmark}.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+    params:
+        photos=lookup("benchmarks/{benchmark}/photos", within=config),
+        settings=settings("collection"),
+        digest=digest("read_benchmark"),
+    message:
+        "collection: photos of benchmark {wildcards.benchmark}"
+    script:
+        "../scripts/read_benchmark.py"

@@ -1,0 +1,87 @@
+"""What the rules share: the run's shards, benchmarks and systems, and every function. The rules themselves stay declarative."""
+
+from bow2cnn.digest import digest as digest_of_code
+
+PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
+CLUSTER_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["clusters"])]
+BENCHMARKS = list(config["benchmarks"])
+EXPERIMENTS = list(config["experiments"])
+
+
+def off_the_shelf(experiment):
+    """Name of an experiment's network before training: the backbone, and the pooling where it is not GeM."""
+    settings = config["experiments"][experiment]
+    return settings["network"] if settings["pooling"] == "gem" else f"{settings['network']}-{settings['pooling']}"
+
+
+# Off the shelf, every network stands beside the experiments that fine-tune it.
+NETWORKS = {off_the_shelf(name): config["experiments"][name] for name in EXPERIMENTS}
+# The rows of the table (besides the teacher's) and the folders of their files.
+SYSTEMS = {f"off-the-shelf:{name}": f"networks/{name}" for name in NETWORKS} | {
+    name: f"experiments/{name}" for name in EXPERIMENTS
+}
+
+
+# Names take known values only, so that no pattern of one rule can match the files of another ("$^" matches nothing).
+wildcard_constraints:
+    shard=r"\d{3}",
+    part=r"\d{2}",
+    benchmark="|".join(BENCHMARKS) or "$^",
+    network="|".join(NETWORKS) or "$^",
+    experiment="|".join(EXPERIMENTS) or "$^",
+    system="|".join(SYSTEMS.values()) or "$^",
+
+
+def settings(section, *keys):
+    """These keys of a section of the config (all by default): a rule names what it uses and reruns when that changes."""
+    return {key: config[section][key] for key in keys or config[section]}
+
+
+def digest(script):
+    """Digest of the library modules that a script reaches (Snakemake itself tracks only the script)."""
+    return digest_of_code(f"{workflow.basedir}/workflow/scripts/{script}.py")
+
+
+def memory(megabytes):
+    """Memory of a job: half as much again at every further attempt (attempts are counted by `--retries`)."""
+    return lambda wildcards, attempt: int(megabytes * 1.5 ** (attempt - 1))
+
+
+def planning():
+    """Whether Snakemake only plans (a dry run, a graph, a report of what is there) and runs no job."""
+    return workflow.executor_plugin is None or workflow.dryrun or workflow.touch
+
+
+def after_scan(*paths):
+    """Input of a stage's target: these files, planned once the scan has said which photos there are.
+
+    A mere plan goes by the last scan.
+    """
+
+    def inputs(wildcards):
+        if not planning():
+            checkpoints.scan.get()
+        return paths
+
+    return inputs
+
+
+def source_gnd(wildcards):
+    return config["benchmarks"][wildcards.benchmark]["gnd"]
+
+
+def start_of_experiment(wildcards):
+    """The network that an experiment fine-tunes."""
+    return f"<results>/networks/{off_the_shelf(wildcards.experiment)}/network.h5"
+
+
+def given_weights(wildcards):
+    """The file with a network's pretrained weights, nothing for a network whose weights come with the installation."""
+    return NETWORKS[wildcards.network]["weights"] or []
+
+
+def whitening_settings(wildcards):
+    """How a system's descriptors are whitened: as its experiment says, off the shelf always learned and in full."""
+    folder, name = wildcards.system.split("/")
+    settings = config["experiments"][name] if folder == "experiments" else {"whitening": "learned", "dimensions": 0}
+    return {key: settings[key] for key in ("whitening", "dimensions")}

@@ -1,0 +1,71 @@
+"""Whitening learned for each network, and the descriptors of the collection and of the benchmarks."""
+
+
+rule learn_whitening:
+    input:
+        descriptors="<results>/{system}/descriptors/collection.h5",
+        pairs="<results>/pairs/pairs.h5",
+    output:
+        whitening="<results>/{system}/whitening.h5",
+    log:
+        "<logs>/learn_whitening/{system}.log",
+    benchmark:
+        "<timings>/learn_whitening/{system}.tsv"
+    conda:
+        "../../envs/network.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory(6000),
+    params:
+        settings=whitening_settings,
+        threads=config["threads"],
+        digest=digest("learn_whitening"),
+    message:
+        "whiten: {wildcards.system}"
+    script:
+        "../scripts/learn_whitening.py"
+
+
+rule describe_collection:
+    input:
+        network="<results>/{system}/network.h5",
+        collection="<results>/collection/collection.h5",
+    output:
+        descriptors="<results>/{system}/descriptors/collection.h5",
+    log:
+        "<logs>/describe/{system}/collection.log",
+    benchmark:
+        "<timings>/describe/{system}/collection.tsv"
+    conda:
+        "../../envs/network.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory(6000),
+    params:
+        settings=settings("description"),
+        threads=config["threads"],
+        digest=digest("describe_collection"),
+    message:
+        "evaluate: descriptors of the collection by {wildcards.system}"
+    script:
+        "../scripts/describe_collection.py"
+
+
+use rule describe_collection as describe_benchmark with:
+    input:
+        network="<results>/{system}/network.h5",
+        collection="<results>/benchmarks/{benchmark}/collection.h5",
+        gnd=source_gnd,
+    output:
+        descriptors="<results>/{system}/descriptors/{benchmark}.h5",
+    log:
+        "<logs>/describe/{system}/{benchmark}.log",
+    benchmark:
+        "<timings>/describe/{system}/{benchmark}.tsv"
+    params:
+        photos=lookup("benchmarks/{benchmark}/photos", within=config),
+        settings=settings("description"),
+        threads=config["threads"],
+        digest=digest("describe_collection"),
+    message:
+        "evaluate: descriptors of benchmark {wildcards.benchmark} by {wildcards.system}"

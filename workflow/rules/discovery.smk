@@ -1,0 +1,76 @@
+"""Discovery: seeds by min-hash, the graph of verified pairs grown from them, clusters cut from the graph."""
+
+
+rule find_seeds:
+    input:
+        index="<results>/index/index.h5",
+    output:
+        seeds="<results>/discovery/seeds.h5",
+    log:
+        "<logs>/find_seeds/all.log",
+    benchmark:
+        "<timings>/find_seeds/all.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory(4000),
+    params:
+        settings=settings("discovery", "sketch_size", "sketches", "min_similarity")
+        | settings("retrieval", "max_hamming", "min_inliers"),
+        seed=config["seed"],
+        threads=config["threads"],
+        digest=digest("find_seeds"),
+    message:
+        "clusters: seeds by min-hash"
+    script:
+        "../scripts/find_seeds.py"
+
+
+rule grow_graph:
+    input:
+        index="<results>/index/index.h5",
+        seeds="<results>/discovery/seeds.h5",
+        features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
+    output:
+        graph="<results>/discovery/graph.h5",
+    log:
+        "<logs>/grow_graph/all.log",
+    benchmark:
+        "<timings>/grow_graph/all.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory(8000),
+    params:
+        settings=settings("discovery", "min_tentative", "min_inliers") | settings("retrieval", "shortlist", "max_hamming"),
+        threads=config["threads"],
+        digest=digest("grow_graph"),
+    message:
+        "clusters: growing the graph of verified pairs"
+    script:
+        "../scripts/grow_graph.py"
+
+
+rule cut_clusters:
+    input:
+        graph="<results>/discovery/graph.h5",
+    output:
+        clusters="<results>/discovery/clusters.h5",
+    log:
+        "<logs>/cut_clusters/all.log",
+    benchmark:
+        "<timings>/cut_clusters/all.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    params:
+        settings=settings("discovery", "bridge_inliers", "min_photos"),
+        digest=digest("cut_clusters"),
+    message:
+        "clusters: cutting the graph"
+    script:
+        "../scripts/cut_clusters.py"

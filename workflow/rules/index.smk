@@ -1,0 +1,77 @@
+"""The index: words of every photo, features on watermarks, inverted and forward file."""
+
+
+rule quantise_words:
+    input:
+        features="<results>/features/shard-{shard}.h5",
+        vocabulary="<results>/vocabulary/vocabulary.h5",
+    output:
+        words="<results>/words/shard-{shard}.h5",
+    log:
+        "<logs>/quantise_words/{shard}.log",
+    benchmark:
+        "<timings>/quantise_words/{shard}.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory(4000),
+    params:
+        threads=config["threads"],
+        digest=digest("quantise_words"),
+    message:
+        "index: words of shard {wildcards.shard}"
+    script:
+        "../scripts/quantise_words.py"
+
+
+rule find_marks:
+    input:
+        collection="<results>/collection/collection.h5",
+        words=expand("<results>/words/shard-{shard}.h5", shard=PHOTO_SHARDS),
+    output:
+        marks="<results>/index/marks.h5",
+    log:
+        "<logs>/find_marks/all.log",
+    benchmark:
+        "<timings>/find_marks/all.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory(4000),
+    params:
+        settings=settings("marks") | settings("retrieval", "max_hamming"),
+        seed=config["seed"],
+        threads=config["threads"],
+        digest=digest("find_marks"),
+    message:
+        "index: which features belong to watermarks?"
+    script:
+        "../scripts/find_marks.py"
+
+
+rule build_index:
+    input:
+        collection="<results>/collection/collection.h5",
+        words=expand("<results>/words/shard-{shard}.h5", shard=PHOTO_SHARDS),
+        marks="<results>/index/marks.h5",
+        vocabulary="<results>/vocabulary/vocabulary.h5",
+    output:
+        index="<results>/index/index.h5",
+    log:
+        "<logs>/build_index/all.log",
+    benchmark:
+        "<timings>/build_index/all.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory(4000),
+    params:
+        threads=config["threads"],
+        digest=digest("build_index"),
+    message:
+        "index: inverted and forward file"
+    script:
+        "../scripts/build_index.py"

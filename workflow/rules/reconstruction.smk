@@ -1,0 +1,54 @@
+"""3D models of the clusters. The COLMAP folders of a job's models are numbered by the job."""
+
+
+rule reconstruct_clusters:
+    input:
+        clusters="<results>/discovery/clusters.h5",
+        graph="<results>/discovery/graph.h5",
+        features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
+        collection="<results>/collection/collection.h5",
+    output:
+        models="<results>/models/shard-{part}.h5",
+        colmap=directory("<results>/models/colmap-{part}"),
+    log:
+        "<logs>/reconstruct_clusters/{part}.log",
+    benchmark:
+        "<timings>/reconstruct_clusters/{part}.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory(6000),
+    params:
+        shards=len(CLUSTER_SHARDS),
+        settings=settings("reconstruction"),
+        seed=config["seed"],
+        threads=config["threads"],
+        digest=digest("reconstruct_clusters"),
+    message:
+        "models: clusters of shard {wildcards.part}"
+    script:
+        "../scripts/reconstruct_clusters.py"
+
+
+rule gather_models:
+    input:
+        models=expand("<results>/models/shard-{part}.h5", part=CLUSTER_SHARDS),
+        collection="<results>/collection/collection.h5",
+    output:
+        models="<results>/models/models.h5",
+    log:
+        "<logs>/gather_models/all.log",
+    benchmark:
+        "<timings>/gather_models/all.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    params:
+        digest=digest("gather_models"),
+    message:
+        "models: gathering the shards"
+    script:
+        "../scripts/gather_models.py"

@@ -1,0 +1,39 @@
+"""The report: one page with everything on it."""
+
+
+rule write_report:
+    input:
+        collection="<results>/collection/collection.h5",
+        marks="<results>/index/marks.h5",
+        graph="<results>/discovery/graph.h5",
+        clusters="<results>/discovery/clusters.h5",
+        models="<results>/models/models.h5",
+        split="<results>/split/split.h5",
+        pairs="<results>/pairs/pairs.h5",
+        histories=expand("<results>/experiments/{experiment}/history.h5", experiment=EXPERIMENTS),
+        table="<results>/evaluation.csv",
+        gains="<results>/evaluation/gains.json",
+        benchmarks=expand("<results>/benchmarks/{benchmark}/collection.h5", benchmark=BENCHMARKS),
+        rankings=expand(
+            "<results>/evaluation/rankings-{photos}.h5",
+            photos=["validation", *BENCHMARKS],
+        ),
+    output:
+        page=report("<results>/report.html", caption="../report/page.rst", category="Report"),
+    log:
+        "<logs>/write_report/all.log",
+    benchmark:
+        "<timings>/write_report/all.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(4000),
+    params:
+        experiments=EXPERIMENTS,
+        benchmarks=BENCHMARKS,
+        digest=digest("write_report"),
+    message:
+        "report: writing the page"
+    script:
+        "../scripts/write_report.py"

@@ -1,0 +1,55 @@
+"""The networks: as they come off the shelf, and fine-tuned by each experiment."""
+
+
+rule start_network:
+    input:
+        weights=given_weights,
+    output:
+        network="<results>/networks/{network}/network.h5",
+    log:
+        "<logs>/start_network/{network}.log",
+    benchmark:
+        "<timings>/start_network/{network}.tsv"
+    conda:
+        "../../envs/network.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+    params:
+        network=lambda wildcards: NETWORKS[wildcards.network]["network"],
+        pooling=lambda wildcards: NETWORKS[wildcards.network]["pooling"],
+        digest=digest("start_network"),
+    message:
+        "train: {wildcards.network} off the shelf"
+    script:
+        "../scripts/start_network.py"
+
+
+rule train_network:
+    input:
+        pairs="<results>/pairs/pairs.h5",
+        collection="<results>/collection/collection.h5",
+        network=start_of_experiment,
+    output:
+        network="<results>/experiments/{experiment}/network.h5",
+        history="<results>/experiments/{experiment}/history.h5",
+    log:
+        "<logs>/train_network/{experiment}.log",
+    benchmark:
+        "<timings>/train_network/{experiment}.tsv"
+    # The longest job: it starts as soon as it can.
+    priority: 100
+    conda:
+        "../../envs/network.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory(8000),
+    params:
+        settings=lookup("experiments/{experiment}", within=config),
+        seed=config["seed"],
+        threads=config["threads"],
+        digest=digest("train_network"),
+    message:
+        "train: experiment {wildcards.experiment}"
+    script:
+        "../scripts/train_network.py"

@@ -1,0 +1,15 @@
+"""Descriptors of the collection or of a benchmark, by one network."""
+
+from bow2cnn.description.describe import describe_collection
+from bow2cnn.stage import stage
+
+with stage(snakemake.log[0], snakemake.params.threads):
+    describe_collection(
+        network=snakemake.input.network,
+        collection=snakemake.input.collection,
+        out=snakemake.output.descriptors,
+        gnd=snakemake.input.get("gnd"),
+        photos=snakemake.params.get("photos"),
+        threads=snakemake.params.threads,
+        **snakemake.params.settings,
+    )

@@ -1,0 +1,12 @@
+"""Local features of a shard or a benchmark. One process per core given: a photo's features depend on the photo alone."""
+
+from bow2cnn.features.extract import extract_features
+from bow2cnn.stage import stage
+
+with stage(snakemake.log[0]):
+    extract_features(
+        collection=snakemake.input.collection,
+        out=snakemake.output.features,
+        workers=snakemake.threads,
+        **snakemake.params.settings,
+    )

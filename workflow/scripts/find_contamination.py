@@ -1,0 +1,15 @@
+"""Photos of the collection that show a place of a benchmark."""
+
+from bow2cnn.split.contamination import find_contamination
+from bow2cnn.stage import stage
+
+with stage(snakemake.log[0], snakemake.params.threads):
+    find_contamination(
+        index=snakemake.input.index,
+        vocabulary=snakemake.input.vocabulary,
+        collection=snakemake.input.collection,
+        features=snakemake.input.features,
+        out=snakemake.output.ranking,
+        threads=snakemake.params.threads,
+        **snakemake.params.settings,
+    )

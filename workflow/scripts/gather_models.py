@@ -1,0 +1,11 @@
+"""All 3D models in one artefact."""
+
+from bow2cnn.reconstruction.gather import gather_models
+from bow2cnn.stage import stage
+
+with stage(snakemake.log[0]):
+    gather_models(
+        shards=list(snakemake.input.models),
+        collection=snakemake.input.collection,
+        out=snakemake.output.models,
+    )

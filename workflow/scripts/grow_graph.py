@@ -1,0 +1,14 @@
+"""The graph of verified pairs, grown from the seeds."""
+
+from bow2cnn.discovery.growth import grow_graph
+from bow2cnn.stage import stage
+
+with stage(snakemake.log[0], snakemake.params.threads):
+    grow_graph(
+        index=snakemake.input.index,
+        seeds=snakemake.input.seeds,
+        features=list(snakemake.input.features),
+        out=snakemake.output.graph,
+        threads=snakemake.params.threads,
+        **snakemake.params.settings,
+    )

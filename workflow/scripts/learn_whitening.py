@@ -1,0 +1,12 @@
+"""Whitening of one network's descriptors, learned from the training pairs."""
+
+from bow2cnn.stage import stage
+from bow2cnn.whitening.stage import learn_whitening
+
+with stage(snakemake.log[0], snakemake.params.threads):
+    learn_whitening(
+        descriptors=snakemake.input.descriptors,
+        pairs=snakemake.input.pairs,
+        out=snakemake.output.whitening,
+        **snakemake.params.settings,
+    )

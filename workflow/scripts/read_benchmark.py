@@ -1,0 +1,12 @@
+"""Lists the photos of a benchmark."""
+
+from bow2cnn.collection.benchmark import read_benchmark
+from bow2cnn.stage import stage
+
+with stage(snakemake.log[0]):
+    read_benchmark(
+        photos=snakemake.params.photos,
+        gnd=snakemake.input.gnd,
+        out=snakemake.output.collection,
+        **snakemake.params.settings,
+    )

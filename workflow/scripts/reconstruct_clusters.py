@@ -1,0 +1,18 @@
+"""3D models of a shard of the clusters."""
+
+from bow2cnn.reconstruction.reconstruct import reconstruct_shard
+from bow2cnn.stage import stage
+
+with stage(snakemake.log[0], snakemake.params.threads):
+    reconstruct_shard(
+        clusters=snakemake.input.clusters,
+        graph=snakemake.input.graph,
+        features=list(snakemake.input.features),
+        collection=snakemake.input.collection,
+        out=snakemake.output.models,
+        colmap=snakemake.output.colmap,
+        shard=int(snakemake.wildcards.part),
+        shards=snakemake.params.shards,
+        seed=snakemake.params.seed,
+        **snakemake.params.settings,
+    )

@@ -1,0 +1,14 @@
+"""Which models train, which validate, which are dropped."""
+
+from bow2cnn.split.split import split_models
+from bow2cnn.stage import stage
+
+with stage(snakemake.log[0]):
+    split_models(
+        models=snakemake.input.models,
+        graph=snakemake.input.graph,
+        contamination=dict(zip(snakemake.params.benchmarks, snakemake.input.contaminations, strict=True)),
+        out=snakemake.output.split,
+        seed=snakemake.params.seed,
+        **snakemake.params.settings,
+    )

@@ -1,0 +1,19 @@
+"""Fine-tunes the network of an experiment. The state for resuming lies beside the results, which Snakemake deletes first."""
+
+from pathlib import Path
+
+from bow2cnn.stage import stage
+from bow2cnn.training.train import train_experiment
+
+with stage(snakemake.log[0], snakemake.params.threads):
+    train_experiment(
+        pairs=snakemake.input.pairs,
+        collection=snakemake.input.collection,
+        start=snakemake.input.network,
+        network=snakemake.output.network,
+        history=snakemake.output.history,
+        state=Path(snakemake.output.network).parent / "state",
+        settings=snakemake.params.settings,
+        seed=snakemake.params.seed,
+        threads=snakemake.params.threads,
+    )
