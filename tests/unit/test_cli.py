@@ -40,13 +40,15 @@ def test_summary_counts_what_was_found(tmp_path, capsys):
     sides = {"query": np.array([0, 1, 2]), "side": np.array([1, 1, 2, 0, 2], np.int8), "group": np.zeros(5, np.int32)}
     artefact.write(tmp_path / "pairs/pairs.h5", "pairs", sides)
     (tmp_path / "evaluation").mkdir()
-    (tmp_path / "evaluation/gains.json").write_text(json.dumps({"headline": "gem gains 2.0 mAP"}))
+    row = {"benchmark": "dvd", "protocol": "all", "post": "", "before": 20.0, "after": 22.0, "low": 1.0, "high": 3.0}
+    gains = {"gem": {"chosen_epoch": 2, "rows": [row, {**row, "post": "lw", "after": 99.0}]}, "other": {"chosen_epoch": 0, "rows": [row]}}
+    (tmp_path / "evaluation/gains.json").write_text(json.dumps(gains))
     assert run("summary", tmp_path) == 0
     shown = capsys.readouterr().out
     assert f"report: {tmp_path}/report.html" in shown
     assert "2 3D models with 4 of 5 photos (1 files rejected)" in shown
     assert "2 training queries and 1 for validation" in shown
-    assert "gem gains 2.0 mAP" in shown
+    assert "gem: dvd 20.0 to 22.0 mAP (+1.0 to +3.0); other learned nothing" in shown and "99.0" not in shown
 
 
 def test_summary_of_an_unfinished_run_is_one_line(tmp_path, capsys):

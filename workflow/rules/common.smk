@@ -80,6 +80,12 @@ def given_weights(wildcards):
     return NETWORKS[wildcards.network]["weights"] or []
 
 
+def training_settings(wildcards):
+    """An experiment's settings without those of other stages (the weights are the start network's)."""
+    elsewhere = ("weights", "whitening", "dimensions")
+    return {key: value for key, value in config["experiments"][wildcards.experiment].items() if key not in elsewhere}
+
+
 def whitening_settings(wildcards):
     """How a system's descriptors are whitened: as its experiment says, off the shelf always learned and in full."""
     folder, name = wildcards.system.split("/")

@@ -5,6 +5,7 @@ rule write_report:
     input:
         collection="<results>/collection/collection.h5",
         marks="<results>/index/marks.h5",
+        words=expand("<results>/words/shard-{shard}.h5", shard=PHOTO_SHARDS),
         graph="<results>/discovery/graph.h5",
         clusters="<results>/discovery/clusters.h5",
         models="<results>/models/models.h5",
@@ -14,6 +15,7 @@ rule write_report:
         table="<results>/evaluation.csv",
         gains="<results>/evaluation/gains.json",
         benchmarks=expand("<results>/benchmarks/{benchmark}/collection.h5", benchmark=BENCHMARKS),
+        gnd=[config["benchmarks"][name]["gnd"] for name in BENCHMARKS],
         rankings=expand(
             "<results>/evaluation/rankings-{photos}.h5",
             photos=["validation", *BENCHMARKS],
@@ -32,6 +34,8 @@ rule write_report:
     params:
         experiments=EXPERIMENTS,
         benchmarks=BENCHMARKS,
+        off_the_shelf={name: f"off-the-shelf:{config['experiments'][name]['network']}" for name in EXPERIMENTS},
+        config=config,
         digest=digest("write_report"),
     message:
         "report: writing the page"

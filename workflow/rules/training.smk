@@ -45,7 +45,7 @@ rule train_network:
     resources:
         mem_mb=memory(8000),
     params:
-        settings=lookup("experiments/{experiment}", within=config),
+        settings=training_settings,
         seed=config["seed"],
         threads=config["threads"],
         digest=digest("train_network"),

@@ -1,15 +1,19 @@
 """The page with everything on it."""
 
+from pathlib import Path
+
 from bow2cnn.report.page import write_report
 from bow2cnn.stage import stage
 
 files, names = snakemake.input, snakemake.params.benchmarks
+parts = zip(names, files.benchmarks, files.gnd, strict=True)
 
 with stage(snakemake.log[0]):
     write_report(
         out=snakemake.output.page,
         collection=files.collection,
         marks=files.marks,
+        words=files.words,
         graph=files.graph,
         clusters=files.clusters,
         models=files.models,
@@ -18,6 +22,10 @@ with stage(snakemake.log[0]):
         histories=dict(zip(snakemake.params.experiments, files.histories, strict=True)),
         table=files.table,
         gains=files.gains,
-        benchmarks=dict(zip(names, files.benchmarks, strict=True)),
+        benchmarks={name: {"collection": collection, "gnd": gnd} for name, collection, gnd in parts},
         rankings=dict(zip(["validation", *names], files.rankings, strict=True)),
+        pairings=snakemake.params.off_the_shelf,
+        config=snakemake.params.config,
+        # Of the jobs that ran before this one; no input, because a report need not be made anew when a job took longer.
+        timings=Path(snakemake.output.page).parent / "timings",
     )

@@ -1,15 +1,26 @@
 """One photo: what its header says, and its pixels upright. Photos are untrusted and never modified."""
 
+import contextlib
 import math
 import warnings
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 # A photo that a phone or a scanner makes; anything else (vector formats, documents) is no photo.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "MPO")
 _FULL_FRAME_MM = 36.0  # width of the 35 mm film frame, which FocalLengthIn35mmFilm refers to
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+# What brings a photo of an EXIF orientation upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class PhotoError(ValueError):
@@ -37,11 +48,8 @@ def read_header(path, min_side, max_pixels):
             raise PhotoError(f"too large ({width} x {height} pixels)")
         if min(width, height) < min_side:
             raise PhotoError(f"too small ({width} x {height} pixels)")
-        try:
-            exif = image.getexif()
-        except Exception:  # a broken EXIF block does not make the pixels unusable
-            exif = Image.Exif()
-        if exif.get(ExifTags.Base.Orientation) in _TURNED:
+        exif = _exif(image)
+        if _orientation(image) in _TURNED:
             width, height = height, width
         return {"width": width, "height": height, "focal": _focal(exif, max(width, height)), "gps": _gps(exif)}
 
@@ -56,7 +64,10 @@ def read_rgb(path, max_side=None):
         try:
             if max_side is not None:
                 image.draft("RGB", (max_side, max_side))  # JPEG only: decodes at 1/2, 1/4, 1/8 where that is enough
-            image = ImageOps.exif_transpose(_to_rgb(image))
+            orientation = _orientation(image)
+            image = _to_rgb(image)
+            if orientation in _UPRIGHT:
+                image = image.transpose(_UPRIGHT[orientation])
             if max_side is not None and max(image.size) > max_side:
                 scale = max_side / max(image.size)
                 size = [max(1, round(side * scale)) for side in image.size]
@@ -66,19 +77,39 @@ def read_rgb(path, max_side=None):
             raise PhotoError(f"cannot be decoded ({_first_line(error)})") from error
 
 
+@contextlib.contextmanager
 def _open(path):
+    """The photo, opened by Pillow. Not by name: Pillow would map TIFFs into memory and garble those that EXIF turns."""
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(path, "rb"))
+        except FileNotFoundError as error:
+            raise PhotoError("vanished") from error
+        except OSError as error:
+            raise PhotoError(f"not readable ({error.strerror})") from error
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                image = stack.enter_context(Image.open(file, formats=FORMATS))
+        except Image.DecompressionBombError as error:
+            raise PhotoError("too large") from error
+        except Exception as error:
+            raise PhotoError("not a photo") from error
+        yield image
+
+
+def _exif(image):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Image.open(path, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise PhotoError("too large") from error
-    except FileNotFoundError as error:
-        raise PhotoError("vanished") from error
-    except PermissionError as error:
-        raise PhotoError("not readable") from error
-    except Exception as error:
-        raise PhotoError("not a photo") from error
+            return image.getexif()
+    except Exception:  # a broken EXIF block does not make the pixels unusable
+        return Image.Exif()
+
+
+def _orientation(image):
+    """EXIF's orientation of an opened photo, 1 where it is upright. TIFFs are: Pillow turns them itself."""
+    return 1 if image.format == "TIFF" else _exif(image).get(ExifTags.Base.Orientation, 1)
 
 
 def _to_rgb(image):
@@ -90,11 +121,7 @@ def _to_rgb(image):
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    exif = image.info.get("exif")
-    image = image.convert("RGB")
-    if exif:
-        image.info["exif"] = exif
-    return image
+    return image.convert("RGB")
 
 
 def _focal(exif, longer_side):

@@ -10,6 +10,9 @@ from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError, read_header
 from bow2cnn.progress import progress
 
+# Reasons that may pass while the file stays the same; they are not remembered.
+_PASSING = ("not readable", "vanished")
+
 
 def scan(photos, folder, shards, min_side, max_pixels):
     """List the photos below some folders and write `collection.h5` and a list per shard, each only if it changed.
@@ -116,8 +119,10 @@ class _Memory:
         except OSError as error:
             return {"reason": f"not readable ({error.strerror})"}
         key = (path, stat.st_size, stat.st_mtime_ns)
-        self._new[key] = self._old.get(key) or read_row(path, *self._limits)
-        return self._new[key]
+        row = self._old.get(key) or read_row(path, *self._limits)
+        if not row.get("reason", "").startswith(_PASSING):
+            self._new[key] = row
+        return row
 
     def save(self):
         blank = {

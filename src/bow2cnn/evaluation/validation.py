@@ -1,8 +1,9 @@
 """The ground truth that the teacher gives: no label, only the models that it found.
 
-Queries come from the validation models. Positives are the photos with enough common 3D points; the other photos of the same model,
-of the same cluster, and those the teacher does not vouch for, are junk; every other photo is a negative, the training photos too:
-with few models the validation photos alone would make retrieval too easy to tell two networks apart.
+Queries come from the validation models. Positives are the photos with enough common 3D points; the other photos of the same model, and of
+the same cluster, are junk; the photos of all other models are negatives, the training ones too: with few models the validation photos
+alone would make retrieval too easy to tell two networks apart. Photos outside every model are left out: geometry cannot vouch that one
+of them does not show the place from another side, and a network must not be chosen for telling those apart.
 """
 
 from typing import NamedTuple
@@ -52,14 +53,14 @@ def build_validation(arrays):
     """The same from the arrays of the artefact."""
     group, cluster = np.asarray(arrays["group"], np.int64), np.asarray(arrays["cluster"], np.int64)
     side, offset = np.asarray(arrays["side"]), np.asarray(arrays["positive_offset"])
-    database = np.flatnonzero(group >= 0)
+    database = np.flatnonzero((group >= 0) & (cluster >= 0))
     queries, truth = [], []
     for number, query in enumerate(np.asarray(arrays["query"], np.int64)):
         positives = np.unique(np.asarray(arrays["positive"], np.int64)[offset[number] : offset[number + 1]])
         positives = positives[positives != query]
         if side[query] != VALIDATION_SIDE or group[query] < 0 or len(positives) == 0:
             continue
-        related = (group == group[query]) | ((cluster == cluster[query]) & (cluster[query] >= 0)) | (group < 0)
+        related = (group == group[query]) | ((cluster == cluster[query]) & (cluster[query] >= 0)) | (group < 0) | (cluster < 0)
         queries.append(query)
         truth.append((positives, np.setdiff1d(np.flatnonzero(related), positives)))
     return Validation(np.array(queries, np.int64), truth, database)

@@ -28,12 +28,11 @@ class FeatureStore:
     def __getitem__(self, photo):
         """keypoint float32 [N, 6] and descriptor uint8 [N, 128] of one photo."""
         with self._lock:
-            if photo not in self._recent:
-                self._recent[photo] = self._load(photo)
-                if len(self._recent) > self._capacity:
-                    self._recent.popitem(last=False)
-            self._recent.move_to_end(photo)
-            return self._recent[photo]
+            found = self._recent.pop(photo, None) or self._load(photo)
+            self._recent[photo] = found
+            if len(self._recent) > self._capacity:
+                self._recent.popitem(last=False)
+            return found
 
     def keypoints(self, photo):
         """keypoint float32 [N, 6] alone."""

@@ -4,11 +4,11 @@ import math
 
 from markupsafe import Markup, escape
 
-_LABEL = 230  # width left of a bar chart for its labels
+_LABEL = 228  # width left of a bar chart for its labels
 _ROW = 24
 
 
-def bars(rows, width=720):
+def bars(rows, width=600):
     """Horizontal bars with intervals.
 
     Args:
@@ -32,15 +32,15 @@ def forest(rows, width=720):
     """Differences around zero with their intervals.
 
     Args:
-        rows: (label, value, low, high), signed.
+        rows: (label, value, low, high, style) with style `better`, `worse` or `even`.
     """
-    reach = _nice_top(max([max(abs(x) for x in row[1:] if math.isfinite(x)) for row in rows], default=1.0), least=1.0)
+    reach = _nice_top(max([max(abs(x) for x in row[1:4] if math.isfinite(x)) for row in rows], default=1.0), least=1.0)
     middle = _LABEL + (width - _LABEL - 70) / 2
     scale = (width - _LABEL - 70) / 2 / reach
     parts = _grid([-reach, -reach / 2, 0, reach / 2, reach], lambda value: middle + value * scale, len(rows) * _ROW, signed=True)
     parts.append(f'<line class="zero" x1="{middle:.1f}" x2="{middle:.1f}" y1="0" y2="{len(rows) * _ROW}"/>')
-    for number, (label, value, low, high) in enumerate(rows):
-        y, style = number * _ROW + 12, verdict(low, high)
+    for number, (label, value, low, high, style) in enumerate(rows):
+        y = number * _ROW + 12
         parts.append(f'<text class="label" x="{_LABEL - 10}" y="{y + 4}">{escape(label)}</text>')
         if math.isfinite(low) and math.isfinite(high):
             parts.append(f'<line class="span {style}" x1="{middle + low * scale:.1f}" x2="{middle + high * scale:.1f}" y1="{y}" y2="{y}"/>')
@@ -63,11 +63,11 @@ def curve(epochs, values, chosen, digits, width=340, height=170):
         return 52 + (epoch - first) / (last - first) * (width - 72), 10 + (high - value) / (high - low) * (height - 40)
 
     parts = []
-    for i in range(4):
-        value = low + (high - low) * (i + 0.5) / 4
-        y = at(first, value)[1]
+    step = _nice_step((high - low) / 3.5)
+    for i in range(math.ceil(low / step), math.floor(high / step) + 1):
+        y = at(first, i * step)[1]
         parts.append(f'<line class="grid" x1="52" x2="{width - 12}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="label" x="46" y="{y + 4:.1f}">{value:.{digits}f}</text>')
+        parts.append(f'<text class="label" x="46" y="{y + 4:.1f}">{i * step:.{digits}f}</text>')
     for epoch in range(first, last + 1, max(1, (last - first) // 8)):
         parts.append(f'<text class="tick" x="{at(epoch, low)[0]:.1f}" y="{height - 10}">{epoch}</text>')
     places = [at(*point) for point in points]
@@ -78,11 +78,6 @@ def curve(epochs, values, chosen, digits, width=340, height=170):
             f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"><title>epoch {epoch}: {value:.{digits}f}</title></circle>'
         )
     return _svg(parts, width, height, "curve")
-
-
-def verdict(low, high):
-    """`better` or `worse` where the interval leaves zero out, else `even`."""
-    return "better" if low > 0 else "worse" if high < 0 else "even"
 
 
 def signed(value, digits=1):
@@ -111,6 +106,12 @@ def _nice_top(value, least=1e-3):
     value = max(value, least)
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * 0.9999)
+
+
+def _nice_step(value):
+    """1, 2 or 5 times a power of ten, at least the value."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= value * 0.9999)
 
 
 def _svg(parts, width, height, style="chart"):

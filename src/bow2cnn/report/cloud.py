@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw
 
 _WIDTH, _HEIGHT = 560, 360
 _SAMPLES = 2  # drawn so many times larger, then shrunk
-_DISTANCE = 3.0  # of the eye, in radii of the scene
-_YAW, _PITCH = np.radians(24.0), np.radians(14.0)  # beside and above the cameras, so that depth shows
+_DISTANCE = 4.0  # of the eye, in radii of the scene
+_YAW, _PITCH = np.radians(38.0), np.radians(22.0)  # beside and above the cameras, so that depth shows
 _SKY, _GROUND = np.array([28, 36, 46]), np.array([12, 16, 22])
 _CAMERA = (255, 178, 76)
 _FRUSTUM = np.array([[0, 0, 0], [-1, -0.75, 1.2], [1, -0.75, 1.2], [1, 0.75, 1.2], [-1, 0.75, 1.2]])
@@ -44,15 +44,17 @@ def arrange(point, color, rotation, translation):
     center = -np.einsum("nji,nj->ni", rotation, translation)
     axes = _axes(np.asarray(point, float), rotation)
     point, center = point @ axes.T, center @ axes.T
-    keep = _near(point)
+    low, high = _frame(point, center)
+    keep = ((point >= low - (high - low)) & (point <= high + (high - low))).all(1)
     point, color = point[keep], color[keep]
-    shown = np.concatenate([point, center[_near(center, point)]])
-    low, high = np.percentile(shown, [1, 99], axis=0)
     middle, radius = (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-9)
-    corner = 0.05 * _FRUSTUM @ (rotation @ axes.T)  # rows of a rotation are the camera's axes, here in the eye's
-    camera = ((center - middle) / radius)[:, None] + corner
-    point = (point - middle) / radius
-    return Scene(point, color, camera, _zoom(np.concatenate([point, (center[_near(center, center)] - middle) / radius])))
+    point, center = (point - middle) / radius, (center - middle) / radius
+    shown = np.concatenate([point, center])
+    shown = shown[((shown >= (low - middle) / radius) & (shown <= (high - middle) / radius)).all(1)]
+    shift, zoom = _fit(shown if len(shown) else np.zeros((1, 3)))
+    size = 0.06 if len(center) < 30 else 0.04
+    frusta = size * _FRUSTUM @ (rotation @ axes.T)  # rows of a rotation are the camera's axes, here in the eye's
+    return Scene(point - shift, color, (center - shift)[:, None] + frusta, zoom)
 
 
 def draw(scene):
@@ -62,7 +64,7 @@ def draw(scene):
     xy, depth = _project(scene.point, scene.zoom, width, height)
     order = np.argsort(-depth, kind="stable")  # far ones first, near ones over them
     order = order[depth[order] > 0.2]
-    splat = np.array([(x, y) for x in range(-1, 3) for y in range(-1, 3) if (x - 0.5) ** 2 + (y - 0.5) ** 2 < 4])
+    splat = _disc(len(order))
     pixel = (np.rint(xy[order])[:, None].astype(int) + splat).reshape(-1, 2)
     paint = np.repeat(_shade(scene.color[order], depth[order]), len(splat), 0)
     inside = ((pixel >= 0) & (pixel < (width, height))).all(1)
@@ -72,9 +74,9 @@ def draw(scene):
     for frustum in scene.camera:
         ends, away = _project(frustum, scene.zoom, width, height)
         if away.min() > 0.2:
-            pen.polygon([tuple(ends[i]) for i in (1, 2, 3, 4)], fill=(*_CAMERA, 40))
+            pen.polygon([tuple(ends[i]) for i in (1, 2, 3, 4)], fill=(*_CAMERA, 22))
             for a, b in _EDGES:
-                pen.line([tuple(ends[a]), tuple(ends[b])], fill=(*_CAMERA, 190), width=_SAMPLES)
+                pen.line([tuple(ends[a]), tuple(ends[b])], fill=(*_CAMERA, 150), width=_SAMPLES)
     return np.asarray(image.resize((_WIDTH, _HEIGHT), Image.Resampling.BOX))
 
 
@@ -88,6 +90,14 @@ def pack(scene, limit):
         "cameras": _base64(_quantise(scene.camera.reshape(-1, 3))),
         "zoom": round(scene.zoom, 4),
     }
+
+
+def _disc(count):
+    """Offsets of the pixels of one point; few points are drawn larger than many."""
+    radius = _SAMPLES * float(np.clip(95.0 / np.sqrt(max(count, 1)), 1.1, 2.6))
+    reach = int(np.ceil(radius))
+    x, y = np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1))
+    return np.stack([x, y], -1)[x**2 + y**2 <= radius**2]
 
 
 def _axes(point, rotation):
@@ -117,19 +127,27 @@ def _unit(vector, otherwise):
     return vector / length if length > 1e-9 else otherwise / np.linalg.norm(otherwise)
 
 
-def _near(values, reference=None):
-    """Which of the values lie near the bulk of the reference (by default themselves); stray points would make the rest tiny."""
-    reference = values if reference is None else reference
-    low, high = np.percentile(reference, [4, 96], axis=0)
-    reach = 0.9 * float((high - low).max()) + 1e-9
-    return ((values >= low - reach) & (values <= high + reach)).all(1)
+def _frame(point, center):
+    """Low and high corner of what the picture shows: the bulk of the points and of the cameras.
+
+    Far cameras are left out of it where they would make the points tiny, and so are stray points.
+    """
+    low, high = np.percentile(point, [2, 98], axis=0)
+    reach = 0.8 * float((high - low).max()) + 1e-9
+    first, last = np.percentile(center, [3, 97], axis=0)
+    return np.clip(first, low - reach, low), np.clip(last, high, high + reach)
 
 
-def _zoom(shown):
-    """As large as fits the picture."""
-    flat = np.abs(shown[:, :2]) * (_DISTANCE / (_DISTANCE + np.maximum(shown[:, 2:], -2.0)))
-    wide, tall = np.percentile(flat, 98.5, axis=0)
-    return float(0.94 / max(wide, tall * _WIDTH / _HEIGHT, 1e-6))
+def _fit(shown):
+    """The shift that brings what is shown into the middle of the picture, and the zoom that fills it."""
+    shift = np.zeros(3)
+    for _ in range(3):
+        scale = _DISTANCE / (_DISTANCE + np.maximum((shown - shift)[:, 2:], -0.8 * _DISTANCE))
+        flat = (shown - shift)[:, :2] * scale
+        low, high = flat.min(0), flat.max(0)
+        shift[:2] += (low + high) / 2
+    wide, tall = (high - low) / 2
+    return shift, float(0.9 / max(wide, tall * _WIDTH / _HEIGHT, 1e-6))
 
 
 def _project(point, zoom, width, height):
@@ -145,7 +163,7 @@ def _shade(color, depth):
 
 
 def _brighten(color):
-    return 255 * (color / 255.0) ** 0.8
+    return 255 * (color / 255.0) ** 0.75
 
 
 def _quantise(values):

@@ -1,7 +1,7 @@
 // Turns a picture of a 3D model into the model itself when it is first dragged. The numbers mirror cloud.py.
 (() => {
   "use strict";
-  const RANGE = 4, DISTANCE = 3, EDGES = [[0, 1], [0, 2], [0, 3], [0, 4], [1, 2], [2, 3], [3, 4], [4, 1]];
+  const RANGE = 4, DISTANCE = 4, EDGES = [[0, 1], [0, 2], [0, 3], [0, 4], [1, 2], [2, 3], [3, 4], [4, 1]];
 
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const places = (text) => Float32Array.from(new Uint16Array(bytes(text).buffer), (v) => (v / 65535 * 2 - 1) * RANGE);
@@ -21,7 +21,7 @@
     pen.fillStyle = sky;
     pen.fillRect(0, 0, width, height);
     const empty = new Uint32Array(pen.getImageData(0, 0, width, height).data.buffer);
-    const size = Math.max(2, Math.round(width / 240));
+    const size = Math.max(2, Math.round(width / 560 * 2 * Math.max(1.1, Math.min(2.6, 95 / Math.sqrt(points.length / 3)))));
     let yaw = 0, pitch = 0, zoom = 1, waiting = false;
 
     function project(values, i) {
@@ -51,7 +51,7 @@
         }
       }
       pen.putImageData(image, 0, 0);
-      pen.strokeStyle = "rgba(255, 178, 76, 0.75)";
+      pen.strokeStyle = "rgba(255, 178, 76, 0.6)";
       pen.lineWidth = ratio;
       pen.beginPath();
       for (let i = 0; i < cameras.length; i += 15) {

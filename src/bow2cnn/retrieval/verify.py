@@ -81,6 +81,8 @@ def verify(frame_a, frame_b, match, tolerance):
         count = _count(transform, xy_a, xy_b, tolerance * _LOOSE)
         if count > best_count:
             best_count, best = count, transform
+    if best_count == 0:  # no sane hypothesis
+        return best, np.empty(0, np.int64)
     inliers = _one_to_one(best, xy_a, xy_b, match, tolerance * _LOOSE)
     for _ in range(4):  # local optimisation: fit to the inliers, look for more of them, tighten at the end
         if len(inliers) < 4:

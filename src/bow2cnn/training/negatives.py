@@ -5,7 +5,7 @@ import numpy as np
 _CHUNK = 256  # queries at a time, to bound the matrix of similarities
 
 
-def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model):
+def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model, doubtful=None):
     """The hardest negatives of each query.
 
     Photos of the query's own group never count, nor those of its cluster: the teacher found a chain of verified matches between
@@ -18,6 +18,7 @@ def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model)
         group, cluster: int64 [n].
         count: negatives per query.
         per_model: at most one per group (N2), else simply the nearest (N1).
+        doubtful: int64 [n, k], groups whose queries a photo is no negative of (see `doubtful_groups`), or None.
 
     Returns:
         int64 [q, count] rows and float32 [q, count] similarities, hardest first; -1 and NaN where there are not enough.
@@ -31,10 +32,37 @@ def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model)
         for number, query in enumerate(rows, start=start):
             values = products[number - start]
             allowed = (group[pool] != group[query]) & ((cluster[pool] != cluster[query]) | (cluster[query] < 0))
+            if doubtful is not None:
+                allowed &= (doubtful[pool] != group[query]).all(1)
             picked = _hardest(values, allowed, group[pool], count, per_model)
             chosen[number, : len(picked)] = pool[picked]
             similarity[number, : len(picked)] = values[picked]
     return chosen, similarity
+
+
+def doubtful_groups(descriptors, group, outsider, modelled, count=2):
+    """The groups that a photo outside every model may belong to after all.
+
+    Geometry can vouch for a pair that matches, never for one that does not: another side of the building, or the same at night, shares
+    no feature with any photo of the model. So of such a photo the few nearest models by the starting network are in doubt, and it is a
+    negative for the others only.
+
+    Args:
+        descriptors: float32 [n, D] by the starting network.
+        group: int64 [n]; outsider, modelled: bool [n].
+        count: nearest groups in doubt.
+
+    Returns:
+        int64 [n, count], -1 for photos of models.
+    """
+    doubtful = np.full((len(group), count), -1, np.int64)
+    groups = np.unique(group[modelled])
+    rows = np.flatnonzero(outsider)
+    if len(rows) and len(groups):
+        nearest = np.stack([(descriptors[rows] @ descriptors[modelled & (group == g)].T).max(1) for g in groups], 1)
+        order = np.argsort(-nearest, axis=1, kind="stable")[:, :count]
+        doubtful[rows, : order.shape[1]] = groups[order]
+    return doubtful
 
 
 def _hardest(values, allowed, groups, count, per_model):

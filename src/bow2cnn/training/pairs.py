@@ -15,6 +15,7 @@ class Pairs(NamedTuple):
     """Attributes:
     group: int64 [n], the place of a photo; one of its own outside every model; -1 not to be used.
     cluster: int64 [n].
+    outsider: bool [n], photos outside every model that may be used.
     query: int64 [q], training queries with at least one candidate positive.
     pools: per query a dict of arrays `photo`, `shared`, `overlap`, `scale`, `distance`, `inliers`.
     negative: int64 rows that may be negatives.
@@ -23,6 +24,7 @@ class Pairs(NamedTuple):
 
     group: np.ndarray
     cluster: np.ndarray
+    outsider: np.ndarray
     query: np.ndarray
     pools: list
     negative: np.ndarray
@@ -46,13 +48,11 @@ def read_pairs(path, outsiders, missing):
     cluster = arrays["cluster"].astype(np.int64)
     training = (arrays["side"] == TRAINING_SIDE) & (group >= 0)
     queries, pools = _queries(arrays, training)
-    members = np.bincount(group[group >= 0], minlength=1)
-    single = np.zeros(len(group), bool)
-    single[group >= 0] = members[group[group >= 0]] == 1
-    negative = np.flatnonzero(training if outsiders else training & ~single)
+    outsider = (group >= 0) & (cluster < 0)
+    negative = np.flatnonzero(training if outsiders else training & ~outsider)
     if len(queries) == 0 or len(np.unique(group[negative])) < 2:
         raise TrainingError(f"{path}: no training query with positives and photos of another place; nothing to train on")
-    return Pairs(group, cluster, queries, pools, negative, build_validation(arrays))
+    return Pairs(group, cluster, outsider, queries, pools, negative, build_validation(arrays))
 
 
 def _queries(arrays, training):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bow2cnn.training.errors import TrainingError
-from bow2cnn.training.negatives import mine_negatives
+from bow2cnn.training.negatives import doubtful_groups, mine_negatives
 from bow2cnn.training.positives import candidates, draw, needs_similarity
 
 _QUERIES, _POSITIVES, _POOL, _DATABASE = 51, 52, 53, 54
@@ -17,7 +17,7 @@ class Plan:
         pairs: `Pairs`.
         settings: `Settings`.
         seed: of the run.
-        start: float32 [n, D], descriptors by the starting network (needed for m1 and top1-cnn).
+        start: float32 [n, D], descriptors of every usable photo by the starting network.
 
     Attributes:
         tuples: per epoch.
@@ -37,6 +37,7 @@ class Plan:
         self._options = [options[number] for number in usable]
         self.validation = self._validation()
         self.tuples = min(settings.queries_per_epoch, len(usable))
+        self._doubtful = doubtful_groups(start, pairs.group, pairs.outsider, (pairs.group >= 0) & ~pairs.outsider)
 
     def queries(self, epoch):
         """Queries int64 [t] of an epoch, in the order of training, and their positives int64 [t]."""
@@ -73,19 +74,12 @@ class Plan:
         query, positive = self.queries(epoch)
         settings, pairs = self._settings, self._pairs
         photo, similarity = mine_negatives(
-            descriptors, query, self.pool(epoch), pairs.group, pairs.cluster, settings.negatives, settings.per_model
+            descriptors, query, self.pool(epoch), pairs.group, pairs.cluster, settings.negatives, settings.per_model, self._doubtful
         )
         return {"query": query, "positive": positive, "photo": photo, "similarity": similarity}
 
     def _generator(self, purpose, epoch):
         return np.random.default_rng([self._seed, purpose, epoch])
-
-
-def photos_for_start(pairs, settings):
-    """Rows that the starting network must describe for the rule of positives, int64."""
-    if not needs_similarity(settings):
-        return np.zeros(0, np.int64)
-    return np.unique(np.concatenate([pairs.query, *(pool["photo"].astype(np.int64) for pool in pairs.pools)]))
 
 
 def _similarity(start, query, pool, settings):

@@ -14,7 +14,7 @@ from bow2cnn.progress import progress
 from bow2cnn.training.batches import Batches
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.optimiser import make_optimiser, set_rate
-from bow2cnn.training.plan import Plan, photos_for_start
+from bow2cnn.training.plan import Plan
 from bow2cnn.training.weights import average_weights, between, copy_weights
 
 _LOG = logging.getLogger("bow2cnn")
@@ -50,10 +50,9 @@ class Run:
         self._epoch, self._step, self._loss = 0, 0, 0.0
         self.best, self.tuples = None, []
         self.history = {"loss": [], "validation_map": [], "share": [], "pooling_p": []}
-        rows = np.flatnonzero(pairs.group >= 0) if settings.keep else photos_for_start(pairs, settings)
-        first = self._describe(self._start, rows, "start")
-        self.plan = Plan(pairs, settings, seed, first)
-        self._batches = Batches(photos, settings, seed, torch.from_numpy(first) if settings.keep else None)
+        self._first = self._describe(self._start, np.flatnonzero(pairs.group >= 0), "start")
+        self.plan = Plan(pairs, settings, seed, self._first)
+        self._batches = Batches(photos, settings, seed, torch.from_numpy(self._first) if settings.keep else None)
 
     def run(self):
         """All epochs."""
@@ -91,7 +90,7 @@ class Run:
         rows = self.plan.validation_rows()
         wanted = rows if last else np.union1d(rows, self.plan.needed(self._epoch + 1))
         learned = copy_weights(self._model) if self._mean is None else self._mean
-        descriptors = self._describe(learned, wanted, f"look {self._epoch}")
+        descriptors = self._describe(learned, wanted, f"look {self._epoch}") if self._epoch else self._first
         shares = self._settings.interpolation if self._epoch else (1.0,)
         scores = []
         for share in shares:

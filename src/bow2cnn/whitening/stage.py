@@ -29,37 +29,51 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
     described = artefact.read(descriptors, "descriptors")
     mined = read_pairs(pairs, True, described["missing"])
     found = described["descriptor"]
-    candidates = _candidates(found, mined, whitening, dimensions)
-    scores = [_score(mined.validation, found, *projection) for _, projection in candidates]
-    # The first of equals: candidates go from weak to strong.
+    cut = 0 < dimensions < found.shape[1]
+    family = _family(found, mined, whitening)
+    # From weak to strong. A map that keeps all dimensions can do nothing at all.
+    shrinkages = list(_SHRINKAGES) if cut else [_NOTHING, *_SHRINKAGES]
+    scores = _scores(found, mined.validation, family, shrinkages, dimensions if cut else 0)
+    # The first of equals, the weakest.
     best = int(np.argmax(scores))
-    shrinkage, (mean, projection) = candidates[best]
-    _LOG.info("whitening: shrinkage %g, validation mAP %.2f (%.2f without)", shrinkage, scores[best], scores[0])
+    _LOG.info("whitening: shrinkage %g, validation mAP %.2f (%.2f without)", shrinkages[best], scores[best], scores[0])
+    nothing = np.isnan(shrinkages[best])
+    mean, projection = whiten.nothing(found.shape[1]) if nothing else (family.mean, family.projection(shrinkages[best], dimensions))
     arrays = {
         "mean": mean,
         "projection": projection,
-        "shrinkage": np.float32(shrinkage),
-        "tried/shrinkage": np.array([candidate[0] for candidate in candidates], np.float32),
+        "shrinkage": np.float32(shrinkages[best]),
+        "tried/shrinkage": np.array(shrinkages, np.float32),
         "tried/validation_map": np.array(scores, np.float32),
     }
     artefact.write(out, "whitening", arrays, {"whitening": whitening, "dimensions": dimensions})
 
 
-def _candidates(found, mined, kind, dimensions):
-    """(shrinkage, (mean, projection)) from nothing to strong."""
+def _family(found, mined, kind):
+    """The whitenings to choose from."""
     training = found[np.union1d(mined.negative, mined.query)]
+    if kind == "pca":
+        return whiten.pca(training)
     queries = np.concatenate([np.full(len(pool["photo"]), query) for query, pool in zip(mined.query, mined.pools, strict=True)])
     positives = np.concatenate([pool["photo"] for pool in mined.pools]).astype(np.int64)
-    kept = [] if dimensions and dimensions < found.shape[1] else [(_NOTHING, whiten.nothing(found.shape[1]))]
-    for shrinkage in _SHRINKAGES:
-        if kind == "pca":
-            kept.append((shrinkage, whiten.pca(training, shrinkage, dimensions)))
+    return whiten.learned(training, found[queries], found[positives])
+
+
+def _scores(found, validation, family, shrinkages, dimensions):
+    """Validation mAP by shrinkage; without validation -1 for all, so that the weakest is taken.
+
+    The final rotation keeps every distance, so where no dimension is cut the descriptors are turned to the family's axes once, where a
+    shrinkage is a gain for each of them.
+    """
+    turned = None if dimensions else whiten.apply(found, family.mean, family.axes.T)
+    scores = []
+    for shrinkage in shrinkages:
+        if np.isnan(shrinkage):
+            moved = found
+        elif dimensions:
+            moved = whiten.apply(found, family.mean, family.projection(shrinkage, dimensions))
         else:
-            kept.append((shrinkage, whiten.learned(training, found[queries], found[positives], shrinkage, dimensions)))
-    return kept
-
-
-def _score(validation, found, mean, projection):
-    """Validation mAP; without validation -1 for all, so that the weakest is taken."""
-    score = validation_map(validation, whiten.apply(found, mean, projection))
-    return -1.0 if score is None else score
+            moved = whiten.unit(turned * family.gains(shrinkage).astype(np.float32))
+        score = validation_map(validation, moved)
+        scores.append(-1.0 if score is None else score)
+    return scores

@@ -7,9 +7,11 @@ matching pairs, then rotate to the principal axes of all descriptors in that spa
 
 With fewer pairs than dimensions C_S is singular, and directions that no pair happens to vary in would be blown up. It is therefore
 shrunk towards a multiple of the identity (Ledoit and Wolf, 2004): (1 - s) C_S + s tr(C_S) / D I. At s = 1 the map is a rotation.
+Shrinking moves the eigenvalues and keeps the eigenvectors, so one decomposition serves every s.
 """
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 _EPSILON = 1e-9
 
@@ -17,36 +19,70 @@ _EPSILON = 1e-9
 def apply(descriptors, mean, projection):
     """L2(projection (x - mean)), float32 [n, d]; rows of zeros (missing photos) stay zero."""
     present = np.abs(descriptors).sum(1, keepdims=True) > 0
-    moved = (descriptors - mean) @ projection.T * present
-    return (moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    return unit((descriptors - mean) @ projection.T * present)
 
 
-def learned(descriptors, queries, positives, shrinkage, dimensions=0):
-    """Mean float32 [D] and projection float32 [d, D] of learned whitening.
+def unit(rows):
+    """Rows by their length, float32; rows of zeros stay."""
+    return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+class Whitenings:
+    """The whitenings of one scatter matrix by all shrinkages.
+
+    Args:
+        descriptors: float [n, D] for the mean and the rotation.
+        scatter: float64 [D, D], C_S above, or the covariance for PCA.
+
+    Attributes:
+        mean: float32 [D].
+        axes: float64 [D, D], eigenvectors of the scatter in columns.
+    """
+
+    def __init__(self, descriptors, scatter):
+        x = np.asarray(descriptors, np.float64)
+        mean = x.mean(0)
+        self.mean = mean.astype(np.float32)
+        self._values, self.axes = _eigh(scatter)
+        centered = x - mean
+        self._covariance = self.axes.T @ (centered.T @ centered) @ self.axes
+
+    def gains(self, shrinkage):
+        """What the shrunk M^(-1/2) does along each of the axes, float64 [D]; scaled to a largest gain of 1 so that float32 is enough."""
+        values = (1 - shrinkage) * self._values + shrinkage * self._values.mean()
+        values = np.maximum(values, _EPSILON * max(values[-1], _EPSILON))
+        return np.sqrt(values[0] / values)
+
+    def projection(self, shrinkage, dimensions=0):
+        """Projection float32 [d, D]: rows along the principal axes of the whitened descriptors, by falling variance.
+
+        Args:
+            shrinkage: s above, 0 to 1.
+            dimensions: d, 0 for D.
+        """
+        gains = self.gains(shrinkage)
+        _, turn = _eigh(gains[:, None] * self._covariance * gains)
+        turn = turn[:, ::-1][:, : dimensions or None]
+        # Signs are fixed so that the result is unique.
+        directions = self.axes @ turn
+        turn = turn * np.where(directions[np.abs(directions).argmax(0), np.arange(turn.shape[1])] < 0, -1, 1)
+        return ((turn * gains[:, None]).T @ self.axes.T).astype(np.float32)
+
+
+def learned(descriptors, queries, positives):
+    """`Whitenings` learned from matching descriptors.
 
     Args:
         descriptors: float [n, D] for the mean and the rotation.
         queries, positives: float [m, D] matching descriptors, row by row.
-        shrinkage: s above, 0 to 1.
-        dimensions: d, 0 for D.
     """
-    x = np.asarray(descriptors, np.float64)
-    mean = x.mean(0)
     difference = np.asarray(queries, np.float64) - np.asarray(positives, np.float64)
-    scatter = difference.T @ difference / max(len(difference), 1)
-    size = scatter.shape[0]
-    scatter = (1 - shrinkage) * scatter + shrinkage * np.trace(scatter) / size * np.eye(size)
-    return mean.astype(np.float32), _rotate(x - mean, _inverse_root(scatter), dimensions).astype(np.float32)
+    return Whitenings(descriptors, difference.T @ difference / max(len(difference), 1))
 
 
-def pca(descriptors, shrinkage, dimensions=0):
-    """Mean and projection of PCA whitening; the covariance is shrunk as above."""
-    x = np.asarray(descriptors, np.float64)
-    mean = x.mean(0)
-    covariance = np.cov((x - mean).T, bias=True)
-    size = covariance.shape[0]
-    covariance = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / size * np.eye(size)
-    return mean.astype(np.float32), _rotate(x - mean, _inverse_root(covariance), dimensions).astype(np.float32)
+def pca(descriptors):
+    """`Whitenings` of the covariance of descriptors, float [n, D]."""
+    return Whitenings(descriptors, np.cov(np.asarray(descriptors, np.float64).T, bias=True))
 
 
 def nothing(size):
@@ -54,18 +90,8 @@ def nothing(size):
     return np.zeros(size, np.float32), np.eye(size, dtype=np.float32)
 
 
-def _inverse_root(matrix):
-    """Symmetric M^(-1/2) of a positive semidefinite matrix, scaled to a largest gain of 1 so that float32 is enough."""
-    values, vectors = np.linalg.eigh(matrix)
-    values = np.maximum(values, _EPSILON * max(values[-1], _EPSILON))
-    gains = np.sqrt(values[0] / values)
-    return (vectors * gains) @ vectors.T
-
-
-def _rotate(centered, whitening, dimensions):
-    """Rows of the whitening along the axes of falling variance; signs are fixed so that the result is unique."""
-    moved = centered @ whitening
-    _, axes = np.linalg.eigh(moved.T @ moved)
-    axes = axes[:, ::-1][:, : dimensions or None]
-    axes = axes * np.where(axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])] < 0, -1, 1)
-    return axes.T @ whitening
+def _eigh(matrix):
+    """Eigenvalues ascending and eigenvectors. One library thread: several wait for each other so often that on a busy machine they
+    take 50 times as long as one."""
+    with threadpool_limits(1, user_api="blas"):
+        return np.linalg.eigh(matrix)

@@ -5,35 +5,49 @@ import numpy as np
 from bow2cnn.report import charts
 
 _TRAIN, _VALIDATION = 1, 2
+_STYLES = {"gain": "better", "loss": "worse"}
 
 
 def opening(run):
     """The experiments with their gains, and the key figures."""
     found = gains_of(run)
+    experiments = [_experiment(run, name, found.get(name, {})) for name in run.histories]
     return {
-        "headline": run.gains.get("headline") if isinstance(run.gains, dict) else None,
-        "experiments": [_experiment(run, name, found.get(name, {})) for name in run.histories],
+        "headline": _headline(experiments),
+        "experiments": experiments,
         "figures": _figures(run),
     }
 
 
 def gains_of(run):
     """Experiment to what `evaluation.table` says of it (`against`, `rows`)."""
-    gains = run.gains.get("experiments", run.gains)
-    return {name: entry for name, entry in gains.items() if isinstance(entry, dict) and "rows" in entry}
+    return run.gains
+
+
+def _headline(experiments):
+    """The first experiment in a line: its gains without whitening, easy and hard left out where there is a medium."""
+    if not experiments:
+        return "What these photos hold"
+    first = experiments[0]
+    if not first["learned"]:
+        return f"{first['name']} learned nothing"
+    rows = [row for row in first["rows"] if not row["post"] and row["protocol"] in ("all", "medium")]
+    gains = [f"{row['text']} mAP on {row['benchmark']}" for row in rows]
+    return f"{first['name']}: {', '.join(gains) or 'trained, and nothing to measure it on'}"
 
 
 def _experiment(run, name, gains):
     history, rows = run.history[name], gains.get("rows", [])
     plain = sorted((row for row in rows if not row["post"]), key=lambda row: row["benchmark"] != "validation")
     whitened = sorted((row for row in rows if row["post"]), key=lambda row: row["benchmark"] != "validation")
-    bars = [(_where(row), row["gain"], row["low"], row["high"]) for row in plain + whitened]
+    bars = [(_where(row), row["gain"], row["low"], row["high"], _STYLES.get(row.get("clear"), "even")) for row in plain + whitened]
     return {
         "name": name,
         "against": gains.get("against", run.pairings.get(name, "the untrained network")),
         "chosen": history["chosen"],
         "epochs": len(history["loss"]),
         "learned": history["chosen"] > 0,
+        "validated": bool(np.isfinite(history["validation_map"]).any()),
         "gained": [_row(row) for row in plain + whitened if row.get("clear") == "gain"],
         "lost": [_row(row) for row in plain + whitened if row.get("clear") == "loss"],
         "rows": [_row(row) for row in plain + whitened],

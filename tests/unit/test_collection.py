@@ -1,0 +1,290 @@
+"""The collection: every kind of file is sorted with the right reason, headers are read, nothing is touched without need."""
+
+import io
+import math
+import os
+import shutil
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bow2cnn import artefact
+from bow2cnn.collection import photo
+from bow2cnn.collection.photo import PhotoError, read_header, read_rgb
+from bow2cnn.collection.scan import scan
+from bow2cnn.demo.photo import Tags, exif, jpeg
+
+MIN_SIDE, MAX_PIXELS = 32, 10**6
+RED, GREEN, BLUE, WHITE = (250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 250)
+
+
+def quarters(width=120, height=80):
+    """Red top left, green top right, blue bottom left, white bottom right."""
+    image = np.zeros((height, width, 3), np.uint8)
+    for colour, rows, columns in ((RED, 0, 0), (GREEN, 0, 1), (BLUE, 1, 0), (WHITE, 1, 1)):
+        image[rows * height // 2 :, columns * width // 2 :] = colour
+    return Image.fromarray(image)
+
+
+def noise(seed, width=64, height=48):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def encoded(image, form, **options):
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+def bomb(side):
+    """A PNG that claims `side` x `side` pixels in a few bytes."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+
+
+def scanned(root, folder, shards=3):
+    """The collection's arrays with name -> reason of what was rejected."""
+    scan([root], folder, shards, MIN_SIDE, MAX_PIXELS)
+    arrays = artefact.read(folder / "collection.h5", "collection")
+    names = [os.path.relpath(path, root) for path in arrays["rejected/path"]]
+    return arrays, dict(zip(names, arrays["rejected/reason"], strict=True))
+
+
+def state(folder):
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def decode(folder, data, max_side=None):
+    (folder / "photo").write_bytes(data)
+    return read_rgb(folder / "photo", max_side)
+
+
+@pytest.fixture
+def heap(tmp_path):
+    """A folder with a photo of every usable kind and a file of every unusable one."""
+    root = tmp_path / "photos"
+    (root / "deeper/down").mkdir(parents=True)
+    whole = jpeg(noise(0))
+    grey = Image.fromarray(noise(5).astype(np.uint16)[:, :, 0] * 257)
+    frames = [Image.fromarray(noise(i)) for i in (6, 7)]
+    files = {
+        "deeper/down/plain.jpg": whole,
+        "cmyk.jpg": jpeg(noise(1), form="cmyk"),
+        "turned.jpg": jpeg(noise(2), form="rotated"),
+        "sixteen.png": encoded(grey, "PNG"),
+        "palette.png": encoded(Image.fromarray(noise(3)).convert("P"), "PNG"),
+        "moving.gif": encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "moving.webp": encoded(frames[1], "WEBP", save_all=True, append_images=frames[:1]),
+        "no-ending": encoded(Image.fromarray(noise(4)), "WEBP"),
+        "cut.jpg": jpeg(noise(8, 256, 256))[:4000],
+        "stub.jpg": whole[:10],
+        "empty.jpg": b"",
+        "text.jpg": b"no photo " * 99,
+        "drawing.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n",
+        "tiny.png": encoded(Image.fromarray(noise(9, 200, MIN_SIDE - 1)), "PNG"),
+        "large.png": bomb(1001),
+        "bomb.png": bomb(60_000),
+        "twin.jpg": whole,
+        ".hidden.jpg": jpeg(noise(10)),
+        "deeper/.thumbnails/a.jpg": jpeg(noise(11)),
+    }
+    for name, data in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(data)
+    (root / "link.jpg").symlink_to(root / "cmyk.jpg")
+    (root / "loop").symlink_to(root)
+    os.mkfifo(root / "pipe.jpg")
+    return root
+
+
+def test_every_file_is_sorted_with_its_reason(heap, tmp_path):
+    arrays, reasons = scanned(heap, tmp_path / "out")
+    usable = {"cmyk.jpg", "turned.jpg", "sixteen.png", "palette.png", "moving.gif", "moving.webp", "no-ending", "cut.jpg"}
+    assert set(arrays["name"]) == usable | {"twin.jpg"}
+    assert reasons == {
+        "stub.jpg": "not a photo",
+        "empty.jpg": "not a photo",
+        "text.jpg": "not a photo",
+        "drawing.eps": "not a photo",
+        "tiny.png": f"too small (200 x {MIN_SIDE - 1} pixels)",
+        "large.png": "too large (1001 x 1001 pixels)",
+        "bomb.png": "too large",
+        "deeper/down/plain.jpg": f"same bytes as {heap}/twin.jpg",
+    }
+
+
+def test_rows_are_sorted_and_shards_concatenate_into_the_collection(heap, tmp_path):
+    arrays, _ = scanned(heap, tmp_path)
+    keys = [(shard, bytes(sha)) for shard, sha in zip(arrays["shard"], arrays["sha256"], strict=True)]
+    assert keys == sorted(keys)
+    parts = [artefact.read(tmp_path / f"shard-{shard:03d}.h5", "collection") for shard in range(3)]
+    assert [path for part in parts for path in part["path"]] == arrays["path"]
+    for name in ("sha256", "width", "height", "focal", "gps", "shard"):
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), arrays[name])
+
+
+def test_a_file_that_may_not_be_read_is_rejected_and_tried_again(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    for name in ("good.jpg", "locked.jpg"):
+        (tmp_path / "photos" / name).write_bytes(jpeg(noise(len(name))))
+
+    def refuse(path, *mode):
+        if str(path).endswith("locked.jpg"):
+            raise PermissionError(13, "Permission denied")
+        return open(path, *mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(photo, "open", refuse, raising=False)
+        arrays, reasons = scanned(tmp_path / "photos", tmp_path / "out")
+    assert arrays["name"] == ["good.jpg"] and reasons == {"locked.jpg": "not readable (Permission denied)"}
+    arrays, reasons = scanned(tmp_path / "photos", tmp_path / "out")
+    assert sorted(arrays["name"]) == ["good.jpg", "locked.jpg"] and not reasons
+
+
+def test_a_second_scan_touches_no_list_and_reads_no_photo(heap, tmp_path, monkeypatch):
+    scanned(heap, tmp_path / "out")
+    before = {path: content for path, content in state(tmp_path / "out").items() if path.name != "scan-memory.h5"}
+    monkeypatch.setattr(photo, "open", lambda *_: pytest.fail("read again"), raising=False)
+    scanned(heap, tmp_path / "out")
+    after = state(tmp_path / "out")
+    assert before == {path: after[path] for path in before} and len(after) == len(before) + 1
+
+
+def test_a_photo_that_changed_is_read_again(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for seed in range(2):
+        (tmp_path / "photos/a.jpg").write_bytes(jpeg(noise(0, 64 + 16 * seed)))
+        arrays, _ = scanned(tmp_path / "photos", tmp_path / "out")
+        assert arrays["width"].tolist() == [64 + 16 * seed]
+
+
+def test_other_limits_are_not_answered_from_memory(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/a.jpg").write_bytes(jpeg(noise(0)))
+    for min_side, count in ((32, 1), (100, 0), (32, 1)):
+        scan([tmp_path / "photos"], tmp_path, 1, min_side, MAX_PIXELS)
+        assert len(artefact.read(tmp_path / "collection.h5", "collection")["name"]) == count
+
+
+def test_a_new_photo_changes_only_its_shards_list(heap, tmp_path):
+    scanned(heap, tmp_path / "out")
+    before = state(tmp_path / "out")
+    (heap / "new.jpg").write_bytes(jpeg(noise(99)))
+    arrays, _ = scanned(heap, tmp_path / "out")
+    after = state(tmp_path / "out")
+    changed = {path.name for path in before if before[path] != after[path]} - {"scan-memory.h5"}
+    assert changed == {"collection.h5", f"shard-{arrays['shard'][arrays['name'].index('new.jpg')]:03d}.h5"}
+
+
+def test_photos_are_never_modified(heap, tmp_path):
+    before = {path: content for path, content in state(heap).items() if not path.is_fifo()}
+    arrays, _ = scanned(heap, tmp_path)
+    for path in arrays["path"]:
+        if not path.endswith("cut.jpg"):
+            read_rgb(path, 32)
+    assert before == state(heap)
+
+
+def test_folders_without_photos_make_an_empty_collection(tmp_path):
+    (tmp_path / "photos").mkdir()
+    arrays, reasons = scanned(tmp_path / "photos", tmp_path)
+    assert arrays["name"] == [] and arrays["gps"].shape == (0, 2) and not reasons
+
+
+def test_the_scan_of_a_moved_folder_has_the_same_rows(heap, tmp_path):
+    arrays, _ = scanned(heap, tmp_path / "a")
+    shutil.move(heap, tmp_path / "moved")
+    again, _ = scanned(tmp_path / "moved", tmp_path / "b")
+    assert arrays["name"] == again["name"] and (arrays["sha256"] == again["sha256"]).all()
+
+
+def test_focal_length_and_position_come_from_exif(tmp_path):
+    tags = Tags(28, -33.5, 70.25, "2012:01:01 00:00:00", 0)
+    (tmp_path / "a.jpg").write_bytes(jpeg(noise(0, 48, 72), tags))
+    header = read_header(tmp_path / "a.jpg", MIN_SIDE, MAX_PIXELS)
+    assert header["focal"] == pytest.approx(28 / 36 * 72)
+    assert header["gps"] == pytest.approx((-33.5, 70.25))
+
+
+@pytest.mark.parametrize("tag", [0, 1, 60_000, None])
+def test_without_a_plausible_focal_length_there_is_none(tmp_path, tag):
+    block = Image.Exif()
+    block[0x010F] = "Nikon"
+    if tag is not None:
+        block.get_ifd(0x8769)[0xA405] = tag
+        block.get_ifd(0x8825)[2] = (200.0, 0.0, 0.0)
+    (tmp_path / "a.jpg").write_bytes(encoded(quarters(), "JPEG", exif=block))
+    header = read_header(tmp_path / "a.jpg", MIN_SIDE, MAX_PIXELS)
+    assert math.isnan(header["focal"]) and all(map(math.isnan, header["gps"]))
+
+
+def test_a_broken_exif_block_does_not_cost_the_photo(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(encoded(quarters(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff broken"))
+    header = read_header(tmp_path / "a.jpg", MIN_SIDE, MAX_PIXELS)
+    assert (header["width"], header["height"]) == (120, 80) and math.isnan(header["focal"])
+    assert read_rgb(tmp_path / "a.jpg").shape == (80, 120, 3)
+
+
+def turned(picture, orientation):
+    """What EXIF's orientation makes of a picture, from its definition: which side of the pixels is the top, which the left."""
+    array = np.asarray(picture)
+    if orientation in (5, 6, 7, 8):
+        array = array.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    return array
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("form", "mode"), [("JPEG", "RGB"), ("JPEG", "CMYK"), ("PNG", "RGBA"), ("TIFF", "RGB"), ("TIFF", "RGBA")])
+def test_photos_stand_upright(tmp_path, orientation, form, mode):
+    rgb = decode(tmp_path, encoded(quarters().convert(mode), form, exif=exif(None, orientation)))
+    expected = turned(quarters(), orientation)
+    header = read_header(tmp_path / "photo", MIN_SIDE, MAX_PIXELS)
+    assert (header["height"], header["width"]) == rgb.shape[:2] == expected.shape[:2]
+    assert np.abs(rgb[10::20, 10::20].astype(int) - expected[10::20, 10::20]).max() < 30
+
+
+def test_sixteen_bits_keep_their_range(tmp_path):
+    ramp = np.tile(np.linspace(0, 65535, 120).astype(np.uint16), (80, 1))
+    rgb = decode(tmp_path, encoded(Image.fromarray(ramp), "PNG", exif=exif(None, 6)))
+    assert rgb.shape == (120, 80, 3)
+    np.testing.assert_allclose(rgb[:, 40, 0], np.linspace(0, 255, 120), atol=1)
+
+
+def test_transparency_lies_on_white(tmp_path):
+    layer = np.zeros((40, 40, 4), np.uint8)
+    layer[:, 20:] = (200, 10, 20, 255)
+    rgb = decode(tmp_path, encoded(Image.fromarray(layer), "PNG"))
+    assert (rgb[:, :20] == 255).all() and (rgb[:, 20:] == (200, 10, 20)).all()
+
+
+def test_the_first_frame_of_an_animation_counts(tmp_path):
+    frames = [Image.new("RGB", (40, 40), colour) for colour in (RED, BLUE)]
+    rgb = decode(tmp_path, encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True))
+    assert (rgb == RED).all()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_shrinking_keeps_the_shape_and_the_place_of_things(tmp_path, form):
+    data = encoded(quarters(1200, 800), form)
+    rgb = decode(tmp_path, data, 90)
+    assert rgb.shape == (60, 90, 3)
+    assert np.abs(rgb[15::30, 22::45].astype(int) - np.array([[RED, GREEN], [BLUE, WHITE]])).max() < 12
+    assert decode(tmp_path, data, 5000).shape == (800, 1200, 3)
+
+
+def test_pixels_that_cannot_be_decoded_are_a_photo_error(tmp_path):
+    with pytest.raises(PhotoError, match=r"^cannot be decoded \(.+\)$"):
+        decode(tmp_path, jpeg(noise(8, 256, 256))[:4000])
+    with pytest.raises(PhotoError, match=r"^vanished$"):
+        read_rgb(tmp_path / "gone.jpg")

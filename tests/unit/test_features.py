@@ -1,0 +1,213 @@
+"""Local features: their formulas, where they lie, the same bytes from any number of workers, no photo that stops the others."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from bow2cnn import artefact
+from bow2cnn.collection.scan import scan
+from bow2cnn.demo.photo import jpeg
+from bow2cnn.features.extract import extract_features
+from bow2cnn.features.sift import detect, root_sift
+from bow2cnn.features.store import FeatureStore
+
+NOTHING = np.zeros((0, 6), np.float32)
+
+
+def blobs(seed, width=320, height=240, count=60):
+    """A picture with soft spots and bars of all sizes, uint8 [h, w]."""
+    rng = np.random.default_rng(seed)
+    image = np.full((height, width), 128, np.float32)
+    for x, y, size, angle, grey in rng.uniform((20, 20, 4, 0, -90), (width - 20, height - 20, 14, 180, 90), (count, 5)):
+        mask = np.zeros(image.shape, np.float32)
+        cv2.ellipse(mask, ((x, y), (2 * size, size), angle), 1, -1)
+        image += grey * cv2.GaussianBlur(mask, (0, 0), 1.5)
+    return np.uint8(np.clip(image, 0, 255))
+
+
+def agreeing(found, expected, tolerance):
+    """Share of the expected frames with a found one that agrees in place, size and direction."""
+    distance = np.linalg.norm(found[:, None, :2] - expected[None, :, :2], axis=2)
+    size = np.linalg.norm(found[:, [2, 4]], axis=1)[:, None] / np.linalg.norm(expected[:, [2, 4]], axis=1)
+    cosine = (found[:, None, [2, 4]] * expected[None, :, [2, 4]]).sum(2)
+    cosine /= np.linalg.norm(found[:, None, [2, 4]], axis=2) * np.linalg.norm(expected[None, :, [2, 4]], axis=2)
+    return ((distance < tolerance) & (np.abs(np.log(size)) < 0.15) & (cosine > 0.98)).any(0).mean()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A scanned folder: eight photos, one of them cut off, one gone after the scan, one large."""
+    (tmp_path / "photos").mkdir()
+    for i in range(8):
+        data = jpeg(np.dstack([blobs(i, *((900, 640) if i == 5 else (160, 120)))] * 3))
+        (tmp_path / f"photos/{i}.jpg").write_bytes(data[: len(data) // 2] if i == 3 else data)
+    scan([tmp_path / "photos"], tmp_path, 1, 32, 10**7)
+    (tmp_path / "photos/6.jpg").unlink()
+    return tmp_path
+
+
+def extracted(folder, name="features.h5", workers=2, max_features=1000, max_side=0):
+    extract_features(folder / "collection.h5", folder / name, max_features, max_side, workers)
+    photos = artefact.read(folder / "collection.h5", "collection", ["name", "sha256"])
+    arrays = artefact.read(folder / name, "features")
+    np.testing.assert_array_equal(arrays["sha256"], photos["sha256"])
+    return arrays, {name: row for row, name in enumerate(photos["name"])}
+
+
+def test_root_sift_is_its_formula():
+    sift = np.random.default_rng(0).integers(0, 200, (50, 128)).astype(np.float32)
+    sift[0] = 0
+    sift[1] = np.eye(128)[7] * 300
+    found = root_sift(sift)
+    for row in range(2, 50):
+        expected = np.round(512 * np.sqrt(sift[row].astype(float) / sift[row].sum()))
+        assert np.abs(found[row] - expected).max() <= 1 and (found[row] == expected).mean() > 0.95
+    assert (found[0] == 0).all() and found[1, 7] == 255 and found.dtype == np.uint8
+
+
+def test_descriptors_have_length_512_and_compare_by_hellinger():
+    sift = cv2.SIFT_create().detectAndCompute(blobs(0), None)[1]
+    found = root_sift(sift).astype(float)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 512, rtol=0.02)
+    unit = sift / sift.sum(1, keepdims=True)
+    np.testing.assert_allclose(found @ found.T / 512**2, np.sqrt(unit) @ np.sqrt(unit).T, atol=0.02)
+
+
+def test_the_strongest_features_come_first():
+    keypoints, descriptors = detect(blobs(0), 1000)
+    fewer = detect(blobs(0), 20)
+    assert len(keypoints) > 40 and descriptors.shape == (len(keypoints), 128)
+    np.testing.assert_array_equal(fewer[0], keypoints[:20])
+    np.testing.assert_array_equal(fewer[1], descriptors[:20])
+
+
+@pytest.mark.parametrize("centre", [(100.5, 80.5), (61.0, 90.0)])
+def test_the_centre_of_the_first_pixel_is_one_half(centre):
+    """A round spot about a known point: (100.5, 80.5) is the centre of pixel [80, 100], (61, 90) a corner of four pixels."""
+    y, x = np.mgrid[:160, :200] + 0.5
+    gray = np.uint8(100 + 120 * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / 2 / 6**2))
+    keypoints, _ = detect(gray, 1)
+    np.testing.assert_allclose(keypoints[0, :2], centre, atol=0.12)
+
+
+def test_frames_map_the_unit_circle_to_the_feature():
+    keypoints, _ = detect(blobs(0), 1000)
+    a11, a12, a21, a22 = keypoints[:, 2:].T
+    np.testing.assert_array_equal(a11, a22)
+    np.testing.assert_array_equal(a12, -a21)
+    sizes = sorted({k.size / 2 for k in cv2.SIFT_create(contrastThreshold=0.02, enable_precise_upscale=True).detect(blobs(0), None)})
+    radius = np.hypot(a11, a21)
+    assert np.abs(radius[:, None] - np.array(sizes)).min(1).max() < 1e-3
+
+
+def test_frames_follow_a_quarter_turn():
+    """Turned clockwise, (x, y) goes to (height - y, x) and a frame A to R A."""
+    gray = blobs(1)
+    before, _ = detect(gray, 1000)
+    after, _ = detect(np.ascontiguousarray(np.rot90(gray, -1)), 1000)
+    turn = np.array([[0.0, -1], [1, 0]])
+    frames = (turn @ before[:, 2:].reshape(-1, 2, 2)).reshape(-1, 4)
+    expected = np.column_stack([gray.shape[0] - before[:, 1], before[:, 0], frames])
+    assert agreeing(after, expected, 0.5) > 0.85
+    assert agreeing(after, before, 0.5) < 0.2
+
+
+def test_frames_follow_the_scale():
+    gray = blobs(2)
+    before, _ = detect(gray, 60)
+    after, _ = detect(cv2.resize(gray, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), 1000)
+    assert agreeing(after, before * 2, 1.0) > 0.7
+    assert agreeing(after, before, 1.0) < 0.2
+    assert agreeing(detect(gray, 60, scale=2.0)[0], before * 2, 1e-3) == 1
+
+
+def test_a_shrunk_photo_has_features_in_pixels_of_the_full_one(folder):
+    small, row = extracted(folder, max_side=450)
+    full, _ = extracted(folder, "full.h5")
+    view = slice(*small["offset"][row["5.jpg"] :][:2])
+    reference = slice(*full["offset"][row["5.jpg"] :][:2])
+    assert small["keypoint"][view, :2].max() > 500
+    assert agreeing(full["keypoint"][reference], small["keypoint"][view], 3.0) > 0.5
+    for name in ("keypoint", "descriptor"):
+        first = slice(*small["offset"][row["0.jpg"] :][:2]), slice(*full["offset"][row["0.jpg"] :][:2])
+        np.testing.assert_array_equal(small[name][first[0]], full[name][first[1]])
+
+
+def test_a_turned_photo_has_upright_features(tmp_path):
+    (tmp_path / "photos").mkdir()
+    picture = np.dstack([blobs(4)] * 3)
+    for form in ("plain", "rotated"):
+        (tmp_path / f"photos/{form}.jpg").write_bytes(jpeg(picture, form=form))
+    scan([tmp_path / "photos"], tmp_path, 1, 32, 10**7)
+    arrays, row = extracted(tmp_path)
+    plain, rotated = (arrays["keypoint"][slice(*arrays["offset"][row[f"{form}.jpg"] :][:2])] for form in ("plain", "rotated"))
+    assert agreeing(rotated, plain, 0.7) > 0.8
+
+
+def test_the_same_bytes_from_one_and_from_two_workers(folder):
+    extracted(folder, "one.h5", workers=1)
+    extracted(folder, "two.h5", workers=2)
+    assert (folder / "one.h5").read_bytes() == (folder / "two.h5").read_bytes()
+
+
+def test_photos_that_are_cut_or_gone_give_nothing_and_say_why(folder):
+    arrays, row = extracted(folder)
+    counts = np.diff(arrays["offset"])
+    assert arrays["error"][row["6.jpg"]] == "vanished"
+    assert arrays["error"][row["3.jpg"]].startswith("cannot be decoded (")
+    broken = [row["3.jpg"], row["6.jpg"]]
+    assert (counts[broken] == 0).all() and (np.delete(counts, broken) > 20).all()
+    assert [bool(error) for error in arrays["error"]].count(True) == 2
+    assert len(arrays["keypoint"]) == len(arrays["descriptor"]) == arrays["offset"][-1]
+
+
+def test_a_blank_photo_gives_nothing_and_is_no_error(tmp_path):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (100, 100), "grey").save(tmp_path / "photos/a.png")
+    scan([tmp_path / "photos"], tmp_path, 1, 32, 10**7)
+    arrays, _ = extracted(tmp_path)
+    assert arrays["offset"].tolist() == [0, 0] and arrays["error"] == [""]
+
+
+def test_no_photos_no_features(tmp_path):
+    (tmp_path / "photos").mkdir()
+    scan([tmp_path / "photos"], tmp_path, 1, 32, 10**7)
+    arrays, _ = extracted(tmp_path)
+    assert arrays["keypoint"].shape == (0, 6) and arrays["descriptor"].shape == (0, 128)
+
+
+def test_threads_of_opencv_do_not_hang_the_workers(folder):
+    """OpenCV's threads run already when the workers are forked."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        cv2.GaussianBlur(np.zeros((2000, 2000), np.float32), (0, 0), 3)
+        extracted(folder)
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
+
+
+def store_of(tmp_path, counts, capacity):
+    """A store over one artefact per list of counts, and what every photo's features should be."""
+    paths, expected = [], []
+    rng = np.random.default_rng(0)
+    for number, part in enumerate(counts):
+        keypoint = rng.random((sum(part), 6), np.float32)
+        descriptor = rng.integers(0, 255, (sum(part), 128), dtype=np.uint8)
+        offset = artefact.offsets(part)
+        paths.append(tmp_path / f"{number}.h5")
+        artefact.write(paths[-1], "features", {"offset": offset, "keypoint": keypoint, "descriptor": descriptor})
+        expected += [(keypoint[a:b], descriptor[a:b]) for a, b in zip(offset[:-1], offset[1:], strict=True)]
+    return FeatureStore(paths, capacity), expected
+
+
+@pytest.mark.parametrize("capacity", [0, 2, 100])
+def test_the_store_finds_every_photo_across_shards(tmp_path, capacity):
+    store, expected = store_of(tmp_path, [[3, 0, 2], [], [5], [0, 1]], capacity)
+    assert len(store) == len(expected) == 6
+    for photo in [0, 5, 1, 3, 2, 4, 0, 3, 3]:
+        for found, right in zip(store[photo], expected[photo], strict=True):
+            np.testing.assert_array_equal(found, right)
+        np.testing.assert_array_equal(store.keypoints(photo), expected[photo][0])

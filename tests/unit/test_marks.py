@@ -1,0 +1,134 @@
+"""Marks: what is printed at the same place of unrelated photos is masked, what photos really share is not."""
+
+import cv2
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.features.sift import detect
+from bow2cnn.index.marks import find_marks, mark_features
+from bow2cnn.index.words import to_words
+from bow2cnn.vocabulary.train import train_vocabulary
+from bow2cnn.vocabulary.vocabulary import Vocabulary
+
+SIZE = (320, 240)
+BANNER = (200, 205)  # top left corner of the banner's letters, which reach to the lower right corner
+
+
+def picture(seed):
+    """Spots and bars at random, uint8 [h, w]."""
+    rng = np.random.default_rng(seed)
+    image = np.full(SIZE[::-1], 128, np.float32)
+    for x, y, size, angle, grey in rng.uniform((0, 0, 3, 0, -100), (*SIZE, 12, 180, 100), (90, 5)):
+        cv2.ellipse(image, ((x, y), (2 * size, size), angle), 128 + grey, -1)
+    return np.uint8(np.clip(cv2.GaussianBlur(image, (0, 0), 1), 0, 255))
+
+
+def with_banner(image):
+    image = image.copy()
+    cv2.rectangle(image, (BANNER[0] - 4, BANNER[1] - 4), SIZE, 230, -1)
+    for row in range(2):
+        cv2.putText(image, ("PHOTO&Co", "XK-84 7R")[row], (BANNER[0], BANNER[1] + 14 + 16 * row), cv2.FONT_HERSHEY_DUPLEX, 0.55, 20, 1)
+    return image
+
+
+def words_of(images, folder, seed=0):
+    """Forward file of some photos, each with its own noise, with a vocabulary trained on them."""
+    rng = np.random.default_rng(seed)
+    found = [detect(np.uint8(np.clip(image + rng.normal(0, 2, image.shape), 0, 255)), 600) for image in images]
+    offset = artefact.offsets([len(keypoint) for keypoint, _ in found])
+    features = {"offset": offset, "descriptor": np.concatenate([descriptor for _, descriptor in found])}
+    artefact.write(folder / "features.h5", "features", features)
+    train_vocabulary([folder / "features.h5"], folder / "vocabulary.h5", 100, 10**5, 4, seed=0, threads=1)
+    vocabulary = Vocabulary.load(folder / "vocabulary.h5")
+    parts = [to_words(descriptor, keypoint, vocabulary) for keypoint, descriptor in found]
+    return {"offset": offset, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}}
+
+
+def marked(forward, min_photos=8):
+    return mark_features(forward, np.full((len(forward["offset"]) - 1, 2), SIZE), 24, min_photos, seed=0)
+
+
+@pytest.fixture(scope="module")
+def banners(tmp_path_factory):
+    """Twelve unrelated photos with one banner, and three without."""
+    images = [with_banner(picture(seed)) for seed in range(12)] + [picture(seed) for seed in range(20, 23)]
+    return words_of(images, tmp_path_factory.mktemp("banners"))
+
+
+@pytest.fixture(scope="module")
+def tripod(tmp_path_factory):
+    """Twelve photos of one scene from one tripod, and six others."""
+    return words_of([picture(50)] * 12 + [picture(seed) for seed in range(60, 66)], tmp_path_factory.mktemp("tripod"))
+
+
+def test_a_banner_on_unrelated_photos_is_masked(banners):
+    _, masked, counts = marked(banners)
+    xy = banners["keypoint"][:, :2]
+    photo = np.repeat(np.arange(15), np.diff(banners["offset"]))
+    letters = (xy[:, 0] > BANNER[0]) & (xy[:, 1] > BANNER[1]) & (photo < 12)
+    beside = (xy[:, 0] < BANNER[0] - 15) | (xy[:, 1] < BANNER[1] - 15)
+    assert letters.sum() > 12 * 10
+    assert masked[letters].mean() > 0.9
+    assert masked[beside].mean() < 0.02
+    assert not masked[photo >= 12].any()
+    assert len(counts) and counts.min() >= 8 and counts.max() <= 12
+
+
+def test_what_a_tripod_repeats_is_not_masked(tripod):
+    _, masked, counts = marked(tripod)
+    assert not masked.any() and len(counts) == 0
+    assert marked_places(tripod) > 20, "the photos repeat many words at their place, so the test can fail"
+
+
+def marked_places(forward):
+    """How many (word, pixel / 4) recur in eight photos."""
+    photo = np.repeat(np.arange(len(forward["offset"]) - 1), np.diff(forward["offset"]))
+    places = np.column_stack([forward["word"], forward["keypoint"][:, :2] // 4, photo]).astype(int)
+    places = np.unique(places, axis=0)
+    return (np.unique(places[:, :3], axis=0, return_counts=True)[1] >= 8).sum()
+
+
+def test_too_few_photos_make_no_mark(banners):
+    assert not marked(banners, min_photos=13)[1].any()
+
+
+def test_marks_sit_relative_to_a_corner_of_photos_of_any_size():
+    """Synthetic words: a mark a fixed share of the longer side off the lower right corner, in landscape and upright photos."""
+    rng = np.random.default_rng(0)
+    size = np.array([(400, 300), (300, 400), (800, 600)] * 4)
+    keypoint, word = [], []
+    for width, height in size:
+        side = max(width, height)
+        own = rng.random((100, 2)) * (width * 0.7, height * 0.7)
+        mark = (width, height) - side * (0.04 + 0.0123 * np.arange(5)[:, None])
+        keypoint.append(np.concatenate([mark, own]))
+        word.append(np.concatenate([np.arange(5), rng.integers(5, 500, 100)]))
+    forward = {
+        "offset": artefact.offsets([105] * 12),
+        "word": np.concatenate(word).astype(np.uint32),
+        "signature": np.zeros(12 * 105, np.uint64),
+        "feature": np.tile(np.arange(105, dtype=np.int32), 12),
+        "keypoint": np.column_stack([np.concatenate(keypoint), np.tile([3, 0, 0, 3], (12 * 105, 1))]).astype(np.float32),
+    }
+    order = np.lexsort((forward["word"], np.repeat(np.arange(12), 105)))
+    forward = {name: array if name == "offset" else array[order] for name, array in forward.items()}
+    found, masked, _ = mark_features(forward, size, 24, 8, seed=0)
+    assert found[forward["word"] < 5].mean() > 0.75
+    assert masked[forward["word"] < 5].mean() > 0.9 and masked[forward["word"] >= 5].mean() < 0.02
+
+
+def test_the_artefact_says_what_was_masked(banners, tmp_path):
+    arrays = {"width": np.full(15, SIZE[0], np.int32), "height": np.full(15, SIZE[1], np.int32)}
+    artefact.write(tmp_path / "collection.h5", "collection", arrays)
+    split = banners["offset"][6]
+    parts = [{"offset": banners["offset"][:7]}, {"offset": banners["offset"][6:] - split}]
+    for number, rows in enumerate((slice(0, split), slice(split, None))):
+        parts[number] |= {name: array[rows] for name, array in banners.items() if name != "offset"}
+        artefact.write(tmp_path / f"{number}.h5", "words", parts[number])
+    for out in ("a", "b"):
+        find_marks(tmp_path / "collection.h5", [tmp_path / "0.h5", tmp_path / "1.h5"], tmp_path / out, 24, 8, seed=0)
+    found = artefact.read(tmp_path / "a", "marks")
+    np.testing.assert_array_equal(found["masked"], marked(banners)[1])
+    assert (found["masked"] | ~found["evidence/marked"]).all()
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

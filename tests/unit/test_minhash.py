@@ -1,0 +1,132 @@
+"""Min-hash: the law of collisions, uniform hashes, exact overlaps, seeds that are right."""
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.discovery.minhash import _hash_values, collide, find_seeds, min_words, overlap, word_sets
+from bow2cnn.retrieval.engine import Engine
+
+
+def pack(sets):
+    return artefact.offsets([len(s) for s in sets]), np.concatenate([np.zeros(0, np.uint32), *(np.array(sorted(s), np.uint32) for s in sets)])
+
+
+def pairs_with_overlap(count, common, alone, first=0):
+    """`count` pairs of sets with so many common words and so many of each alone; no word in two pairs."""
+    sets, word = [], first
+    for _ in range(count):
+        shared = range(word, word + common)
+        sets += [{*shared, *range(word + common + i * alone, word + common + (i + 1) * alone)} for i in range(2)]
+        word += common + 2 * alone
+    return sets, word
+
+
+def weighted_overlap(a, b, idf):
+    union = sum(float(idf[w]) for w in a | b)
+    return sum(float(idf[w]) for w in a & b) / union if union else 0.0
+
+
+@pytest.mark.parametrize(("common", "alone"), [(4, 28), (6, 27), (9, 25), (2, 29)])
+def test_photos_collide_as_often_as_the_law_says(common, alone):
+    """1 - (1 - x^3)^512 at overlap x, over 300 independent pairs: within 3.5 standard deviations."""
+    sets, words = pairs_with_overlap(300, common, alone)
+    x = common / (common + 2 * alone)
+    expected = 1 - (1 - x**3) ** 512
+    found = collide(*pack(sets), np.ones(words, np.float32), 3, 512, seed=0, threads=2)
+    assert set(map(tuple, found.tolist())) <= {(2 * i, 2 * i + 1) for i in range(300)}
+    assert abs(len(found) - 300 * expected) <= 3.5 * math.sqrt(300 * expected * (1 - expected)) + 0.5
+
+
+def test_the_law_holds_for_overlaps_weighted_by_idf():
+    """Rare words count more: with one hash a sketch, a pair collides in a share of the sketches that is its weighted overlap."""
+    rng = np.random.default_rng(0)
+    sets, words = pairs_with_overlap(40, 8, 6)
+    idf = rng.uniform(0.2, 8, words).astype(np.float32)
+    offset, word = pack(sets)
+    hashes = np.stack([min_words(offset, word, _hash_values(words, 0, n, 1 / idf)) for n in range(1500)])
+    agree = (hashes[:, ::2] == hashes[:, 1::2]).mean(0)
+    expected = np.array([weighted_overlap(sets[2 * i], sets[2 * i + 1], idf) for i in range(40)])
+    assert np.abs(agree - expected).max() < 4 * math.sqrt(0.25 / 1500)
+    assert np.ptp(expected) > 0.2, "the weights matter"
+
+
+def test_a_sketch_needs_all_its_hashes():
+    sets, words = pairs_with_overlap(200, 10, 10)
+    counts = [len(collide(*pack(sets), np.ones(words, np.float32), size, 4, seed=0, threads=1)) for size in (1, 2, 3)]
+    expected = [200 * (1 - (1 - (1 / 3) ** size) ** 4) for size in (1, 2, 3)]
+    np.testing.assert_allclose(counts, expected, atol=25)
+
+
+def test_hashes_are_uniform_and_independent():
+    values = np.exp(-np.stack([_hash_values(20_000, seed, n, np.ones(20_000, np.float32)) for seed in (0, 1) for n in (0, 1, 2)]))
+    for u in values:
+        assert np.abs(np.sort(u) - (np.arange(20_000) + 0.5) / 20_000).max() < 1.95 / math.sqrt(20_000)  # Kolmogorov at 0.1 %
+    correlation = np.corrcoef(values) - np.eye(6)
+    assert np.abs(correlation).max() < 4 / math.sqrt(20_000)
+    serial = [np.corrcoef(u[:-lag], u[lag:])[0, 1] for u in values for lag in (1, 2)]
+    assert np.abs(serial).max() < 4 / math.sqrt(20_000)
+
+
+def test_overlaps_are_those_of_sets():
+    rng = np.random.default_rng(0)
+    sets = [set(rng.integers(0, 60, rng.integers(0, 40)).tolist()) for _ in range(20)] + [set(), set()]
+    idf = rng.random(60).astype(np.float32)
+    pairs = np.array(list(combinations(range(22), 2)), np.int32)
+    found = overlap(pairs, *pack(sets), idf)
+    np.testing.assert_allclose(found, [weighted_overlap(sets[a], sets[b], idf) for a, b in pairs], atol=1e-5)
+
+
+def test_equal_photos_always_collide_and_empty_ones_never():
+    sets = [{1, 2, 3}, set(), {1, 2, 3}, set(), {7, 8}]
+    assert collide(*pack(sets), np.ones(10, np.float32), 3, 20, seed=0, threads=1).tolist() == [[0, 2]]
+
+
+def test_words_of_every_photo_decide_nothing():
+    """Their idf is zero."""
+    sets = [{0, 1 + i, 10 + i} for i in range(5)]
+    idf = np.array([0.0] + [1.0] * 20, np.float32)
+    assert len(collide(*pack(sets), idf, 1, 50, seed=0, threads=1)) == 0
+
+
+def test_a_crowd_with_one_sketch_is_left_out():
+    sets = [{1, 2}] * 201 + [{3, 4}] * 2
+    assert collide(*pack(sets), np.ones(10, np.float32), 1, 5, seed=0, threads=1).tolist() == [[201, 202]]
+
+
+def test_no_photos_no_pairs():
+    assert collide(*pack([]), np.ones(10, np.float32), 3, 5, seed=0, threads=1).shape == (0, 2)
+
+
+def test_word_sets_are_distinct_and_sorted(made):
+    engine = Engine.load(made.index, made.max_hamming)
+    offset, word = word_sets(engine)
+    for photo in range(len(engine)):
+        assert word[offset[photo] : offset[photo + 1]].tolist() == sorted(set(engine.words(photo).word.tolist()))
+
+
+def test_seeds_join_photos_of_one_landmark(grown):
+    seeds = artefact.read(grown.seeds, "seeds")
+    a, b = seeds["pair"].T
+    assert len(a) >= 4 and (a < b).all()
+    assert (grown.landmark[a] == grown.landmark[b]).all() and (grown.landmark[a] >= 0).all()
+    assert set(grown.landmark[a]) == {0, 1}
+    assert seeds["inliers"].min() >= 8 and seeds["similarity"].min() >= 0.045 and seeds["collisions"] >= len(a)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_seeds_do_not_depend_on_threads(grown, tmp_path, threads):
+    find_seeds(grown.index, tmp_path / "seeds.h5", 3, 512, 0.045, grown.max_hamming, 8, seed=0, threads=threads)
+    assert (tmp_path / "seeds.h5").read_bytes() == grown.seeds.read_bytes()
+
+
+def test_seeds_follow_the_seed(grown, tmp_path):
+    """Other hashes, other collisions."""
+    collisions = []
+    for seed in range(3):
+        find_seeds(grown.index, tmp_path / "s.h5", 3, 64, 0.0, grown.max_hamming, 8, seed=seed, threads=1)
+        collisions.append(int(artefact.read(tmp_path / "s.h5", "seeds")["collisions"]))
+    assert len(set(collisions)) > 1

@@ -1,0 +1,381 @@
+"""The report: what it shows, that nothing in it is dangerous or comes from outside, and that a poor run still gets a page."""
+
+import base64
+import json
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bow2cnn import artefact
+from bow2cnn.report import charts, cloud
+from bow2cnn.report.page import duration, write_report
+from bow2cnn.report.run import Run
+from bow2cnn.report.sections.making import flatten, read_timings
+from bow2cnn.report.sections.rankings import pick
+
+PHOTOS, MODELS, FEATURES = 24, 3, 40
+EVIL = "<script>alert('x')</script>.jpg"
+SHELF = "off-the-shelf:tiny"
+VOID = {"meta", "link", "img", "br"}
+
+
+class Checker(HTMLParser):
+    """Collects tags and attributes, and sees to it that every element is closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.links, self.scripts = [], set(), [], 0
+
+    def handle_starttag(self, tag, attrs):
+        self.scripts += tag == "script"
+        for name, value in attrs:
+            if name == "id":
+                self.ids.add(value)
+            if name in ("src", "href"):
+                self.links.append(value)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def check(page):
+    """Parse a page: well-formed, self-contained, with inner links that lead somewhere and the one script that is ours."""
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert checker.scripts == 1, "only the viewer is a script"
+    assert all(link.startswith(("data:", "#")) for link in checker.links)
+    assert {link[1:] for link in checker.links if link.startswith("#")} <= checker.ids
+    return checker
+
+
+def cameras(count, model):
+    """Cameras in a row that look at a facade 5 away; y points down, as COLMAP has it."""
+    rng = np.random.default_rng(model)
+    center = np.stack([np.linspace(-1, 1, count), np.zeros(count), np.zeros(count)], 1)
+    point = np.stack([rng.uniform(-2, 2, 200), rng.uniform(-1.5, 1.5, 200), 5 + rng.normal(0, 0.1, 200)], 1)
+    rotation = np.tile(np.eye(3), (count, 1, 1))
+    return {"rotation": rotation, "translation": -center, "point": point, "color": rng.integers(0, 255, (200, 3))}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A small run with everything in it: 24 photos, 3 models of 6, one experiment, one benchmark."""
+    rng = np.random.default_rng(0)
+    for row in range(PHOTOS):
+        Image.fromarray(rng.integers(0, 255, (60, 90, 3), np.uint8)).save(tmp_path / f"{row}.jpg")
+    paths = [str(tmp_path / f"{row}.jpg") for row in range(PHOTOS)]
+    (tmp_path / "5.jpg").unlink()
+    names = [EVIL, "caf\udce9.jpg", *(f"{row}.jpg" for row in range(2, PHOTOS))]
+    made = SimpleNamespace(folder=tmp_path, arguments={})
+
+    def put(name, kind, arrays):
+        artefact.write(tmp_path / f"{name}.h5", kind, arrays)
+        return tmp_path / f"{name}.h5"
+
+    given = made.arguments
+    given["collection"] = put(
+        "collection", "collection",
+        {
+            "path": paths, "name": names, "width": np.full(PHOTOS, 90, np.int32), "height": np.full(PHOTOS, 60, np.int32),
+            "rejected/path": ["<b>bad.png"], "rejected/reason": ["not a photo"],
+        },
+    )  # fmt: skip
+    offset = np.arange(PHOTOS + 1, dtype=np.int64) * FEATURES
+    masked = np.zeros(offset[-1], bool)
+    masked[offset[20] : offset[20] + 15] = True
+    given["marks"] = put("marks", "marks", {"offset": offset, "masked": masked, "evidence/photos": np.array([5], np.int32)})
+    keypoint = rng.uniform(0, 60, (offset[-1], 6)).astype(np.float32)
+    half = int(offset[PHOTOS // 2])
+    given["words"] = [put("words-0", "words", {"keypoint": keypoint[:half]}), put("words-1", "words", {"keypoint": keypoint[half:]})]
+    made.keypoint = keypoint
+    members = np.arange(18, dtype=np.int32)
+    pair = np.array([(a, a + 1) for a in range(17)], np.int32)
+    given["graph"] = put("graph", "graph", {"pair": pair, "inliers": np.full(17, 50, np.int32), "refused": np.int64(7)})
+    given["clusters"] = put(
+        "clusters", "clusters",
+        {
+            "offset": np.array([0, 6, 12, 18]), "photo": members, "cut/pair": np.array([[3, 9]], np.int32),
+            "cut/inliers": np.array([16], np.int32), "cut/parts": np.array([[6, 12]], np.int32),
+        },
+    )  # fmt: skip
+    models = [cameras(6, model) for model in range(MODELS)]
+    joined = {name: np.concatenate([model[name] for model in models]) for name in models[0]}
+    given["models"] = put(
+        "models", "models",
+        {
+            **joined, "color": joined["color"].astype(np.uint8), "photo": members, "photo_offset": np.arange(4) * 6,
+            "point_offset": np.arange(4) * 200, "cluster": np.arange(3, dtype=np.int32), "error": np.full(3, 0.5, np.float32),
+            "model": np.where(np.arange(PHOTOS) < 18, np.arange(PHOTOS) // 6, -1).astype(np.int32),
+            "rejected/cluster": np.array([2], np.int32), "rejected/photos": np.array([9], np.int32), "rejected/reason": ["<i>odd</i>"],
+        },
+    )  # fmt: skip
+    given["split"] = put("split", "split", {"side": np.array([1, 2, 0], np.int8), "reason": ["training", "validation", "dropped: seen"]})
+    group = np.where(np.arange(PHOTOS) < 12, np.arange(PHOTOS) // 6, -1)
+    group[18:] = 2 + np.arange(6)
+    query = np.arange(12, dtype=np.int32)
+    partner = (query // 6 * 6 + (query + 1) % 6).astype(np.int32)
+    given["pairs"] = put(
+        "pairs", "pairs",
+        {
+            "group": group.astype(np.int32), "side": np.where(group == 1, 2, group >= 0).astype(np.int8),
+            "cluster": np.where(np.arange(PHOTOS) < 18, np.arange(PHOTOS) // 6, -1).astype(np.int32), "query": query,
+            "pool_offset": np.arange(13), "pool/photo": partner, "pool/overlap": np.full(12, 0.4, np.float32),
+            "pool/shared": np.full(12, 33, np.int32), "positive_offset": np.arange(13), "positive": partner,
+        },
+    )  # fmt: skip
+    made.history = {
+        "epoch": np.arange(3), "loss": np.array([0.3, 0.2]), "validation_map": np.array([50.0, 56.0, 55.0]), "chosen": np.int32(1),
+        "negatives/query": np.array([[0, 1], [1, 0]], np.int32), "negatives/positive": np.array([[1, 2], [2, 1]], np.int32),
+        "negatives/photo": np.array([[[18, 19], [20, -1]], [[21, 5], [22, 23]]], np.int32),
+        "negatives/similarity": np.array([[[0.9, 0.8], [0.7, np.nan]], [[0.6, 0.5], [0.4, 0.3]]], np.float32),
+    }  # fmt: skip
+    given["histories"] = {"gem": put("history", "history", made.history)}
+    given["pairings"] = {"gem": SHELF}
+    bench = [str(tmp_path / f"{row}.jpg") for row in range(4)]
+    gnd = {"imlist": ["b1", "b2", "b3"], "qimlist": ["b0"], "gnd": [{"easy": [0], "hard": [], "junk": [2]}]}
+    (tmp_path / "gnd.json").write_text(json.dumps(gnd))
+    collection = put("benchmark", "collection", {"path": bench, "name": ["b0", "b1", "b2", "b3"]})
+    given["benchmarks"] = {"places": {"collection": collection, "gnd": tmp_path / "gnd.json"}}
+    given["rankings"] = {
+        "validation": put("rankings-validation", "ranking", rankings(query[6:], np.tile(np.arange(6, 16), (6, 1)), "all", 60.0)),
+        "places": put("rankings-places", "ranking", rankings(np.array([0]), np.array([[1, 2, 3]]), "medium", 80.0)),
+    }
+    table = ["system,benchmark,protocol,post,metric,value,low,high", "bow,places,medium,sv,mAP,40.00,30.00,50.00"]
+    table += [
+        f"{name},places,medium,,{metric},{value}" for name, value in ((SHELF, "50,,"), ("gem", "60,55,65")) for metric in ("mAP", "mP@5")
+    ]
+    (tmp_path / "evaluation.csv").write_text("\n".join(table) + "\n")
+    given["table"], given["gains"] = tmp_path / "evaluation.csv", tmp_path / "gains.json"
+    row = {"benchmark": "places", "protocol": "medium", "post": "", "before": 50.0, "after": 60.0, "queries": 1}
+    row |= {"gain": 10.0, "low": 4.0, "high": 16.0, "width": 5.0, "clear": "gain"}
+    given["gains"].write_text(json.dumps({"gem": {"against": SHELF, "chosen_epoch": 1, "rows": [row]}}))
+    given["config"] = {"seed": 0, "experiments": {"gem": {"network": "tiny", "weights": None}}}
+    return made
+
+
+def rankings(query, photo, protocol, ap):
+    arrays = {"query": query.astype(np.int32)}
+    for system, gain in ((SHELF, 0.0), ("gem", 5.0)):
+        arrays[f"{system}/offset"] = artefact.offsets([photo.shape[1]] * len(photo))
+        arrays[f"{system}/photo"] = photo.ravel().astype(np.int32)
+        arrays[f"{system}/score"] = np.linspace(1, 0, photo.size).astype(np.float32)
+        arrays[f"{system}/ap/{protocol}"] = ap + gain * (np.arange(len(query)) % 3 - (len(query) > 1))
+    return arrays
+
+
+def write(files, **others):
+    """The page as text."""
+    out = files.folder / "out" / "report.html"
+    write_report(out, **{**files.arguments, **others})
+    return out.read_text(encoding="utf-8")
+
+
+def test_shows_everything_and_nothing_from_outside(files):
+    page = write(files)
+    checker = check(page)
+    assert {"top", "table", "clusters", "models", "tuples", "rankings", "curves", "dropped", "making"} <= checker.ids
+    assert {f"model-{number}" for number in range(MODELS)} <= checker.ids
+    assert "gem: +10.0 mAP on places" in page
+    for text in (
+        "drag to turn",
+        "33 points, overlap 0.40",
+        "epoch 2",
+        "most improved",
+        "dropped: seen",
+        "16 inliers joined 6 photos with 12",
+    ):
+        assert text in page
+    assert "7 were refused" in page and "not a photo" in page and "15 features" in page
+    assert "experiments.gem.network" in page
+    assert len(page) < 1_000_000
+
+
+def test_names_and_reasons_cannot_smuggle_in_markup(files):
+    page = write(files, config={"<img src=x>": "</script>"}, pairings={"gem": SHELF})
+    check(page)
+    assert "alert(&#39;x&#39;)" in page
+    assert "<script>alert" not in page and "<b>bad" not in page and "<i>odd" not in page and "<img src=x" not in page
+    assert "caf?.jpg" in page
+
+
+def test_same_input_gives_the_same_bytes(files):
+    assert write(files) == write(files)
+
+
+def test_a_photo_that_is_gone_leaves_a_placeholder(files):
+    assert "not readable" in write(files)
+
+
+def test_positives_junk_and_negatives_are_told_apart(files):
+    page = write(files)
+    part = page[page.index("<h3>places") : page.index('id="curves"')]
+    # b1 is the positive, b2 a negative, b3 junk: once before and once after.
+    assert [part.count(f'class="shot {kind}"') for kind in ("positive", "negative", "junk")] == [2, 2, 2]
+
+
+def test_says_that_a_run_learned_nothing(files):
+    artefact.write(files.arguments["histories"]["gem"], "history", {**files.history, "chosen": np.int32(0)})
+    page = write(files)
+    check(page)
+    assert "gem learned nothing" in page and "none of its 2 epochs validated better" in page
+
+
+def test_a_run_without_validation_says_so(files):
+    history = {**files.history, "validation_map": np.full(3, np.nan), "chosen": np.int32(2)}
+    artefact.write(files.arguments["histories"]["gem"], "history", history)
+    page = write(files)
+    check(page)
+    assert "nothing to validate on" in page
+
+
+def test_an_experiment_without_epochs_still_gets_its_page(files):
+    history = {**files.history, "epoch": np.arange(1), "loss": np.zeros(0), "validation_map": np.array([50.0]), "chosen": np.int32(0)}
+    history |= {name: value[:0] for name, value in files.history.items() if name.startswith("negatives/")}
+    artefact.write(files.arguments["histories"]["gem"], "history", history)
+    page = write(files)
+    check(page)
+    assert "trained for no epoch" in page
+
+
+def test_a_run_that_found_nothing_still_gets_its_page(files):
+    given = files.arguments
+    none = np.zeros(0, np.int32)
+    artefact.write(given["graph"], "graph", {"pair": none.reshape(0, 2), "inliers": none})
+    cut = {"cut/pair": none.reshape(0, 2), "cut/inliers": none, "cut/parts": none.reshape(0, 2)}
+    artefact.write(given["clusters"], "clusters", {"offset": np.zeros(1, np.int64), "photo": none, **cut})
+    empty = dict.fromkeys(("photo", "cluster", "rejected/cluster", "rejected/photos"), none)
+    empty |= {"photo_offset": np.zeros(1, np.int64), "point_offset": np.zeros(1, np.int64), "rejected/reason": []}
+    empty |= {"rotation": np.zeros((0, 3, 3)), "translation": np.zeros((0, 3)), "point": np.zeros((0, 3)), "error": np.zeros(0)}
+    empty |= {"color": np.zeros((0, 3), np.uint8), "model": np.full(PHOTOS, -1)}
+    artefact.write(given["models"], "models", empty)
+    artefact.write(given["split"], "split", {"side": np.zeros(0, np.int8), "reason": []})
+    pairs = artefact.read(given["pairs"], "pairs")
+    pairs |= {"group": np.full(PHOTOS, -1), "query": none, "pool_offset": np.zeros(1, int), "positive_offset": np.zeros(1, int)}
+    artefact.write(given["pairs"], "pairs", pairs)
+    masked = np.zeros(PHOTOS * FEATURES, bool)
+    artefact.write(given["marks"], "marks", {"offset": np.arange(PHOTOS + 1) * FEATURES, "masked": masked, "evidence/photos": none})
+    artefact.write(given["rankings"]["validation"], "ranking", {"query": none})
+    given["table"].write_text("system,benchmark,protocol,post,metric,value,low,high\n")
+    given["gains"].write_text("{}")
+    nothing = {"histories": {}, "pairings": {}, "benchmarks": {}, "rankings": {"validation": given["rankings"]["validation"]}}
+    page = write(files, **nothing, config=None)
+    check(page)
+    for text in (
+        "No clusters",
+        "No 3D model",
+        "No experiment was configured",
+        "Nothing was evaluated",
+        "No watermark",
+        "nothing to compare",
+    ):
+        assert text in page
+
+
+def test_masked_features_are_found_in_their_shard(files):
+    given = files.arguments
+    run = Run({"marks": given["marks"]}, given["words"], {}, {}, {}, {}, {})
+    start = 20 * FEATURES
+    np.testing.assert_array_equal(run.masked_points(20), files.keypoint[start : start + 15, :2])
+    assert run.masked_points(3).shape == (0, 2)
+
+
+def test_a_model_is_seen_upright_from_where_its_cameras_stand():
+    model = cameras(6, 0)
+    model["point"][0] = [0, -1.5, 5]  # y points down: this is the top of the facade
+    model["point"][1] = [0, 1.5, 5]
+    scene = cloud.arrange(**model)
+    top, bottom = scene.point[0], scene.point[1]
+    assert top[1] < bottom[1]
+    eyes = scene.camera[:, 0]
+    assert eyes[:, 2].max() < scene.point[:, 2].min()
+    assert eyes[0, 0] < eyes[-1, 0], "left is left"
+    ahead = scene.camera[:, 1:].mean(1) - eyes
+    assert (ahead[:, 2] > 0).all()
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_the_view_does_not_depend_on_the_frame_of_the_model(turn):
+    model, rng = cameras(6, 1), np.random.default_rng(turn)
+    spin, scale, move = np.linalg.qr(rng.normal(size=(3, 3)))[0], rng.uniform(0.1, 10), rng.normal(size=3)
+    spin *= np.sign(np.linalg.det(spin))
+    moved = {
+        "point": scale * model["point"] @ spin.T + move,
+        "color": model["color"],
+        "rotation": model["rotation"] @ spin.T,
+        "translation": scale * model["translation"] - model["rotation"] @ spin.T @ move,
+    }
+    one, other = cloud.arrange(**model), cloud.arrange(**moved)
+    np.testing.assert_allclose(one.point, other.point, atol=1e-6)
+    np.testing.assert_allclose(one.camera, other.camera, atol=1e-6)
+
+
+def test_picture_has_points_and_cameras_in_it():
+    picture = cloud.draw(cloud.arrange(**cameras(6, 2)))
+    assert picture.dtype == np.uint8 and picture.shape[2] == 3
+    assert (picture.max(2) > 120).mean() > 0.01
+    orange = (picture[..., 0] > 130) & (picture[..., 2] < 90)
+    assert orange.sum() > 50
+
+
+def test_cameras_all_around_and_a_single_point_have_a_picture():
+    around = cameras(8, 3)
+    angle = np.arange(8) * np.pi / 4
+    zero, one = np.zeros(8), np.ones(8)
+    around["rotation"] = np.stack([np.cos(angle), zero, -np.sin(angle), zero, one, zero, np.sin(angle), zero, np.cos(angle)], 1).reshape(
+        8, 3, 3
+    )
+    assert cloud.draw(cloud.arrange(**around)).std() > 1
+    single = {**cameras(1, 0), "point": np.array([[0.0, 0.0, 5.0]]), "color": np.full((1, 3), 255)}
+    assert np.isfinite(cloud.arrange(**single).point).all()
+
+
+def test_packed_points_are_those_of_the_picture():
+    scene = cloud.arrange(**cameras(6, 4))
+    packed = cloud.pack(scene, 50)
+    points = np.frombuffer(base64.b64decode(packed["points"]), "<u2").reshape(-1, 3)
+    assert 40 <= len(points) <= 50
+    step = -(-len(scene.point) // 50)
+    np.testing.assert_allclose((points / 65535 * 2 - 1) * 4, scene.point[::step], atol=2e-4)
+    assert len(base64.b64decode(packed["colors"])) == 3 * len(points)
+
+
+def test_charts_escape_labels_and_mark_what_is_certain():
+    svg = charts.bars([("<b>", 50.0, 40.0, 60.0, "tuned"), ("plain", 10.0, float("nan"), float("nan"), "shelf")])
+    assert "&lt;b&gt;" in svg and svg.count('class="whisker"') == 1
+    assert 'class="span worse"' in charts.forest([("here", -2.0, -3.0, -1.0, "worse")])
+    assert [charts.signed(value) for value in (1.24, -1.25, -0.01)] == ["+1.2", "−1.2", "0.0"]
+    assert charts.curve([1, 2], [float("nan")] * 2, 1, 1) is None
+    assert 'class="chosen"' in charts.curve([0, 1, 2], [1.0, 3.0, 2.0], 1, 1)
+    assert charts.curve([0], [0.0], 0, 1)
+
+
+def test_queries_are_picked_once_and_for_a_reason():
+    groups = dict(pick(np.array([5.0, -3.0, 0.0, np.nan, 9.0, -8.0, 0.0, 1.0, 2.0])))
+    assert groups["most improved"] == [4, 0, 8] and groups["most hurt"] == [5, 1]
+    assert set(groups["picked at random"]) <= {2, 6, 7}
+    assert pick(np.array([np.nan])) == []
+    assert dict(pick(np.array([1.0]))) == {"most improved": [0]}
+
+
+def test_timings_are_summed_by_rule(tmp_path):
+    header = "s\th:m:s\tmax_rss\tcpu_time\n"
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features/000.tsv").write_text(f"{header}10.5\t0:00:10\t100.0\t20.0\n")
+    (tmp_path / "features/001.tsv").write_text(f"{header}4.5\t0:00:04\tNA\tNA\n")
+    (stage,) = read_timings(tmp_path)
+    assert (stage["rule"], stage["jobs"], stage["seconds"], stage["cpu"], stage["memory"]) == ("features", 2, 15.0, 20.0, 100.0)
+    assert read_timings(tmp_path / "none") == [] and read_timings(None) == []
+
+
+def test_small_texts():
+    assert [duration(seconds) for seconds in (3.21, 75, 3725)] == ["3.2 s", "1 min 15 s", "1 h 02 min"]
+    assert list(flatten({"a": {"b": None, "c": {}}, "d": True})) == [("a.b", "null"), ("a.c", "{}"), ("d", "true")]

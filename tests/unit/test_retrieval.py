@@ -1,0 +1,214 @@
+"""Retrieval: geometry puts the true photo first, expansion finds what the query alone misses, a benchmark is ranked as it should be."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.collection.benchmark import read_benchmark
+from bow2cnn.evaluation.ground_truth import GroundTruthError
+from bow2cnn.features.extract import extract_features
+from bow2cnn.index.build import index_arrays
+from bow2cnn.retrieval.benchmark import rank_benchmark
+from bow2cnn.retrieval.engine import Engine, Words
+from bow2cnn.retrieval.search import expand, search
+from bow2cnn.split.contamination import find_contamination
+
+SIZE = (400, 300)
+TURN = np.array([[0.8, -0.4, 60.0], [0.4, 0.8, 10.0]])  # the similarity from the query to the photos that show the same
+
+
+def frames(xy, transform=None):
+    """Upright frames of radius 5 at some places, seen under a transform."""
+    transform = np.eye(2, 3) if transform is None else transform
+    linear = 5 * transform[:, :2].ravel()
+    return np.column_stack([xy @ transform[:, :2].T + transform[:, 2], np.tile(linear, (len(xy), 1))]).astype(np.float32)
+
+
+def words(word, keypoint):
+    order = np.argsort(word, kind="stable")
+    word = np.asarray(word, np.uint32)[order]
+    return Words(word, np.zeros(len(word), np.uint64), keypoint[order], order.astype(np.int32), SIZE)
+
+
+def engine_of(photos, word_count=400):
+    names = ("word", "signature", "keypoint", "feature")
+    forward = {name: np.concatenate([getattr(photo, name) for photo in photos]) for name in names}
+    forward["offset"] = artefact.offsets([len(photo) for photo in photos])
+    return Engine(index_arrays(forward, np.tile(SIZE, (len(photos), 1)), word_count), 24)
+
+
+@pytest.fixture
+def chain():
+    """A query of words 0 to 49, and photos: 0 noise; 1 a decoy with words 0 to 39 at random places; 2 the query's words 0 to 24 and
+    words 100 to 139 of the same object, under a turn; 3 only words 100 to 139; 4 noise and 100 to 139 beyond the query's frame."""
+    rng = np.random.default_rng(0)
+    corner = np.array([[5, 5], [390, 290]])
+    query_xy = np.concatenate([corner, rng.random((48, 2)) * (380, 280) + 5])
+    more_xy = rng.random((40, 2)) * (300, 200) + 40
+    noise = [(rng.integers(200, 400, 60), frames(rng.random((60, 2)) * SIZE)) for _ in range(3)]
+    both = np.concatenate([np.arange(25), np.arange(100, 140)])
+    photos = [
+        words(*noise[0]),
+        words(np.arange(40), frames(rng.random((40, 2)) * SIZE)),
+        words(both, frames(np.concatenate([query_xy[:25], more_xy]), TURN)),
+        words(np.arange(100, 140), frames(more_xy)),
+        words(*noise[1]),
+    ]
+    return engine_of(photos), words(np.arange(50), frames(query_xy)), more_xy
+
+
+def test_geometry_puts_the_true_photo_before_a_decoy(chain):
+    engine, query, _ = chain
+    found = search(engine, query, shortlist=10, min_inliers=8, expansion=5)
+    assert found["plain"].photo.tolist() == [1, 2] and (found["plain"].inliers == 0).all()
+    assert found["sv"].photo.tolist() == [2, 1]
+    assert found["sv"].inliers[0] == 25 and found["sv"].inliers[1] < 8
+    assert found["sv"].score.tolist() == found["plain"].score.tolist()[::-1]
+
+
+def test_expansion_finds_what_the_query_alone_misses(chain):
+    engine, query, _ = chain
+    found = search(engine, query, shortlist=10, min_inliers=8, expansion=5)
+    assert 3 not in found["plain"].photo and 3 not in found["sv"].photo
+    assert set(found["sv+qe"].photo[:2].tolist()) == {2, 3}
+    assert found["sv+qe"].inliers[:2].min() >= 30
+
+
+def test_expansion_projects_back_what_falls_into_the_query(chain):
+    engine, query, more_xy = chain
+    ranking = search(engine, query, 10, 8, 5)["sv"]
+    transform, _ = engine.verify(query, 2)
+    np.testing.assert_allclose(transform, TURN, atol=1e-3)
+    expanded = expand(engine, query, ranking, {2: transform, 1: np.zeros((2, 3))}, 8, 5)
+    assert (np.diff(expanded.word.astype(int)) >= 0).all()
+    new = expanded.word >= 100
+    assert sorted(expanded.word[new].tolist()) == list(range(100, 140)) and (~new).sum() == 75
+    np.testing.assert_allclose(expanded.keypoint[new], frames(more_xy), atol=0.05)
+
+
+def test_expansion_leaves_out_what_lies_outside_the_query(chain):
+    engine, query, _ = chain
+    part = query.select(query.keypoint[:, 0] < 250)
+    low, high = part.keypoint[:, :2].min(0), part.keypoint[:, :2].max(0)
+    ranking = search(engine, part, 10, 8, 5)["sv"]
+    expanded = expand(engine, part, ranking, {2: engine.verify(part, 2)[0]}, 8, 1)
+    assert len(part) < len(expanded) < len(part) + 65
+    assert ((expanded.keypoint[:, :2] >= low - 1e-3) & (expanded.keypoint[:, :2] <= high + 1e-3)).all()
+
+
+def test_nothing_verified_means_nothing_expanded(chain):
+    engine, query, _ = chain
+    found = search(engine, query, shortlist=10, min_inliers=60, expansion=5)
+    assert found["sv+qe"] is found["sv"]
+    assert found["sv"].photo.tolist() == found["plain"].photo.tolist()
+
+
+def test_only_the_shortlist_is_verified(chain):
+    engine, query, _ = chain
+    found = search(engine, query, shortlist=1, min_inliers=8, expansion=5)
+    assert found["sv"].photo.tolist() == [1, 2] and found["sv"].inliers[1] == 0
+
+
+def test_a_query_without_words_finds_nothing(chain):
+    engine, query, _ = chain
+    found = search(engine, query.select(np.zeros(0, int)), 10, 8, 5)
+    assert all(len(ranking.photo) == 0 for ranking in found.values())
+
+
+def test_verification_in_a_batch_is_that_of_single_pairs(made):
+    engine = Engine.load(made.index, made.max_hamming)
+    query = engine.words(2)
+    inliers, transforms = engine.verify_all(query, np.arange(len(engine)))
+    for photo in range(len(engine)):
+        transform, pairs = engine.verify(query, photo)
+        assert len(pairs) == inliers[photo]
+        np.testing.assert_array_equal(transform, transforms[photo])
+    assert inliers.argmax() == 2
+
+
+def test_rendered_views_find_their_landmark(made):
+    """Every photo of a landmark as a query: itself first, and its landmark's photos before the others."""
+    engine = Engine.load(made.index, made.max_hamming)
+    precision = {"plain": [], "sv": [], "sv+qe": []}
+    for photo in np.flatnonzero(made.landmark >= 0):
+        found = search(engine, engine.words(photo), 20, 8, 5)
+        for name, ranking in found.items():
+            assert ranking.photo[0] == photo or name == "sv+qe"
+            others = ranking.photo[ranking.photo != photo]
+            precision[name].append(np.mean(made.landmark[others[:4]] == made.landmark[photo]))
+    assert np.mean(precision["sv"]) > 0.95
+    assert np.mean(precision["sv"]) >= np.mean(precision["plain"])
+    assert np.mean(precision["sv+qe"]) > 0.95
+
+
+@pytest.fixture(scope="module")
+def benchmark(made, tmp_path_factory):
+    """Six rendered photos as a benchmark's database, four of landmark 0; a query of landmark 0 by its middle, one of none."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    (folder / "photos").mkdir()
+    rows = [*np.flatnonzero(made.landmark == 0)[:5], *np.flatnonzero(made.landmark == 1)[:2], *np.flatnonzero(made.landmark < 0)[:1]]
+    names = []
+    for number, row in enumerate(rows):
+        names.append(f"{9 - number}.jpg")
+        (folder / "photos" / names[-1]).symlink_to(made.photos["path"][row])
+    width, height = int(made.photos["width"][rows[0]]), int(made.photos["height"][rows[0]])
+    truth = {
+        "imlist": names[1:7],
+        "qimlist": [names[0], names[7]],
+        "gnd": [{"ok": [0, 1, 2, 3], "junk": [], "bbx": [width * 0.2, height * 0.1, width * 0.8, height * 0.9]}, {"ok": [5], "junk": []}],
+    }
+    (folder / "gnd.json").write_text(json.dumps(truth))
+    read_benchmark(folder / "photos", folder / "gnd.json", folder / "collection.h5", 32, 10**7)
+    extract_features(folder / "collection.h5", folder / "features.h5", 1500, 0, workers=2)
+    return SimpleNamespace(folder=folder, truth=truth, rows=dict(zip(names, rows, strict=True)))
+
+
+def test_a_benchmarks_rows_are_its_sorted_names(benchmark):
+    found = artefact.read(benchmark.folder / "collection.h5", "collection")
+    assert found["name"] == sorted({*benchmark.truth["imlist"], *benchmark.truth["qimlist"]})
+    assert (found["shard"] == 0).all()
+
+
+def test_a_benchmark_with_an_unusable_photo_is_refused(benchmark, tmp_path):
+    for name, text in (("bad.jpg", b"text"), ("good.jpg", None)):
+        (tmp_path / name).write_bytes(text or (benchmark.folder / "photos/9.jpg").read_bytes())
+    for imlist, error in ((["good.jpg", "bad.jpg"], artefact.ArtefactError), (["gone.jpg"], GroundTruthError)):
+        truth = {"imlist": imlist, "qimlist": ["good.jpg"], "gnd": [{"ok": [0], "junk": []}]}
+        (tmp_path / "gnd.json").write_text(json.dumps(truth))
+        with pytest.raises(error, match=imlist[-1]):
+            read_benchmark(tmp_path, tmp_path / "gnd.json", tmp_path / "c.h5", 32, 10**7)
+
+
+def test_a_benchmark_is_ranked_within_its_own_database(made, benchmark, tmp_path):
+    arguments = (made.vocabulary, benchmark.folder / "collection.h5", benchmark.folder / "features.h5", benchmark.folder / "gnd.json")
+    for out in ("a", "b"):
+        rank_benchmark(*arguments, tmp_path / out, 10, 24, 8, 5, min_photos=8, seed=0, threads=1)
+    found = artefact.read(tmp_path / "a", "ranking")
+    names = artefact.read(benchmark.folder / "collection.h5", "collection", ["name"])["name"]
+    assert [names[row] for row in found["query"]] == benchmark.truth["qimlist"]
+    for name in ("plain", "sv", "sv+qe"):
+        first, last = found[f"{name}/offset"][:2]
+        best = [names[row] for row in found[f"{name}/photo"][first:last]]
+        assert set(best) <= set(benchmark.truth["imlist"]) and len(set(best)) == len(best)
+        assert set(best[:4]) == set(benchmark.truth["imlist"][:4]) or name == "plain"
+    assert found["sv/inliers"][found["sv/offset"][1] :].max(initial=0) < 8, "the second query shows nothing of the database"
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_contamination_is_what_the_benchmark_shows_too(made, benchmark, tmp_path):
+    """Photos of the heap that are the benchmark's own or show its landmarks, with the inliers that say so."""
+    folder = benchmark.folder
+    find_contamination(
+        made.index, made.vocabulary, folder / "collection.h5", folder / "features.h5", tmp_path / "c.h5", 50, 24, 20, threads=1
+    )
+    found = artefact.read(tmp_path / "c.h5", "ranking")
+    names = artefact.read(folder / "collection.h5", "collection", ["name"])["name"]
+    assert found["query"].tolist() == list(range(8)) and found["verified/inliers"].min() >= 20
+    for query, (start, stop) in enumerate(zip(found["verified/offset"][:-1], found["verified/offset"][1:], strict=True)):
+        same = benchmark.rows[names[query]]
+        photos = found["verified/photo"][start:stop]
+        assert same in photos
+        assert (made.landmark[photos] == made.landmark[same]).all()

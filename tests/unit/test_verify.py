@@ -1,0 +1,149 @@
+"""Spatial verification: known transforms come back among outliers, inliers are one-to-one, degenerate matches give nothing."""
+
+import numpy as np
+import pytest
+
+from bow2cnn.retrieval.verify import MAX_MATCHES, match_words, verify
+
+SIMILARITY = np.array([[0.9, -0.5, 40.0], [0.5, 0.9, -15.0]])
+AFFINE = np.array([[1.1, 0.2, 30.0], [-0.3, 0.8, 120.0]])
+
+
+def frames(rng, count):
+    """Similarity frames at random places, float32 [count, 6]."""
+    angle, radius = rng.uniform(0, 2 * np.pi, count), rng.uniform(2, 20, count)
+    c, s = radius * np.cos(angle), radius * np.sin(angle)
+    return np.column_stack([rng.uniform(0, 500, (count, 2)), c, -s, s, c]).astype(np.float32)
+
+
+def moved(frame, transform):
+    """Frames under an affine transform."""
+    xy = frame[:, :2] @ transform[:, :2].T + transform[:, 2]
+    return np.column_stack([xy, (transform[:, :2] @ frame[:, 2:].reshape(-1, 2, 2)).reshape(-1, 4)]).astype(np.float32)
+
+
+def nearest_similarity(frame):
+    """What a detector of similarity frames would report: scale and direction only."""
+    a = frame[:, 2:].reshape(-1, 2, 2).astype(float)
+    scale = np.sqrt(np.abs(np.linalg.det(a)))
+    angle = np.arctan2(a[:, 1, 0], a[:, 0, 0])
+    c, s = scale * np.cos(angle), scale * np.sin(angle)
+    return np.column_stack([frame[:, :2], c, -s, s, c]).astype(np.float32)
+
+
+def one_to_one(count):
+    return np.repeat(np.arange(count, dtype=np.int32)[:, None], 2, 1)
+
+
+def test_tentative_matches_are_those_of_a_double_loop():
+    rng = np.random.default_rng(0)
+    word_a, word_b = (np.sort(rng.integers(0, 60, count)).astype(np.uint32) for count in (150, 120))
+    pick = np.array([0, 0xFF, 0xFFFF, 0xFFFFFFFF, 2**64 - 1], np.uint64)
+    sign_a, sign_b = (pick[rng.integers(5, size=count)] for count in (150, 120))
+    found = match_words(word_a, sign_a, word_b, sign_b, 24)
+    expected = [
+        (i, j)
+        for i in range(150)
+        for j in range(120)
+        if word_a[i] == word_b[j]
+        and (int(sign_a[i]) ^ int(sign_b[j])).bit_count() <= 24
+        and (word_a == word_a[i]).sum() * (word_b == word_a[i]).sum() <= 36
+    ]
+    assert sorted(map(tuple, found.tolist())) == sorted(expected) and len(expected) > 100
+
+
+def test_a_burst_of_one_word_is_passed_over():
+    words, signs = np.zeros(7, np.uint32), np.zeros(7, np.uint64)
+    assert len(match_words(words, signs, words[:5], signs[:5], 24)) == 35
+    assert len(match_words(words, signs, words, signs, 24)) == 0
+
+
+def test_matches_end_at_the_limit():
+    words, signs = np.arange(2 * MAX_MATCHES, dtype=np.uint32), np.zeros(2 * MAX_MATCHES, np.uint64)
+    assert len(match_words(words, signs, words, signs, 24)) == MAX_MATCHES
+    assert len(match_words(words[:0], signs[:0], words, signs, 24)) == 0
+
+
+@pytest.mark.parametrize(("transform", "outliers"), [(SIMILARITY, 0), (SIMILARITY, 150), (AFFINE, 0), (AFFINE, 60)])
+def test_a_known_transform_is_recovered(transform, outliers):
+    """Thirty inliers with noise of a pixel; the affine one is seen through similarity frames, as SIFT would see it."""
+    rng = np.random.default_rng(outliers)
+    a = np.concatenate([frames(rng, 30), frames(rng, outliers)])
+    b = np.concatenate([nearest_similarity(moved(a[:30], transform)), frames(rng, outliers)])
+    b[:, :2] += rng.normal(0, 0.7, (len(b), 2)).astype(np.float32)
+    found, inliers = verify(a, b, one_to_one(len(a)), 12.0)
+    assert (inliers < 30).sum() == 30
+    assert (inliers >= 30).sum() <= 2
+    corners = np.array([[0, 0], [500, 0], [0, 500], [500, 500], [250, 250]], float)
+    miss = np.linalg.norm(corners @ (found - transform)[:, :2].T + (found - transform)[:, 2], axis=1)
+    assert miss[-1] < 1.5 and miss.max() < 6
+
+
+def test_the_transform_goes_from_a_to_b():
+    a = frames(np.random.default_rng(0), 20)
+    found, _ = verify(a, moved(a, SIMILARITY), one_to_one(20), 5.0)
+    np.testing.assert_allclose(found, SIMILARITY, atol=1e-2)
+    back, _ = verify(moved(a, SIMILARITY), a, one_to_one(20), 5.0)
+    np.testing.assert_allclose(back[:, :2] @ SIMILARITY[:, :2], np.eye(2), atol=1e-3)
+
+
+def test_no_feature_of_either_photo_counts_twice():
+    """Ten true matches, each feature of a also matched to a neighbour of its partner and each of b to a neighbour of a's."""
+    rng = np.random.default_rng(1)
+    a = frames(rng, 10)
+    b = moved(a, SIMILARITY)
+    near = np.array([3, 3, 0, 0, 0, 0], np.float32)
+    a, b = np.concatenate([a, a + near]), np.concatenate([b, b + near])
+    match = np.array([(i % 20, (i + 10 * (i // 20)) % 20) for i in range(40)], np.int32)
+    match = np.unique(np.concatenate([match, one_to_one(20)]), axis=0)
+    inliers = match[verify(a, b, match, 12.0)[1]]
+    assert len(inliers) == 20
+    assert len(set(inliers[:, 0])) == len(set(inliers[:, 1])) == 20
+
+
+def test_inliers_are_those_within_the_tolerance():
+    a = frames(np.random.default_rng(2), 40)
+    b = moved(a, SIMILARITY)
+    b[30:, 0] += 8
+    match = one_to_one(40)
+    for tolerance, expected in ((5.0, 30), (20.0, 40)):
+        found, inliers = verify(a, b, match, tolerance)
+        assert len(inliers) == expected
+        error = np.linalg.norm(a[:, :2] @ found[:, :2].T + found[:, 2] - b[:, :2], axis=1)
+        assert (error[inliers] < tolerance).all()
+
+
+def test_random_matches_have_few_inliers():
+    rng = np.random.default_rng(3)
+    counts = [len(verify(frames(rng, 60), frames(rng, 60), one_to_one(60), 12.5)[1]) for _ in range(30)]
+    assert max(counts) < 8
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda frame: frame * (1, 1, 0, 0, 0, 0), id="no extent"),
+        pytest.param(lambda frame: frame * (1, 1, 1, -1, 1, -1), id="mirrored"),
+        pytest.param(lambda frame: frame * (1, 1, 9, 9, 9, 9), id="scale of nine"),
+        pytest.param(lambda frame: frame * (1, 1, 5, 5, 1, 1), id="stretched"),
+    ],
+)
+def test_transforms_no_camera_makes_give_nothing(damage):
+    rng = np.random.default_rng(4)
+    a = frames(rng, 20)
+    b = np.float32(damage(a))
+    b[:, :2] = rng.uniform(0, 10, (20, 2))  # all in the upper left corner, where a transform of zeros would put them
+    found, inliers = verify(a, b, one_to_one(20), 12.0)
+    assert len(inliers) == 0 and not found.any()
+
+
+def test_nothing_matches_nothing():
+    a = frames(np.random.default_rng(0), 5)
+    assert len(verify(a, a, np.zeros((0, 2), np.int32), 5.0)[1]) == 0
+
+
+def test_points_on_a_line_do_not_break_the_refinement():
+    a = frames(np.random.default_rng(5), 20)
+    a[:, 1] = 0.5 * a[:, 0]
+    found, inliers = verify(a, moved(a, SIMILARITY), one_to_one(20), 5.0)
+    assert len(inliers) == 20 and np.isfinite(found).all()

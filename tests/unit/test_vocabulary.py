@@ -1,0 +1,161 @@
+"""The vocabulary: nearest words against brute force, signatures against their formula, the same bytes from the same features."""
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.features.sift import root_sift
+from bow2cnn.vocabulary.kmeans import kmeans, nearest
+from bow2cnn.vocabulary.train import sample_descriptors, train_vocabulary
+from bow2cnn.vocabulary.vocabulary import Vocabulary
+
+
+def descriptors(seed, count, spots=40):
+    """RootSIFT bytes around some spots, uint8 [count, 128]."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(9).gamma(0.6, 1, (spots, 128))
+    return root_sift((centres[rng.integers(spots, size=count)] * rng.gamma(3, 1, (count, 128))).astype(np.float32))
+
+
+def write_features(path, rows):
+    arrays = {"offset": artefact.offsets([len(rows)]), "keypoint": np.zeros((len(rows), 6), np.float32), "descriptor": rows}
+    artefact.write(path, "features", arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("features")
+    return [write_features(folder / f"{i}.h5", descriptors(i, count)) for i, count in enumerate((3000, 0, 1500))]
+
+
+def trained(features, out, words=100, sample=10_000, seed=0):
+    train_vocabulary(features, out, words, sample, iterations=4, seed=seed, threads=1)
+    return Vocabulary.load(out)
+
+
+@pytest.fixture(scope="module")
+def vocabulary(features, tmp_path_factory):
+    return trained(features, tmp_path_factory.mktemp("vocabulary") / "v.h5")
+
+
+def distances(points, centroids):
+    return ((points[:, None, :].astype(float) - centroids[None].astype(float)) ** 2).sum(2)
+
+
+def test_kmeans_finds_separate_clouds():
+    rng = np.random.default_rng(0)
+    centres = np.array([[0, 0], [100, 0], [0, 100]], np.float32)
+    points = (np.repeat(centres, 50, 0) + rng.normal(0, 1, (150, 2))).astype(np.float32)
+    found = kmeans(points, 3, 10, seed=0, threads=1)
+    assert np.sort(np.sqrt(distances(found, centres)).min(0)).max() < 1
+
+
+def test_fewer_points_than_centroids_are_all_kept_and_the_rest_is_out_of_reach():
+    points = np.random.default_rng(0).uniform(0, 255, (5, 128)).astype(np.float32)
+    found = kmeans(points, 8, 10, seed=0, threads=1)
+    np.testing.assert_array_equal(found[:5], points)
+    assert (nearest(np.random.default_rng(1).uniform(0, 255, (200, 128)), found, 1) < 5).all()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_nearest_is_brute_force(count):
+    rng = np.random.default_rng(0)
+    points, centroids = rng.random((100, 16)).astype(np.float32), rng.random((30, 16)).astype(np.float32)
+    expected = np.argsort(distances(points, centroids), axis=1)[:, :count]
+    np.testing.assert_array_equal(nearest(points, centroids, 1, count), expected[:, 0] if count == 1 else expected)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_words_are_the_nearest_of_the_four_nearest_cells(vocabulary, count):
+    points = descriptors(5, 400)
+    to_cells = distances(points, vocabulary.coarse)
+    to_words = distances(points, vocabulary.centroids()).reshape(len(points), *vocabulary.fine.shape[:2])
+    probed = np.argsort(np.argsort(to_cells, axis=1), axis=1) < 4
+    to_words = np.where(probed[:, :, None], to_words, np.inf).reshape(len(points), -1)
+    found = vocabulary.assign(points, count).reshape(len(points), count)
+    reached = np.take_along_axis(to_words, found, axis=1)
+    np.testing.assert_allclose(reached, np.sort(to_words, axis=1)[:, :count], rtol=1e-4, atol=0.5)
+    assert all(len(set(row)) == count for row in found.tolist())
+
+
+def test_words_are_nearly_always_the_nearest_of_all(vocabulary):
+    points = descriptors(6, 1000)
+    expected = distances(points, vocabulary.centroids()).argmin(1)
+    assert (vocabulary.assign(points) == expected).mean() > 0.95
+
+
+def test_word_numbers_run_through_the_cells(vocabulary):
+    assert len(vocabulary) == len(vocabulary.threshold) == vocabulary.fine.shape[0] * vocabulary.fine.shape[1] == 100
+    own = vocabulary.assign(vocabulary.centroids())
+    assert (own == np.arange(100)).mean() > 0.95
+
+
+def test_signatures_are_their_formula(vocabulary):
+    points = descriptors(7, 50)
+    words = vocabulary.assign(points)
+    found = vocabulary.sign(points, words)
+    assert found.dtype == np.uint64
+    for row in range(50):
+        bits = vocabulary.projection.astype(float) @ points[row] - vocabulary.threshold[words[row]]
+        clear = np.flatnonzero(np.abs(bits) > 1e-2)
+        assert all((int(found[row]) >> int(b)) & 1 == (bits[b] > 0) for b in clear) and len(clear) > 55
+
+
+def test_the_projection_is_a_part_of_a_rotation(vocabulary):
+    np.testing.assert_allclose(vocabulary.projection @ vocabulary.projection.T, np.eye(64), atol=1e-5)
+
+
+def test_thresholds_are_the_medians_of_the_words(vocabulary, features):
+    points = sample_descriptors(features, 10_000, 0)
+    words = vocabulary.assign(points)
+    for word in np.unique(words)[::7]:
+        own = points[words == word].astype(float) @ vocabulary.projection.T.astype(float)
+        np.testing.assert_allclose(vocabulary.threshold[word], np.median(own, axis=0), atol=1e-2)
+
+
+def test_half_of_the_bits_are_set_and_kin_agree_in_more(vocabulary, features):
+    """The point of the medians; and a slightly changed descriptor keeps most of its bits."""
+    points = sample_descriptors(features, 10_000, 0)
+    words = vocabulary.assign(points)
+    bits = np.unpackbits(vocabulary.sign(points, words).view(np.uint8)).mean()
+    assert 0.45 < bits < 0.55
+    noisy = points + np.random.default_rng(0).normal(0, 2, points.shape)
+    differing = np.unpackbits((vocabulary.sign(points, words) ^ vocabulary.sign(noisy, words)).view(np.uint8)).mean() * 64
+    assert differing < 10
+
+
+def test_few_descriptors_make_few_words(tmp_path):
+    features = [write_features(tmp_path / "f.h5", descriptors(0, 300))]
+    vocabulary = trained(features, tmp_path / "v.h5", words=5000)
+    assert 1 < len(vocabulary) <= 300 // 30
+    assert np.isfinite(vocabulary.threshold).all()
+    assert set(vocabulary.assign(descriptors(1, 200))) <= set(range(len(vocabulary)))
+
+
+def test_equal_descriptors_do_no_harm(tmp_path):
+    features = [write_features(tmp_path / "f.h5", np.repeat(descriptors(0, 1), 300, 0))]
+    vocabulary = trained(features, tmp_path / "v.h5")
+    assert len(set(vocabulary.assign(np.repeat(descriptors(0, 1), 5, 0)))) == 1
+
+
+def test_hardly_any_descriptors_are_one_clear_line(tmp_path):
+    features = [write_features(tmp_path / "f.h5", descriptors(0, 59))]
+    with pytest.raises(artefact.ArtefactError, match="only 59 local features in the whole collection"):
+        trained(features, tmp_path / "v.h5")
+
+
+def test_the_sample_is_spread_over_the_files_and_bounded(features):
+    sample = sample_descriptors(features, 450, 0)
+    assert len(sample) == 450 and sample.dtype == np.float32
+    known = [{row.tobytes() for row in descriptors(i, n)} for i, n in ((0, 3000), (2, 1500))]
+    counts = [sum(row.astype(np.uint8).tobytes() in rows for row in sample) for rows in known]
+    assert counts == [300, 150]
+    assert len(np.unique(sample, axis=0)) == 450
+    assert len(sample_descriptors(features, 10**6, 0)) == 4500
+
+
+def test_the_same_features_and_seed_are_the_same_bytes(features, tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        trained(features, tmp_path / name, seed=seed)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != (tmp_path / "c").read_bytes()
