@@ -16,6 +16,8 @@ from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
 from bow2cnn.index.marks import find_marks
 from bow2cnn.index.words import quantise
+from bow2cnn.reconstruction.gather import gather_models
+from bow2cnn.reconstruction.reconstruct import reconstruct_shard
 from bow2cnn.vocabulary.train import train_vocabulary
 
 SHARDS = 2
@@ -61,3 +63,13 @@ def grown(made):
     grow_graph(made.index, made.seeds, made.features, made.graph, 100, MAX_HAMMING, 8, 20, threads=2)
     cut_clusters(made.graph, made.clusters, min_photos=4, bridge_inliers=40)
     return made
+
+
+@pytest.fixture(scope="session")
+def modelled(grown, tmp_path_factory):
+    """The same with the 3D models, and the folder of COLMAP's files."""
+    folder = tmp_path_factory.mktemp("modelled")
+    arguments = (grown.clusters, grown.graph, grown.collection, grown.features)
+    reconstruct_shard(0, 1, *arguments, folder / "shard.h5", folder / "colmap", min_photos=4, seed=0)
+    gather_models([folder / "shard.h5"], grown.collection, folder / "models.h5")
+    return SimpleNamespace(**vars(grown), shard=folder / "shard.h5", colmap=folder / "colmap", models=folder / "models.h5")

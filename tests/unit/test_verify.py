@@ -101,6 +101,17 @@ def test_no_feature_of_either_photo_counts_twice():
     assert len(set(inliers[:, 0])) == len(set(inliers[:, 1])) == 20
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_two_features_never_share_a_partner(side):
+    """Ten features of one photo, each with two close ones of the other that match it."""
+    single = frames(np.random.default_rng(1), 10)
+    double = np.concatenate([single, single + np.array([3, 3, 0, 0, 0, 0], np.float32)])
+    match = np.column_stack([np.arange(20), np.tile(np.arange(10), 2)]).astype(np.int32)
+    a, b, match = (double, single, match) if side == 0 else (single, double, match[:, ::-1].copy())
+    inliers = match[verify(a, b, match, 12.0)[1]]
+    assert len(inliers) == len(set(inliers[:, 0])) == len(set(inliers[:, 1])) == 10
+
+
 def test_inliers_are_those_within_the_tolerance():
     a = frames(np.random.default_rng(2), 40)
     b = moved(a, SIMILARITY)

@@ -87,13 +87,13 @@ def _mutual(similarity, squares_a, squares_b, ratio):
                 nearest_b[j] = i
             elif distance < second_b[j]:
                 second_b[j] = distance
-        if first > ratio * ratio * second:
+        if first >= ratio * ratio * second:  # two equal neighbours too, at a distance of zero
             nearest_a[i] = -1
     found = np.empty((min(n, m), 2), np.int32)
     count = 0
     for i in range(n):
         j = nearest_a[i]
-        if j >= 0 and nearest_b[j] == i and first_b[j] <= ratio * ratio * second_b[j]:
+        if j >= 0 and nearest_b[j] == i and first_b[j] < ratio * ratio * second_b[j]:
             found[count, 0], found[count, 1] = i, j
             count += 1
     return found[:count]

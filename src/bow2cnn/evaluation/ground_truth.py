@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 PROTOCOLS = ("all", "easy", "medium", "hard")
+_LARGEST = 1e9  # pixels; no photo is that wide
 
 
 class GroundTruthError(ValueError):
@@ -58,7 +59,7 @@ def read_ground_truth(gnd, photos=None):
         content = json.loads(Path(gnd).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise GroundTruthError(f"{gnd}: no such file") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GroundTruthError(f"{gnd}: cannot be read as JSON ({str(error).splitlines()[0]})") from error
     if not isinstance(content, dict):
         raise GroundTruthError(f"{gnd}: must be an object with imlist, qimlist and gnd")
@@ -113,7 +114,7 @@ def _region(entry, where):
     if box is None:
         return None
     numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(value, (int, float)) for value in box)
-    if not numbers or not np.isfinite(box).all() or box[2] <= box[0] or box[3] <= box[1]:
+    if not numbers or not all(abs(value) < _LARGEST for value in box) or box[2] <= box[0] or box[3] <= box[1]:
         raise GroundTruthError(f"{where}: bbx must be [left, top, right, bottom] in pixels")
     return tuple(float(value) for value in box)
 

@@ -46,4 +46,7 @@ def generalised_mean(x, p, dimension):
         dimension: the one that goes.
     """
     p = torch.clamp(torch.as_tensor(p), min=1.0)
-    return x.clamp(min=_EPSILON).pow(p).mean(dimension).pow(1.0 / p)
+    x = x.clamp(min=_EPSILON)
+    # By the largest, which changes nothing but keeps powers inside float32: 1e-6 to the seventh is zero, where the root has no gradient.
+    largest = x.detach().amax(dimension, keepdim=True)
+    return (x / largest).pow(p).mean(dimension).pow(1.0 / p) * largest.squeeze(dimension)

@@ -32,10 +32,13 @@ def load_network(path):
         state = model.backbone.state_dict()
         for key, value in state.items():
             if not key.endswith("num_batches_tracked"):
-                value.copy_(torch.from_numpy(arrays[f"weight/{key}"]))
+                stored = torch.from_numpy(arrays[f"weight/{key}"])
+                if stored.shape != value.shape:
+                    raise ValueError(f"{key} has another shape")
+                value.copy_(stored)
         if model.pooling.p is not None:
             with torch.no_grad():
                 model.pooling.p.fill_(float(arrays["pooling_p"]))
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise artefact.ArtefactError(f"{path}: the network in it is damaged ({error})") from error
     return model

@@ -38,7 +38,7 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
         try:
             found = map_cluster(inputs.views(photos), inputs.pairs(photos), min_photos, seed)
         except Exception as error:  # pycolmap raises RuntimeError and ValueError of its own; one bad cluster never stops the rest
-            rejected.append((cluster, len(photos), f"mapping failed: {str(error).splitlines()[0]}"))
+            rejected.append((cluster, len(photos), f"mapping failed: {(str(error) or type(error).__name__).splitlines()[0]}"))
             continue
         if not found:
             rejected.append((cluster, len(photos), f"no model of {min_photos} photos or more could be built"))

@@ -97,6 +97,8 @@ class Run:
             weights = between(self._start, learned, share)
             seen = descriptors if share == 1.0 else self._describe(weights, rows, f"look {self._epoch}, {share:g}")
             score = validation_map(self.plan.validation, seen)
+            if not np.isfinite(seen).all():
+                score = -1.0  # the training diverged
             scores.append(float("nan") if score is None else score)
             self._keep_best(scores[-1], share, weights)
         self._record(scores, shares)

@@ -33,20 +33,24 @@ class Settings:
     outsiders: bool = _key(True, "photos outside every model may be negatives, each as a model of its own")
     pool_size: int = _key(20000, "negatives are mined among so many photos, drawn anew every epoch", minimum=2)
     loss: str = _key("contrastive", "the loss", ("contrastive", "triplet"))
-    margin: float = _key(0.7, "negatives farther away do not count (contrastive), or by so much farther (triplet)", minimum=0)
+    margin: float = _key(0.85, "negatives farther away do not count (contrastive), or by so much farther (triplet)", minimum=0)
     keep: float = _key(0.0, "weight of the squared distance of a descriptor to the starting network's", minimum=0)
-    epochs: int = _key(6, "negatives are mined again and validation is run so many times", minimum=0)
-    queries_per_epoch: int = _key(2000, "tuples of an epoch, at most one per query", minimum=1)
+    epochs: int = _key(3, "negatives are mined again and validation is run so many times", minimum=0)
+    queries_per_epoch: int = _key(200, "tuples of an epoch, at most one per query", minimum=1)
     batch: int = _key(5, "tuples of a step", minimum=1)
     image_size: int = _key(362, "longer side of the photos in training and validation (pixels)", minimum=32)
-    learning_rate: float = _key(1e-5, "step size of the optimiser; GeM's p takes steps ten times as long", minimum=0)
+    learning_rate: float = _key(2e-5, "step size of the optimiser; GeM's p takes steps ten times as long", minimum=0)
     weight_decay: float = _key(1e-6, "pull of the weights towards zero", minimum=0)
     decay: float = _key(0.1, "the learning rate of epoch e is that of the first times exp(-decay (e - 1))", minimum=0)
     optimiser: str = _key("adam", "the optimiser", ("adam", "adamw", "sgd"))
     average: float = _key(
-        0.0, "memory of the running average of the weights that is validated and kept (0: the weights as they are)", None, 0, 1
+        0.9, "memory of the running average of the weights that is validated and kept (0: the weights as they are)", None, 0, 1
     )
-    interpolation: tuple = _key((1.0,), "validation tries the start weights moved by these shares towards the learned ones")
+    interpolation: tuple = _key(
+        (0.5,),
+        "validation tries the start weights moved by these shares towards the learned ones; half way keeps most of what was learned and "
+        "of what the start knew of things that the collection does not show (Wortsman et al., CVPR 2022, section 4)",
+    )
     freeze: int = _key(0, "the first so many stages of the backbone do not learn", minimum=0)
     learn_norms: bool = _key(True, "the scales and shifts of batch normalisation learn (their statistics never do)")
     augmentation: str = _key("none", "random changes of crop, light and colour", ("none", "light", "strong"))

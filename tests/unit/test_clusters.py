@@ -1,0 +1,99 @@
+"""Clusters: weak bridges between two places are cut and listed, everything else stays together."""
+
+from itertools import combinations
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.discovery.clusters import cut_clusters, cut_weak_bridges
+
+
+def clique(photos, inliers=100):
+    return [(a, b, inliers) for a, b in combinations(photos, 2)]
+
+
+def clustered(tmp_path, edges, photos, min_photos=4, bridge_inliers=40):
+    """The clusters' arrays, and the members of every cluster."""
+    pair = np.array([(a, b) for a, b, _ in edges], np.int32).reshape(-1, 2)
+    inliers = np.array([n for *_, n in edges], np.int32)
+    artefact.write(tmp_path / "graph.h5", "graph", {"pair": pair, "inliers": inliers, "queried": np.zeros(photos, bool)})
+    cut_clusters(tmp_path / "graph.h5", tmp_path / "clusters.h5", min_photos, bridge_inliers)
+    found = artefact.read(tmp_path / "clusters.h5", "clusters")
+    members = [found["photo"][a:b].tolist() for a, b in zip(found["offset"][:-1], found["offset"][1:], strict=True)]
+    for photo, cluster in enumerate(found["cluster"].tolist()):
+        assert photo in members[cluster] if cluster >= 0 else not any(photo in own for own in members)
+    return found, members
+
+
+def test_a_weak_bridge_is_cut_with_its_evidence(tmp_path):
+    edges = clique(range(6)) + clique(range(6, 11)) + [(2, 8, 39)]
+    found, members = clustered(tmp_path, edges, 12)
+    assert members == [list(range(6)), list(range(6, 11))]
+    assert found["cut/pair"].tolist() == [[2, 8]]
+    assert found["cut/inliers"].tolist() == [39] and found["cut/parts"].tolist() == [[6, 5]]
+
+
+def test_a_strong_bridge_stays(tmp_path):
+    found, members = clustered(tmp_path, clique(range(6)) + clique(range(6, 11)) + [(2, 8, 40)], 11)
+    assert members == [list(range(11))] and len(found["cut/pair"]) == 0
+
+
+def test_two_weak_pairs_hold_each_other(tmp_path):
+    _, members = clustered(tmp_path, clique(range(6)) + clique(range(6, 11)) + [(2, 8, 20), (3, 9, 20)], 11)
+    assert members == [list(range(11))]
+
+
+def test_a_part_too_small_for_a_cluster_stays(tmp_path):
+    found, members = clustered(tmp_path, clique(range(6)) + clique(range(6, 9)) + [(2, 8, 20)], 9)
+    assert members == [list(range(9))] and len(found["cut/pair"]) == 0
+
+
+def test_a_chain_of_places_is_cut_at_every_link(tmp_path):
+    edges = clique(range(5)) + clique(range(5, 10)) + clique(range(10, 15)) + [(0, 5, 25), (9, 14, 25)]
+    found, members = clustered(tmp_path, edges, 15)
+    assert members == [list(range(start, start + 5)) for start in (0, 5, 10)]
+    assert found["cut/pair"].tolist() == [[0, 5], [9, 14]]
+
+
+def test_clusters_are_numbered_by_size_then_photo_and_small_ones_left_out(tmp_path):
+    edges = clique([0, 1, 2, 3]) + clique([4, 5, 6, 7, 8]) + clique([9, 10, 11, 12]) + clique([13, 14, 15])
+    _, members = clustered(tmp_path, edges, 17)
+    assert members == [[4, 5, 6, 7, 8], [0, 1, 2, 3], [9, 10, 11, 12]]
+
+
+def test_no_edges_no_clusters(tmp_path):
+    found, members = clustered(tmp_path, [], 3)
+    assert members == [] and found["cluster"].tolist() == [-1, -1, -1] and found["cut/parts"].shape == (0, 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_remains_has_no_weak_bridge_left(seed):
+    """On random graphs: every cut was a weak bridge between two parts of clusters' size, and no more such bridges are left."""
+    rng = np.random.default_rng(seed)
+    network = nx.Graph()
+    for start in range(0, 40, 5):
+        network.add_weighted_edges_from(clique(range(start, start + int(rng.integers(2, 6)))), weight="inliers")
+    nodes = sorted(network)
+    for _ in range(9):
+        a, b = rng.choice(nodes, 2, replace=False).tolist()
+        if not network.has_edge(a, b):
+            network.add_edge(a, b, inliers=int(rng.integers(20, 60)))
+    before = network.copy()
+    cut = cut_weak_bridges(network, 4, 40)
+    bridges = {tuple(sorted(edge)) for edge in nx.bridges(before)}
+    assert {edge for edge in map(tuple, map(sorted, before.edges)) if not network.has_edge(*edge)} == {(a, b) for a, b, *_ in cut}
+    for a, b, inliers, parts in cut:
+        assert (a, b) in bridges and inliers == before.edges[a, b]["inliers"] < 40 and min(parts) >= 4
+    for a, b in list(nx.bridges(network)):
+        inliers = network.edges[a, b]["inliers"]
+        network.remove_edge(a, b)
+        assert inliers >= 40 or min(len(nx.node_connected_component(network, end)) for end in (a, b)) < 4
+        network.add_edge(a, b, inliers=inliers)
+
+
+def test_rendered_landmarks_are_the_clusters(grown):
+    found = artefact.read(grown.clusters, "clusters")
+    groups = {cluster: set(grown.landmark[found["cluster"] == cluster].tolist()) for cluster in (-1, 0, 1)}
+    assert groups[-1] == {-1} and sorted(map(sorted, (groups[0], groups[1]))) == [[0], [1]]

@@ -1,0 +1,130 @@
+"""Description: the same bytes whatever the threads and the neighbours, regions cut from the full photo, missing photos."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bow2cnn import artefact
+from bow2cnn.collection.photo import PhotoError
+from bow2cnn.description.describe import describe_collection, describe_photo, describe_photos
+from bow2cnn.description.photo import cut, load_photo, shrink
+from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.storage import save_network
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return RetrievalNetwork("resnet18")
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    """Five photos of different sizes, a sixth that is none, a network, and a collection artefact."""
+    folder = tmp_path_factory.mktemp("description")
+    generator = np.random.default_rng(0)
+    names = [f"{number}.png" for number in range(6)]
+    for name, (width, height) in zip(names, [(64, 48), (48, 64), (100, 75), (40, 30), (129, 97)], strict=False):
+        Image.fromarray(generator.integers(0, 256, (height, width, 3), np.uint8)).save(folder / name)
+    (folder / "5.png").write_bytes(b"no photo")
+    artefact.write(folder / "collection.h5", "collection", {"path": [str(folder / name) for name in names], "name": names})
+    save_network(folder / "network.h5", model)
+    return folder
+
+
+def described(folder, out="out.h5", scales=(1.0,), threads=1, **options):
+    describe_collection(folder / "network.h5", folder / "collection.h5", folder / out, SIZE, scales, threads, **options)
+    return artefact.read(folder / out, "descriptors")
+
+
+def test_threads_do_not_change_a_byte(folder):
+    described(folder, "one.h5", threads=1)
+    described(folder, "two.h5", threads=2)
+    assert (folder / "one.h5").read_bytes() == (folder / "two.h5").read_bytes()
+
+
+def test_a_missing_photo_is_a_row_of_zeros(folder):
+    found = described(folder)
+    assert found["missing"].tolist() == [False] * 5 + [True]
+    np.testing.assert_allclose(np.linalg.norm(found["descriptor"], axis=1), [1] * 5 + [0], atol=1e-6)
+
+
+def test_neighbours_do_not_matter(folder, model):
+    found = described(folder)["descriptor"]
+    for row in range(5):
+        alone, _ = describe_photos(model, [lambda row=row: load_photo(folder / f"{row}.png", SIZE)], (1.0,), 1, None)
+        np.testing.assert_array_equal(alone[0], found[row])
+    assert len(np.unique(found[:5].round(4), axis=0)) == 5
+
+
+def test_other_errors_than_of_photos_go_on(model):
+    def fail():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        describe_photos(model, [fail], (1.0,), 2, None)
+    assert all(pair.folded is None for pair in model.backbone.normalised())
+
+
+def test_several_scales_are_joined_by_the_generalised_mean(folder, model):
+    found = described(folder, scales=(1.0, 0.7071, 0.5))["descriptor"]
+    np.testing.assert_allclose(np.linalg.norm(found[:5], axis=1), 1, atol=1e-6)
+    photo = load_photo(folder / "0.png", SIZE)
+    each = np.stack([describe_photo(model, photo, (scale,)) for scale in (1.0, 0.7071, 0.5)])
+    joined = (each**3).mean(0) ** (1 / 3)
+    np.testing.assert_allclose(found[0], joined / np.linalg.norm(joined), atol=1e-5)
+    assert np.abs(found[0] - each[0]).max() > 1e-3
+
+
+def test_several_scales_of_other_poolings_are_averaged(folder):
+    torch.manual_seed(0)
+    model, photo = RetrievalNetwork("squeezenet1_1", "mac"), load_photo(folder / "0.png", SIZE)
+    each = np.stack([describe_photo(model, photo, (scale,)) for scale in (1.0, 0.5)])
+    np.testing.assert_allclose(describe_photo(model, photo, (1.0, 0.5)), each.sum(0) / np.linalg.norm(each.sum(0)), atol=1e-5)
+
+
+def test_a_scale_is_a_smaller_photo(model):
+    flat = np.full((48, 64, 3), 90, np.uint8)
+    flat[:, 32:] = 200
+    with torch.no_grad():
+        prepared = model.prepare(torch.from_numpy(flat).permute(2, 0, 1)[None], 0.5)
+    assert prepared.shape[2:] == (24, 32)
+    expected = (90 - np.array([0.485, 0.456, 0.406]) * 255) / (np.array([0.229, 0.224, 0.225]) * 255)
+    np.testing.assert_allclose(prepared[0, :, 12, 4], expected, rtol=1e-4)
+
+
+def test_queries_of_a_benchmark(folder, model):
+    """The region is cut from the full photo and scaled as the whole photo is."""
+    region = [21.0, 9.0, 95.0, 80.0]
+    entries = [{"ok": [0], "bbx": region}, {"ok": [1]}, {"ok": [0], "bbx": [0, 0, 9, 9]}]
+    truth = {"imlist": ["0.png", "1.png"], "qimlist": ["4.png", "2.png", "5.png"], "gnd": entries}
+    (folder / "gnd.json").write_text(json.dumps(truth))
+    found = described(folder, "b.h5", threads=2, gnd=folder / "gnd.json", photos=folder)
+    photo = np.asarray(Image.open(folder / "4.png"))
+    factor = SIZE / 129
+    size = (round((95 - 21) * factor), round((80 - 9) * factor))
+    by_hand = cv2.resize(photo[9:80, 21:95], size, interpolation=cv2.INTER_AREA)
+    with model.folded():
+        np.testing.assert_allclose(found["query"][0], describe_photo(model, by_hand), atol=1e-6)
+    np.testing.assert_array_equal(found["query"][1], found["descriptor"][2])
+    assert not found["query"][2].any() and found["missing"].shape == (6,)
+
+
+def test_cut_stays_inside():
+    photo = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    np.testing.assert_array_equal(cut(photo, (-3, 1.2, 2.4, 99)), photo[1:4, 0:2])
+    assert cut(photo, (50, 50, 60, 60)).shape == (1, 1, 3) and cut(photo, (2, 2, 2.2, 2.2)).shape == (1, 1, 3)
+
+
+def test_photos_are_shrunk_and_never_enlarged(folder):
+    assert load_photo(folder / "3.png", SIZE).shape == (30, 40, 3)
+    assert load_photo(folder / "2.png", SIZE).shape == (48, 64, 3)
+    np.testing.assert_array_equal(shrink(np.uint8([[[0] * 3, [100] * 3]]), 0.5), [[[50] * 3]])
+    with pytest.raises(PhotoError):
+        load_photo(folder / "5.png", SIZE)

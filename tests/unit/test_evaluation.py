@@ -1,0 +1,295 @@
+"""Evaluation: scores against numbers worked out by hand and by brute force, ground truths that are refused, the table."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bow2cnn import artefact
+from bow2cnn.evaluation.bootstrap import interval, paired_gain
+from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
+from bow2cnn.evaluation.ranking import expand_queries, rank
+from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
+from bow2cnn.evaluation.table import COLUMNS, write_table
+from bow2cnn.evaluation.validation import build_validation, validation_map
+
+METRICS = ["mAP", "mP@1", "mP@5", "mP@10", "acc@1"]
+
+
+def area(relevant, count):
+    """Area under precision over recall, walking down a ranking: recall moves at a positive, from the precision before it."""
+    total, found = 0.0, 0
+    for rank_, hit in enumerate(relevant):
+        if hit:
+            before = 1.0 if rank_ == 0 else found / rank_
+            found += 1
+            total += (before + found / (rank_ + 1)) / 2 / count
+    return total
+
+
+def test_average_precision_by_hand():
+    assert average_precision([0, 2], 2) == pytest.approx((1 + (1 / 2 + 2 / 3) / 2) / 2) == pytest.approx(0.7917, abs=5e-5)
+    assert average_precision([0, 1, 2], 3) == 1.0
+    assert average_precision([0], 2) == 0.5 and average_precision([], 3) == 0.0
+
+
+def test_average_precision_is_the_area_under_the_curve():
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        relevant = generator.random(30) < 0.3
+        count = int(relevant.sum()) + int(generator.integers(0, 3)) or 1
+        assert average_precision(np.flatnonzero(relevant), count) == pytest.approx(area(relevant, count))
+
+
+def test_junk_is_taken_out_of_the_ranking():
+    ranking = [4, 0, 7, 1, 2]
+    assert ranks_of(ranking, [0, 2], [4, 1]).tolist() == [0, 2]
+    assert score_ranking(ranking, [0, 2], [4, 1])["mAP"] == pytest.approx(0.791667)
+    assert ranks_of(ranking, [0, 2], []).tolist() == [1, 4]
+    both = score_ranking([3, 0], [0, 3], [3])
+    assert both["mAP"] == both["mP@1"] == 1.0  # positive and junk at once is junk
+
+
+@pytest.mark.parametrize(("k", "expected"), [(1, 0.0), (3, 1 / 3), (5, 2 / 4), (10, 2 / 4)])
+def test_precision_counts_no_further_than_the_last_positive(k, expected):
+    assert precision_at([1, 3], k) == pytest.approx(expected)
+    assert precision_at([], k) == 0.0
+
+
+def test_scores_of_several_queries():
+    scores = score_rankings([[0, 1, 2], [0, 1, 2], [0, 1, 2]], [([0], []), ([1], []), ([0], [0])])
+    assert list(scores) == METRICS
+    assert scores["acc@1"][:2].tolist() == [100.0, 0.0] and scores["mP@5"][:2].tolist() == [100.0, 50.0]
+    assert all(np.isnan(values[2]) for values in scores.values())  # no positive left: the query does not count
+    assert interval(scores["acc@1"], 0, 100)[0] == 50.0
+
+
+def test_rank_breaks_ties_by_index_and_puts_missing_photos_last():
+    database = np.float32([[1, 0], [0, 1], [1, 0], [0.6, 0.8]])
+    order, similarity = rank(np.float32([[1, 0]]), database, np.array([True, False, False, False]))
+    assert order.tolist() == [[2, 3, 1, 0]]
+    np.testing.assert_allclose(similarity, [[1, 0.6, 0, -2]])
+
+
+def test_query_expansion_moves_towards_the_neighbours():
+    database = np.float32([[0.8, 0.6], [-1, 0]])
+    expanded = expand_queries(np.float32([[1, 0]]), database, 1, 2.0)
+    expected = np.array([1 + 0.64 * 0.8, 0.64 * 0.6])
+    np.testing.assert_allclose(expanded[0], expected / np.linalg.norm(expected), rtol=1e-5)
+
+
+def test_the_interval_covers_the_true_mean():
+    generator = np.random.default_rng(1)
+    covered = 0
+    for trial in range(200):
+        mean, low, high = interval(generator.normal(3.0, 1.0, 40), trial, 300)
+        assert low < mean < high
+        covered += low <= 3.0 <= high
+    assert 176 <= covered <= 198  # 95 % of 200, less what 40 queries and chance cost
+    assert all(np.isnan(interval([np.nan], 0, 10)))
+
+
+def test_a_paired_gain_is_surer_than_two_intervals():
+    generator = np.random.default_rng(2)
+    before = generator.uniform(0, 100, 50)
+    after = before + 2 + generator.normal(0, 1, 50)
+    gain = paired_gain(after, before, 0, 2000)
+    assert gain["gain"] == pytest.approx((after - before).mean()) and gain["queries"] == 50
+    assert gain["low"] < gain["gain"] < gain["high"]
+    # one-sided 95 % of a mean of 50 with deviation 1
+    assert gain["width"] == pytest.approx(1.645 * (after - before).std() / np.sqrt(50), rel=0.15)
+    constant = paired_gain(before + 3, before, 0, 100)
+    assert constant["width"] == pytest.approx(0, abs=1e-9) and constant["low"] == pytest.approx(3)
+    assert paired_gain([np.nan, 5.0], [1.0, 4.0], 0, 10)["queries"] == 1
+    assert paired_gain([np.nan], [1.0], 0, 10)["queries"] == 0
+
+
+def truth_file(folder, **changes):
+    content = {"imlist": ["a.png", "b.png", "c/d.png"], "qimlist": ["q.png"], "gnd": [{"easy": [0], "hard": [1], "junk": [2]}]}
+    path = folder / "gnd.json"
+    path.write_text(json.dumps({key: value for key, value in (content | changes).items() if value is not None}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("protocol", "positives", "junk"), [("easy", [0], [1, 2]), ("medium", [0, 1], [2]), ("hard", [1], [0, 2]), ("all", [0, 1], [2])]
+)
+def test_protocols(tmp_path, protocol, positives, junk):
+    truth = read_ground_truth(truth_file(tmp_path))
+    assert truth.protocols() == ("easy", "medium", "hard")
+    [(found, ignored)] = truth.select(protocol)
+    assert found.tolist() == positives and ignored.tolist() == junk
+
+
+def test_a_truth_without_difficulties_has_one_protocol(tmp_path):
+    truth = read_ground_truth(truth_file(tmp_path, gnd=[{"ok": [2, 0, 0], "bbx": [1, 2, 3.5, 4]}]))
+    assert truth.protocols() == ("all",)
+    assert truth.select("all")[0][0].tolist() == [0, 2] and truth.queries[0].region == (1.0, 2.0, 3.5, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"gnd": [{"ok": [3]}]}, "gnd[0]: ok holds 3, the database has 3 photos"),
+        ({"gnd": [{"ok": [-1]}]}, "ok holds -1"),
+        ({"gnd": [{"ok": [0.5]}]}, "ok must be a list of database indices"),
+        ({"gnd": [{"ok": [True]}]}, "ok must be a list of database indices"),
+        ({"gnd": [{"junk": [0]}]}, "neither ok nor easy and hard"),
+        ({"gnd": [7]}, "gnd[0] must be an object"),
+        ({"gnd": []}, "one entry for each of the 1 queries"),
+        ({"gnd": None}, "one entry for each of the 1 queries"),
+        ({"imlist": None}, "imlist must be a list of file names"),
+        ({"qimlist": "q.png"}, "qimlist must be a list of file names"),
+        ({"imlist": ["a.png", "a.png"]}, "imlist names a photo twice"),
+        ({"imlist": ["../a.png"]}, "outside its folder"),
+        ({"imlist": ["/etc/passwd"]}, "outside its folder"),
+        ({"qimlist": ["x\\y.png"]}, "outside its folder"),
+        ({"gnd": [{"ok": [0], "bbx": [0, 0, 0, 4]}]}, "bbx must be"),
+        ({"gnd": [{"ok": [0], "bbx": [0, 0, float("nan"), 4]}]}, "bbx must be"),
+        ({"gnd": [{"ok": [0], "bbx": [0, 0, 10**400, 4]}]}, "bbx must be"),
+    ],
+)
+def test_a_wrong_ground_truth_is_one_line(tmp_path, changes, part):
+    path = truth_file(tmp_path, **changes)
+    with pytest.raises(GroundTruthError) as caught:
+        read_ground_truth(path)
+    assert str(caught.value).startswith(f"{path}: ") and part in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"[1]", b"\xff\xfe", b"[" * 100_000])
+def test_what_is_no_json_object_is_one_line(tmp_path, content):
+    path = tmp_path / "gnd.json"
+    path.write_bytes(content)
+    with pytest.raises(GroundTruthError, match=r"gnd\.json: ") as caught:
+        read_ground_truth(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_named_photos_must_be_there(tmp_path):
+    with pytest.raises(GroundTruthError, match="no such file"):
+        read_ground_truth(tmp_path / "gnd.json")
+    with pytest.raises(GroundTruthError, match=r"'a\.png', which is not in"):
+        read_ground_truth(truth_file(tmp_path), tmp_path)
+
+
+def mined(**changes):
+    """Photos 0-2 of validation model 0, 3-4 of training model 1, 5 of a model in model 0's cluster, 6 unvouched, 7 outside all models."""
+    arrays = {
+        "group": np.array([0, 0, 0, 1, 1, 2, -1, 3]),
+        "side": np.array([2, 2, 2, 1, 1, 1, 0, 1]),
+        "cluster": np.array([0, 0, 0, 1, 1, 0, -1, -1]),
+        "query": np.array([0, 2, 3]),
+        "positive_offset": artefact.offsets([2, 0, 1]),
+        "positive": np.array([1, 0, 4]),
+        "pool_offset": artefact.offsets([1, 1, 1]),
+        "pool/photo": np.array([1, 1, 4]),
+    }
+    return arrays | changes
+
+
+def test_the_ground_truth_of_validation():
+    validation = build_validation(mined())
+    assert validation.query.tolist() == [0]  # 2 has no positive, 3 is a training query
+    [(positives, junk)] = validation.truth
+    # itself and its model, its cluster, the photos nobody vouches for; the rest (3, 4) are negatives
+    assert positives.tolist() == [1] and junk.tolist() == [0, 2, 5, 6, 7]
+    assert validation.database.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_validation_map():
+    validation = build_validation(mined())
+    descriptors = np.zeros((8, 2), np.float32)
+    descriptors[[0, 1, 2, 5]] = [1, 0]
+    descriptors[[3, 4, 7]] = [0, 1]
+    assert validation_map(validation, descriptors) == 100.0
+    descriptors[1], descriptors[4] = [0, 1], [1, 0]  # now 4 comes first, then 1 (ties by row)
+    assert validation_map(validation, descriptors) == pytest.approx(25.0)
+    assert validation_map(build_validation(mined(side=np.ones(8))), descriptors) is None
+
+
+@pytest.fixture
+def evaluated(tmp_path):
+    """A table of the teacher and two networks on a benchmark of three photos and two queries, and on validation."""
+    folder = tmp_path / "photos"
+    (folder / "c").mkdir(parents=True)
+    names = ["a.png", "b.png", "c/d.png", "p.png", "q.png"]
+    for name in names:
+        Image.new("RGB", (4, 4)).save(folder / name)
+    entries = [{"easy": [0], "hard": [1], "junk": []}, {"easy": [], "hard": [2], "junk": [0]}]
+    gnd = truth_file(tmp_path, qimlist=["q.png", "p.png"], gnd=entries)
+    artefact.write(tmp_path / "b.h5", "collection", {"name": names})
+    lists = {f"{name}/{key}": value for name in ("plain", "sv", "sv+qe") for key, value in [("offset", [0, 1, 2]), ("photo", [2, 2])]}
+    artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.int32([4, 3])} | {key: np.int32(v) for key, v in lists.items()})
+    artefact.write(tmp_path / "pairs.h5", "pairs", mined())
+    artefact.write(tmp_path / "history.h5", "history", {"chosen": np.int32(2)})
+    corners = np.eye(3, dtype=np.float32)
+    systems = {}
+    # the untrained network takes everything for photo c/d, the trained one knows both queries
+    for system, queries in (("off-the-shelf:net", corners[[2, 2]]), ("mine", np.float32([[0.8, 0.6, 0], [0, 0, 1]]))):
+        files = {"collection": tmp_path / f"{system}.c.h5", "bench": tmp_path / f"{system}.b.h5"}
+        described = {"descriptor": corners[[0, 1, 2, 0, 0]], "missing": np.zeros(5, bool)}
+        artefact.write(files["bench"], "descriptors", described | {"query": queries})
+        validation = corners[[0, 0, 0, 1, 1, 1, 1, 1] if system == "mine" else [0, 1, 0, 0, 0, 0, 0, 0]]
+        artefact.write(files["collection"], "descriptors", {"descriptor": validation, "missing": np.zeros(8, bool)})
+        whitening = {"mean": np.zeros(3, np.float32), "projection": corners}
+        artefact.write(tmp_path / f"{system}.w.h5", "whitening", whitening)
+        systems[system] = {"whitening": tmp_path / f"{system}.w.h5", "descriptors": files}
+    benchmarks = {"bench": {"gnd": gnd, "photos": folder, "collection": tmp_path / "b.h5", "ranking": tmp_path / "bow.h5"}}
+    out = {name: tmp_path / name for name in ("table.csv", "gains.json", "bench.h5", "validation.h5")}
+
+    def write():
+        rankings = {"bench": out["bench.h5"], "validation": out["validation.h5"]}
+        pairings, chosen = {"mine": "off-the-shelf:net"}, {"mine": tmp_path / "history.h5"}
+        write_table(systems, benchmarks, tmp_path / "pairs.h5", pairings, chosen, out["table.csv"], out["gains.json"], rankings, 0, 200)
+        return out
+
+    return write
+
+
+def test_the_table(evaluated):
+    out = evaluated()
+    with open(out["table.csv"], newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    table = {tuple(row[name] for name in COLUMNS[:5]): float(row["value"]) for row in rows}
+    assert len(table) == len(rows)
+    protocols = [("bench", "easy"), ("bench", "medium"), ("bench", "hard")]
+    expected = {("bow", *where, post, metric) for where in protocols for post in ("", "sv", "sv+qe") for metric in METRICS}
+    networks = [(system, *where) for system in ("off-the-shelf:net", "mine") for where in [*protocols, ("validation", "all")]]
+    assert set(table) == expected | {(*network, post, metric) for network in networks for post in ("", "lw") for metric in METRICS}
+    assert all(0 <= float(row["low"]) <= float(row["value"]) <= float(row["high"]) <= 100 for row in rows)
+    # easy has one query with positives: photos c/d, a, b by the teacher, of which b is junk
+    assert table["bow", "bench", "easy", "", "mAP"] == 25.0
+    assert table["mine", "bench", "medium", "", "mAP"] == table["mine", "bench", "hard", "lw", "mAP"] == 100.0
+    assert table["off-the-shelf:net", "bench", "hard", "", "mAP"] == 62.5  # b behind c/d once a is junk, and c/d first
+
+
+def test_gains_agree_with_the_table(evaluated):
+    out = evaluated()
+    gains = json.loads(out["gains.json"].read_text())["mine"]
+    assert gains["against"] == "off-the-shelf:net" and gains["chosen_epoch"] == 2
+    with open(out["table.csv"], newline="") as file:
+        table = {tuple(row[name] for name in COLUMNS[:5]): float(row["value"]) for row in csv.DictReader(file)}
+    assert len(gains["rows"]) == 8
+    for row in gains["rows"]:
+        where = (row["benchmark"], row["protocol"], row["post"], "mAP")
+        assert row["before"] == pytest.approx(table["off-the-shelf:net", *where], abs=0.006)
+        assert row["after"] == pytest.approx(table["mine", *where], abs=0.006)
+        assert row["gain"] == pytest.approx(row["after"] - row["before"]) and row["gain"] > 0
+        assert row["clear"] == ("gain" if row["gain"] > row["width"] else "")
+
+
+def test_the_first_photos_are_kept_for_pictures(evaluated):
+    out = evaluated()
+    shown = artefact.read(out["bench.h5"], "ranking")
+    assert shown["query"].tolist() == [4, 3]
+    assert shown["mine/photo"].tolist() == [0, 1, 2, 2, 0, 1] and shown["mine/offset"].tolist() == [0, 3, 6]
+    assert shown["mine/score"][0] == pytest.approx(0.8)
+    assert shown["mine/ap/hard"].tolist() == [100.0, 100.0] and np.isnan(shown["mine/ap/easy"][1])
+
+
+def test_the_same_table_twice(evaluated):
+    first = {name: path.read_bytes() for name, path in evaluated().items()}
+    assert first == {name: path.read_bytes() for name, path in evaluated().items()}

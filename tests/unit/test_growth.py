@@ -1,0 +1,225 @@
+"""Growth: matches against brute force, epipolar geometry of known scenes, a graph that joins what belongs together in any order."""
+
+import cv2
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.discovery.growth import grow_graph
+from bow2cnn.discovery.matching import compact, match_descriptors, spread, verify_epipolar
+from bow2cnn.features.store import FeatureStore
+from bow2cnn.index.build import build_index, read_words
+
+K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
+SIZE = (640, 480)
+
+
+def rows(count):
+    return np.repeat(np.arange(count, dtype=np.int32)[:, None], 2, 1)
+
+
+def two_views(rng, count, outliers, noise=0.3):
+    """Points of a deep scene in two photos, and the fundamental matrix of their cameras."""
+    points = np.column_stack([rng.uniform(-2, 2, (count, 2)), rng.uniform(4, 9, count)])
+    rotation = cv2.Rodrigues(np.array([0.05, -0.25, 0.02]))[0]
+    translation = np.array([1.2, 0.1, 0.3])
+    a, b = points @ K.T, (points @ rotation.T + translation) @ K.T
+    a, b = (xyz[:, :2] / xyz[:, 2:] + rng.normal(0, noise, (count, 2)) for xyz in (a, b))
+    b[:outliers] = rng.random((outliers, 2)) * SIZE
+    x, y, z = translation
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return a.astype(np.float32), b.astype(np.float32), np.linalg.inv(K).T @ cross @ rotation @ np.linalg.inv(K)
+
+
+def epipolar_error(fundamental, a, b):
+    """Distance of b from the line of a, pixels."""
+    lines = np.column_stack([a, np.ones(len(a))]) @ fundamental.T
+    return np.abs((lines * np.column_stack([b, np.ones(len(b))])).sum(1)) / np.linalg.norm(lines[:, :2], axis=1)
+
+
+@pytest.mark.parametrize(("n", "m"), [(200, 150), (150, 200), (2, 2), (300, 3)])
+def test_matches_are_the_mutual_nearest_that_pass_the_ratio_both_ways(n, m):
+    rng = np.random.default_rng(n)
+    a, b = (rng.integers(0, 256, (count, 128), dtype=np.uint8) for count in (n, m))
+    same = min(n, m) // 2
+    b[:same] = np.clip(a[:same] + rng.normal(0, np.linspace(1, 90, max(same, 1))[:, None], (same, 128)), 0, 255)
+    distance = np.linalg.norm(a[:, None].astype(float) - b[None].astype(float), axis=2)
+    expected = []
+    for i in range(n):
+        j = int(distance[i].argmin())
+        row, column = np.sort(distance[i]), np.sort(distance[:, j])
+        if distance[:, j].argmin() == i and row[0] < 0.85 * row[1] and column[0] < 0.85 * column[1]:
+            expected.append((i, j))
+    found = match_descriptors(a, b)
+    assert list(map(tuple, found.tolist())) == expected and found.dtype == np.int32
+    assert len(expected) > 40 or min(n, m) < 100
+
+
+def test_a_repeated_pattern_matches_nothing():
+    a = np.random.default_rng(0).integers(0, 256, (30, 128), dtype=np.uint8)
+    assert len(match_descriptors(a, a)) == 30
+    assert len(match_descriptors(a, np.concatenate([a, a]))) == 0
+    assert len(match_descriptors(np.concatenate([a, a]), a)) == 0
+
+
+@pytest.mark.parametrize(("n", "m"), [(0, 5), (5, 0), (1, 5), (5, 1)])
+def test_without_a_second_neighbour_there_is_no_ratio(n, m):
+    assert match_descriptors(np.ones((n, 128), np.uint8), np.ones((m, 128), np.uint8)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("outliers", [0, 40, 120])
+def test_the_inliers_of_two_views_are_found(outliers):
+    a, b, truth = two_views(np.random.default_rng(outliers), 240, outliers)
+    fundamental, inliers = verify_epipolar(a, b, rows(240))
+    found = set(inliers[:, 0].tolist())
+    assert len(found & set(range(outliers, 240))) >= 0.97 * (240 - outliers)
+    assert len(found & set(range(outliers))) <= 0.2 * outliers
+    fresh_a, fresh_b, _ = two_views(np.random.default_rng(99), 100, 0, noise=0)
+    assert np.median(epipolar_error(fundamental, fresh_a, fresh_b)) < 1.0
+    assert np.median(epipolar_error(truth, fresh_a, fresh_b)) < 1e-3, "the test's own truth"
+
+
+def test_random_matches_have_few_epipolar_inliers():
+    rng = np.random.default_rng(0)
+    counts = [len(verify_epipolar(*(np.float32(rng.random((2, 60, 2)) * SIZE)), rows(60))[1]) for _ in range(20)]
+    assert max(counts) < 20
+
+
+@pytest.mark.parametrize("count", [0, 7])
+def test_fewer_than_eight_matches_are_no_geometry(count):
+    a, b, _ = two_views(np.random.default_rng(0), 20, 0)
+    fundamental, inliers = verify_epipolar(a, b, rows(20)[:count])
+    assert inliers.shape == (0, 2) and not fundamental.any()
+
+
+def test_degenerate_points_are_no_error():
+    for a in (np.zeros((30, 2), np.float32), np.float32(np.arange(30)[:, None] * (3.0, 1.0))):
+        _, inliers = verify_epipolar(a, a, rows(30))
+        assert len(inliers) == 0 or compact(a, a, inliers, SIZE, SIZE)
+
+
+def test_compact_refuses_points_on_a_line_in_either_photo():
+    rng = np.random.default_rng(0)
+    wide = rng.random((40, 2)) * SIZE
+    line = np.outer(rng.random(40), (600, 300)) + rng.normal(0, 2, (40, 2))
+    spot = rng.normal(100, 3, (40, 2))
+    assert not compact(wide, wide, rows(40), SIZE, SIZE)
+    for narrow in (line, spot):
+        assert compact(narrow, wide, rows(40), SIZE, SIZE) and compact(wide, narrow, rows(40), SIZE, SIZE)
+    assert compact(np.concatenate([line, wide]), wide, rows(40), SIZE, SIZE), "only the inliers count"
+    assert spread(wide[:2]) == 0
+
+
+def test_spread_is_the_deviation_across_the_main_direction():
+    rng = np.random.default_rng(0)
+    points = np.column_stack([rng.normal(0, 50, 4000), rng.normal(0, 7, 4000)])
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    assert spread(points @ turn.T + 100) == pytest.approx(7, rel=0.05)
+
+
+def grow(made, seeds, out, threads=1, **changed):
+    options = {"shortlist": 100, "max_hamming": made.max_hamming, "min_tentative": 8, "min_inliers": 20} | changed
+    grow_graph(made.index, seeds, made.features, out, threads=threads, **options)
+    return artefact.read(out, "graph")
+
+
+def write_seeds(path, pairs):
+    artefact.write(path, "seeds", {"pair": np.array(pairs, np.int32).reshape(-1, 2)})
+    return path
+
+
+def test_the_graph_joins_photos_of_one_landmark_only(grown):
+    graph = artefact.read(grown.graph, "graph")
+    a, b = graph["pair"].T
+    assert (a < b).all() and len(np.unique(graph["pair"], axis=0)) == len(a)
+    assert (grown.landmark[a] == grown.landmark[b]).all() and (grown.landmark[a] >= 0).all()
+    assert [len(set(graph["pair"][grown.landmark[a] == landmark].ravel().tolist())) for landmark in (0, 1)] == [9, 9]
+    assert (graph["queried"] == (grown.landmark >= 0)).all()
+
+
+def test_matches_are_feature_rows_that_fit_the_fundamental_matrix(grown):
+    graph = artefact.read(grown.graph, "graph")
+    store = FeatureStore(grown.features)
+    np.testing.assert_array_equal(np.diff(graph["match_offset"]), graph["inliers"])
+    assert graph["inliers"].min() >= 20
+    for edge, (a, b) in enumerate(graph["pair"]):
+        match = graph["match"][graph["match_offset"][edge] : graph["match_offset"][edge + 1]]
+        assert len(set(match[:, 0])) == len(set(match[:, 1])) == len(match)
+        points = store[a][0][match[:, 0], :2], store[b][0][match[:, 1], :2]
+        to_b = epipolar_error(graph["fundamental"][edge], *points)
+        to_a = epipolar_error(graph["fundamental"][edge].T, *points[::-1])
+        sampson = 1 / np.sqrt(1 / np.maximum(to_a, 1e-9) ** 2 + 1 / np.maximum(to_b, 1e-9) ** 2)
+        assert np.median(sampson) < 1 and sampson.max() < 4.5
+
+
+def test_features_of_marks_match_nothing(grown, tmp_path):
+    """With a third of the features masked, matches are still rows of all features, and none is masked."""
+    forward = read_words(grown.words)
+    masked = np.random.default_rng(0).random(len(forward["word"])) < 0.33
+    artefact.write(tmp_path / "marks.h5", "marks", {"offset": forward["offset"], "masked": masked})
+    build_index(grown.collection, grown.words, tmp_path / "marks.h5", grown.vocabulary, tmp_path / "index.h5")
+    best = artefact.read(grown.graph, "graph", ["pair", "inliers"])
+    seed = best["pair"][best["inliers"].argmax()]
+    seeds = write_seeds(tmp_path / "s.h5", [seed])
+    grow_graph(tmp_path / "index.h5", seeds, grown.features, tmp_path / "g.h5", 100, grown.max_hamming, 8, 20, threads=1)
+    graph, store = artefact.read(tmp_path / "g.h5", "graph"), FeatureStore(grown.features)
+    edge = graph["pair"].tolist().index(seed.tolist())
+    match = graph["match"][graph["match_offset"][edge] : graph["match_offset"][edge + 1]]
+    for photo, rows_of_photo in zip(seed, match.T, strict=True):
+        own = slice(*forward["offset"][photo : photo + 2])
+        assert not set(rows_of_photo.tolist()) & set(forward["feature"][own][masked[own]].tolist())
+    points = (store[photo][0][own, :2] for photo, own in zip(seed, match.T, strict=True))
+    assert np.median(epipolar_error(graph["fundamental"][edge], *points)) < 1
+
+
+def test_matches_fit_the_true_cameras(grown):
+    graph = artefact.read(grown.graph, "graph")
+    store = FeatureStore(grown.features)
+    shares = []
+    for edge, (a, b) in enumerate(graph["pair"]):
+        match = graph["match"][graph["match_offset"][edge] : graph["match_offset"][edge + 1]]
+        first, second = grown.records[a].shot.camera, grown.records[b].shot.camera
+        rotation = second.rotation @ first.rotation.T
+        x, y, z = second.translation - rotation @ first.translation
+        cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        truth = np.linalg.inv(second.matrix).T @ cross @ rotation @ np.linalg.inv(first.matrix)
+        shares.append(np.mean(epipolar_error(truth, store[a][0][match[:, 0], :2], store[b][0][match[:, 1], :2]) < 3))
+    assert np.median(shares) > 0.95 and np.quantile(shares, 0.1) > 0.8
+
+
+def test_the_graph_depends_on_neither_threads_nor_the_order_of_seeds(grown, tmp_path):
+    pairs = artefact.read(grown.seeds, "seeds")["pair"]
+    backwards = write_seeds(tmp_path / "backwards.h5", pairs[::-1])
+    for name, seeds, threads in (("one", grown.seeds, 1), ("turned", backwards, 2)):
+        grow(grown, seeds, tmp_path / name, threads)
+        assert (tmp_path / name).read_bytes() == grown.graph.read_bytes()
+
+
+def test_one_seed_grows_to_its_landmark(grown, tmp_path):
+    graph = artefact.read(grown.graph, "graph")
+    best = graph["pair"][graph["inliers"].argmax()]
+    found = grow(grown, write_seeds(tmp_path / "s.h5", [best]), tmp_path / "g.h5", 2)
+    own = np.flatnonzero(grown.landmark == grown.landmark[best[0]])
+    assert set(found["pair"].ravel().tolist()) == set(own.tolist()) == set(np.flatnonzero(found["queried"]).tolist())
+    expected = graph["inliers"][np.isin(graph["pair"][:, 0], own)]
+    assert len(found["inliers"]) >= 0.8 * len(expected)
+
+
+def test_a_false_seed_is_refused_and_nothing_grows_from_it(grown, tmp_path):
+    a, b = np.flatnonzero(grown.landmark == 0)[0], np.flatnonzero(grown.landmark == 1)[0]
+    found = grow(grown, write_seeds(tmp_path / "s.h5", [(min(a, b), max(a, b))]), tmp_path / "g.h5")
+    assert found["pair"].shape == (0, 2) and found["refused"] == 1 and not found["queried"].any()
+    assert found["fundamental"].shape == (0, 3, 3)
+
+
+def test_no_seeds_no_graph(grown, tmp_path):
+    found = grow(grown, write_seeds(tmp_path / "s.h5", []), tmp_path / "g.h5")
+    assert len(found["pair"]) == 0 and found["match_offset"].tolist() == [0]
+
+
+def test_stricter_limits_keep_fewer_edges(grown, tmp_path):
+    loose = artefact.read(grown.graph, "graph")
+    strict = grow(grown, grown.seeds, tmp_path / "g.h5", 2, min_inliers=100)
+    assert strict["inliers"].min() >= 100
+    known = {tuple(pair) for pair, n in zip(loose["pair"].tolist(), loose["inliers"], strict=True) if n >= 100}
+    assert {tuple(pair) for pair in strict["pair"].tolist()} <= known and len(strict["pair"]) > 5

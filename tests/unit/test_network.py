@@ -1,0 +1,280 @@
+"""Networks: pooling against closed formulas, key names of torchvision, weights files of all kinds, and the artefact."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from bow2cnn import artefact
+from bow2cnn.artefact import ArtefactError
+from bow2cnn.network.backbones import BACKBONES
+from bow2cnn.network.errors import NetworkError
+from bow2cnn.network.layers import Normalised
+from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.pooling import Pooling, generalised_mean
+from bow2cnn.network.storage import load_network, save_network
+from bow2cnn.network.weights import load_weights, packaged_weights
+from bow2cnn.network.workers import Workers
+
+# Tensors of torchvision's state dict without the classifier, and some of their shapes.
+TORCHVISION = {
+    "alexnet": (10, {"features.0.weight": (64, 3, 11, 11), "features.10.bias": (256,)}),
+    "vgg16": (26, {"features.0.weight": (64, 3, 3, 3), "features.28.weight": (512, 512, 3, 3)}),
+    "squeezenet1_1": (50, {"features.0.weight": (64, 3, 3, 3), "features.12.expand3x3.weight": (256, 64, 3, 3)}),
+    "resnet18": (120, {"layer1.0.conv1.weight": (64, 64, 3, 3), "layer2.0.downsample.1.running_mean": (128,)}),
+    "resnet34": (216, {"layer3.5.conv2.weight": (256, 256, 3, 3), "bn1.weight": (64,)}),
+    "resnet50": (318, {"layer1.0.downsample.0.weight": (256, 64, 1, 1), "layer4.2.conv3.weight": (2048, 512, 1, 1)}),
+    "resnet101": (624, {"layer3.22.bn3.num_batches_tracked": (), "conv1.weight": (64, 3, 7, 7)}),
+    "resnet152": (930, {"layer3.35.conv2.weight": (256, 256, 3, 3), "layer2.7.bn1.running_var": (128,)}),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Several threads on such small work wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def network(name="squeezenet1_1", pooling="gem", seed=0):
+    """A network with random weights, and random statistics where it normalises."""
+    torch.manual_seed(seed)
+    model = RetrievalNetwork(name, pooling)
+    generator = torch.Generator().manual_seed(seed)
+    for key, value in model.backbone.state_dict().items():
+        if key.endswith(("running_mean", "running_var")):
+            value.copy_(torch.rand(value.shape, generator=generator) + 0.5)
+    return model
+
+
+def photos(count=1, size=(64, 48), seed=0):
+    shape = (count, 3, *size)
+    return torch.from_numpy(np.random.default_rng(seed).integers(0, 256, shape, np.uint8))
+
+
+def complaint(function, *arguments, error=NetworkError):
+    with pytest.raises(error) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_pooling_closed_formulas():
+    x = torch.rand(2, 4, 5, 6) + 0.1
+    torch.testing.assert_close(Pooling("mac")(x), x.flatten(2).max(2).values)
+    torch.testing.assert_close(Pooling("spoc")(x), x.flatten(2).mean(2))
+    torch.testing.assert_close(Pooling("gem", 1.0)(x), Pooling("spoc")(x))
+    torch.testing.assert_close(Pooling("gem", 3.0)(x), (x**3).mean((2, 3)) ** (1 / 3))
+    previous = Pooling("spoc")(x)
+    for p in (2.0, 5.0, 20.0):  # from the average to the maximum
+        pooled = Pooling("gem", p)(x)
+        assert (previous < pooled).all() and (pooled < Pooling("mac")(x)).all()
+        previous = pooled
+    double = x.double().flatten(2)
+    torch.testing.assert_close(generalised_mean(double, 2000.0, 2), double.max(2).values, rtol=3e-3, atol=0)
+
+
+@pytest.mark.parametrize("p", [1.0, 3.0, 10.0])
+def test_the_gradient_of_p_is_finite_at_zeros(p):
+    x = torch.zeros(1, 3, 4, 4)
+    x[0, 0] = torch.rand(4, 4)
+    x.requires_grad_()
+    pooling = Pooling("gem", p)
+    pooling(x).sum().backward()
+    assert torch.isfinite(pooling.p.grad) and pooling.p.grad != 0 and torch.isfinite(x.grad).all()
+
+
+def test_a_small_p_counts_as_one():
+    x = torch.rand(1, 2, 3, 3)
+    torch.testing.assert_close(Pooling("gem", 0.2)(x), Pooling("spoc")(x))
+    assert Pooling("gem", 0.2).exponent() == 1.0 and Pooling("mac").exponent() is None
+    with pytest.raises(ValueError, match="'sum' is unknown"):
+        Pooling("sum")
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_key_names_are_those_of_torchvision(name):
+    with torch.device("meta"):
+        state = BACKBONES[name].build().state_dict()
+    count, shapes = TORCHVISION[name]
+    assert len(state) == count
+    for key, shape in shapes.items():
+        assert tuple(state[key].shape) == shape
+
+
+@pytest.mark.parametrize("name", ["alexnet", "squeezenet1_1", "resnet18", "resnet50", "efficientnet-lite0"])
+def test_descriptors_have_length_one_and_the_dimension_promised(name):
+    with torch.no_grad():
+        described = network(name)(photos(2))
+    assert described.shape == (2, BACKBONES[name].dimension)
+    torch.testing.assert_close(described.norm(dim=1), torch.ones(2))
+
+
+def test_an_unknown_network_is_one_line():
+    assert "'lenet' is unknown; choose from alexnet" in complaint(RetrievalNetwork, "lenet")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet-lite0"])
+def test_folded_normalisation_is_the_normalisation(name):
+    model = network(name)
+    pairs = model.backbone.normalised()
+    assert len(pairs) == sum(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
+    for pair in pairs:
+        convolution = pair.convolution
+        x = torch.randn(1, convolution.in_channels, 9, 8)
+        padded = x if pair.padding is None else functional.pad(x, pair.padding)
+        torch.testing.assert_close(pair(x), pair.norm(convolution(padded)), rtol=1e-3, atol=1e-3)
+    with torch.no_grad():
+        before = model(photos())
+        with model.folded():
+            assert all(pair.folded is not None for pair in pairs)
+            np.testing.assert_array_equal(model(photos()), before)
+        assert all(pair.folded is None for pair in pairs)
+
+
+def test_gradients_reach_what_is_behind_a_folded_kernel():
+    torch.manual_seed(0)
+    convolution, norm = torch.nn.Conv2d(3, 4, 3, bias=False), torch.nn.BatchNorm2d(4).eval()
+    norm.running_var.uniform_(0.5, 2)
+    x = torch.randn(1, 3, 6, 6)
+    weights = [convolution.weight, norm.weight, norm.bias]
+    folded = torch.autograd.grad((Normalised(convolution, norm)(x) ** 2).sum(), weights)
+    for got, expected in zip(folded, torch.autograd.grad((norm(convolution(x)) ** 2).sum(), weights), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_frozen_stages_do_not_learn():
+    model = network("resnet18")
+    model.backbone.freeze(2)
+    frozen = {key for key, weight in model.backbone.named_parameters() if not weight.requires_grad}
+    assert frozen == {key for key, _ in model.backbone.named_parameters() if key.startswith(("conv1", "bn1", "layer1.0"))}
+
+
+def weights_file(folder, state):
+    torch.save(state, folder / "weights.pth")
+    return folder / "weights.pth"
+
+
+HEADS = {"alexnet": "classifier.6.weight", "squeezenet1_1": "classifier.1.weight", "resnet18": "fc.weight"}
+
+
+@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_weights_with_torchvisions_names(tmp_path, name, dtype, wrapped):
+    generator = torch.Generator().manual_seed(1)
+    wanted = network(name).backbone.state_dict()
+    state = {key: torch.rand(value.shape, generator=generator).to(dtype) for key, value in wanted.items() if value.is_floating_point()}
+    given = {**state, HEADS[name]: torch.rand(10, 5)}
+    if wrapped:
+        given = {"epoch": 3, "state_dict": {f"module.{key}": value for key, value in given.items()}}
+    model = network(name)
+    load_weights(model, weights_file(tmp_path, given))
+    for key, value in state.items():
+        loaded = model.backbone.state_dict()[key]
+        assert loaded.dtype == torch.float32
+        torch.testing.assert_close(loaded, value.float(), rtol=0, atol=0)
+
+
+def test_the_packaged_weights_load():
+    model = network("efficientnet-lite0")
+    load_weights(model)
+    assert packaged_weights("efficientnet-lite0").is_file()
+    assert not torch.equal(model.backbone._conv_stem.weight, network("efficientnet-lite0").backbone._conv_stem.weight)
+    assert "no weights come with bow2cnn" in complaint(packaged_weights, "vgg16")
+
+
+def test_weights_of_another_network_are_one_line(tmp_path):
+    model = network()
+    state = model.backbone.state_dict()
+    for change, part in [
+        ({"features.0.bias": torch.zeros(3)}, "features.0.bias is 3, squeezenet1_1 has 64 there; another network?"),
+        ({"features.99.bias": torch.zeros(3)}, "features.99.bias is not part of squeezenet1_1"),
+        ({"features.0.bias": torch.full((64,), torch.nan)}, "features.0.bias holds values that are not finite"),
+    ]:
+        file = weights_file(tmp_path, state | change)
+        message = complaint(load_weights, model, file)
+        assert message.startswith(f"weights {file}: ") and part in message
+    missing = {key: value for key, value in state.items() if key != "features.3.squeeze.bias"}
+    assert "features.3.squeeze.bias is missing; is this" in complaint(load_weights, model, weights_file(tmp_path, missing))
+    assert "is missing" in complaint(load_weights, model, weights_file(tmp_path, network("resnet18").backbone.state_dict()))
+    for content in ([1, 2], {"a": 3}, torch.zeros(3)):
+        assert "expected a dict of tensors" in complaint(load_weights, model, weights_file(tmp_path, content))
+    assert "no such file" in complaint(load_weights, model, tmp_path / "none.pth")
+    assert "no such file" in complaint(load_weights, model, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_damaged_weights_are_one_line(tmp_path):
+    model = network()
+    whole = weights_file(tmp_path, model.backbone.state_dict()).read_bytes()
+    broken = [b"", b"text\n", whole[: len(whole) // 2], whole[:100]]
+    broken += [bytes([first]) + rest for first in range(256) for rest in (b"", b"\x00.", b"a.")]
+    for content in broken:
+        (tmp_path / "weights.pth").write_bytes(content)
+        assert "weights.pth: " in complaint(load_weights, model, tmp_path / "weights.pth")
+
+
+class Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_code_in_a_weights_file_is_not_run(tmp_path, save):
+    save({"features.0.weight": Hostile(tmp_path / "ran")}, tmp_path / "weights.pth")
+    assert "not a state dict" in complaint(load_weights, network(), tmp_path / "weights.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("name", "pooling"), [("squeezenet1_1", "gem"), ("resnet18", "mac")])
+def test_a_network_survives_its_artefact(tmp_path, name, pooling):
+    model = network(name, pooling)
+    if pooling == "gem":
+        torch.nn.init.constant_(model.pooling.p, 2.345)
+    for file in ("a.h5", "b.h5"):
+        save_network(tmp_path / file, model, {"seed": 1})
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    back = load_network(tmp_path / "a.h5")
+    assert back.network == name and back.pooling.kind == pooling
+    with torch.no_grad():
+        np.testing.assert_array_equal(back(photos()), model(photos()))
+    save_network(tmp_path / "c.h5", back, {"seed": 1})
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "c.h5").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architecture": "{"},
+        {"architecture": "[]"},
+        {"architecture": '{"network": "lenet", "pooling": "gem"}'},
+        {"architecture": '{"network": "squeezenet1_1"}'},
+        {"weight/features.0.bias": np.zeros(3, np.float32)},
+        {"weight/features.0.bias": np.zeros(1, np.float32)},
+        {"weight/features.0.bias": None},
+    ],
+)
+def test_a_damaged_network_is_one_line(tmp_path, change):
+    save_network(tmp_path / "a.h5", network())
+    arrays = {name: value for name, value in (artefact.read(tmp_path / "a.h5", "network") | change).items() if value is not None}
+    artefact.write(tmp_path / "a.h5", "network", arrays)
+    assert "a.h5: the network in it is damaged" in complaint(load_network, tmp_path / "a.h5", error=ArtefactError)
+
+
+def test_workers_keep_the_order_and_pass_errors_on():
+    torch.set_num_threads(before := 2)
+    with Workers(3) as workers:
+        assert list(workers.map(lambda x: x * x, range(50))) == [x * x for x in range(50)]
+        assert torch.get_num_threads() == 1
+        with pytest.raises(ZeroDivisionError):
+            list(workers.map(lambda x: 1 // x, [1, 0, 1]))
+    assert torch.get_num_threads() == before

@@ -1,0 +1,277 @@
+"""Reconstruction: the true cameras come back, every failure is told, models are packed and joined without loss."""
+
+import numpy as np
+import pycolmap
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.collection.photo import read_rgb
+from bow2cnn.discovery.clusters import cut_clusters
+from bow2cnn.features.store import FeatureStore
+from bow2cnn.reconstruction import reconstruct
+from bow2cnn.reconstruction.colmap import map_cluster, to_arrays
+from bow2cnn.reconstruction.gather import gather_models
+from bow2cnn.reconstruction.models import pack_models, unpack_models
+from bow2cnn.reconstruction.reconstruct import absurd, deal, reconstruct_shard
+
+SIZE, FOCAL = (640, 480), 600.0
+
+
+def aligned_errors(found, truth):
+    """Distances after the best similarity (Umeyama), as fractions of the extent of the truth."""
+    a, b = found - found.mean(0), truth - truth.mean(0)
+    u, s, v = np.linalg.svd(b.T @ a)
+    flip = np.diag([1, 1, np.sign(np.linalg.det(u @ v))])
+    scale = np.trace(np.diag(s) @ flip) / (a**2).sum()
+    return np.linalg.norm(scale * a @ (u @ flip @ v).T - b, axis=1) / np.ptp(truth, axis=0).max()
+
+
+def centres(model):
+    return -np.einsum("nji,nj->ni", model["rotation"], model["translation"])
+
+
+def scene(seed, cameras=8, count=150, noise=0.3, known=True):
+    """Cameras on an arc around a cloud of points: photos and pairs as `map_cluster` takes them, true centres [n, 3]."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(-1, 1, (count, 3))
+    photos, poses = [], []
+    for i, angle in enumerate(np.linspace(-0.6, 0.6, cameras)):
+        c, s = np.cos(angle), np.sin(angle)
+        rotation = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+        translation = np.array([0, rng.uniform(-0.2, 0.2), 5.0])
+        xyz = points @ rotation.T + translation
+        xy = FOCAL * xyz[:, :2] / xyz[:, 2:] + np.array(SIZE) / 2 + rng.normal(0, noise, (count, 2))
+        focal = FOCAL if known else np.nan
+        photos.append({"name": f"{i}.jpg", "width": SIZE[0], "height": SIZE[1], "focal": focal, "xy": xy.astype(np.float32)})
+        poses.append((rotation, translation))
+    k = np.linalg.inv(np.array([[FOCAL, 0, SIZE[0] / 2], [0, FOCAL, SIZE[1] / 2], [0, 0, 1]]))
+    match = np.repeat(np.arange(count, dtype=np.int32)[:, None], 2, 1)
+    pairs = []
+    for a in range(cameras):
+        for b in range(a + 1, min(a + 4, cameras)):
+            rotation = poses[b][0] @ poses[a][0].T
+            x, y, z = poses[b][1] - rotation @ poses[a][1]
+            pairs.append((a, b, k.T @ np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) @ rotation @ k, match))
+    return photos, pairs, np.array([-r.T @ t for r, t in poses])
+
+
+def model_of(photos, points=60, cluster=0, seed=0, seen=None):
+    """A made-up model as `colmap.to_arrays` gives it; `seen`: number of points that each photo sees."""
+    rng = np.random.default_rng([seed, cluster])
+    n = len(photos)
+    counts = seen or rng.integers(0, points, n)
+    return {
+        "photo": np.array(photos, np.int32),
+        "focal": rng.random(n) * 900,
+        "k1": rng.random(n),
+        "rotation": rng.random((n, 3, 3)),
+        "translation": rng.random((n, 3)),
+        "point": rng.random((points, 3)).astype(np.float32),
+        "color": rng.integers(0, 256, (points, 3), dtype=np.uint8),
+        "observations": [(np.sort(rng.choice(points, c, False)), rng.integers(0, 999, c).astype(np.int32)) for c in counts],
+        "cluster": cluster,
+        "error": float(np.float32(rng.random())),
+    }
+
+
+def gathered(tmp_path, shards, photos):
+    artefact.write(tmp_path / "collection.h5", "collection", {"width": np.zeros(photos, np.int32)})
+    paths = [tmp_path / f"{i}.h5" for i in range(len(shards))]
+    for path, (models, rejected) in zip(paths, shards, strict=True):
+        artefact.write(path, "models", pack_models(models, rejected))
+    gather_models(paths, tmp_path / "collection.h5", tmp_path / "models.h5")
+    return artefact.read(tmp_path / "models.h5", "models")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_cameras_of_a_synthetic_scene_come_back(known):
+    photos, pairs, truth = scene(0, known=known)
+    (model,) = map_cluster(photos, pairs, 5, seed=0)
+    arrays = to_arrays(model)
+    assert arrays["photo"].tolist() == list(range(8))
+    assert np.median(aligned_errors(centres(arrays), truth)) < 0.02
+    np.testing.assert_allclose(arrays["focal"], FOCAL, rtol=0.03 if known else 0.15)
+    assert arrays["error"] < 1 and len(arrays["point"]) >= 140
+
+
+def test_points_project_to_the_features_that_see_them():
+    photos, pairs, _ = scene(1)
+    (model,) = map_cluster(photos, pairs, 5, seed=0)
+    arrays = to_arrays(model)
+    for i, (points, features) in enumerate(arrays["observations"]):
+        xyz = arrays["point"][points] @ arrays["rotation"][i].T + arrays["translation"][i]
+        flat = xyz[:, :2] / xyz[:, 2:]
+        distorted = flat * (1 + arrays["k1"][i] * (flat**2).sum(1, keepdims=True))
+        error = np.linalg.norm(arrays["focal"][i] * distorted + np.array(SIZE) / 2 - photos[i]["xy"][features], axis=1)
+        assert len(points) > 100 and np.median(error) < 1 and error.max() < 6
+
+
+def test_separate_scenes_in_one_cluster_are_separate_models_largest_first():
+    few, pairs_few, _ = scene(2, cameras=5)
+    many, pairs_many, _ = scene(3, cameras=8)
+    photos = [{**photo, "name": f"{i}.jpg"} for i, photo in enumerate(few + many)]
+    pairs = pairs_few + [(a + 5, b + 5, fundamental, match) for a, b, fundamental, match in pairs_many]
+    models = [to_arrays(model) for model in map_cluster(photos, pairs, 4, seed=0)]
+    assert [model["photo"].tolist() for model in models] == [list(range(5, 13)), list(range(5))]
+    assert len(map_cluster(photos, pairs, 6, seed=0)) == 1
+
+
+def test_the_true_cameras_of_rendered_photos_come_back(modelled):
+    arrays = artefact.read(modelled.models, "models")
+    models, rejected = unpack_models(arrays)
+    assert len(models) == 2 and not rejected
+    for model in models:
+        landmark = modelled.landmark[model["photo"][0]]
+        assert sorted(model["photo"].tolist()) == np.flatnonzero(modelled.landmark == landmark).tolist()
+        cameras = [modelled.records[photo].shot.camera for photo in model["photo"]]
+        errors = aligned_errors(centres(model), np.array([camera.centre for camera in cameras]))
+        assert np.median(errors) < 0.02 and errors.max() < 0.1
+        assert np.median(np.abs(np.log(model["focal"] / [camera.focal for camera in cameras]))) < 0.05
+        assert model["error"] < 1.0
+    assert (arrays["model"] >= 0).tolist() == (modelled.landmark >= 0).tolist()
+
+
+def test_points_have_the_colours_of_their_photos(modelled):
+    """A point's colour is near that of the pixel where one of its photos sees it, and not near that of another."""
+    models, _ = unpack_models(artefact.read(modelled.models, "models"))
+    store = FeatureStore(modelled.features)
+    for model in models:
+        assert model["color"].shape == (len(model["point"]), 3)
+        photo, (points, features) = model["photo"][0], model["observations"][0]
+        rgb = read_rgb(modelled.photos["path"][photo]).astype(int)
+        x, y = store.keypoints(photo)[features, :2].astype(int).T
+        near = np.abs(rgb[y, x] - model["color"][points]).mean()
+        other = np.abs(rgb[y, x] - np.roll(model["color"][points], 7, axis=0)).mean()
+        assert near < 0.8 * other
+
+
+def test_colmap_reads_the_models(modelled):
+    models, _ = unpack_models(artefact.read(modelled.shard, "models"))
+    folders = sorted(modelled.colmap.iterdir())
+    assert [folder.name for folder in folders] == ["0000-0", "0001-0"]
+    read = {int(folder.name[:4]): pycolmap.Reconstruction(folder) for folder in folders}
+    for model in models:
+        assert read[model["cluster"]].num_reg_images() == len(model["photo"])
+        names = {image.name.split("/", 1)[1] for image in read[model["cluster"]].images.values()}
+        assert names == {modelled.photos["name"][photo] for photo in model["photo"]}
+
+
+def test_two_runs_and_any_number_of_shards_give_the_same_models(modelled, tmp_path):
+    arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
+    reconstruct_shard(0, 1, *arguments, tmp_path / "again.h5", tmp_path / "colmap", 4, seed=0)
+    assert (tmp_path / "again.h5").read_bytes() == modelled.shard.read_bytes()
+    for shard in range(3):
+        reconstruct_shard(shard, 3, *arguments, tmp_path / f"{shard}.h5", tmp_path / f"colmap-{shard}", 4, seed=0)
+    gather_models([tmp_path / f"{shard}.h5" for shard in range(3)], modelled.collection, tmp_path / "models.h5")
+    assert (tmp_path / "models.h5").read_bytes() == modelled.models.read_bytes()
+
+
+def test_a_failing_cluster_is_recorded_and_the_others_go_on(modelled, tmp_path, monkeypatch):
+    real, seen = reconstruct.map_cluster, []
+
+    def fail_first(photos, *arguments):
+        seen.append(photos)
+        if len(seen) == 1:
+            raise RuntimeError("bundle adjustment\nblew up")
+        return real(photos, *arguments)
+
+    monkeypatch.setattr(reconstruct, "map_cluster", fail_first)
+    arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
+    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", 4, seed=0)
+    models, rejected = unpack_models(artefact.read(tmp_path / "m.h5", "models"))
+    assert len(models) == 1 and len(rejected) == 1
+    assert rejected[0] == (1 - models[0]["cluster"], 9, "mapping failed: bundle adjustment")
+
+
+def test_an_error_without_a_message_is_recorded_too(modelled, tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(reconstruct, "map_cluster", fail)
+    arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
+    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", 4, seed=0)
+    assert all("RuntimeError" in reason for *_, reason in unpack_models(artefact.read(tmp_path / "m.h5", "models"))[1])
+
+
+def test_a_cluster_that_makes_no_model_is_recorded(modelled, tmp_path):
+    """Matches that fit no 3D scene."""
+    rng = np.random.default_rng(0)
+    none = np.flatnonzero(modelled.landmark < 0)
+    pairs = [(a, b) for a in none for b in none if a < b]
+    graph = {
+        "pair": np.array(pairs, np.int32),
+        "inliers": np.full(len(pairs), 30, np.int32),
+        "fundamental": rng.random((len(pairs), 3, 3)),
+        "match_offset": artefact.offsets([30] * len(pairs)),
+        "match": np.tile(rng.permutation(30).astype(np.int32), (2, len(pairs))).T,
+        "queried": np.ones(len(modelled.landmark), bool),
+    }
+    artefact.write(tmp_path / "graph.h5", "graph", graph)
+    cut_clusters(tmp_path / "graph.h5", tmp_path / "clusters.h5", 4, 40)
+    arguments = (tmp_path / "clusters.h5", tmp_path / "graph.h5", modelled.collection, modelled.features)
+    (tmp_path / "colmap").mkdir()
+    (tmp_path / "colmap/old").touch()
+    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", 4, seed=0)
+    models, rejected = unpack_models(artefact.read(tmp_path / "m.h5", "models"))
+    assert not models and [(cluster, photos) for cluster, photos, _ in rejected] == [(0, 4)]
+    assert "no model of 4 photos or more" in rejected[0][2]
+    assert list((tmp_path / "colmap").iterdir()) == []
+
+
+def test_absurd_models_are_not_believed():
+    model = {"point": np.zeros((50, 3)), "focal": np.array([500.0, 700, 650, 20])}
+    side = np.full(4, 640)
+    assert absurd(model, side) == ""
+    assert absurd({**model, "point": np.zeros((49, 3))}, side) == "only 49 points"
+    assert absurd({**model, "focal": np.array([500.0, 9000, 8000, 20])}, side).startswith("75% of the cameras")
+
+
+@pytest.mark.parametrize("shards", [1, 2, 5, 9])
+def test_clusters_are_dealt_out_evenly(shards):
+    weights = np.random.default_rng(0).integers(1, 100, 40)
+    hands = deal(weights, shards)
+    assert len(hands) == shards and sorted(cluster for hand in hands for cluster in hand) == list(range(40))
+    loads = [weights[hand].sum() for hand in hands]
+    assert max(loads) - min(loads) <= weights.min() + np.sort(weights)[: 2 * shards].max()
+    assert all((np.diff(weights[hand]) <= 0).all() for hand in hands)
+
+
+def test_more_shards_than_clusters_leave_some_empty():
+    assert deal(np.array([5, 9]), 3) == [[1], [0], []] and deal(np.zeros(0, int), 2) == [[], []]
+
+
+def test_packing_loses_nothing():
+    models = [model_of([4, 2, 9], cluster=3), model_of([1, 0], points=50, cluster=5), model_of([7], points=52, cluster=6, seen=[0])]
+    rejected = [(1, 20, "only 3 points"), (2, 5, "no model")]
+    packed = pack_models(models, rejected)
+    back, dropped = unpack_models(packed)
+    assert dropped == rejected and len(back) == 3
+    for model, again in zip(models, back, strict=True):
+        assert model.keys() == again.keys()
+        for name in ("photo", "focal", "k1", "rotation", "translation", "point", "color", "cluster", "error"):
+            np.testing.assert_array_equal(model[name], again[name])
+        for seen, seen_again in zip(model["observations"], again["observations"], strict=True):
+            np.testing.assert_array_equal(seen, seen_again)
+    assert packed["observation/point"].max() < 162 and packed["photo_offset"].tolist() == [0, 3, 5, 6]
+
+
+def test_no_models_can_be_packed(tmp_path):
+    artefact.write(tmp_path / "m.h5", "models", pack_models([], []))
+    assert unpack_models(artefact.read(tmp_path / "m.h5", "models")) == ([], [])
+
+
+def test_gathered_models_are_sorted_by_size_then_cluster(tmp_path):
+    shards = [([model_of([0, 1, 2], cluster=4), model_of([3, 4], cluster=2)], [(9, 5, "b")]), ([model_of([5, 6, 7, 8], cluster=7)], [])]
+    shards.append(([model_of([9, 10, 11], cluster=1)], [(3, 5, "a")]))
+    found = gathered(tmp_path, shards, 13)
+    assert found["cluster"].tolist() == [7, 1, 4, 2]
+    assert found["model"].tolist() == [2, 2, 2, 3, 3, 0, 0, 0, 0, 1, 1, 1, -1]
+    assert found["rejected/cluster"].tolist() == [3, 9] and found["rejected/reason"] == ["a", "b"]
+
+
+def test_a_photo_of_two_models_belongs_to_the_one_that_sees_more_through_it(tmp_path):
+    large = model_of([0, 1, 2], seen=[30, 10, 20])
+    small = model_of([1, 2], seen=[25, 15])
+    found = gathered(tmp_path, [([small, large], [])], 3)
+    assert found["model"].tolist() == [0, 1, 0]
+    assert found["photo"].tolist() == [0, 1, 2, 1, 2], "both models keep their views"

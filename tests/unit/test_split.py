@@ -1,0 +1,124 @@
+"""The split: one place stays on one side, benchmarks' places are dropped, the seed decides."""
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, choose_sides, find_places, split_models
+
+
+def split(tmp_path, members, pairs=(), contamination=None, validation=0.2, seed=0):
+    """The split's arrays for models with these photos; `contamination`: benchmark -> (photo, inliers) pairs."""
+    offset = artefact.offsets([len(photos) for photos in members])
+    photo = np.array([p for photos in members for p in photos], np.int32)
+    artefact.write(tmp_path / "m.h5", "models", {"model": np.zeros(1, np.int32), "photo_offset": offset, "photo": photo})
+    artefact.write(tmp_path / "g.h5", "graph", {"pair": np.array(pairs, np.int32).reshape(-1, 2)})
+    paths = {}
+    for name, hits in (contamination or {}).items():
+        paths[name] = tmp_path / f"{name}.h5"
+        columns = np.array(hits, np.int32).reshape(-1, 2).T
+        artefact.write(paths[name], "ranking", {"verified/photo": columns[0], "verified/inliers": columns[1]})
+    split_models(tmp_path / "m.h5", tmp_path / "g.h5", paths, tmp_path / "s.h5", validation, seed)
+    return artefact.read(tmp_path / "s.h5", "split")
+
+
+def apart(count, size=5):
+    """Models that share nothing."""
+    return [list(range(i * size, (i + 1) * size)) for i in range(count)]
+
+
+def places(members, pairs=()):
+    return find_places([np.array(photos) for photos in members], np.array(pairs, np.int32).reshape(-1, 2)).tolist()
+
+
+def test_models_that_share_nothing_are_places_of_their_own():
+    assert places(apart(4)) == [0, 1, 2, 3] and places([]) == []
+
+
+def test_a_shared_photo_makes_one_place():
+    assert places([[0, 1, 2], [3, 4], [2, 5], [6], [5, 7]]) == [0, 1, 0, 2, 0]
+
+
+def test_a_verified_pair_makes_one_place():
+    assert places(apart(4), [(3, 17), (0, 1)]) == [0, 1, 2, 0]
+
+
+def test_pairs_with_photos_outside_the_models_join_nothing():
+    assert places(apart(3), [(2, 99), (99, 7), (50, 51)]) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_sides_never_share_a_place(tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    members = apart(30)
+    pairs = rng.integers(0, 150, (12, 2))
+    members[3].append(members[20][0])
+    found = split(tmp_path, members, pairs, seed=seed)
+    model_of = {photo: model for model, photos in enumerate(members) for photo in photos}
+    side = found["side"]
+    assert set(side.tolist()) == {TRAIN, VALIDATION}
+    assert side[3] == side[20]
+    assert all(side[model_of[a]] == side[model_of[b]] for a, b in pairs.tolist())
+    for place in set(found["place"].tolist()):
+        assert len(set(side[found["place"] == place].tolist())) == 1
+
+
+def test_contaminated_places_are_dropped_with_the_reason(tmp_path):
+    """Model 1 shows a benchmark's place, model 4 is the same place as model 1."""
+    hits = {"demo": [(5, 30), (6, 44), (5, 21), (99, 80)], "other": [(12, 25)]}
+    found = split(tmp_path, apart(6), [(7, 21)], hits)
+    assert np.flatnonzero(found["side"] == DROPPED).tolist() == [1, 2, 4]
+    expected = "dropped: 2 photos match benchmark demo, with up to 44 inliers"
+    assert found["reason"][1] == found["reason"][4] == expected
+    assert found["reason"][2] == "dropped: 1 photos match benchmark other, with up to 25 inliers"
+    for model in (0, 3, 5):
+        assert found["reason"][model] == {TRAIN: "training", VALIDATION: "validation"}[int(found["side"][model])]
+
+
+@pytest.mark.parametrize(
+    ("count", "validation", "expected"), [(20, 0.2, 4), (20, 0.5, 10), (3, 0.2, 1), (2, 0.2, 1), (2, 0.9, 1), (1, 0.5, 0)]
+)
+def test_the_number_of_places_for_validation(tmp_path, count, validation, expected):
+    found = split(tmp_path, apart(count), validation=validation)
+    assert (found["side"] == VALIDATION).sum() == expected
+    assert (found["side"] == TRAIN).sum() == count - expected
+
+
+def test_no_models_no_sides(tmp_path):
+    found = split(tmp_path, [])
+    assert len(found["side"]) == len(found["place"]) == len(found["reason"]) == 0
+
+
+def test_when_all_is_dropped_nothing_is_left_to_choose(tmp_path):
+    found = split(tmp_path, apart(2), contamination={"demo": [(0, 30), (5, 30)]})
+    assert found["side"].tolist() == [DROPPED, DROPPED]
+
+
+def test_both_sides_get_large_and_small_places():
+    """Of the places by size, one of every five is drawn."""
+    sizes = np.random.default_rng(0).permutation(np.arange(5, 45))
+    members = [list(range(size)) for size in sizes]
+    for seed in range(10):
+        side = choose_sides(members, np.arange(40, dtype=np.int32), set(), 0.2, seed)
+        ranks = np.sort(44 - sizes[side == VALIDATION])
+        assert (ranks // 5).tolist() == list(range(8))
+
+
+def test_the_size_of_a_place_is_that_of_all_its_models():
+    """Three small models of one place are the largest place: alone in the first run of places, so it goes to validation with them."""
+    members = [list(range(4))] * 3 + [list(range(10)), list(range(9)), list(range(8))]
+    place = np.array([0, 0, 0, 1, 2, 3], np.int32)
+    drawn = {tuple(choose_sides(members, place, set(), 0.5, seed).tolist()) for seed in range(20)}
+    assert all(side[0] == side[1] == side[2] for side in drawn)
+    assert all((side[0] == VALIDATION) != (side[3] == VALIDATION) for side in drawn), "one of the two largest"
+
+
+def test_the_seed_decides(tmp_path):
+    members = apart(20)
+    written = []
+    for seed in (1, 1, 2):
+        split(tmp_path, members, seed=seed)
+        written.append((tmp_path / "s.h5").read_bytes())
+    assert written[0] == written[1]
+    sides = {tuple(split(tmp_path, members, seed=seed)["side"].tolist()) for seed in range(5)}
+    assert len(sides) > 1

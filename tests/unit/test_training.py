@@ -1,0 +1,463 @@
+"""Training: losses and choices against hand and brute force, gradients against autograd, and runs that are killed and go on."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional
+
+from bow2cnn import artefact
+from bow2cnn.network.backbones import BACKBONES, Backbone
+from bow2cnn.network.layers import Normalised, Staged
+from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.storage import load_network, save_network
+from bow2cnn.network.workers import Workers
+from bow2cnn.training import run as run_module
+from bow2cnn.training import train as train_module
+from bow2cnn.training.augment import augment
+from bow2cnn.training.batches import Batches
+from bow2cnn.training.cache import PhotoCache
+from bow2cnn.training.errors import TrainingError
+from bow2cnn.training.gradient import Gradient, to_pixels
+from bow2cnn.training.loss import tuple_loss
+from bow2cnn.training.negatives import doubtful_groups, mine_negatives
+from bow2cnn.training.optimiser import make_optimiser, set_rate
+from bow2cnn.training.pairs import read_pairs
+from bow2cnn.training.positives import candidates, draw
+from bow2cnn.training.settings import Settings
+from bow2cnn.training.train import train_experiment
+from bow2cnn.training.weights import average_weights, between
+
+PHOTOS = 26
+
+
+class TinyBackbone(Staged):
+    """Two normalised convolutions and a plain one."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 6, 3, 2, bias=False), nn.BatchNorm2d(6)
+        self.conv2, self.bn2 = nn.Conv2d(6, 8, 3, 2, bias=False), nn.BatchNorm2d(8)
+        self.conv3 = nn.Conv2d(8, 10, 1)
+        self._pairs = [Normalised(self.conv1, self.bn1), Normalised(self.conv2, self.bn2)]
+        self._one, self._two = self._pairs
+        self.stages = [
+            ([self.conv1, self.bn1], lambda x: functional.relu(self._one(x))),
+            ([self.conv2, self.bn2], lambda x: functional.relu(self._two(x))),
+            ([self.conv3], lambda x: functional.relu(self.conv3(x))),
+        ]
+
+    def __deepcopy__(self, memo):
+        twin = TinyBackbone()
+        twin.load_state_dict(self.state_dict())
+        return twin
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny_network():
+    BACKBONES["tiny"] = Backbone(TinyBackbone, 10, (127.0,) * 3, (64.0,) * 3)
+    yield
+    del BACKBONES["tiny"]
+
+
+def tiny(seed=0):
+    torch.manual_seed(seed)
+    model = RetrievalNetwork("tiny")
+    for pair in model.backbone.normalised():
+        pair.norm.running_mean.uniform_(-0.5, 0.5)
+        pair.norm.running_var.uniform_(0.5, 2)
+    return model
+
+
+@pytest.fixture(scope="module")
+def made(tiny_network, tmp_path_factory):
+    """Models 0 to 3 to train (0 and 1 in one cluster), 4 to validate, four photos each; outsiders 20 to 23; 24 and 25 not to be used."""
+    folder = tmp_path_factory.mktemp("training")
+    generator = np.random.default_rng(0)
+    group = np.array([*np.repeat(np.arange(5), 4), 5, 6, 7, 8, -1, -1])
+    cluster = np.array([*np.repeat([0, 0, 1, 2, 3], 4), -1, -1, -1, -1, -1, -1])
+    side = np.array([*np.repeat([1, 1, 1, 1, 2], 4), 1, 1, 1, 1, 0, 0])
+    patterns = generator.integers(0, 256, (9, 6, 8, 3))
+    paths = []
+    for row in range(PHOTOS):
+        pattern = np.clip(patterns[group[row]] + generator.normal(0, 60, (6, 8, 3)), 0, 255).astype(np.uint8)
+        paths.append(str(folder / f"{row}.png"))
+        Image.fromarray(pattern).resize((32, 24), Image.Resampling.BILINEAR).save(paths[-1])
+    query = np.arange(20)
+    pool = [np.setdiff1d(np.flatnonzero(group == group[row]), row) for row in query]
+    offset, photo = artefact.offsets([len(rows) for rows in pool]), np.concatenate(pool)
+    values = {name: generator.random(len(photo)).astype(np.float32) for name in ("overlap", "distance")}
+    values |= {"scale": np.ones(len(photo), np.float32), "shared": generator.integers(5, 99, len(photo)).astype(np.int32)}
+    values |= {"inliers": generator.integers(5, 99, len(photo)).astype(np.int32), "photo": photo}
+    arrays = {"group": group, "cluster": cluster, "side": side, "query": query, "pool_offset": offset}
+    arrays |= {"positive_offset": offset, "positive": photo} | {f"pool/{name}": value for name, value in values.items()}
+    artefact.write(folder / "pairs.h5", "pairs", arrays)
+    sha256 = generator.integers(0, 256, (PHOTOS, 32), np.uint8)
+    artefact.write(folder / "collection.h5", "collection", {"path": paths, "sha256": sha256})
+    save_network(folder / "start.h5", tiny())
+    return SimpleNamespace(folder=folder, group=group, cluster=cluster, side=side, paths=paths)
+
+
+SETTINGS = {"network": "tiny", "epochs": 2, "batch": 3, "queries_per_epoch": 8, "negatives": 2, "image_size": 32, "learning_rate": 1e-3}
+
+
+def train(made, out, threads=1, **changes):
+    """Bytes of the network and of the history."""
+    inputs = [made.folder / name for name in ("pairs.h5", "collection.h5", "start.h5")]
+    files = [out / "network.h5", out / "history.h5"]
+    train_experiment(*inputs, *files, out / "state", SETTINGS | changes, 7, threads)
+    return [file.read_bytes() for file in files]
+
+
+def history(out):
+    return artefact.read(out / "history.h5", "history")
+
+
+def weights(path):
+    return {key: value.numpy() for key, value in load_network(path).state_dict().items()}
+
+
+# losses
+
+
+def test_losses_by_hand():
+    descriptors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [-1.0, 0.0]])
+    tuples = torch.tensor([[0, 1, 2, 3], [0, 2, 1, -1]])
+    # distances squared from 0: to 1 2, to 2 0.8, to 3 4
+    contrastive = 0.5 * 2 + 0.5 * (1.5 - 0.8**0.5) ** 2 + 0.5 * 0.8 + 0.5 * (1.5 - 2**0.5) ** 2
+    assert float(tuple_loss(descriptors, tuples, "contrastive", 1.5)) == pytest.approx(contrastive, abs=1e-4)
+    triplet = (0.5 + 2 - 0.8) + 0 + 0  # 0.5 + 2 - 4 < 0, 0.5 + 0.8 - 2 < 0, and the last has no photo
+    assert float(tuple_loss(descriptors, tuples, "triplet", 0.5)) == pytest.approx(triplet, abs=1e-4)
+
+
+def test_the_loss_has_a_gradient_where_photos_are_alike():
+    descriptors = torch.tensor([[1.0, 0.0]] * 3, requires_grad=True)
+    tuple_loss(descriptors, torch.tensor([[0, 1, 2]]), "contrastive", 0.7).backward()
+    assert torch.isfinite(descriptors.grad).all() and descriptors.grad[2].any()
+
+
+# positives and negatives
+
+
+POOL = {
+    "photo": np.int32([7, 3, 9, 5]),
+    "shared": np.int32([10, 30, 30, 5]),
+    "overlap": np.float32([0.3, 0.5, 0.1, 0.6]),
+    "scale": np.float32([1.0, 1.2, 1.0, 1.9]),
+    "inliers": np.int32([5, 50, 80, 80]),
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [("m1", [3]), ("top1-cnn", [3]), ("m2", [3]), ("m3", [3, 7]), ("top1-bow", [5]), ("random-bow", [5, 9, 3])],
+)
+def test_positives_of_a_pool(rule, expected):
+    settings = Settings(positives=rule, positives_k=3)
+    similarity = np.float32([0.1, 0.9, 0.9, 0.2])
+    assert candidates(POOL, settings, similarity).tolist() == expected
+
+
+def test_positives_are_drawn_evenly():
+    options = [np.array([3, 7])] * 1000 + [np.array([5])]
+    drawn = draw(options, np.random.default_rng(0))
+    assert drawn[-1] == 5 and 400 < (drawn[:-1] == 3).sum() < 600 and set(drawn[:-1]) == {3, 7}
+
+
+@pytest.mark.parametrize("per_model", [True, False])
+def test_negatives_by_brute_force(per_model):
+    generator = np.random.default_rng(3)
+    descriptors = generator.normal(size=(120, 6)).astype(np.float32)
+    group = generator.integers(0, 15, 120)
+    cluster = np.where(group < 12, group // 3, -1)  # three models to a cluster
+    pool = generator.permutation(120)[:90]
+    queries = np.arange(0, 120, 7)
+    photo, similarity = mine_negatives(descriptors, queries, pool, group, cluster, 4, per_model)
+    for line, query in enumerate(queries):
+        expected, seen = [], set()
+        for row in sorted(pool, key=lambda row: (-float(descriptors[row] @ descriptors[query]), row)):
+            related = group[row] == group[query] or (cluster[query] >= 0 and cluster[row] == cluster[query])
+            if not related and not (per_model and group[row] in seen):
+                seen.add(group[row])
+                expected.append(row)
+        assert photo[line].tolist() == expected[:4]
+        np.testing.assert_allclose(similarity[line], descriptors[expected[:4]] @ descriptors[query], rtol=1e-4, atol=1e-5)
+
+
+def test_too_few_negatives_leave_gaps():
+    descriptors = np.eye(3, dtype=np.float32)
+    photo, similarity = mine_negatives(descriptors, np.array([0]), np.array([0, 1, 2]), np.array([0, 0, 1]), np.arange(3), 2, True)
+    assert photo.tolist() == [[2, -1]] and np.isnan(similarity[0, 1])
+
+
+def test_an_outsider_is_no_negative_of_the_models_it_may_belong_to():
+    descriptors = np.float32([[1, 0], [0, 1], [-1, 0], [0.9, 0.1]])
+    group, outsider = np.array([0, 1, 2, 3]), np.array([False, False, False, True])
+    doubtful = doubtful_groups(descriptors, group, outsider, ~outsider, 1)
+    assert doubtful.tolist() == [[-1], [-1], [-1], [0]]
+    mined = [
+        mine_negatives(descriptors, np.array([0, 1]), np.array([2, 3]), group, np.array([0, 1, 2, -1]), 2, True, given)[0].tolist()
+        for given in (None, doubtful)
+    ]
+    assert mined == [[[3, 2], [3, 2]], [[2, -1], [3, 2]]]
+
+
+def test_pairs_are_those_of_the_training_side(made):
+    missing = np.zeros(PHOTOS, bool)
+    pairs = read_pairs(made.folder / "pairs.h5", True, missing)
+    assert pairs.query.tolist() == list(range(16)) and pairs.negative.tolist() == [*range(16), 20, 21, 22, 23]
+    assert all((made.group[pool["photo"]] == made.group[query]).all() for query, pool in zip(pairs.query, pairs.pools, strict=True))
+    assert pairs.validation.query.tolist() == [16, 17, 18, 19]
+    assert read_pairs(made.folder / "pairs.h5", False, missing).negative.tolist() == list(range(16))
+    missing[[0, 1, 20]] = True
+    pairs = read_pairs(made.folder / "pairs.h5", True, missing)
+    assert pairs.query.tolist() == list(range(2, 16)) and pairs.pools[0]["photo"].tolist() == [3] and 20 not in pairs.negative
+    missing[:16] = True
+    with pytest.raises(TrainingError, match="nothing to train on"):
+        read_pairs(made.folder / "pairs.h5", True, missing)
+
+
+# gradients
+
+
+@pytest.mark.parametrize("chunk", [100, 1])
+@pytest.mark.parametrize(("freeze", "learn_norms"), [(0, True), (1, True), (0, False), (2, False)])
+def test_the_gradient_is_that_of_autograd(chunk, freeze, learn_norms):
+    model = tiny()
+    model.backbone.freeze(freeze)
+    for pair in model.backbone.normalised():
+        if not learn_norms:
+            pair.norm.requires_grad_(False)
+    photos = np.random.default_rng(0).integers(0, 256, (6, 20, 24, 3), np.uint8)
+    tuples = [[0, 1, 2, 3], [2, 4, 0, 1], [5, 4, 3, 2]]  # photos shared between tuples
+
+    def loss(descriptors, placed):
+        places = torch.tensor([members for _, members in placed])
+        return tuple_loss(descriptors, places, "contrastive", 1.2)
+
+    with Workers(2) as workers:
+        gradient = Gradient(model, workers, 32)
+        gradient._photos = chunk
+        value = gradient.add([[(row, lambda row=row: photos[row]) for row in members] for members in tuples], loss)
+    learning = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
+    found = {key: weight.grad.clone() for key, weight in learning.items()}
+    assert all(weight.grad is None for key, weight in model.named_parameters() if key not in learning)
+    descriptors = torch.cat([model(to_pixels(photo)) for photo in photos])
+    expected = tuple_loss(descriptors, torch.tensor(tuples), "contrastive", 1.2)
+    assert value == pytest.approx(float(expected.detach()), rel=1e-5)
+    for key, plain in zip(learning, torch.autograd.grad(expected, list(learning.values())), strict=True):
+        assert plain.any()
+        torch.testing.assert_close(found[key], plain, rtol=1e-3, atol=1e-5)
+
+
+def test_keep_pulls_towards_the_starting_network():
+    start = torch.nn.functional.normalize(torch.rand(6, 10), dim=1)
+    rows = {name: np.array(value) for name, value in {"query": [0], "positive": [2], "photo": [[4, -1]]}.items()}
+    photos = SimpleNamespace(load=lambda row: row)
+    members, found = [(0, [0, 1, 2])], torch.nn.functional.normalize(torch.rand(3, 10), dim=1)
+    values = []
+    for keep in (0.0, 3.0):
+        settings = Settings(negatives=2, keep=keep)
+        _, loss = Batches(photos, settings, 0, start if keep else None).make(rows, range(1), 1)
+        values.append(float(loss(found, members)))
+    assert values[1] - values[0] == pytest.approx(3 * float(((found - start[[0, 2, 4]]) ** 2).sum()), rel=1e-5)
+
+
+def test_averages_and_points_between():
+    model, other = tiny(0), tiny(1)
+    mean = {key: value.clone() for key, value in other.state_dict().items()}
+    average_weights(mean, model, 0.9)
+    torch.testing.assert_close(mean["backbone.conv1.weight"], 0.9 * other.backbone.conv1.weight + 0.1 * model.backbone.conv1.weight)
+    middle = between(other.state_dict(), model.state_dict(), 0.25)
+    torch.testing.assert_close(middle["pooling.p"], model.pooling.p)
+    torch.testing.assert_close(middle["backbone.bn1.bias"], torch.lerp(other.backbone.bn1.bias, model.backbone.bn1.bias, 0.25))
+    assert between(other.state_dict(), mean, 1.0) is mean
+
+
+def test_rates():
+    settings = Settings(learning_rate=1e-3, decay=0.5, optimiser="sgd")
+    optimiser = make_optimiser(tiny(), settings)
+    set_rate(optimiser, settings, 3)
+    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([1e-3 * np.exp(-1), 1e-2 * np.exp(-1)])
+
+
+# whole runs
+
+
+@pytest.fixture(scope="module")
+def undisturbed(made, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return SimpleNamespace(folder=folder, bytes=train(made, folder))
+
+
+def test_what_a_history_tells(made, undisturbed):
+    curve = history(undisturbed.folder)
+    assert curve["epoch"].tolist() == [0, 1, 2] and len(curve["loss"]) == 2 and len(curve["validation_map"]) == 3
+    assert curve["validation_map"][curve["chosen"]] == curve["validation_map"].max()
+    assert curve["negatives/photo"].shape == (2, 8, 2) and curve["negatives/query"].max() < 16
+    query, photo = curve["negatives/query"][..., None], curve["negatives/photo"]
+    given = photo >= 0
+    assert given.any() and (made.side[photo[given]] == 1).all()
+    related = (made.group[photo] == made.group[query]) | (made.cluster[photo] == made.cluster[query])
+    assert not (related & given).any() and (made.group[photo[given]] >= 0).all()
+    assert (made.group[curve["negatives/positive"]] == made.group[curve["negatives/query"]]).all()
+    assert not (undisturbed.folder / "state").exists()
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "call"),
+    [
+        ("gradient", "add", 1),
+        ("gradient", "add", 3),
+        ("gradient", "add", 5),
+        ("run", "_look", 1),
+        ("run", "_look", 2),
+        ("train", "_write", 1),
+    ],
+)
+def test_a_killed_run_goes_on_to_the_same_bytes(made, undisturbed, tmp_path, monkeypatch, owner, name, call):
+    owner = {"gradient": Gradient, "run": run_module.Run, "train": train_module}[owner]
+    original, calls = getattr(owner, name), []
+
+    def kill(*arguments):
+        calls.append(name)
+        if len(calls) == call:
+            raise Killed
+        return original(*arguments)
+
+    monkeypatch.setattr(run_module, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr(owner, name, kill)
+    with pytest.raises(Killed):
+        train(made, tmp_path)
+    assert not (tmp_path / "network.h5").exists()
+    steps = []
+    add = Gradient.add if owner is not Gradient else original
+    monkeypatch.setattr(owner, name, original)
+    monkeypatch.setattr(Gradient, "add", lambda *arguments: steps.append(1) or add(*arguments))
+    assert train(made, tmp_path) == undisturbed.bytes
+    done = {("add", 1): 0, ("add", 3): 2, ("add", 5): 4, ("_look", 1): 0, ("_look", 2): 3, ("_write", 1): 6}[name, call]
+    assert len(steps) == 6 - done  # nothing is done twice
+
+
+def test_a_damaged_or_foreign_checkpoint_is_not_used(made, undisturbed, tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/checkpoint.pt").write_bytes(b"damaged")
+    assert train(made, tmp_path) == undisturbed.bytes
+
+
+def test_threads_do_not_change_a_byte(made, undisturbed, tmp_path):
+    assert train(made, tmp_path, threads=2) == undisturbed.bytes
+
+
+def same_weights(made, out):
+    start, found = weights(made.folder / "start.h5"), weights(out / "network.h5")
+    return all(np.array_equal(start[key], found[key]) for key in start)
+
+
+def test_the_untrained_network_can_win(made, tmp_path, undisturbed):
+    train(made, tmp_path, learning_rate=0)
+    assert history(tmp_path)["chosen"] == 0 and same_weights(made, tmp_path)
+    curve = history(undisturbed.folder)
+    assert same_weights(made, undisturbed.folder) == (curve["chosen"] == 0)
+
+
+def scored(monkeypatch, scores):
+    scores = iter(scores)
+    monkeypatch.setattr(run_module, "validation_map", lambda *_: next(scores))
+
+
+def test_validation_decides(made, tmp_path, monkeypatch):
+    scored(monkeypatch, [50.0, 40.0, 30.0])
+    train(made, tmp_path)
+    assert history(tmp_path)["chosen"] == 0 and same_weights(made, tmp_path)
+    scored(monkeypatch, [50.0, 60.0, 30.0])
+    train(made, tmp_path)
+    assert history(tmp_path)["chosen"] == 1 and not same_weights(made, tmp_path)
+
+
+def test_without_validation_the_last_is_kept(made, tmp_path, monkeypatch):
+    scored(monkeypatch, [None] * 3)
+    train(made, tmp_path)
+    assert history(tmp_path)["chosen"] == 2 and not same_weights(made, tmp_path)
+
+
+def test_an_average_with_full_memory_never_moves(made, tmp_path):
+    train(made, tmp_path, average=1.0)
+    assert len(set(history(tmp_path)["validation_map"].tolist())) == 1 and same_weights(made, tmp_path)
+
+
+def test_interpolation_keeps_the_share_that_validates_best(made, tmp_path, monkeypatch):
+    scored(monkeypatch, [0.0, 1.0])
+    train(made, tmp_path, epochs=1, interpolation=[1.0])
+    start, learned = weights(made.folder / "start.h5"), weights(tmp_path / "network.h5")
+    scored(monkeypatch, [0.0, 2.0, 1.0])
+    train(made, tmp_path, epochs=1, interpolation=[0.25, 1.0])
+    middle = weights(tmp_path / "network.h5")
+    assert history(tmp_path)["share"].tolist() == [1.0, 0.25]
+    for key, value in middle.items():
+        np.testing.assert_allclose(value, start[key] + 0.25 * (learned[key] - start[key]), atol=1e-6)
+
+
+def test_diverging_weights_are_not_kept(made, tmp_path):
+    train(made, tmp_path, learning_rate=1e30, optimiser="sgd")
+    assert all(np.isfinite(value).all() for value in weights(tmp_path / "network.h5").values())
+
+
+# photos and settings
+
+
+def test_photos_are_kept_and_found_again(made, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no photo")
+    paths = [*made.paths[:3], str(tmp_path / "bad.png")]
+    for limit in (2**20, 3000):  # one photo has 2304 bytes
+        cache = PhotoCache(tmp_path / f"{limit}", paths, [0, 2, 3], 32, 1, "key", limit)
+        assert cache.missing.tolist() == [False, False, False, True]
+        for row in range(3):
+            np.testing.assert_array_equal(cache[row], np.asarray(Image.open(paths[row])))
+    time = (tmp_path / "3000/photos.bin").stat().st_mtime_ns
+    assert PhotoCache(tmp_path / "3000", paths, [0, 2, 3], 32, 1, "key", 3000).missing[3]
+    assert (tmp_path / "3000/photos.bin").stat().st_mtime_ns == time
+    PhotoCache(tmp_path / "3000", paths, [0, 2, 3], 32, 1, "other", 3000)
+    assert (tmp_path / "3000/photos.bin").stat().st_mtime_ns != time
+
+
+def test_augmentation():
+    photo = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    np.testing.assert_array_equal(augment(photo, "none", True, None), photo[:, ::-1])
+    for strength, least in (("light", 0.85 * 0.8), ("strong", 0.7 * 0.6)):
+        changed = [augment(photo, strength, False, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+        np.testing.assert_array_equal(changed[0], changed[1])
+        assert changed[0].dtype == np.uint8 and changed[0].shape != changed[2].shape
+        assert all(least * 40 - 2 <= one.shape[0] <= 40 and least * 60 - 2 <= one.shape[1] <= 60 for one in changed)
+
+
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ({"speed": 1}, "no such key 'speed'"),
+        ({"loss": "cosine"}, "loss must be one of contrastive, triplet"),
+        ({"batch": 0}, "batch must be at least 1"),
+        ({"batch": True}, "batch must be int"),
+        ({"average": 1.5}, "at most 1"),
+        ({"learning_rate": float("nan")}, "learning_rate must be"),
+        ({"interpolation": []}, "interpolation must be"),
+    ],
+)
+def test_wrong_settings_are_one_line(values, part):
+    with pytest.raises(TrainingError) as caught:
+        Settings.of(values)
+    assert part in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_start_that_does_not_fit_is_one_line(made, tmp_path):
+    with pytest.raises(TrainingError, match="holds tiny, the experiment wants resnet18"):
+        train(made, tmp_path, network="resnet18")
+    with pytest.raises(TrainingError, match="freeze must be below the 3 stages of tiny"):
+        train(made, tmp_path, freeze=3)

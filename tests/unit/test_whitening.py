@@ -1,0 +1,165 @@
+"""Whitening: closed forms on small matrices, and what it does to the ranking of synthetic places."""
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.whitening import whiten
+from bow2cnn.whitening.stage import learn_whitening
+
+PHOTOS = 5  # of a place
+
+
+def places(count, noise, seed):
+    """Unit descriptors of `count` places of five photos each; `noise` [D] is its deviation by dimension."""
+    generator = np.random.default_rng([seed, 0])
+    found = np.repeat(generator.normal(size=(count, len(noise))), PHOTOS, 0)
+    found = found + generator.normal(size=found.shape) * noise
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+def mean_precision(descriptors):
+    """mAP of every photo as a query for the rest of its place."""
+    group = np.arange(len(descriptors)) // PHOTOS
+    order = np.argsort(-(descriptors @ descriptors.T), axis=1, kind="stable")
+    truth = [(np.flatnonzero(group == group[row]), [row]) for row in range(len(group))]
+    return score_rankings(order, truth)["mAP"].mean()
+
+
+def learn(folder, found, training, validation=8, missing=(), **options):
+    """Learn from the first `training` places, validate on the next `validation`, use the others as negatives only."""
+    group = np.arange(len(found)) // PHOTOS
+    side = np.where(group < training, 1, np.where(group < training + validation, 2, 1))
+    query = np.flatnonzero(group < training + validation)
+    others = [np.setdiff1d(np.flatnonzero(group == group[row]), row) for row in query]
+    offset, photo = artefact.offsets([len(rows) for rows in others]), np.concatenate(others)
+    arrays = {"group": group, "side": side, "cluster": group, "query": query, "pool_offset": offset, "pool/photo": photo}
+    artefact.write(folder / "pairs.h5", "pairs", arrays | {"positive_offset": offset, "positive": photo})
+    gone = np.isin(np.arange(len(found)), missing)
+    artefact.write(folder / "d.h5", "descriptors", {"descriptor": np.where(gone[:, None], 0, found), "missing": gone})
+    learn_whitening(folder / "d.h5", folder / "pairs.h5", folder / "w.h5", **options)
+    return artefact.read(folder / "w.h5", "whitening")
+
+
+ANISOTROPIC = np.linspace(0.2, 4.0, 32)
+
+
+def test_learned_whitening_is_its_formula():
+    found = places(30, np.linspace(0.2, 2, 6), 0)
+    queries, positives = found[0::PHOTOS], found[1::PHOTOS]
+    family = whiten.learned(found, queries, positives)
+    for shrinkage in (0.0, 0.3, 1.0):
+        difference = queries.astype(float) - positives
+        scatter = difference.T @ difference / len(difference)
+        scatter = (1 - shrinkage) * scatter + shrinkage * np.trace(scatter) / 6 * np.eye(6)
+        projection = family.projection(shrinkage).astype(float)
+        # P C_S P^T is a multiple of the identity, and the descriptors vary along the axes, most along the first
+        whitened = projection @ scatter @ projection.T
+        np.testing.assert_allclose(whitened / whitened[0, 0], np.eye(6), atol=1e-5)
+        covariance = projection @ np.cov(found.astype(float).T) @ projection.T
+        spread = np.diag(covariance)
+        np.testing.assert_allclose(covariance, np.diag(spread), atol=1e-5 * spread[0])
+        assert (np.diff(spread) < 0).all()
+    np.testing.assert_allclose(family.mean, found.mean(0), atol=1e-6)
+
+
+def test_full_shrinkage_is_a_rotation():
+    found = places(30, np.linspace(0.2, 2, 6), 0)
+    projection = whiten.learned(found, found[:-1], found[1:]).projection(1.0)
+    np.testing.assert_allclose(projection @ projection.T, np.eye(6), atol=1e-5)
+
+
+def test_pca_whitens_the_covariance():
+    found = places(30, np.linspace(0.2, 2, 6), 0)
+    projection = whiten.pca(found).projection(0.0)
+    covariance = projection @ np.cov(found.T) @ projection.T
+    np.testing.assert_allclose(covariance / covariance[0, 0], np.eye(6), atol=1e-4)
+
+
+def test_fewer_dimensions_are_the_first_of_all():
+    found = places(30, np.linspace(0.2, 2, 6), 0)
+    family = whiten.learned(found, found[0::PHOTOS], found[1::PHOTOS])
+    np.testing.assert_array_equal(family.projection(0.3, 2), family.projection(0.3)[:2])
+
+
+def test_fewer_pairs_than_dimensions_give_finite_maps():
+    found = places(30, np.ones(64), 0)
+    family = whiten.learned(found, found[:3], found[1:4])
+    for shrinkage in (0.0, 0.01, 1.0):
+        assert np.isfinite(family.projection(shrinkage)).all()
+
+
+def test_apply():
+    moved = whiten.apply(np.float32([[3, 4], [0, 0], [1, 0]]), np.float32([1, 0]), np.float32([[2, 0], [0, 1]]))
+    np.testing.assert_allclose(moved, [[0.7071068, 0.7071068], [0, 0], [0, 0]])
+    found = places(2, np.ones(4), 0)
+    np.testing.assert_allclose(whiten.apply(found, *whiten.nothing(4)), found, atol=1e-6)
+
+
+def test_it_helps_where_pairs_abound(tmp_path):
+    found, unseen = places(60, ANISOTROPIC, 1), places(40, ANISOTROPIC, 2)
+    learned = learn(tmp_path, found, 40)
+    after = mean_precision(whiten.apply(unseen, learned["mean"], learned["projection"]))
+    assert after > mean_precision(unseen) + 20 and learned["shrinkage"] < 0.5
+
+
+def test_it_does_not_hurt_with_fewer_pairs_than_dimensions(tmp_path):
+    isotropic = np.full(96, 1.5)
+    found, unseen = places(30, isotropic, 3), places(40, isotropic, 4)
+    learned = learn(tmp_path, found, 2, 15)
+    before, after = mean_precision(unseen), mean_precision(whiten.apply(unseen, learned["mean"], learned["projection"]))
+    assert after > before - 3
+    family = whiten.learned(found[:10], found[0:9], found[1:10])
+    assert mean_precision(whiten.apply(unseen, family.mean, family.projection(0.0))) < before - 5  # what shrinking prevents
+    tried = learned["tried/validation_map"]
+    assert np.isnan(learned["tried/shrinkage"][0]) and tried.max() >= tried[0]
+
+
+@pytest.mark.parametrize(("kind", "dimensions"), [("learned", 0), ("learned", 8), ("pca", 0), ("pca", 8)])
+def test_the_scores_tried_are_those_of_the_maps(tmp_path, kind, dimensions):
+    found = places(60, ANISOTROPIC, 1)
+    learned = learn(tmp_path, found, 40, 8, whitening=kind, dimensions=dimensions)
+    shrinkages, scores = learned["tried/shrinkage"], learned["tried/validation_map"]
+    assert np.isnan(shrinkages[0]) == (not dimensions) and len(shrinkages) == (9 if dimensions else 10)
+    assert learned["projection"].shape == (dimensions or 32, 32)
+    chosen = int(np.argmax(scores))
+    assert learned["shrinkage"] == shrinkages[chosen] or (np.isnan(shrinkages[chosen]) and np.isnan(learned["shrinkage"]))
+    # by brute force: the queries of places 40 to 47 against everything
+    moved = whiten.apply(found, learned["mean"], learned["projection"])
+    group = np.arange(len(found)) // PHOTOS
+    queries = np.flatnonzero((group >= 40) & (group < 48))
+    order = np.argsort(-(moved[queries] @ moved.T), axis=1, kind="stable")
+    truth = [(np.flatnonzero(group == group[row]), [row]) for row in queries]
+    assert score_rankings(order, truth)["mAP"].mean() == pytest.approx(scores[chosen], abs=0.05)
+
+
+def test_nothing_is_kept_where_nothing_is_better(tmp_path):
+    corners = np.repeat(np.eye(16, dtype=np.float32), PHOTOS, 0)  # every photo of a place alike: nothing to gain
+    learned = learn(tmp_path, corners, 6)
+    assert np.isnan(learned["shrinkage"]) and learned["tried/validation_map"][0] == 100
+    np.testing.assert_array_equal(learned["projection"], np.eye(16))
+    assert not learned["mean"].any()
+
+
+def test_without_validation_the_weakest_is_taken(tmp_path):
+    found = places(20, ANISOTROPIC, 1)
+    assert np.isnan(learn(tmp_path, found, 10, 0)["shrinkage"])
+    assert learn(tmp_path, found, 10, 0, dimensions=4)["shrinkage"] == 1.0
+
+
+def test_missing_photos_are_left_out(tmp_path):
+    found = places(30, ANISOTROPIC, 1)
+    learned = learn(tmp_path, found, 20, missing=[0, 7, 101])
+    kept = np.setdiff1d(np.arange(150), [0, 7, 101])
+    training = kept[(kept // PHOTOS < 20) | (kept // PHOTOS >= 28)]
+    assert np.isfinite(learned["projection"]).all() and not np.isnan(learned["shrinkage"])
+    np.testing.assert_allclose(learned["mean"], found[training].mean(0), atol=1e-6)
+
+
+def test_the_same_bytes_twice(tmp_path):
+    found = places(30, ANISOTROPIC, 1)
+    learn(tmp_path, found, 20)
+    first = (tmp_path / "w.h5").read_bytes()
+    learn(tmp_path, found, 20)
+    assert first == (tmp_path / "w.h5").read_bytes()
