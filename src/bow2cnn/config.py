@@ -64,8 +64,13 @@ def _fill(value, schema, root):
 
 
 def _number(value, kinds):
-    """YAML reads `1e-6` as text and `3.0` as a fraction; read them as the number the schema asks for."""
+    """YAML reads `1e-6` as text and `3.0` as a fraction, and Snakemake's `--config` reads all that is nested as text; read them as the
+    number or truth value that the schema asks for."""
     kinds = kinds if isinstance(kinds, list) else [kinds]
+    if "integer" in kinds and isinstance(value, str) and value.lstrip("-").isdigit():
+        return int(value)
+    if "boolean" in kinds and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
     if "number" in kinds and isinstance(value, str):
         try:
             return float(value)

@@ -1,5 +1,7 @@
 """Local features: their formulas, where they lie, the same bytes from any number of workers, no photo that stops the others."""
 
+import signal
+
 import cv2
 import numpy as np
 import pytest
@@ -178,15 +180,22 @@ def test_no_photos_no_features(tmp_path):
 
 
 def test_threads_of_opencv_do_not_hang_the_workers(folder):
-    """OpenCV's threads run already when the workers are forked."""
-    before = cv2.getNumThreads()
+    """OpenCV's threads run already when the workers are forked; after a minute of silence the test ends with an error."""
+
+    def give_up(*_):
+        raise TimeoutError("the workers hang")
+
+    threads, handler = cv2.getNumThreads(), signal.signal(signal.SIGALRM, give_up)
     cv2.setNumThreads(2)
+    signal.alarm(60)
     try:
         cv2.GaussianBlur(np.zeros((2000, 2000), np.float32), (0, 0), 3)
         extracted(folder)
         assert cv2.getNumThreads() == 2
     finally:
-        cv2.setNumThreads(before)
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
+        cv2.setNumThreads(threads)
 
 
 def store_of(tmp_path, counts, capacity):

@@ -77,7 +77,7 @@ def test_a_second_run_does_nothing_but_the_scan(finished):
 
 
 def test_a_training_key_reruns_nothing_before_the_training(finished):
-    changed = plan(finished, "--config", "experiments={gem: {epochs: 3}}")
+    changed = plan(finished, "--config", "experiments={'gem': {'negatives': 3}}")
     assert changed["train_network"] == 1
     assert not {"extract_features", "build_index", "cut_clusters", "mine_pairs", "start_network", "rank_benchmark"} & set(changed)
 

@@ -1,6 +1,8 @@
 """Local features of a shard of photos, in worker processes, each photo on one thread."""
 
 import multiprocessing
+import signal
+from concurrent.futures import ProcessPoolExecutor
 
 import cv2
 import numpy as np
@@ -28,8 +30,9 @@ def extract_features(collection, out, max_features, max_side, workers):
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # before the fork: a process forked while OpenCV's threads wait hangs at its first call
     try:
-        with multiprocessing.get_context("fork").Pool(max(1, workers)) as pool:
-            results = list(progress(pool.imap(_extract_one, tasks, chunksize=4), "features", len(tasks)))
+        fork = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(max(1, workers), fork, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
+            results = list(progress(pool.map(_extract_one, tasks, chunksize=4), "features", len(tasks)))
     finally:
         cv2.setNumThreads(threads)
     keypoints, descriptors, errors = zip(*results, strict=True) if results else ((), (), ())
