@@ -25,7 +25,7 @@ def finished(tmp_path_factory):
 
 
 def start(run, cores, *arguments):
-    return run("--cores", cores, "--configfile", "tiny.yaml", *arguments)
+    return run("--configfile", "tiny.yaml", "--cores", cores, *arguments)
 
 
 def plan(run, *arguments):

@@ -6,11 +6,10 @@ from bow2cnn import artefact
 from bow2cnn.evaluation.ground_truth import read_ground_truth
 from bow2cnn.index.build import drop_features, index_arrays
 from bow2cnn.index.marks import mark_features
-from bow2cnn.index.words import to_words
 from bow2cnn.progress import progress
-from bow2cnn.retrieval.engine import Engine, Words
+from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
+from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.search import search
-from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 LISTS = ("plain", "sv", "sv+qe")
 
@@ -44,32 +43,6 @@ def rank_benchmark(
         arrays[f"{name}/score"] = np.concatenate([ranking.score for ranking in rankings])
         arrays[f"{name}/inliers"] = np.concatenate([ranking.inliers for ranking in rankings])
     artefact.write(out, "ranking", arrays, {"shortlist": shortlist, "min_inliers": min_inliers, "expansion": expansion})
-
-
-class BenchmarkPhotos:
-    """Words of a benchmark's photos by row of its collection; `row` maps a file name to it."""
-
-    def __init__(self, vocabulary, collection, features, threads):
-        photos = artefact.read(collection, "collection", ["name", "width", "height"])
-        arrays = artefact.read(features, "features", ["offset", "keypoint", "descriptor"])
-        self.vocabulary = Vocabulary.load(vocabulary, threads)
-        self.row = {name: row for row, name in enumerate(photos["name"])}
-        self.size = np.stack([photos["width"], photos["height"]], 1)
-        bounds = arrays["offset"]
-        self._words = [
-            to_words(arrays["descriptor"][a:b], arrays["keypoint"][a:b], self.vocabulary)
-            for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
-
-    def words(self, row):
-        arrays = self._words[row]
-        return Words(arrays["word"], arrays["signature"], arrays["keypoint"], arrays["feature"], tuple(self.size[row]))
-
-    def forward(self, rows):
-        """A forward file of some rows."""
-        parts = [self._words[row] for row in rows]
-        arrays = {name: np.concatenate([part[name] for part in parts]) for name in ("word", "signature", "feature", "keypoint")}
-        return {"offset": artefact.offsets([len(part["word"]) for part in parts]), **arrays}
 
 
 def _database_index(photos, database, max_hamming, min_photos, seed):

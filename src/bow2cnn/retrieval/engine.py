@@ -5,8 +5,8 @@ Schmid, IJCV 2010; burstiness: the same, CVPR 2009):
 
     score(q, d) = 1 / (|q| |d|)  sum over matched features  w_q w_d exp(-h^2 / 16^2),   w = idf(word) / sqrt(features of that word)
 
-where a query feature and a photo's feature match when they share the word and their signatures differ in h <= `hamming` bits, and
-|x| = sqrt(sum w^2).
+where a query feature and a photo's feature match when they share the word and their signatures differ in h <= `max_hamming` bits; a query
+feature counts once per photo, for its best match there; |x| = sqrt(sum w^2).
 """
 
 import numba

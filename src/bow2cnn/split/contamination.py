@@ -4,7 +4,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.progress import progress
-from bow2cnn.retrieval.benchmark import BenchmarkPhotos
+from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
 from bow2cnn.retrieval.engine import Engine
 
 
