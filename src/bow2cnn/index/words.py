@@ -10,15 +10,16 @@ _PHOTOS_AT_ONCE = 64
 
 def quantise(features, vocabulary, out, threads):
     """Write the `words` artefact of a `features` artefact."""
-    vocabulary = Vocabulary.load(vocabulary, threads)
+    artefact.write(out, "words", words_of(features, Vocabulary.load(vocabulary, threads)))
+
+
+def words_of(features, vocabulary):
+    """The arrays of a `words` artefact for a `features` artefact at a path."""
     with artefact.Reader(features, "features") as reader:
         offset = reader["offset"]
-        blocks = [_words_of(reader, offset, first, vocabulary) for first in range(0, len(offset) - 1, _PHOTOS_AT_ONCE)]
-    arrays = {
-        "offset": offset,
-        **{name: np.concatenate([empty, *(block[name] for block in blocks)]) for name, empty in _EMPTY.items()},
-    }
-    artefact.write(out, "words", arrays)
+        blocks = [_block(reader, offset, first, vocabulary) for first in range(0, len(offset) - 1, _PHOTOS_AT_ONCE)]
+    joined = {name: np.concatenate([empty, *(block[name] for block in blocks)]) for name, empty in _EMPTY.items()}
+    return {"offset": offset, **joined}
 
 
 _EMPTY = {
@@ -34,7 +35,7 @@ def to_words(descriptors, keypoints, vocabulary):
     return _sorted_words(descriptors, keypoints, np.array([0, len(keypoints)]), vocabulary)
 
 
-def _words_of(reader, offset, first, vocabulary):
+def _block(reader, offset, first, vocabulary):
     bounds = offset[first : first + _PHOTOS_AT_ONCE + 1]
     start, stop = bounds[0], bounds[-1]
     return _sorted_words(reader.part("descriptor", start, stop), reader.part("keypoint", start, stop), bounds - start, vocabulary)
