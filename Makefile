@@ -30,7 +30,7 @@ $(DEMO)/demo.json: | .venv/complete
 	$(BIN)/python -m bow2cnn.demo $(DEMO)
 
 demo: .venv/complete $(DEMO)/demo.json
-	$(BIN)/snakemake --cores
+	$(BIN)/snakemake --cores all
 	@$(BIN)/python -m bow2cnn summary results/demo
 
 # Arguments for pytest: make test ARGS="-k index"
