@@ -1,6 +1,6 @@
 """From a folder of photos to 3D models, training pairs and a fine-tuned retrieval network.
 
-`snakemake --cores all` runs everything, `snakemake --cores features` one stage (the names are in `workflow/rules/targets.smk`).
+`snakemake --cores all` runs everything, `snakemake --cores all features` one stage (the names are in `workflow/rules/targets.smk`).
 """
 
 import os
