@@ -17,7 +17,6 @@ THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
 )
 # Libraries with a thread pool of their own and what sets its size.
 THREAD_SETTERS = {"cv2": "setNumThreads", "faiss": "omp_set_num_threads", "torch": "set_num_threads"}
@@ -64,23 +63,13 @@ def stage(log, threads=1):
 
 @contextlib.contextmanager
 def use_threads(threads):
-    """Make every numerical library that is loaded, or will be, use so many threads."""
+    """Make every numerical library that is loaded, or will be, use so many threads. (Compiled code of ours runs on its caller's thread.)"""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     with threadpoolctl.threadpool_limits(threads):
         for name, setter in THREAD_SETTERS.items():
             if name in sys.modules:
                 getattr(importlib.import_module(name), setter)(threads)
-        if "numba" in sys.modules:
-            _set_numba_threads(threads)
         yield
-
-
-def _set_numba_threads(threads):
-    """Numba refuses more threads than it found cores, unless told before its threads start."""
-    numba = importlib.import_module("numba")
-    with contextlib.suppress(RuntimeError):
-        importlib.import_module("numba.core.config").reload_config()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
 
 
 def _end_cleanly():

@@ -39,7 +39,6 @@ def test_other_errors_leave_their_traceback_in_the_log(tmp_path):
 def test_threads_of_the_libraries_are_set(tmp_path, threads, monkeypatch):
     import cv2
     import faiss
-    import numba
     import torch
 
     for name in list(os.environ):
@@ -49,7 +48,6 @@ def test_threads_of_the_libraries_are_set(tmp_path, threads, monkeypatch):
         assert torch.get_num_threads() == threads
         assert faiss.omp_get_max_threads() == threads
         assert cv2.getNumThreads() == threads
-        assert numba.get_num_threads() == min(threads, numba.config.NUMBA_NUM_THREADS)
         assert {pool["num_threads"] for pool in threadpoolctl.threadpool_info()} == {threads}
 
 
