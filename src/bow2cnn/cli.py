@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.evaluation.gains import main_rows
 
 
 def main(arguments=None):
@@ -60,15 +61,15 @@ def summarise(results):
 
 
 def _gains(path):
-    """Gains in mAP of every experiment without whitening, easy and hard left out where there is a medium."""
+    """Gains in mAP of every experiment."""
     parts = []
     for name, found in json.loads(path.read_text(encoding="utf-8")).items():
         if found["chosen_epoch"] == 0:
             parts.append(f"{name} learned nothing that validation confirms, and stays as it was")
             continue
-        rows = [row for row in found["rows"] if not row["post"] and row["protocol"] in ("all", "medium")]
         gains = (
-            f"{row['benchmark']} {row['before']:.1f} to {row['after']:.1f} mAP ({row['low']:+.1f} to {row['high']:+.1f})" for row in rows
+            f"{row['benchmark']} {row['before']:.1f} to {row['after']:.1f} mAP ({row['low']:+.1f} to {row['high']:+.1f})"
+            for row in main_rows(found["rows"])
         )
         parts.append(f"{name}: {', '.join(gains)}")
     return "; ".join(parts)

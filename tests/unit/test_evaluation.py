@@ -10,7 +10,7 @@ from PIL import Image
 from bow2cnn import artefact
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
 from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
-from bow2cnn.evaluation.ranking import expand_queries, rank
+from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
 from bow2cnn.evaluation.table import COLUMNS, write_table
 from bow2cnn.evaluation.validation import build_validation, validation_map
@@ -71,13 +71,6 @@ def test_rank_breaks_ties_by_index_and_puts_missing_photos_last():
     order, similarity = rank(np.float32([[1, 0]]), database, np.array([True, False, False, False]))
     assert order.tolist() == [[2, 3, 1, 0]]
     np.testing.assert_allclose(similarity, [[1, 0.6, 0, -2]])
-
-
-def test_query_expansion_moves_towards_the_neighbours():
-    database = np.float32([[0.8, 0.6], [-1, 0]])
-    expanded = expand_queries(np.float32([[1, 0]]), database, 1, 2.0)
-    expected = np.array([1 + 0.64 * 0.8, 0.64 * 0.6])
-    np.testing.assert_allclose(expanded[0], expected / np.linalg.norm(expected), rtol=1e-5)
 
 
 def test_the_interval_covers_the_true_mean():

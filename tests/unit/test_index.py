@@ -9,7 +9,6 @@ import pytest
 from bow2cnn import artefact
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index, drop_features, index_arrays, read_words
-from bow2cnn.index.words import to_words
 from bow2cnn.retrieval.engine import Engine, Words, word_weights
 from bow2cnn.retrieval.verify import hamming
 from bow2cnn.vocabulary.vocabulary import Vocabulary
@@ -174,13 +173,6 @@ def test_words_point_to_their_features_and_are_sorted(made):
         assert (word == own).mean() > 0.999
         differing = forward["signature"][rows] ^ vocabulary.sign(descriptor[feature], word)
         assert np.bitwise_count(differing).mean() < 0.2, "but for rounding at the medians"
-
-
-def test_words_of_one_photo_are_those_of_its_shard(made):
-    forward, (keypoint, descriptor) = read_words(made.words), FeatureStore(made.features)[3]
-    alone = to_words(descriptor, keypoint, Vocabulary.load(made.vocabulary))
-    rows = slice(*forward["offset"][3:5])
-    assert (alone["word"] == forward["word"][rows]).mean() > 0.999 and alone["word"].dtype == np.uint32
 
 
 def test_the_index_leaves_marked_features_out_of_both_files(made, tmp_path):

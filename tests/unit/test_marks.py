@@ -7,7 +7,7 @@ import pytest
 from bow2cnn import artefact
 from bow2cnn.features.sift import detect
 from bow2cnn.index.marks import find_marks, mark_features
-from bow2cnn.index.words import to_words
+from bow2cnn.index.words import words_of
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -32,17 +32,16 @@ def with_banner(image):
     return image
 
 
-def words_of(images, folder, seed=0):
+def forward_file(images, folder, seed=0):
     """Forward file of some photos, each with its own noise, with a vocabulary trained on them."""
     rng = np.random.default_rng(seed)
     found = [detect(np.uint8(np.clip(image + rng.normal(0, 2, image.shape), 0, 255)), 600) for image in images]
     offset = artefact.offsets([len(keypoint) for keypoint, _ in found])
-    features = {"offset": offset, "descriptor": np.concatenate([descriptor for _, descriptor in found])}
+    keypoint, descriptor = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    features = {"offset": offset, "keypoint": keypoint, "descriptor": descriptor}
     artefact.write(folder / "features.h5", "features", features)
     train_vocabulary([folder / "features.h5"], folder / "vocabulary.h5", 100, 10**5, 4, seed=0, threads=1)
-    vocabulary = Vocabulary.load(folder / "vocabulary.h5")
-    parts = [to_words(descriptor, keypoint, vocabulary) for keypoint, descriptor in found]
-    return {"offset": offset, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}}
+    return words_of(folder / "features.h5", Vocabulary.load(folder / "vocabulary.h5"))
 
 
 def marked(forward, min_photos=8):
@@ -53,13 +52,13 @@ def marked(forward, min_photos=8):
 def banners(tmp_path_factory):
     """Twelve unrelated photos with one banner, and three without."""
     images = [with_banner(picture(seed)) for seed in range(12)] + [picture(seed) for seed in range(20, 23)]
-    return words_of(images, tmp_path_factory.mktemp("banners"))
+    return forward_file(images, tmp_path_factory.mktemp("banners"))
 
 
 @pytest.fixture(scope="module")
 def tripod(tmp_path_factory):
     """Twelve photos of one scene from one tripod, and six others."""
-    return words_of([picture(50)] * 12 + [picture(seed) for seed in range(60, 66)], tmp_path_factory.mktemp("tripod"))
+    return forward_file([picture(50)] * 12 + [picture(seed) for seed in range(60, 66)], tmp_path_factory.mktemp("tripod"))
 
 
 def test_a_banner_on_unrelated_photos_is_masked(banners):

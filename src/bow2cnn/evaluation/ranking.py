@@ -1,4 +1,4 @@
-"""Rankings by descriptors, with or without query expansion."""
+"""Rankings by descriptors."""
 
 import numpy as np
 
@@ -19,18 +19,3 @@ def rank(queries, database, missing=None):
         similarity[:, missing] = -2.0
     order = np.argsort(-similarity, axis=1, kind="stable")
     return order, np.take_along_axis(similarity, order, 1)
-
-
-def expand_queries(queries, database, count=10, alpha=3.0):
-    """Alpha query expansion (Radenovic et al., TPAMI 2019): L2 of the query plus its neighbours weighted by similarity^alpha.
-
-    Args:
-        queries: float [q, D].
-        database: float [n, D].
-        count: neighbours.
-        alpha: power; 0 is plain average query expansion.
-    """
-    order, similarity = rank(queries, database)
-    near, weight = order[:, :count], np.maximum(similarity[:, :count], 0.0) ** alpha
-    expanded = np.asarray(queries, np.float32) + np.einsum("qk,qkd->qd", weight, np.asarray(database, np.float32)[near])
-    return expanded / np.maximum(np.linalg.norm(expanded, axis=1, keepdims=True), 1e-12)

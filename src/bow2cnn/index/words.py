@@ -30,11 +30,6 @@ _EMPTY = {
 }
 
 
-def to_words(descriptors, keypoints, vocabulary):
-    """Words of one photo, sorted by word: dict of word uint32 [N], signature uint64 [N], feature int32 [N], keypoint float32 [N, 6]."""
-    return _sorted_words(descriptors, keypoints, np.array([0, len(keypoints)]), vocabulary)
-
-
 def _block(reader, offset, first, vocabulary):
     bounds = offset[first : first + _PHOTOS_AT_ONCE + 1]
     start, stop = bounds[0], bounds[-1]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bow2cnn.evaluation.gains import main_rows
 from bow2cnn.report import charts
 
 _TRAIN, _VALIDATION = 1, 2
@@ -10,8 +11,7 @@ _STYLES = {"gain": "better", "loss": "worse"}
 
 def opening(run):
     """The experiments with their gains, and the key figures."""
-    found = gains_of(run)
-    experiments = [_experiment(run, name, found.get(name, {})) for name in run.histories]
+    experiments = [_experiment(run, name, run.gains.get(name, {})) for name in run.histories]
     return {
         "headline": _headline(experiments),
         "experiments": experiments,
@@ -19,20 +19,14 @@ def opening(run):
     }
 
 
-def gains_of(run):
-    """Experiment to what `evaluation.table` says of it (`against`, `rows`)."""
-    return run.gains
-
-
 def _headline(experiments):
-    """The first experiment in a line: its gains without whitening, easy and hard left out where there is a medium."""
+    """The first experiment in a line."""
     if not experiments:
         return "What these photos hold"
     first = experiments[0]
     if not first["learned"]:
         return f"{first['name']} learned nothing"
-    rows = [row for row in first["rows"] if not row["post"] and row["protocol"] in ("all", "medium")]
-    gains = [f"{row['text']} mAP on {row['benchmark']}" for row in rows]
+    gains = [f"{row['text']} mAP on {row['benchmark']}" for row in main_rows(first["rows"])]
     return f"{first['name']}: {', '.join(gains) or 'trained, and nothing to measure it on'}"
 
 
