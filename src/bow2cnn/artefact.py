@@ -2,11 +2,14 @@
 
 An artefact is one HDF5 file with a kind (what it is), a version (of that kind's layout), the parameters that made it, and flat
 arrays. Ragged data (features of photos, photos of clusters) lies concatenated beside an `offset` array of n + 1 int64, so row i
-is `[offset[i]:offset[i + 1]]`. Nothing in a file depends on the clock or the machine: the same input gives the same bytes.
+is `[offset[i]:offset[i + 1]]`. Nothing in a file depends on the clock or the machine: the same input gives the same bytes. Every array
+has checksums, one per block of rows, that are compared when rows are read: HDF5 guards its own structures, but not the data.
 """
 
 import json
 import os
+import re
+import zlib
 from pathlib import Path
 
 import h5py
@@ -36,6 +39,10 @@ VERSIONS = {
 }
 
 
+_CHECKSUMS = "checksum"  # the group of the checksums, beside the arrays
+_BLOCK = 1 << 20  # bytes of a block with a checksum of its own: what a reader of few rows has to read besides
+
+
 class ArtefactError(Exception):
     """An artefact that cannot be used; the message names the file and the cause in one line."""
 
@@ -58,11 +65,12 @@ def write(path, kind, arrays, params=None):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(temporary, "w", libver="latest") as file:
-            file.attrs["kind"] = kind
+            file.attrs["kind"] = np.bytes_(kind)
             file.attrs["version"] = VERSIONS[kind]
-            file.attrs["params"] = json.dumps(params or {}, sort_keys=True)
+            file.attrs["params"] = np.bytes_(json.dumps(params or {}, sort_keys=True))
             for name, value in arrays.items():
                 _write_array(file, name, value)
+            file.flush()  # a full disk shows here, where it can be told, and not when the file is closed
         _sync(temporary)
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
@@ -116,10 +124,10 @@ class Reader:
             raise ArtefactError(f"{path}: no such file; run the stage that makes it")
         try:
             self._file = h5py.File(self.path, "r")
-            self.kind = str(self._file.attrs["kind"])
+            self.kind = bytes(self._file.attrs["kind"]).decode()
             self.version = int(self._file.attrs["version"])
             self.params = json.loads(self._file.attrs["params"])
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except _DAMAGE as error:
             raise ArtefactError(f"{path}: not an artefact of bow2cnn, or damaged ({_first_line(error)})") from error
         if kind is not None and self.kind != kind:
             self._file.close()
@@ -130,6 +138,7 @@ class Reader:
                 f"{path}: {self.kind} version {self.version}, this program reads version {VERSIONS.get(self.kind)}; "
                 "delete the file and run the stage again"
             )
+        self._checked = {}
 
     def __enter__(self):
         return self
@@ -140,7 +149,15 @@ class Reader:
     def names(self):
         """Names of all arrays, groups walked, sorted."""
         found = []
-        self._file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+
+        def note(name, item):
+            if isinstance(item, h5py.Dataset) and not name.startswith(f"{_CHECKSUMS}/"):
+                found.append(name)
+
+        try:
+            self._file.visititems(note)
+        except _DAMAGE as error:
+            raise self._damaged("the list of arrays", error) from error
         return sorted(found)
 
     def shape(self, name):
@@ -156,20 +173,54 @@ class Reader:
         return self.part(name, None, None)
 
     def part(self, name, start, stop):
-        """Rows start to stop of an array; strings as a list of str."""
+        """Rows start to stop of an array, checked; strings as a list of str."""
         dataset = self._dataset(name)
         try:
-            value = dataset[()] if dataset.shape == () else dataset[start:stop]
-        except OSError as error:
-            raise ArtefactError(f"{self.path}: {name} is damaged ({_first_line(error)})") from error
-        if h5py.check_string_dtype(dataset.dtype):
-            return os.fsdecode(value) if dataset.shape == () else [os.fsdecode(item) for item in value]
-        return value
+            if dataset.shape == ():
+                start, stop = None, None
+            else:
+                start, stop, _ = slice(start, stop).indices(len(dataset))
+            value = self._read(name, dataset, start, stop)
+            if dataset.dtype.kind != "S":
+                return value
+            return os.fsdecode(value.item()) if dataset.shape == () else [os.fsdecode(item) for item in value.tolist()]
+        except _DAMAGE as error:
+            raise self._damaged(name, error) from error
 
     def _dataset(self, name):
         if name not in self._file:
             raise ArtefactError(f"{self.path}: has no {name}")
-        return self._file[name]
+        try:
+            return self._file[name]
+        except _DAMAGE as error:
+            raise self._damaged(name, error) from error
+
+    def _read(self, name, dataset, start, stop):
+        """Rows start to stop of a dataset; the blocks they lie in are compared with their checksums when they are first read."""
+        if start is None:
+            return self._compare(name, 0, dataset[()])
+        rows = _rows_of_block(dataset)
+        checked = self._checked.setdefault(name, np.zeros(-(-len(dataset) // rows), bool))
+        first, last = start // rows, max(-(-stop // rows), start // rows)
+        if checked[first:last].all():
+            return dataset[start:stop]
+        value = dataset[first * rows : last * rows]
+        for block in range(first, last):
+            self._compare(name, block, value[(block - first) * rows : (block + 1 - first) * rows])
+        checked[first:last] = True
+        return value[start - first * rows : stop - first * rows]
+
+    def _compare(self, name, block, value):
+        if _checksum(value) != self._file[_CHECKSUMS][name][block]:
+            raise ValueError("its checksum differs")
+        return value
+
+    def _damaged(self, name, error):
+        return ArtefactError(f"{self.path}: {name} is damaged ({_first_line(error)}); delete the file and run the stage again")
+
+
+# What h5py raises for a damaged file: whatever the broken byte happens to hit.
+_DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, MemoryError, OverflowError)
 
 
 def offsets(counts):
@@ -185,20 +236,35 @@ def describe(path):
         for name in reader.names():
             shape = " x ".join(map(str, reader.shape(name))) or "scalar"
             dtype = reader.dtype(name)
-            kind = "text" if h5py.check_string_dtype(dtype) else str(dtype)
+            kind = "text" if dtype.kind == "S" else str(dtype)
             lines.append(f"  {name}: {shape} {kind}")
         return lines
 
 
 def _write_array(file, name, value):
-    if isinstance(value, str) or (isinstance(value, (list, tuple)) and all(isinstance(v, (str, bytes)) for v in value)):
-        text = h5py.string_dtype()
-        if isinstance(value, str):
-            file.create_dataset(name, data=os.fsencode(value), dtype=text)
-        else:
-            file.create_dataset(name, data=np.array([os.fsencode(v) for v in value], dtype=object), dtype=text)
-        return
-    file.create_dataset(name, data=np.asarray(value))
+    if isinstance(value, str):
+        value = np.array(os.fsencode(value), np.bytes_)
+    elif isinstance(value, (list, tuple)) and all(isinstance(v, (str, bytes)) for v in value):
+        # Of fixed length, because HDF5 keeps others in a heap without checksums, in which a flipped bit can hang it.
+        value = np.array([os.fsencode(v) for v in value], np.bytes_)
+    else:
+        value = np.asarray(value)
+    if value.dtype.kind == "S" and not value.dtype.itemsize:
+        value = value.astype("S1")
+    dataset = file.create_dataset(name, data=value)
+    rows = _rows_of_block(dataset)
+    sums = [_checksum(value[start : start + rows]) for start in range(0, len(value), rows)] if value.ndim else [_checksum(value)]
+    file.create_dataset(f"{_CHECKSUMS}/{name}", data=np.array(sums, np.uint32))
+
+
+def _rows_of_block(dataset):
+    """Rows that share a checksum."""
+    return max(1, _BLOCK // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64))))
+
+
+def _checksum(value):
+    """CRC-32 of an array's bytes."""
+    return zlib.crc32(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
 
 
 def _sync(path):
@@ -207,4 +273,6 @@ def _sync(path):
 
 
 def _first_line(error):
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """The cause in one line; of HDF5's long messages what the system said."""
+    said = re.search(r"error message = '([^']+)'", str(error))
+    return said[1] if said else (str(error).splitlines() or [type(error).__name__])[0]

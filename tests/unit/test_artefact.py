@@ -129,6 +129,66 @@ def test_a_cut_file_is_one_line(tmp_path, keep):
     assert "damaged" in complaint(read, path, "models")
 
 
+def test_parts_across_the_blocks_of_the_checksums(tmp_path, monkeypatch):
+    monkeypatch.setattr(artefact, "_BLOCK", 64)
+    point = np.arange(300, dtype=np.float32).reshape(100, 3)
+    write(tmp_path / "a.h5", "models", {"point": point})
+    with Reader(tmp_path / "a.h5", "models") as reader:
+        for start, stop in ((0, 1), (4, 6), (3, 97), (99, 100), (100, 100), (50, 40), (None, None)):
+            np.testing.assert_array_equal(reader.part("point", start, stop), point[start:stop])
+
+
+def test_a_flipped_bit_is_one_line_or_harmless(tmp_path):
+    path = tmp_path / "a.h5"
+    write(path, "models", arrays(), {"seed": 1})
+    whole, expected = path.read_bytes(), read(path, "models")
+    found = 0
+    for place in range(0, len(whole), 5):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << (place % 8)
+        path.write_bytes(damaged)
+        try:
+            back = read(path, "models")
+        except ArtefactError as error:
+            assert "\n" not in str(error) and str(path) in str(error)
+            found += 1
+            continue
+        assert back.keys() == expected.keys()
+        for name, value in expected.items():
+            np.testing.assert_array_equal(back[name], value)
+    assert found > len(whole) // 5 / 2
+
+
+def test_a_flipped_bit_is_found_by_whoever_reads_its_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(artefact, "_BLOCK", 400)
+    path, point = tmp_path / "a.h5", np.arange(1000, dtype=np.float32)
+    write(path, "models", {"point": point})
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(point.tobytes()) + 4 * 555] ^= 4
+    path.write_bytes(whole)
+    with Reader(path, "models") as reader:
+        np.testing.assert_array_equal(reader.part("point", 0, 500), point[:500])
+        assert "point is damaged (its checksum differs)" in complaint(reader.part, "point", 540, 541)
+
+
+FILL = """
+import resource, sys
+import numpy as np
+from bow2cnn import artefact
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+try:
+    artefact.write(sys.argv[1], "models", {"point": np.zeros(100_000)})
+except artefact.ArtefactError as error:
+    print(error)
+"""
+
+
+def test_no_room_for_the_file_is_one_line_and_leaves_nothing(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FILL, tmp_path / "a.h5"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{tmp_path}/a.h5: cannot be written (File too large)\n" and done.stderr == ""
+    assert os.listdir(tmp_path) == []
+
+
 def test_describe_names_everything(tmp_path):
     path = tmp_path / "a.h5"
     write(path, "models", arrays(), {"min_photos": 5})
