@@ -10,6 +10,7 @@ help:
 	@echo "make demo    install, render a demo collection, run everything on it"
 	@echo "make venv    install into .venv only"
 	@echo "make test    unit tests and a run on a tiny collection"
+	@echo "make test-kills  runs killed at many moments (ten minutes)"
 	@echo "make lint    format and rules of the house"
 	@echo "make format  bring the code into form"
 	@echo "make lock    renew requirements.txt from requirements.in"
@@ -35,7 +36,11 @@ demo: .venv/complete $(DEMO)/demo.json
 
 # Arguments for pytest: make test ARGS="-k index"
 test: .venv/complete
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -m "not long" $(ARGS)
+
+.PHONY: test-kills
+test-kills: .venv/complete
+	$(BIN)/python -m pytest -m long tests/workflow/test_kills.py
 
 lint: .venv/complete
 	$(BIN)/ruff check $(PYTHON_FILES)

@@ -16,6 +16,7 @@ sys.path.insert(0, f"{workflow.basedir}/src")
 os.environ.update(PYTHONPATH=os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
 
 from bow2cnn.config import ConfigError, load
+from bow2cnn.lock import LockError, hold
 
 # Snakemake merges config files key by key, and nothing of the demo may leak into a run of the user's.
 if not workflow.configfiles:
@@ -36,6 +37,14 @@ pathvars:
 
 
 report: "workflow/report/workflow.rst"
+
+
+# In place of Snakemake's own lock, which outlives a killed run (hence `nolock` in the profiles).
+onstart:
+    try:
+        hold(config["results"])
+    except LockError as error:
+        sys.exit(str(error))
 
 
 include: "workflow/rules/common.smk"

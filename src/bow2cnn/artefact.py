@@ -15,6 +15,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from bow2cnn.files import replacing
+
 # The layout version of every kind. Raise it when a reader of the old layout would misread the new one.
 VERSIONS = {
     "scan_memory": 1,
@@ -60,31 +62,22 @@ def write(path, kind, arrays, params=None):
     Raises:
         ArtefactError: the disk is full or not writable.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(temporary, "w", libver="latest") as file:
+        with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
             file.attrs["kind"] = np.bytes_(kind)
             file.attrs["version"] = VERSIONS[kind]
             file.attrs["params"] = np.bytes_(json.dumps(params or {}, sort_keys=True))
             for name, value in arrays.items():
                 _write_array(file, name, value)
             file.flush()  # a full disk shows here, where it can be told, and not when the file is closed
-        _sync(temporary)
-        os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         raise ArtefactError(f"{path}: cannot be written ({_first_line(error)})") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_if_changed(path, kind, arrays, params=None):
     """Like `write`, but a file that already holds exactly this stays untouched (its time too). Returns whether it was written."""
     path = Path(path)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.fresh")
+    fresh = path.with_name(f".{path.name}.fresh")
     write(fresh, kind, arrays, params)
     if path.exists() and path.read_bytes() == fresh.read_bytes():
         fresh.unlink()
@@ -265,11 +258,6 @@ def _rows_of_block(dataset):
 def _checksum(value):
     """CRC-32 of an array's bytes."""
     return zlib.crc32(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
-
-
-def _sync(path):
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
 
 
 def _first_line(error):

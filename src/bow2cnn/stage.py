@@ -36,6 +36,7 @@ def stage(log, threads=1):
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     logger = logging.getLogger("bow2cnn")
     logger.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a log that cannot be written (a full disk) is no reason to fill the screen
     handlers = [
         logging.FileHandler(log, "w", encoding="utf-8", errors="backslashreplace"),
         logging.StreamHandler(sys.stderr),
@@ -43,7 +44,7 @@ def stage(log, threads=1):
     for handler in handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
-    previous = _end_cleanly()
+    previous = _end_cleanly(logger)
     try:
         with use_threads(threads):
             yield logger
@@ -54,8 +55,8 @@ def stage(log, threads=1):
         handlers[0].stream.write(traceback.format_exc())
         raise
     finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
@@ -72,13 +73,14 @@ def use_threads(threads):
         yield
 
 
-def _end_cleanly():
-    """Let SIGTERM unwind the stack, so that half-written files are removed. Returns the old handler, if there is one."""
+def _end_cleanly(logger):
+    """Let SIGTERM and SIGINT unwind the stack, so that half-written files are removed. Returns the old handlers by signal."""
 
-    def stop(*_):
-        raise SystemExit(128 + signal.SIGTERM)
+    def stop(number, _):
+        logger.error("stopped (%s)", signal.Signals(number).name)
+        raise SystemExit(128 + number)
 
     try:
-        return signal.signal(signal.SIGTERM, stop)
-    except ValueError:
-        return None
+        return {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not in the main thread
+        return {}

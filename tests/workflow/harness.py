@@ -26,16 +26,35 @@ class Run:
 
     def __call__(self, *arguments, fails=False):
         """What Snakemake printed."""
+        process = self.begin(*arguments, stdout=subprocess.PIPE)
+        output = process.communicate()[0]
+        assert (process.returncode != 0) == fails, output[-4000:]
+        return output
+
+    def begin(self, *arguments, stdout):
+        """Snakemake's process, in a process group of its own."""
         snakemake = Path(sys.executable).parent / "snakemake"
         command = [snakemake, "--snakefile", self.code / "Snakefile", *map(str, arguments)]
-        done = subprocess.run(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-        assert (done.returncode != 0) == fails, done.stdout[-4000:]
-        return done.stdout
+        options = {"cwd": self.folder, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+        return subprocess.Popen(command, stdout=stdout, **options)
 
     def edit(self, path):
         """Add a comment to a file of the copied code."""
         with open(self.code / path, "a", encoding="utf-8") as file:
             file.write("\n# edited\n")
+
+
+def tiny_run(folder):
+    """A run with the config of the tiny collection, whose photos are still to come."""
+    run = Run(folder)
+    shutil.copy(ROOT / "tests/configs/tiny.yaml", run.folder / "tiny.yaml")
+    return run
+
+
+def contents(folder):
+    """Relative path -> bytes of every artefact of a run, and of its table."""
+    files = [*folder.rglob("*.h5"), *folder.glob("evaluation.csv"), *folder.glob("evaluation/gains.json")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name != "scan-memory.h5"}
 
 
 def planned(output):

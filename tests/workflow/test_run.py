@@ -5,23 +5,11 @@ import re
 import shutil
 
 import pytest
-from harness import ROOT, Run, planned
+from harness import contents, planned
 
 from bow2cnn import artefact
-from bow2cnn.demo import make_collection
 
 pytestmark = pytest.mark.slow
-RESULTS = "results/tiny"
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A working folder in which the workflow ran to its end. Tests leave it as they found it."""
-    run = Run(tmp_path_factory.mktemp("tiny") / "run")
-    make_collection(run.folder / "tiny-photos", "tiny", 0)
-    shutil.copy(ROOT / "tests/configs/tiny.yaml", run.folder / "tiny.yaml")
-    start(run, 2)
-    return run
 
 
 def start(run, cores, *arguments):
@@ -37,14 +25,8 @@ def jobs(output):
     return re.findall(r"^Job \d+: (\w+)", output, re.M)
 
 
-def contents(folder):
-    """Relative path -> bytes of every artefact of a run."""
-    skipped = ("scan-memory.h5",)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.h5") if path.name not in skipped}
-
-
 def test_leaves_table_and_report(finished):
-    results = finished.folder / RESULTS
+    results = finished.results
     with open(results / "evaluation.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["system", "benchmark", "protocol", "post", "metric", "value", "low", "high"]
@@ -56,23 +38,22 @@ def test_leaves_table_and_report(finished):
 
 
 def test_every_artefact_can_be_shown(finished):
-    files = sorted((finished.folder / RESULTS).rglob("*.h5"))
+    files = sorted((finished.results).rglob("*.h5"))
     assert len(files) > 20
     for path in files:
         assert len(artefact.describe(path)) > 1
 
 
 def test_every_job_has_log_and_timing(finished):
-    results = finished.folder / RESULTS
+    results = finished.results
     for rule in ("scan", "extract_features", "build_index", "train_network", "evaluate_systems", "write_report"):
         assert list((results / "logs" / rule).glob("*.log")), rule
         assert list((results / "timings" / rule).glob("*.tsv")), rule
 
 
 def test_a_second_run_does_nothing_but_the_scan(finished):
-    before = contents(finished.folder / RESULTS)
     assert jobs(start(finished, 2)) == ["scan"]
-    assert contents(finished.folder / RESULTS) == before
+    assert contents(finished.results) == finished.contents
     assert plan(finished) == {}
 
 
@@ -113,8 +94,7 @@ def test_a_photo_removed_is_noticed(finished):
 
 
 def test_the_number_of_cores_changes_no_byte(finished):
-    before = contents(finished.folder / RESULTS)
     start(finished, 1, "--forceall", "report")
-    after = contents(finished.folder / RESULTS)
-    assert after.keys() == before.keys()
-    assert [name for name in after if after[name] != before[name]] == []
+    after = contents(finished.results)
+    assert after.keys() == finished.contents.keys()
+    assert [name for name in after if after[name] != finished.contents[name]] == []

@@ -1,7 +1,5 @@
 """Growth: seeds become queries, verified results become queries, until every component is closed (Chum and Matas, PAMI 2010)."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import cv2
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -9,6 +7,7 @@ from threadpoolctl import threadpool_limits
 from bow2cnn import artefact
 from bow2cnn.discovery.matching import compact, match_descriptors, verify_epipolar
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.parallel import thread_pool
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
 
@@ -27,7 +26,7 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
     grower = _Grower(engine, FeatureStore(features), shortlist, min_tentative, min_inliers)
     pairs = artefact.read(seeds, "seeds", ["pair"])["pair"]
     cv2.setNumThreads(1)
-    with threadpool_limits(1), ThreadPoolExecutor(max(1, threads)) as pool:  # pairs in parallel, each on one thread
+    with threadpool_limits(1), thread_pool(threads) as pool:  # pairs in parallel, each on one thread
         grower.confirm({tuple(map(int, pair)): 0 for pair in pairs}, pool)
         while frontier := grower.frontier():
             grower.confirm(grower.ask(frontier, pool), pool)

@@ -6,12 +6,11 @@ idf-weighted overlap of their word sets, sum idf over the common words / sum idf
 hashes; photos that share one of k sketches collide, which happens with probability 1 - (1 - x^s)^k at overlap x.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numba
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.parallel import thread_pool
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
 
@@ -54,7 +53,7 @@ def collide(offset, word, idf, sketch_size, sketches, seed, threads):
             keys[i] = min_words(offset, word, _hash_values(len(idf), seed, sketch * sketch_size + i, scale))
         return _equal_columns(keys)
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    with thread_pool(threads) as pool:
         found = list(progress(pool.map(pairs_of, range(sketches)), "min-hash", sketches))
     codes = np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
     return np.stack([codes >> 32, codes & 0xFFFFFFFF], 1).astype(np.int32)
@@ -137,6 +136,6 @@ def _verify(engine, pairs, threads):
         start, stop = bounds
         return engine.verify_all(engine.words(pairs[start, 0]), pairs[start:stop, 1])[0]
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    with thread_pool(threads) as pool:
         found = list(pool.map(inliers_of, zip(starts, stops, strict=True)))
     return np.concatenate([np.zeros(0, np.int32), *found])

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +10,7 @@ from bow2cnn import artefact
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import benchmark_task, bow_rankings, network_rankings, validation_task
+from bow2cnn.files import write_bytes
 
 COLUMNS = ("system", "benchmark", "protocol", "post", "metric", "value", "low", "high")
 _TEACHER = "bow"
@@ -51,9 +50,10 @@ def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rank
             shown |= _shown(system, found[""], {p: scores[system, task.name, p, ""]["mAP"] for p in task.truth})
         if task.name in rankings:
             artefact.write(rankings[task.name], "ranking", shown, {"benchmark": task.name, "shown": _SHOWN})
-    _write_text(table, _table_text(scores, seed, bootstrap))
+    write_bytes(table, _table_text(scores, seed, bootstrap).encode())
     epochs = {name: int(artefact.read(path, "history", ["chosen"])["chosen"]) for name, path in chosen.items()}
-    _write_text(gains, json.dumps(_gains(scores, pairings, epochs, seed, bootstrap), indent=1, sort_keys=True) + "\n")
+    found = _gains(scores, pairings, epochs, seed, bootstrap)
+    write_bytes(gains, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
 
 
 def _score(scores, task, system, rankings):
@@ -110,11 +110,3 @@ def _clear(gain):
     if gain["gain"] > 0 and gain["gain"] > gain["width"]:
         return "gain"
     return "loss" if gain["gain"] < 0 and -gain["gain"] > gain["width"] else ""
-
-
-def _write_text(path, text):
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

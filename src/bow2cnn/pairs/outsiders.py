@@ -1,9 +1,8 @@
 """Photos outside every cluster that may be negatives because the teacher, asked with each of them, found nothing like it."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
+from bow2cnn.parallel import thread_pool
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
 
@@ -22,6 +21,6 @@ def find_outsiders(index, photos, shortlist, max_inliers, max_hamming, threads):
         found, _ = engine.rank(words, shortlist + 1)
         return engine.verify_all(words, found[found != photo])[0].max(initial=0)
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    with thread_pool(threads) as pool:
         matches = list(progress(pool.map(strongest, photos), "outsiders", len(photos)))
     return np.asarray(photos, np.int64)[np.array(matches, np.int64) <= max_inliers] if len(photos) else np.zeros(0, np.int64)

@@ -1,11 +1,11 @@
 """The page: everything a run found, learned and dropped, in one HTML file that needs no network."""
 
-import os
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from bow2cnn.files import write_bytes
 from bow2cnn.report.run import Run
 from bow2cnn.report.sections.clusters import clusters as show_clusters
 from bow2cnn.report.sections.curves import curves as show_curves
@@ -54,7 +54,7 @@ def write_report(
         "making": ("Making", show_making(run, timings)),
     }
     # File names need not be UTF-8; what is not becomes a question mark.
-    _write(Path(out), _render(sections).encode("utf-8", "replace"))
+    write_bytes(out, _render(sections).encode("utf-8", "replace"))
 
 
 def _render(sections):
@@ -77,10 +77,3 @@ def duration(seconds):
         return f"{seconds:.1f} s"
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes} min {seconds:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

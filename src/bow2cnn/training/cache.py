@@ -1,7 +1,6 @@
 """Decoded and shrunk photos in one file on disk, because decoding them again every epoch would be waste."""
 
 import json
-import os
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.description.photo import load_photo
+from bow2cnn.files import write_bytes
 from bow2cnn.network.workers import Workers
 from bow2cnn.progress import progress
 
@@ -79,9 +79,7 @@ class PhotoCache:
         return {"photos": photos, "missing": missing, "size": size}
 
     def _remember(self, found):
-        temporary = self._list.with_suffix(".tmp")
-        temporary.write_text(json.dumps(found))
-        os.replace(temporary, self._list)
+        write_bytes(self._list, json.dumps(found).encode())
 
     def _try(self, row):
         try:

@@ -1,13 +1,14 @@
 """Unfinished training on disk: written atomically, so that a run killed at any moment goes on where it was."""
 
 import logging
-import os
 import pickle
 import shutil
 import zipfile
 from pathlib import Path
 
 import torch
+
+from bow2cnn.files import replacing
 
 _LOG = logging.getLogger("bow2cnn")
 _NAME = "checkpoint.pt"
@@ -26,13 +27,8 @@ class Checkpoint:
 
     def save(self, state):
         """Replace the checkpoint by `state`: tensors, numbers, texts, lists and dicts."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f"{_NAME}.tmp"
-        with open(temporary, "wb") as file:
-            torch.save({"key": self._key, "state": state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.folder / _NAME)
+        with replacing(self.folder / _NAME) as temporary:
+            torch.save({"key": self._key, "state": state}, temporary)
 
     def load(self):
         """The saved state of this run; None if there is none that can be used."""
