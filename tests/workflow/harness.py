@@ -11,10 +11,10 @@ PARTS = ("Snakefile", "config.yaml", "workflow", "src", "profiles", "envs")
 
 
 class Run:
-    """A working folder with the workflow in `code/`; call it with Snakemake's arguments."""
+    """A working folder with the workflow in `code/`; call it with Snakemake's arguments. `prefix` is a command that starts Snakemake."""
 
     def __init__(self, folder):
-        self.folder = folder
+        self.folder, self.prefix = folder, []
         self.code = folder / "code"
         self.code.mkdir(parents=True)
         for part in PARTS:
@@ -27,7 +27,7 @@ class Run:
     def __call__(self, *arguments, fails=False):
         """What Snakemake printed."""
         snakemake = Path(sys.executable).parent / "snakemake"
-        command = [snakemake, "--snakefile", self.code / "Snakefile", *map(str, arguments)]
+        command = [*self.prefix, snakemake, "--snakefile", self.code / "Snakefile", *map(str, arguments)]
         done = subprocess.run(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         assert (done.returncode != 0) == fails, done.stdout[-4000:]
         return done.stdout
