@@ -38,7 +38,7 @@ def words_of(images, folder, seed=0):
     found = [detect(np.uint8(np.clip(image + rng.normal(0, 2, image.shape), 0, 255)), 600) for image in images]
     offset = artefact.offsets([len(keypoint) for keypoint, _ in found])
     features = {"offset": offset, "descriptor": np.concatenate([descriptor for _, descriptor in found])}
-    artefact.write(folder / "features.h5", "features", features)
+    artefact.write(folder / "features.h5", "features", {**features, "error": [""] * len(found)})
     train_vocabulary([folder / "features.h5"], folder / "vocabulary.h5", 100, 10**5, 4, seed=0, threads=1)
     vocabulary = Vocabulary.load(folder / "vocabulary.h5")
     parts = [to_words(descriptor, keypoint, vocabulary) for keypoint, descriptor in found]

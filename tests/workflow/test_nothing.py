@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from harness import ROOT, Run
+from PIL import Image
 
 from bow2cnn.demo import collection
 from bow2cnn.demo.distractors import distractor
@@ -64,6 +65,21 @@ def test_a_single_photo(ended, run):
     line, left = ended("train_vocabulary")
     assert line.startswith("vocabulary: 1 of 1 photos has local features; ") and line.endswith("so add photos")
     assert "vocabulary.h5" not in left
+
+
+def test_two_copies_of_one_photo(ended, run):
+    """Words that all photos have tell nothing, so there is not even a candidate pair."""
+    for quality in (50, 90):
+        Image.fromarray(distractor(0, 0, PLAN.size)).save(run.folder / f"photos/{quality}.jpg", quality=quality)
+    line, _ = ended("cut_clusters")
+    assert "no two of the 2 photos match" in line
+
+
+def test_copies_of_one_photo(ended, run):
+    for quality in range(30, 100, 10):
+        Image.fromarray(distractor(0, 0, PLAN.size)).save(run.folder / f"photos/{quality}.jpg", quality=quality)
+    line, _ = ended("gather_models")
+    assert line.startswith("models: no 3D model came of the clusters (1 x ") and "add photos that show the same place from" in line
 
 
 def test_unrelated_photos(ended, run):
