@@ -9,13 +9,14 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.gains import main_rows
+from bow2cnn.text import printable
 
 
 def main(arguments=None):
     """Entry of `python -m bow2cnn`; exits with 1 and one line per file that cannot be read."""
     parser = argparse.ArgumentParser(prog="python -m bow2cnn", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    show = commands.add_parser("show", help="print what is inside artefacts (kind, version, parameters, arrays)")
+    show = commands.add_parser("show", help="print what is inside artefacts (kind, version, parameters, arrays, rejected files)")
     show.add_argument("files", nargs="+", metavar="FILE", help="an artefact, such as results/demo/models/models.h5")
     summary = commands.add_parser("summary", help="print what a run found and gained, in three lines")
     summary.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
@@ -27,11 +28,20 @@ def _show(files):
     failed = False
     for file in files:
         try:
-            print("\n".join(artefact.describe(file)))
+            print("\n".join([*artefact.describe(file), *_rejected(file)]))
         except artefact.ArtefactError as error:
             print(f"error: {error}", file=sys.stderr)
             failed = True
     return int(failed)
+
+
+def _rejected(file):
+    """A line for every file that a collection rejected."""
+    with artefact.Reader(file) as reader:
+        if "rejected/path" not in reader:
+            return []
+        rejected = zip(reader["rejected/path"], reader["rejected/reason"], strict=True)
+        return [printable(f"  rejected {path}: {reason}") for path, reason in rejected]
 
 
 def _summary(results):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import threadpoolctl
 
+from bow2cnn.text import printable
+
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -50,7 +52,7 @@ def stage(log, threads=1):
             yield logger
     except Exception as error:
         if isinstance(error, OSError) or type(error).__module__.startswith("bow2cnn."):
-            logger.error("error: %s", " ".join(str(error).split()))
+            logger.error("error: %s", printable(" ".join(str(error).split())))
             raise SystemExit(1) from None
         handlers[0].stream.write(traceback.format_exc())
         raise

@@ -23,6 +23,13 @@ def test_show_prints_kind_parameters_and_arrays(tmp_path, capsys):
     assert "whitening, version 1" in shown and "param seed = 3" in shown and "mean: 8 float32" in shown
 
 
+def test_show_lists_the_files_that_a_collection_rejected(tmp_path, capsys):
+    arrays = {"rejected/path": ["a.jpg", "b\n\x1b[31m\udcff.jpg"], "rejected/reason": ["vanished", "not a photo"]}
+    artefact.write(tmp_path / "c.h5", "collection", arrays)
+    assert run("show", tmp_path / "c.h5") == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == ["  rejected a.jpg: vanished", r"  rejected b\n\x1b[31m\udcff.jpg: not a photo"]
+
+
 def test_show_says_one_line_for_a_bad_file_and_goes_on(tmp_path, capsys):
     good, bad = tmp_path / "good.h5", tmp_path / "bad.h5"
     artefact.write(good, "split", {"side": np.zeros(2, np.int8)})

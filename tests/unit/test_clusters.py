@@ -8,6 +8,7 @@ import pytest
 
 from bow2cnn import artefact
 from bow2cnn.discovery.clusters import cut_clusters, cut_weak_bridges
+from bow2cnn.nothing import NothingFound
 
 
 def clique(photos, inliers=100):
@@ -64,8 +65,13 @@ def test_clusters_are_numbered_by_size_then_photo_and_small_ones_left_out(tmp_pa
 
 
 def test_no_edges_no_clusters(tmp_path):
-    found, members = clustered(tmp_path, [], 3)
-    assert members == [] and found["cluster"].tolist() == [-1, -1, -1] and found["cut/parts"].shape == (0, 2)
+    with pytest.raises(NothingFound, match="no two of the 3 photos match; add photos that overlap"):
+        clustered(tmp_path, [], 3)
+
+
+def test_groups_too_small_are_no_clusters(tmp_path):
+    with pytest.raises(NothingFound, match=r"4 pairs of the 7 photos match, the largest group has 3; .* or discovery\.min_photos"):
+        clustered(tmp_path, [*clique([0, 1, 2]), *clique([3, 4])], 7)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -16,6 +16,7 @@ from bow2cnn.collection import photo
 from bow2cnn.collection.photo import PhotoError, read_header, read_rgb
 from bow2cnn.collection.scan import scan
 from bow2cnn.demo.photo import Tags, exif, jpeg
+from bow2cnn.nothing import NothingFound
 
 MIN_SIDE, MAX_PIXELS = 32, 10**6
 RED, GREEN, BLUE, WHITE = (250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 250)
@@ -109,7 +110,7 @@ def test_every_file_is_sorted_with_its_reason(heap, tmp_path):
     usable = {"cmyk.jpg", "turned.jpg", "sixteen.png", "palette.png", "moving.gif", "moving.webp", "no-ending", "cut.jpg"}
     assert set(arrays["name"]) == usable | {"twin.jpg"}
     assert reasons == {
-        "stub.jpg": "not a photo",
+        "stub.jpg": "damaged (Truncated File Read)",
         "empty.jpg": "not a photo",
         "text.jpg": "not a photo",
         "drawing.eps": "not a photo",
@@ -117,6 +118,9 @@ def test_every_file_is_sorted_with_its_reason(heap, tmp_path):
         "large.png": "too large (1001 x 1001 pixels)",
         "bomb.png": "too large",
         "deeper/down/plain.jpg": f"same bytes as {heap}/twin.jpg",
+        "link.jpg": "symbolic link",
+        "loop": "symbolic link",
+        "pipe.jpg": "not a regular file",
     }
 
 
@@ -168,7 +172,8 @@ def test_a_photo_that_changed_is_read_again(tmp_path):
 def test_other_limits_are_not_answered_from_memory(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/a.jpg").write_bytes(jpeg(noise(0)))
-    for min_side, count in ((32, 1), (100, 0), (32, 1)):
+    (tmp_path / "photos/b.jpg").write_bytes(jpeg(noise(1, 128, 128)))
+    for min_side, count in ((32, 2), (100, 1), (32, 2)):
         scan([tmp_path / "photos"], tmp_path, 1, min_side, MAX_PIXELS)
         assert len(artefact.read(tmp_path / "collection.h5", "collection")["name"]) == count
 
@@ -192,10 +197,169 @@ def test_photos_are_never_modified(heap, tmp_path):
     assert before == state(heap)
 
 
+def chunks(png, *extra):
+    """A PNG with more chunks after its header."""
+    added = [struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in extra]
+    return png[:33] + b"".join(added) + png[33:]
+
+
+def scan_bomb(count):
+    """A progressive JPEG that repeats its last scan."""
+    data = encoded(quarters(), "JPEG", progressive=True)
+    last = data.rfind(b"\xff\xda")
+    return data[:last] + data[last:-2] * count + data[-2:]
+
+
+def tiff(*fields, data):
+    """A grey TIFF of 64 x 64 pixels: more fields (tag, count, value or place), and what lies at place 200."""
+    fields = sorted([(256, 1, 64), (257, 1, 64), (258, 1, 8), (262, 1, 1), (277, 1, 1), *fields])
+    ifd = struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", tag, 4, *field) for tag, *field in fields)
+    return (struct.pack("<2sHI", b"II", 42, 8) + ifd + bytes(4)).ljust(200, b"\0") + data
+
+
+def tiff_of_strips(count):
+    """The pixels of a single strip are listed again and again."""
+    pixels = 200 + 8 * count
+    lists = struct.pack(f"<{count}I", *[pixels] * count) + struct.pack(f"<{count}I", *[64 * 63] * count)
+    strips = (259, 1, 1), (273, count, 200), (278, 1, 63), (279, count, 200 + 4 * count)
+    return tiff(*strips, data=lists + bytes(64 * 64))
+
+
+def tiff_of_tiles(side):
+    """The pixels lie in the corner of a single tile, compressed."""
+    data = zlib.compress(bytes(min(side, 8192) ** 2))
+    return tiff((259, 1, 8), (322, 1, side), (323, 1, side), (324, 1, 200), (325, 1, len(data)), data=data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (chunks(bomb(40), (b"zTXt", b"k\0\0" + zlib.compress(bytes(10**8)))), "damaged (Decompressed data too large"),
+        (chunks(bomb(40), (b"iCCP", b"k\0\0" + zlib.compress(bytes(10**8)))), "damaged (Decompressed data too large"),
+        (scan_bomb(500), "damaged (509 scans)"),
+        (tiff_of_strips(1000), "damaged (more tiles than room)"),
+    ],
+    ids=["text", "profile", "scans", "strips"],
+)
+def test_small_files_that_cost_much_are_refused(tmp_path, data, reason):
+    assert len(data) < 200_000
+    (tmp_path / "photo").write_bytes(data)
+    with pytest.raises(PhotoError) as caught:
+        read_header(tmp_path / "photo", MIN_SIDE, MAX_PIXELS)
+    assert str(caught.value).startswith(reason)
+
+
+def test_what_looks_like_such_a_file_is_a_photo(tmp_path):
+    (tmp_path / "photo").write_bytes(scan_bomb(1))
+    assert read_header(tmp_path / "photo", MIN_SIDE, MAX_PIXELS)["width"] == 120
+    assert decode(tmp_path, tiff_of_strips(2)).shape == (64, 64, 3)
+    assert decode(tmp_path, chunks(encoded(quarters(), "PNG"), (b"zTXt", b"k\0\0" + zlib.compress(bytes(10**5))))).shape == (80, 120, 3)
+
+
+@pytest.mark.parametrize("side", [8192, 60_000])
+def test_the_tiles_of_a_tiff_are_bounded(tmp_path, side):
+    """The photo is small, but each of its tiles would fill the memory."""
+    assert decode(tmp_path, tiff_of_tiles(128)).shape == (64, 64, 3)
+    (tmp_path / "photo").write_bytes(tiff_of_tiles(side))
+    assert (tmp_path / "photo").stat().st_size < 100_000
+    for read in (lambda path: read_header(path, MIN_SIDE, MAX_PIXELS), read_rgb):
+        with pytest.raises(PhotoError, match=rf"^too large \(tiles of {side} x {side} pixels\)$"):
+            read(tmp_path / "photo")
+
+
+def test_a_frame_larger_than_its_gif_counts_in_full(tmp_path):
+    frame = encoded(Image.new("P", (2000, 1000)), "GIF")
+    small = frame[:6] + struct.pack("<HH", 40, 40) + frame[10:]
+    (tmp_path / "photo").write_bytes(small)
+    with pytest.raises(PhotoError, match=r"^too large \(2000 x 1000 pixels\)$"):
+        read_header(tmp_path / "photo", MIN_SIDE, MAX_PIXELS)
+
+
+def test_only_the_first_frame_of_a_moving_bomb_is_decoded(tmp_path):
+    size, huge = struct.pack("<HH", 40, 40), struct.pack("<HH", 60_000, 60_000)
+    frames = [Image.new("RGB", (40, 40), (10 * i, 0, 0)) for i in range(20)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert data.count(size) > 10
+    assert decode(tmp_path, data.replace(size, huge).replace(huge, size, 2)).shape == (40, 40, 3)
+
+
+def test_of_a_photo_of_several_pictures_the_first_counts(tmp_path):
+    pictures = [Image.fromarray(noise(seed)) for seed in range(2)]
+    data = encoded(pictures[0], "MPO", save_all=True, append_images=pictures[1:])
+    rgb = decode(tmp_path, data)
+    assert read_header(tmp_path / "photo", MIN_SIDE, MAX_PIXELS)["width"] == 64 and rgb.shape == (48, 64, 3)
+    for stop in (len(data) // 2, len(data) - 100):
+        (tmp_path / "photo").write_bytes(data[:stop])
+        read_header(tmp_path / "photo", MIN_SIDE, MAX_PIXELS)
+
+
+def test_numbers_that_are_none_are_black(tmp_path):
+    values = np.full((40, 40), 200, np.float32)
+    values[:20] = np.nan
+    rgb = decode(tmp_path, encoded(Image.fromarray(values), "TIFF"))
+    assert (rgb[:20] == 0).all() and (rgb[20:] == 200).all()
+
+
+def test_a_pipe_in_the_place_of_a_photo_does_not_stall(tmp_path):
+    os.mkfifo(tmp_path / "photo")
+    for read in (lambda path: read_header(path, MIN_SIDE, MAX_PIXELS), read_rgb):
+        with pytest.raises(PhotoError, match="not a regular file"):
+            read(tmp_path / "photo")
+
+
 def test_folders_without_photos_make_an_empty_collection(tmp_path):
     (tmp_path / "photos").mkdir()
+    with pytest.raises(NothingFound, match=r"^collection: there is no file in .*/photos; put photos there"):
+        scanned(tmp_path / "photos", tmp_path)
+    arrays = artefact.read(tmp_path / "collection.h5", "collection")
+    assert arrays["name"] == [] and arrays["gps"].shape == (0, 2) and not arrays["rejected/path"]
+
+
+def test_without_a_usable_photo_the_reasons_are_counted(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name, data in (("a.jpg", b""), ("b.jpg", b"text"), ("c.png", bomb(1001))):
+        (tmp_path / "photos" / name).write_bytes(data)
+    with pytest.raises(NothingFound, match=r"none of the 3 files in .* is a usable photo \(2 not a photo, 1 too large\)"):
+        scanned(tmp_path / "photos", tmp_path)
+    assert len(artefact.read(tmp_path / "collection.h5", "collection")["rejected/path"]) == 3
+
+
+def test_a_folder_that_may_not_be_read_is_rejected(tmp_path, monkeypatch):
+    (tmp_path / "photos/locked").mkdir(parents=True)
+    (tmp_path / "photos/a.jpg").write_bytes(jpeg(noise(0)))
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    arrays, reasons = scanned(tmp_path / "photos", tmp_path / "out")
+    assert arrays["name"] == ["a.jpg"] and reasons == {"locked": "not readable (Permission denied)"}
+
+
+def test_links_lead_nowhere(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "photos").mkdir()
+    for path in ("elsewhere/a.jpg", "photos/b.jpg"):
+        (tmp_path / path).write_bytes(jpeg(noise(len(path))))
+    links = {"out": tmp_path / "elsewhere", "a.jpg": tmp_path / "elsewhere/a.jpg", "gone.jpg": "nowhere", "circle": "circle", "up": ".."}
+    for name, target in links.items():
+        (tmp_path / "photos" / name).symlink_to(target)
     arrays, reasons = scanned(tmp_path / "photos", tmp_path)
-    assert arrays["name"] == [] and arrays["gps"].shape == (0, 2) and not reasons
+    assert arrays["name"] == ["b.jpg"] and reasons == dict.fromkeys(links, "symbolic link")
+
+
+@pytest.mark.parametrize("name", ["a\nb.jpg", 'it\'s "quoted".jpg', "<script>alert(1)<\\script>.jpg", "süß 写真.jpg", b"\xff\xfe.jpg"])
+def test_any_name_is_a_name(tmp_path, name):
+    (tmp_path / "photos").mkdir()
+    path = os.path.join(os.fsencode(tmp_path / "photos"), os.fsencode(name))
+    with open(path, "wb") as file:
+        file.write(jpeg(noise(0)))
+    arrays, _ = scanned(tmp_path / "photos", tmp_path)
+    assert arrays["name"] == [os.fsdecode(name)]
+    assert read_rgb(arrays["path"][0]).shape == (48, 64, 3)
 
 
 def test_the_scan_of_a_moved_folder_has_the_same_rows(heap, tmp_path):

@@ -167,6 +167,19 @@ def test_named_photos_must_be_there(tmp_path):
         read_ground_truth(truth_file(tmp_path), tmp_path)
 
 
+def test_no_link_leads_out_of_the_folder(tmp_path):
+    (tmp_path / "photos/c").mkdir(parents=True)
+    for name in [*json.loads(truth_file(tmp_path).read_text())["imlist"], "q.png"]:
+        (tmp_path / "photos" / name).touch()
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    read_ground_truth(tmp_path / "gnd.json", tmp_path / "link")
+    (tmp_path / "photos/a.png").unlink()
+    (tmp_path / "secret.png").touch()
+    (tmp_path / "photos/a.png").symlink_to("../secret.png")
+    with pytest.raises(GroundTruthError, match=r"gnd\.json: imlist names 'a\.png', which is outside its folder"):
+        read_ground_truth(tmp_path / "gnd.json", tmp_path / "photos")
+
+
 def mined(**changes):
     """Photos 0-2 of validation model 0, 3-4 of training model 1, 5 of a model in model 0's cluster, 6 unvouched, 7 outside all models."""
     arrays = {

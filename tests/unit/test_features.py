@@ -1,5 +1,6 @@
 """Local features: their formulas, where they lie, the same bytes from any number of workers, no photo that stops the others."""
 
+import os
 import signal
 
 import cv2
@@ -8,8 +9,9 @@ import pytest
 from PIL import Image
 
 from bow2cnn import artefact
-from bow2cnn.collection.scan import scan
+from bow2cnn.collection.scan import scan, to_arrays
 from bow2cnn.demo.photo import jpeg
+from bow2cnn.features import extract
 from bow2cnn.features.extract import extract_features
 from bow2cnn.features.sift import detect, root_sift
 from bow2cnn.features.store import FeatureStore
@@ -164,6 +166,21 @@ def test_photos_that_are_cut_or_gone_give_nothing_and_say_why(folder):
     assert len(arrays["keypoint"]) == len(arrays["descriptor"]) == arrays["offset"][-1]
 
 
+def test_a_photo_that_kills_its_process_is_recorded_and_the_others_go_on(folder, monkeypatch):
+    whole, row = extracted(folder)
+
+    def detect_or_die(gray, *limits):
+        if max(gray.shape) == 900:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return detect(gray, *limits)
+
+    monkeypatch.setattr(extract, "detect", detect_or_die)
+    arrays, _ = extracted(folder, "again.h5")
+    assert arrays["error"][row["5.jpg"]] == "its process died (SIGKILL)"
+    counts, before = np.diff(arrays["offset"]), np.diff(whole["offset"])
+    assert counts[row["5.jpg"]] == 0 and (np.delete(counts, row["5.jpg"]) == np.delete(before, row["5.jpg"])).all()
+
+
 def test_a_blank_photo_gives_nothing_and_is_no_error(tmp_path):
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (100, 100), "grey").save(tmp_path / "photos/a.png")
@@ -173,8 +190,7 @@ def test_a_blank_photo_gives_nothing_and_is_no_error(tmp_path):
 
 
 def test_no_photos_no_features(tmp_path):
-    (tmp_path / "photos").mkdir()
-    scan([tmp_path / "photos"], tmp_path, 1, 32, 10**7)
+    artefact.write(tmp_path / "collection.h5", "collection", to_arrays([], []))
     arrays, _ = extracted(tmp_path)
     assert arrays["keypoint"].shape == (0, 6) and arrays["descriptor"].shape == (0, 128)
 

@@ -38,7 +38,7 @@ def forward_file(images, folder, seed=0):
     found = [detect(np.uint8(np.clip(image + rng.normal(0, 2, image.shape), 0, 255)), 600) for image in images]
     offset = artefact.offsets([len(keypoint) for keypoint, _ in found])
     keypoint, descriptor = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-    features = {"offset": offset, "keypoint": keypoint, "descriptor": descriptor}
+    features = {"offset": offset, "keypoint": keypoint, "descriptor": descriptor, "error": [""] * len(found)}
     artefact.write(folder / "features.h5", "features", features)
     train_vocabulary([folder / "features.h5"], folder / "vocabulary.h5", 100, 10**5, 4, seed=0, threads=1)
     return words_of(folder / "features.h5", Vocabulary.load(folder / "vocabulary.h5"))

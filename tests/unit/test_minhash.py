@@ -125,6 +125,12 @@ def test_seeds_do_not_depend_on_threads(grown, tmp_path, threads):
     assert (tmp_path / "seeds.h5").read_bytes() == grown.seeds.read_bytes()
 
 
+def test_no_candidates_no_seeds(made, tmp_path):
+    find_seeds(made.index, tmp_path / "s.h5", 3, 512, 1.0, made.max_hamming, 8, seed=0, threads=2)
+    found = artefact.read(tmp_path / "s.h5", "seeds")
+    assert found["pair"].shape == (0, 2) and len(found["inliers"]) == 0
+
+
 def test_seeds_follow_the_seed(grown, tmp_path):
     """Other hashes, other collisions."""
     collisions = []

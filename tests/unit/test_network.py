@@ -1,5 +1,6 @@
 """Networks: pooling against closed formulas, key names of torchvision, weights files of all kinds, and the artefact."""
 
+import os
 import pickle
 
 import numpy as np
@@ -220,18 +221,22 @@ def test_damaged_weights_are_one_line(tmp_path):
 
 
 class Hostile:
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, *call):
+        self.call = call
 
     def __reduce__(self):
-        return (open, (str(self.path), "w"))
+        return self.call[0], self.call[1:]
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
-def test_code_in_a_weights_file_is_not_run(tmp_path, save):
-    save({"features.0.weight": Hostile(tmp_path / "ran")}, tmp_path / "weights.pth")
-    assert "not a state dict" in complaint(load_weights, network(), tmp_path / "weights.pth")
+@pytest.mark.parametrize("call", [(open, "{}", "w"), (os.system, "touch {}"), (exec, "open('{}', 'w')")])
+def test_code_in_a_weights_file_is_not_run(tmp_path, save, call):
+    hostile = Hostile(call[0], *(text.format(tmp_path / "ran") for text in call[1:]))
+    for content in (hostile, {"features.0.weight": hostile}, {"state_dict": {"features.0.weight": hostile}}):
+        save(content, tmp_path / "weights.pth")
+        message = complaint(load_weights, network(), tmp_path / "weights.pth")
+        assert message.startswith(f"weights {tmp_path}/weights.pth: not a state dict") and "\n" not in message
     assert not (tmp_path / "ran").exists()
 
 

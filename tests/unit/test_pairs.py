@@ -5,6 +5,7 @@ import pytest
 
 from bow2cnn import artefact
 from bow2cnn.index.build import index_arrays
+from bow2cnn.nothing import NothingFound
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.pairs.mine import add_outsiders, assign_groups, mine_pairs
 from bow2cnn.pairs.outsiders import find_outsiders
@@ -250,10 +251,19 @@ def test_queries_per_model_are_limited(inputs, limits, counts):
 
 
 def test_fewer_than_two_training_places_are_one_clear_line(inputs):
-    for sides, place in (((TRAIN, DROPPED, VALIDATION), (0, 1, 2)), ((TRAIN, TRAIN, VALIDATION), (0, 0, 1))):
-        with pytest.raises(artefact.ArtefactError, match="at least two different places are needed") as caught:
+    for sides, place, found in (
+        ((TRAIN, DROPPED, VALIDATION), (0, 1, 2), "1 can train and 1 validate, 1 were dropped because a benchmark shows them"),
+        ((TRAIN, TRAIN, TRAIN), (0, 0, 0), "1 can train and 0 validate; training needs at least two different places"),
+    ):
+        with pytest.raises(NothingFound, match=found) as caught:
             mined(inputs, sides, place)
-        assert "\n" not in str(caught.value) and "pairs.h5" in str(caught.value)
+        assert str(caught.value).startswith("pairs: ") and "\n" not in str(caught.value)
+    assert not (inputs / "pairs.h5").exists()
+
+
+def test_no_positive_is_one_clear_line(inputs):
+    with pytest.raises(NothingFound, match=r"share 1000 3D points \(pairs\.min_shared\), so there is no positive"):
+        mined(inputs, min_shared=1000)
 
 
 def test_the_same_bytes_from_any_number_of_threads(inputs):

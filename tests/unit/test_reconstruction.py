@@ -8,6 +8,7 @@ from bow2cnn import artefact
 from bow2cnn.collection.photo import read_rgb
 from bow2cnn.discovery.clusters import cut_clusters
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.nothing import NothingFound
 from bow2cnn.reconstruction import reconstruct
 from bow2cnn.reconstruction.colmap import map_cluster, to_arrays
 from bow2cnn.reconstruction.gather import gather_models
@@ -267,6 +268,24 @@ def test_gathered_models_are_sorted_by_size_then_cluster(tmp_path):
     assert found["cluster"].tolist() == [7, 1, 4, 2]
     assert found["model"].tolist() == [2, 2, 2, 3, 3, 0, 0, 0, 0, 1, 1, 1, -1]
     assert found["rejected/cluster"].tolist() == [3, 9] and found["rejected/reason"] == ["a", "b"]
+
+
+def test_without_a_model_the_reasons_are_counted(tmp_path):
+    shards = [([], [(0, 5, "only 3 points"), (2, 4, "no model")]), ([], [(1, 5, "only 3 points")])]
+    with pytest.raises(NothingFound, match=r"^models: no 3D model came of the clusters \(2 x only 3 points, 1 x no model\); add photos"):
+        gathered(tmp_path, shards, 5)
+
+
+def test_names_that_colmap_cannot_read_are_escaped(modelled, tmp_path):
+    """A cluster must not lose its model to the name of one photo."""
+    photos = artefact.read(modelled.collection, "collection")
+    photos["name"] = [name if row % 2 else f"{row}\n\udcff é\u2028.jpg" for row, name in enumerate(photos["name"])]
+    artefact.write(tmp_path / "collection.h5", "collection", photos)
+    arguments = (modelled.clusters, modelled.graph, tmp_path / "collection.h5", modelled.features)
+    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", 4, seed=0)
+    assert (tmp_path / "m.h5").read_bytes() == modelled.shard.read_bytes()
+    names = [image.name for folder in (tmp_path / "colmap").iterdir() for image in pycolmap.Reconstruction(folder).images.values()]
+    assert any(r"\n\udcff é\u2028" in name for name in names) and all(name.isprintable() for name in names)
 
 
 def test_a_photo_of_two_models_belongs_to_the_one_that_sees_more_through_it(tmp_path):

@@ -29,6 +29,12 @@ def test_errors_with_a_known_cause_are_one_line(tmp_path, capsys, error):
     assert log.count("\n") == 1 and "error: " in log and "Traceback" not in log
 
 
+def test_names_of_files_cannot_speak_to_the_terminal(tmp_path, capsys):
+    with pytest.raises(SystemExit), stage(tmp_path / "x.log"):
+        raise ArtefactError("a\x1b[31m\udcff.h5: damaged")
+    assert r"error: a\x1b[31m\udcff.h5: damaged" in (tmp_path / "x.log").read_text()
+
+
 def test_other_errors_leave_their_traceback_in_the_log(tmp_path):
     with pytest.raises(ZeroDivisionError), stage(tmp_path / "x.log"):
         1 / 0  # noqa: B018

@@ -413,6 +413,14 @@ def test_diverging_weights_are_not_kept(made, tmp_path):
 # photos and settings
 
 
+@pytest.mark.parametrize("augmentation", ["none", "light"])
+def test_a_photo_that_vanishes_during_training_is_grey(augmentation, tmp_path):
+    photos = PhotoCache(tmp_path, [tmp_path / "gone.jpg"] * 3, [], 32, 1, "key")
+    tuples = {"query": np.array([0]), "positive": np.array([1]), "photo": np.array([[2, -1]])}
+    loads, _ = Batches(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None).make(tuples, [0], 1)
+    assert [len(np.unique(load())) for _, load in loads[0]] == [1, 1, 1]
+
+
 def test_photos_are_kept_and_found_again(made, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no photo")
     paths = [*made.paths[:3], str(tmp_path / "bad.png")]

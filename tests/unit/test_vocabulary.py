@@ -5,6 +5,7 @@ import pytest
 
 from bow2cnn import artefact
 from bow2cnn.features.sift import root_sift
+from bow2cnn.nothing import NothingFound
 from bow2cnn.vocabulary.kmeans import kmeans, nearest
 from bow2cnn.vocabulary.train import sample_descriptors, train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
@@ -17,9 +18,10 @@ def descriptors(seed, count, spots=40):
     return root_sift((centres[rng.integers(spots, size=count)] * rng.gamma(3, 1, (count, 128))).astype(np.float32))
 
 
-def write_features(path, rows):
-    arrays = {"offset": artefact.offsets([len(rows)]), "keypoint": np.zeros((len(rows), 6), np.float32), "descriptor": rows}
-    artefact.write(path, "features", arrays)
+def write_features(path, rows, errors=("", "")):
+    """Features of two photos, half of the rows each."""
+    arrays = {"offset": artefact.offsets([len(rows) // 2, len(rows) - len(rows) // 2]), "keypoint": np.zeros((len(rows), 6), np.float32)}
+    artefact.write(path, "features", {**arrays, "descriptor": rows, "error": list(errors)})
     return path
 
 
@@ -141,7 +143,14 @@ def test_equal_descriptors_do_no_harm(tmp_path):
 
 def test_hardly_any_descriptors_are_one_clear_line(tmp_path):
     features = [write_features(tmp_path / "f.h5", descriptors(0, 59))]
-    with pytest.raises(artefact.ArtefactError, match="only 59 local features in the whole collection"):
+    with pytest.raises(NothingFound, match="only 59 local features in the whole collection"):
+        trained(features, tmp_path / "v.h5")
+
+
+def test_a_single_photo_with_features_is_one_clear_line(tmp_path):
+    features = [write_features(tmp_path / "a.h5", descriptors(0, 0), ["vanished", ""])]
+    features.append(write_features(tmp_path / "b.h5", descriptors(0, 1)))
+    with pytest.raises(NothingFound, match=r"^vocabulary: 1 of 4 photos has local features \(1 could not be read, such as: vanished\)"):
         trained(features, tmp_path / "v.h5")
 
 

@@ -11,10 +11,10 @@ PARTS = ("Snakefile", "config.yaml", "workflow", "src", "profiles", "envs")
 
 
 class Run:
-    """A working folder with the workflow in `code/`; call it with Snakemake's arguments."""
+    """A working folder with the workflow in `code/`; call it with Snakemake's arguments. `prefix` is a command that starts Snakemake."""
 
     def __init__(self, folder):
-        self.folder = folder
+        self.folder, self.prefix = folder, []
         self.code = folder / "code"
         self.code.mkdir(parents=True)
         for part in PARTS:
@@ -34,7 +34,7 @@ class Run:
     def begin(self, *arguments, stdout):
         """Snakemake's process, in a process group of its own."""
         snakemake = Path(sys.executable).parent / "snakemake"
-        command = [snakemake, "--snakefile", self.code / "Snakefile", *map(str, arguments)]
+        command = [*self.prefix, snakemake, "--snakefile", self.code / "Snakefile", *map(str, arguments)]
         options = {"cwd": self.folder, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
         return subprocess.Popen(command, stdout=stdout, **options)
 

@@ -2,14 +2,21 @@
 
 import contextlib
 import math
+import os
+import stat
 import warnings
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
-# A photo that a phone or a scanner makes; anything else (vector formats, documents) is no photo.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "MPO")
+# A photo that a phone or a scanner makes (to Pillow an MPO opens as a JPEG); anything else (vector formats, documents) is no photo.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 _FULL_FRAME_MM = 36.0  # width of the 35 mm film frame, which FocalLengthIn35mmFilm refers to
+_LARGEST_TILE = 2**24  # pixels; tiles of a TIFF may stand out over its edges, but by no more
+_MOST_LAYERS = 8  # so often a photo's area may be covered by tiles: a TIFF may have one layer per channel
+_MOST_SCANS = 200  # a progressive JPEG has about ten, and each is a walk over all pixels
+_STRIP = 256  # rows of a photo of more than 8 bits that are scaled at once
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 # What brings a photo of an EXIF orientation upright.
 _UPRIGHT = {
@@ -48,6 +55,8 @@ def read_header(path, min_side, max_pixels):
             raise PhotoError(f"too large ({width} x {height} pixels)")
         if min(width, height) < min_side:
             raise PhotoError(f"too small ({width} x {height} pixels)")
+        if image.format in ("JPEG", "MPO") and (scans := _count_scans(path)) > _MOST_SCANS:
+            raise PhotoError(f"damaged ({scans} scans)")
         exif = _exif(image)
         if _orientation(image) in _TURNED:
             width, height = height, width
@@ -82,27 +91,53 @@ def _open(path):
     """The photo, opened by Pillow. Not by name: Pillow would map TIFFs into memory and garble those that EXIF turns."""
     with contextlib.ExitStack() as stack:
         try:
+            if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
+                raise PhotoError("not a regular file")
             file = stack.enter_context(open(path, "rb"))
         except FileNotFoundError as error:
             raise PhotoError("vanished") from error
         except OSError as error:
             raise PhotoError(f"not readable ({error.strerror})") from error
+        stack.enter_context(warnings.catch_warnings())  # of damaged metadata, whenever they are read
+        warnings.simplefilter("ignore")
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                image = stack.enter_context(Image.open(file, formats=FORMATS))
+            image = stack.enter_context(Image.open(file, formats=FORMATS))
         except Image.DecompressionBombError as error:
             raise PhotoError("too large") from error
-        except Exception as error:
+        except UnidentifiedImageError as error:
             raise PhotoError("not a photo") from error
+        except Exception as error:
+            raise PhotoError(f"damaged ({_first_line(error)})") from error
+        _check_tiles(image)
         yield image
+
+
+def _check_tiles(image):
+    """A photo is decoded tile by tile, and the tiles may be far more, or larger, than the photo has room for."""
+    covered = sum((right - left) * (bottom - top) for _, (left, top, right, bottom), *_ in image.tile)
+    if covered > _MOST_LAYERS * image.width * image.height:
+        raise PhotoError("damaged (more tiles than room)")
+    if image.format == "TIFF":
+        width, height = (image.tag_v2.get(tag, 1) for tag in (TILEWIDTH, TILELENGTH))
+        if not isinstance(width, int) or not isinstance(height, int):
+            raise PhotoError("damaged (tiles without a size)")
+        if width * height > max(_LARGEST_TILE, image.width * image.height):
+            raise PhotoError(f"too large (tiles of {width} x {height} pixels)")
+
+
+def _count_scans(path):
+    """Scans of a JPEG; their marker cannot occur inside coded pixels, and hardly does elsewhere."""
+    count, last = 0, b""
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            count += (last + block).count(b"\xff\xda")
+            last = block[-1:]
+    return count
 
 
 def _exif(image):
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return image.getexif()
+        return image.getexif()
     except Exception:  # a broken EXIF block does not make the pixels unusable
         return Image.Exif()
 
@@ -115,13 +150,21 @@ def _orientation(image):
 def _to_rgb(image):
     """RGB of any mode; 16-bit is scaled to 8 bits (Pillow would clip it), transparency lies on white."""
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, np.float64)
-        top = 65535.0 if values.max() > 255 else 255.0
-        return Image.fromarray(np.uint8(np.clip(values / top, 0, 1) * 255)).convert("RGB")
+        return Image.fromarray(_to_bytes(np.asarray(image))).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
+
+
+def _to_bytes(values):
+    """Grey values of any type as uint8, a strip at a time, because double precision takes eight times the memory."""
+    top = 65535.0 if (values > 255).any() else 255.0
+    scaled = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), _STRIP):
+        rows = slice(start, start + _STRIP)
+        scaled[rows] = np.clip(np.nan_to_num(values[rows].astype(np.float64)) / top, 0, 1) * 255
+    return scaled
 
 
 def _focal(exif, longer_side):

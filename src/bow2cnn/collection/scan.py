@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError, read_header
+from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
 
 # Reasons that may pass while the file stays the same; they are not remembered.
@@ -20,18 +22,23 @@ def scan(photos, folder, shards, min_side, max_pixels):
     A photo's shard follows from its content (sha256), so adding photos moves none of the others. Files whose bytes have not
     changed since the last scan (same path, size and modification time) are not read again.
 
+    Hidden files and folders (thumbnails, rubbish bins) are passed over. Every other file is either listed or rejected with a reason.
+
     Args:
-        photos: folders, searched recursively; symbolic links are not followed.
+        photos: folders, searched recursively; symbolic links are rejected, because they may lead in circles or out of the folder.
         folder: where the lists go.
         shards: number of shards.
         min_side, max_pixels: see `read_header`.
+
+    Raises:
+        NothingFound: there is not one usable photo. The lists are written all the same.
     """
     folder = Path(folder)
     known = _Memory(folder / "scan-memory.h5", (min_side, max_pixels))
     rows, rejected, seen = [], [], {}
     files = [(root, path) for root in photos for path in _walk(root)]
-    for root, path in progress(files, "scan"):
-        row = known.row(path)
+    for root, (path, reason) in progress(files, "scan"):
+        row = {"reason": reason} if reason else known.row(path)
         if "reason" in row:
             rejected.append((path, row["reason"]))
         elif row["sha256"] in seen:
@@ -47,6 +54,21 @@ def scan(photos, folder, shards, min_side, max_pixels):
     for shard in range(shards):
         members = [row for row in rows if row["shard"] == shard]
         artefact.write_if_changed(folder / f"shard-{shard:03d}.h5", "collection", to_arrays(members, []))
+    if not rows:
+        raise NothingFound(_nothing(photos, folder, rejected))
+
+
+def _nothing(photos, folder, rejected):
+    """Why a collection is empty."""
+    where = ", ".join(map(str, photos))
+    if not rejected:
+        return f"collection: there is no file in {where}; put photos there, or name another folder in `photos`"
+    kinds = Counter(reason.split(" (")[0] for _, reason in rejected)
+    reasons = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    return (
+        f"collection: none of the {len(rejected)} files in {where} is a usable photo ({reasons}); "
+        f"`python -m bow2cnn show {folder / 'collection.h5'}` lists them"
+    )
 
 
 def to_arrays(rows, rejected):
@@ -79,12 +101,17 @@ def read_row(path, min_side, max_pixels):
 
 
 def _walk(root):
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
+    """(path, reason why it is not even looked at, or an empty string) of everything below a folder that is not hidden."""
+    unreadable = []
+    for folder, folders, files in os.walk(root, onerror=unreadable.append):
+        visible = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in visible if not os.path.islink(os.path.join(folder, name))]
+        for name in sorted({*files, *visible}.difference(folders)):
             path = os.path.join(folder, name)
-            if not name.startswith(".") and not os.path.islink(path) and os.path.isfile(path):
-                yield path
+            if not name.startswith("."):
+                yield path, "symbolic link" if os.path.islink(path) else ""
+    for error in unreadable:
+        yield error.filename, f"not readable ({error.strerror})"
 
 
 class _Memory:
@@ -115,7 +142,7 @@ class _Memory:
 
     def row(self, path):
         try:
-            stat = os.stat(path)
+            stat = os.lstat(path)
         except OSError as error:
             return {"reason": f"not readable ({error.strerror})"}
         key = (path, stat.st_size, stat.st_mtime_ns)

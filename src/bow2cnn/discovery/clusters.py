@@ -4,6 +4,7 @@ import networkx as nx
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.nothing import NothingFound
 
 
 def cut_clusters(graph, out, min_photos, bridge_inliers):
@@ -15,6 +16,9 @@ def cut_clusters(graph, out, min_photos, bridge_inliers):
     Args:
         graph: path.
         min_photos: photos of the smallest cluster.
+
+    Raises:
+        NothingFound: there is no cluster.
     """
     arrays = artefact.read(graph, "graph", ["pair", "inliers", "queried"])
     network = nx.Graph()
@@ -24,6 +28,8 @@ def cut_clusters(graph, out, min_photos, bridge_inliers):
     )
     cut = cut_weak_bridges(network, min_photos, bridge_inliers)
     members = [sorted(component) for component in nx.connected_components(network) if len(component) >= min_photos]
+    if not members:
+        raise NothingFound(_nothing(graph, network, len(arrays["pair"]), min_photos))
     members.sort(key=lambda photos: (-len(photos), photos[0]))
     cluster = np.full(len(arrays["queried"]), -1, np.int32)
     for number, photos in enumerate(members):
@@ -41,6 +47,16 @@ def cut_clusters(graph, out, min_photos, bridge_inliers):
         },
         {"min_photos": min_photos, "bridge_inliers": bridge_inliers},
     )
+
+
+def _nothing(graph, network, pairs, min_photos):
+    """Why there is no cluster."""
+    what = f"clusters: {graph} has no group of {min_photos} photos (discovery.min_photos) that show the same thing"
+    advice = "add photos that overlap, or lower discovery.min_inliers or discovery.min_similarity"
+    if not pairs:
+        return f"{what}: no two of the {len(network)} photos match; {advice}"
+    largest = max(map(len, nx.connected_components(network)))
+    return f"{what}: {pairs} pairs of the {len(network)} photos match, the largest group has {largest}; {advice}, or discovery.min_photos"
 
 
 def cut_weak_bridges(network, min_photos, bridge_inliers):

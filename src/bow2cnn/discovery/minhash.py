@@ -129,13 +129,12 @@ def overlap(pairs, offset, word, idf):
 
 def _verify(engine, pairs, threads):
     """Verified inliers of every pair, int32 [m]; pairs of one first photo go together."""
-    starts = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
-    stops = np.append(starts[1:], len(pairs))
+    bounds = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1, append=-1))
 
-    def inliers_of(bounds):
-        start, stop = bounds
+    def inliers_of(part):
+        start, stop = part
         return engine.verify_all(engine.words(pairs[start, 0]), pairs[start:stop, 1])[0]
 
     with thread_pool(threads) as pool:
-        found = list(pool.map(inliers_of, zip(starts, stops, strict=True)))
+        found = list(pool.map(inliers_of, zip(bounds[:-1], bounds[1:], strict=True)))
     return np.concatenate([np.zeros(0, np.int32), *found])

@@ -81,9 +81,18 @@ def _names(content, key, gnd, photos):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
             raise GroundTruthError(f"{gnd}: {key} names {name!r}, which is outside its folder")
-        if photos is not None and not (Path(photos) / name).is_file():
-            raise GroundTruthError(f"{gnd}: {key} names {name!r}, which is not in {photos}")
+        if photos is not None:
+            _check_file(Path(photos), name, f"{gnd}: {key}")
     return names
+
+
+def _check_file(photos, name, where):
+    """The photo is there, and no symbolic link leads out of the folder."""
+    path = photos / name
+    if not path.is_file():
+        raise GroundTruthError(f"{where} names {name!r}, which is not in {photos}")
+    if not path.resolve().is_relative_to(photos.resolve()):
+        raise GroundTruthError(f"{where} names {name!r}, which is outside its folder")
 
 
 def _query(entry, number, size, gnd):

@@ -1,8 +1,6 @@
 """Local features of a shard of photos, in worker processes, each photo on one thread."""
 
-import multiprocessing
-import signal
-from concurrent.futures import ProcessPoolExecutor
+import logging
 
 import cv2
 import numpy as np
@@ -10,7 +8,13 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError, read_rgb
 from bow2cnn.features.sift import detect
+from bow2cnn.processes import Lost, work_apart
 from bow2cnn.progress import progress
+from bow2cnn.text import printable
+
+_LOG = logging.getLogger("bow2cnn")
+# So long a photo may take: a hundred times what one of its size does take, since results must not depend on how busy a machine is.
+_SECONDS, _SECONDS_PER_MEGAPIXEL = 120.0, 20.0
 
 
 def extract_features(collection, out, max_features, max_side, workers):
@@ -30,11 +34,14 @@ def extract_features(collection, out, max_features, max_side, workers):
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # before the fork: a process forked while OpenCV's threads wait hangs at its first call
     try:
-        fork = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(max(1, workers), fork, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
-            results = list(progress(pool.map(_extract_one, tasks, chunksize=4), "features", len(tasks)))
+        seconds = [_SECONDS + _SECONDS_PER_MEGAPIXEL * width * height / 1e6 for _, width, height, *_ in tasks]
+        results = dict(progress(work_apart(_extract_one, tasks, workers, seconds), "features", len(tasks)))
     finally:
         cv2.setNumThreads(threads)
+    results = [_nothing(result) if isinstance(result, Lost) else result for _, result in sorted(results.items())]
+    for path, result in zip(photos["path"], results, strict=True):
+        if result[-1]:
+            _LOG.warning("features: %s gives none: %s", printable(path), result[-1])
     keypoints, descriptors, errors = zip(*results, strict=True) if results else ((), (), ())
     arrays = {
         "offset": artefact.offsets([len(k) for k in keypoints]),
@@ -53,4 +60,8 @@ def _extract_one(task):
         scale = max(width, height) / max(rgb.shape[:2])
         return (*detect(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), max_features, scale), "")
     except (PhotoError, cv2.error) as error:
-        return np.zeros((0, 6), np.float32), np.zeros((0, 128), np.uint8), str(error).splitlines()[0]
+        return _nothing(str(error).splitlines()[0])
+
+
+def _nothing(reason):
+    return np.zeros((0, 6), np.float32), np.zeros((0, 128), np.uint8), str(reason)

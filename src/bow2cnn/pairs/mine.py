@@ -6,6 +6,7 @@ Radenovic, Tolias, Chum, Fine-tuning CNN image retrieval with no human annotatio
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.nothing import NothingFound
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.pairs.outsiders import find_outsiders
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
@@ -29,11 +30,11 @@ def mine_pairs(
         shortlist, max_hamming: see `search` and `Engine`.
 
     Raises:
-        ArtefactError: fewer than two places are left to train on, so no photo could be a negative.
+        NothingFound: fewer than two places are left to train on, so no photo could be a negative; or no photo has a positive.
     """
     built = artefact.read(models, "models")
     sides = artefact.read(split, "split", ["side", "place"])
-    _check_places(out, sides)
+    _check_places(sides)
     edges = artefact.read(graph, "graph", ["pair", "inliers"])
     group, side, cluster = assign_groups(built["model"], sides, artefact.read(clusters, "clusters", ["cluster"])["cluster"])
     alone = np.setdiff1d(np.flatnonzero(cluster < 0), np.unique(edges["pair"]))
@@ -43,6 +44,11 @@ def mine_pairs(
     queries = []
     for model in np.flatnonzero(sides["side"] != DROPPED).tolist():
         queries += _queries_of(evidence, built, model, min_shared, pool, max_queries, query_fraction, seed)
+    if not any(side[query] == TRAIN for query, _, _ in queries):
+        raise NothingFound(
+            f"pairs: no two photos of a training model share {min_shared} 3D points (pairs.min_shared), so there is no positive to train "
+            "on; lower pairs.min_shared, or add photos that overlap more"
+        )
     arrays = {
         "group": group,
         "side": side,
@@ -69,12 +75,15 @@ def assign_groups(model, sides, cluster):
     return group, side, cluster.astype(np.int32)
 
 
-def _check_places(out, sides):
-    training = len(np.unique(sides["place"][sides["side"] == TRAIN]))
-    if training < 2:
-        raise artefact.ArtefactError(
-            f"{out}: {len(sides['side'])} models in {training} places to train on; at least two different places are needed, because the "
-            "photos of one are the negatives of the other (add photos of other places)"
+def _check_places(sides):
+    """The photos of one place are the negatives of another, so a single place cannot train a network."""
+    places = {side: len(np.unique(sides["place"][sides["side"] == side])) for side in (DROPPED, TRAIN, VALIDATION)}
+    if places[TRAIN] < 2:
+        dropped = f", {places[DROPPED]} were dropped because a benchmark shows them" if places[DROPPED] else ""
+        raise NothingFound(
+            f"pairs: of the places with a 3D model {places[TRAIN]} can train and {places[VALIDATION]} validate{dropped}; training needs at "
+            "least two different places, because the photos of one are the negatives of the other, and validation a third: add photos of "
+            "other places"
         )
 
 

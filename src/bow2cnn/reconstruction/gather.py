@@ -1,8 +1,11 @@
 """All models of a collection in one artefact, largest first."""
 
+from collections import Counter
+
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.nothing import NothingFound
 from bow2cnn.reconstruction.models import pack_models, unpack_models
 
 
@@ -14,12 +17,17 @@ def gather_models(shards, collection, out):
     Args:
         shards: paths of the `models` artefacts of all shards.
         collection: path, for the number of photos.
+
+    Raises:
+        NothingFound: there is no model.
     """
     models, rejected = [], []
     for path in shards:
         some, dropped = unpack_models(artefact.read(path, "models"))
         models += some
         rejected += dropped
+    if not models:
+        raise NothingFound(_nothing(rejected))
     models.sort(key=lambda model: (-len(model["photo"]), model["cluster"], int(model["photo"][0])))
     with artefact.Reader(collection, "collection") as reader:
         count = reader.shape("width")[0]
@@ -29,3 +37,13 @@ def gather_models(shards, collection, out):
             if model[photo] < 0 or len(points) > best[photo]:
                 model[photo], best[photo] = number, len(points)
     artefact.write(out, "models", {**pack_models(models, sorted(rejected)), "model": model})
+
+
+def _nothing(rejected):
+    """Why there is no model."""
+    reasons = Counter(reason for _, _, reason in rejected)
+    found = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
+    return (
+        f"models: no 3D model came of the clusters ({found or 'there is none'}); add photos that show the same place from different "
+        "places, or lower reconstruction.min_photos"
+    )

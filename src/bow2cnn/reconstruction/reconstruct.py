@@ -11,6 +11,7 @@ from bow2cnn.features.store import FeatureStore
 from bow2cnn.progress import progress
 from bow2cnn.reconstruction.colmap import map_cluster, to_arrays
 from bow2cnn.reconstruction.models import pack_models
+from bow2cnn.text import printable
 
 _COLOR_SIDE = 400  # longer side at which photos are read for the colours of points
 _FOCAL_RANGE = (0.3, 10.0)  # plausible focal lengths as fractions of the longer side: fisheye to long telephoto
@@ -107,11 +108,13 @@ class _Inputs:
         return self._store.keypoints(photo)[:, :2]
 
     def views(self, photos):
-        """Photos as `map_cluster` takes them; names carry the row, because two folders may hold photos of one name."""
+        """Photos as `map_cluster` takes them; names carry the row, because two folders may hold photos of one name, and are escaped,
+        because one that COLMAP cannot read would cost its whole cluster the model.
+        """
         c = self._collection
         return [
             {
-                "name": f"{photo:07d}/{c['name'][photo]}",
+                "name": f"{photo:07d}/{printable(c['name'][photo])}",
                 "width": c["width"][photo],
                 "height": c["height"][photo],
                 "focal": c["focal"][photo],

@@ -1,12 +1,17 @@
 """The photos of a step's tuples, and the loss over them."""
 
+import logging
+from functools import partial
+
 import numpy as np
 import torch
 
+from bow2cnn.collection.photo import PhotoError
 from bow2cnn.training.augment import augment
 from bow2cnn.training.loss import tuple_loss
 
 _AUGMENT = 55
+_LOG = logging.getLogger("bow2cnn")
 
 
 class Batches:
@@ -38,14 +43,22 @@ class Batches:
         """(key, function that loads) of each photo of a tuple."""
         settings = self._settings
         if settings.augmentation == "none" and not settings.flip:
-            return [(row, self._photos.load(row)) for row in rows]
+            return [(row, partial(self._photo, row)) for row in rows]
         mirror = settings.flip and np.random.default_rng([self._seed, _AUGMENT, epoch, number]).random() < 0.5
 
         def load(row, place):
             generator = np.random.default_rng([self._seed, _AUGMENT, epoch, number, place])
-            return augment(self._photos[row], settings.augmentation, mirror, generator)
+            return augment(self._photo(row), settings.augmentation, mirror, generator)
 
         return [((number, place), lambda row=row, place=place: load(row, place)) for place, row in enumerate(rows)]
+
+    def _photo(self, row):
+        """The pixels; grey for a photo outside the cache that broke or vanished since the training began, which is no reason to end it."""
+        try:
+            return self._photos[row]
+        except PhotoError as error:
+            _LOG.warning("training: photo %d of the collection is gone (%s)", row, error)
+            return np.full((self._settings.image_size, self._settings.image_size, 3), 127, np.uint8)
 
     def _loss(self, descriptors, placed, rows):
         settings = self._settings

@@ -3,6 +3,7 @@
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
 from bow2cnn.vocabulary.kmeans import kmeans, nearest
 from bow2cnn.vocabulary.vocabulary import SIGNATURE_BITS, Vocabulary
@@ -19,10 +20,17 @@ def train_vocabulary(features, out, words, sample, iterations, seed, threads):
         words: wanted number of words, made smaller where the sample has fewer than 30 descriptors a word.
         sample: number of descriptors to train on, at most.
         iterations: of k-means.
+
+    Raises:
+        NothingFound: fewer than two photos have local features, or all of them together too few.
     """
+    _check_photos(features)
     descriptors = sample_descriptors(features, sample, seed)
     if len(descriptors) < 2 * _POINTS_PER_WORD:
-        raise artefact.ArtefactError(f"{out}: only {len(descriptors)} local features in the whole collection; add photos with some texture")
+        raise NothingFound(
+            f"vocabulary: only {len(descriptors)} local features in the whole collection, {2 * _POINTS_PER_WORD} are needed for two words; "
+            "add photos with more texture or more pixels"
+        )
     words = min(words, len(descriptors) // _POINTS_PER_WORD)
     cells = max(1, round(np.sqrt(words)))
     fine_words = max(1, words // cells)
@@ -38,6 +46,22 @@ def train_vocabulary(features, out, words, sample, iterations, seed, threads):
         arrays,
         {"words": cells * fine_words, "sample": len(descriptors), "iterations": iterations, "seed": seed},
     )
+
+
+def _check_photos(features):
+    """Nothing can be found in a single photo, and words of its own would only hide that until later."""
+    counts, errors = [], []
+    for path in features:
+        arrays = artefact.read(path, "features", ["offset", "error"])
+        counts += np.diff(arrays["offset"]).tolist()
+        errors += [error for error in arrays["error"] if error]
+    seen = np.count_nonzero(counts)
+    if seen < 2:
+        broken = f" ({len(errors)} could not be read, such as: {errors[0]})" if errors else ""
+        raise NothingFound(
+            f"vocabulary: {seen} of {len(counts)} photos has local features{broken}; two photos of one thing are the least that can be "
+            "found, so add photos"
+        )
 
 
 def sample_descriptors(features, sample, seed):

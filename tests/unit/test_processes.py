@@ -1,0 +1,69 @@
+"""Work in processes that may die: what they lose, what goes on, that nothing is left behind."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+
+from bow2cnn.processes import Lost, work_apart
+
+
+def work(task):
+    """What the task says: a number is squared, everything else is misfortune."""
+    if task == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if task == "leaves":
+        os._exit(3)
+    if task == "sleeps":
+        time.sleep(600)
+    if task == "fails":
+        raise ValueError("no number")
+    if not isinstance(task, int):
+        return unlucky(task)
+    return task * task
+
+
+def unlucky(path):
+    """Dies at the first attempt, as the neighbour of one that takes all memory does."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return "saved"
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def outcome(tasks, workers=2, seconds=60.0):
+    found = list(work_apart(work, tasks, workers, [seconds] * len(tasks)))
+    assert sorted(number for number, _ in found) == list(range(len(tasks)))
+    assert not multiprocessing.active_children()
+    return [result for _, result in sorted(found)]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 5])
+def test_a_task_that_kills_its_process_costs_only_itself(workers):
+    tasks = [1, "dies", 2, 3, "leaves", 4, 5, "dies"]
+    found = outcome(tasks, workers)
+    assert found == [1, "its process died (SIGKILL)", 4, 9, "its process died (exit code 3)", 16, 25, "its process died (SIGKILL)"]
+    assert [isinstance(result, Lost) for result in found] == [isinstance(task, str) for task in tasks]
+
+
+def test_a_task_that_stalls_is_ended():
+    start = time.monotonic()
+    assert outcome(["sleeps", 2, 3], seconds=0.5) == ["took longer than 0.5 seconds", 4, 9]
+    assert time.monotonic() - start < 20
+
+
+def test_a_task_that_dies_by_bad_luck_is_tried_again(tmp_path):
+    assert outcome([1, tmp_path / "seen", 3]) == [1, "saved", 9]
+
+
+def test_an_error_of_the_task_is_raised_and_ends_the_others():
+    with pytest.raises(ValueError, match="no number"):
+        outcome([1, "fails", "sleeps"])
+    assert not multiprocessing.active_children()
+
+
+def test_no_tasks_no_processes():
+    assert outcome([]) == []
