@@ -1,5 +1,6 @@
 """Description: the same bytes whatever the threads and the neighbours, regions cut from the full photo, missing photos."""
 
+import hashlib
 import json
 
 import cv2
@@ -33,7 +34,9 @@ def folder(model, tmp_path_factory):
     for name, (width, height) in zip(names, [(64, 48), (48, 64), (100, 75), (40, 30), (129, 97)], strict=False):
         Image.fromarray(generator.integers(0, 256, (height, width, 3), np.uint8)).save(folder / name)
     (folder / "5.png").write_bytes(b"no photo")
-    artefact.write(folder / "collection.h5", "collection", {"path": [str(folder / name) for name in names], "name": names})
+    sha256 = np.array([list(hashlib.sha256((folder / name).read_bytes()).digest()) for name in names], np.uint8)
+    arrays = {"path": [str(folder / name) for name in names], "name": names, "sha256": sha256}
+    artefact.write(folder / "collection.h5", "collection", arrays)
     save_network(folder / "network.h5", model)
     return folder
 

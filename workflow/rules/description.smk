@@ -31,7 +31,7 @@ rule describe_collection:
         network="<results>/{system}/network.h5",
         collection="<results>/collection/collection.h5",
     output:
-        descriptors="<results>/{system}/descriptors/collection.h5",
+        descriptors=update("<results>/{system}/descriptors/collection.h5"),
     log:
         "<logs>/describe/{system}/collection.log",
     benchmark:

@@ -33,7 +33,7 @@ rule grow_graph:
         seeds="<results>/discovery/seeds.h5",
         features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
     output:
-        graph="<results>/discovery/graph.h5",
+        graph=update("<results>/discovery/graph.h5"),
     log:
         "<logs>/grow_graph/all.log",
     benchmark:

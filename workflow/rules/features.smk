@@ -5,7 +5,7 @@ rule extract_features:
     input:
         collection="<results>/collection/shard-{shard}.h5",
     output:
-        features="<results>/features/shard-{shard}.h5",
+        features=update("<results>/features/shard-{shard}.h5"),
     log:
         "<logs>/extract_features/{shard}.log",
     benchmark:

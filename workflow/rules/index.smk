@@ -6,7 +6,7 @@ rule quantise_words:
         features="<results>/features/shard-{shard}.h5",
         vocabulary="<results>/vocabulary/vocabulary.h5",
     output:
-        words="<results>/words/shard-{shard}.h5",
+        words=update("<results>/words/shard-{shard}.h5"),
     log:
         "<logs>/quantise_words/{shard}.log",
     benchmark:

@@ -3,7 +3,8 @@
 
 rule train_vocabulary:
     input:
-        features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
+        # More photos are no reason for other words; other features are.
+        features=ancient(expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS)),
     output:
         vocabulary="<results>/vocabulary/vocabulary.h5",
     log:
@@ -17,6 +18,7 @@ rule train_vocabulary:
         mem_mb=memory(4000),
     params:
         settings=settings("vocabulary"),
+        of_features=settings("features") | {"digest": digest("extract_features")},
         seed=config["seed"],
         threads=config["threads"],
         digest=digest("train_vocabulary"),

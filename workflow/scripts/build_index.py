@@ -10,4 +10,5 @@ with stage(snakemake.log[0], snakemake.params.threads):
         marks=snakemake.input.marks,
         vocabulary=snakemake.input.vocabulary,
         out=snakemake.output.index,
+        code=snakemake.params.digest,
     )

@@ -11,5 +11,6 @@ with stage(snakemake.log[0], snakemake.params.threads):
         gnd=snakemake.input.get("gnd"),
         photos=snakemake.params.get("photos"),
         threads=snakemake.params.threads,
+        code=snakemake.params.digest,
         **snakemake.params.settings,
     )

@@ -8,5 +8,6 @@ with stage(snakemake.log[0]):
         collection=snakemake.input.collection,
         out=snakemake.output.features,
         workers=snakemake.threads,
+        code=snakemake.params.digest,
         **snakemake.params.settings,
     )

@@ -9,5 +9,6 @@ with stage(snakemake.log[0], snakemake.params.threads):
         words=list(snakemake.input.words),
         out=snakemake.output.marks,
         seed=snakemake.params.seed,
+        code=snakemake.params.digest,
         **snakemake.params.settings,
     )

@@ -10,5 +10,6 @@ with stage(snakemake.log[0], snakemake.params.threads):
         features=list(snakemake.input.features),
         out=snakemake.output.graph,
         threads=snakemake.params.threads,
+        code=snakemake.params.digest,
         **snakemake.params.settings,
     )

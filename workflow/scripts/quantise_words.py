@@ -9,4 +9,5 @@ with stage(snakemake.log[0], snakemake.params.threads):
         vocabulary=snakemake.input.vocabulary,
         out=snakemake.output.words,
         threads=snakemake.params.threads,
+        code=snakemake.params.digest,
     )

@@ -15,10 +15,13 @@ from bow2cnn.evaluation.ground_truth import read_ground_truth
 from bow2cnn.network.storage import load_network
 from bow2cnn.network.workers import Workers
 from bow2cnn.progress import progress
+from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 
 
-def describe_collection(network, collection, out, image_size, scales, threads, gnd=None, photos=None):
+def describe_collection(network, collection, out, image_size, scales, threads, gnd=None, photos=None, code=""):
     """Write the descriptors of a collection's photos as an artefact of kind `descriptors`.
+
+    Photos whose descriptors by the same network an earlier version of the artefact holds are not read again.
 
     Args:
         network, collection: artefacts.
@@ -28,10 +31,15 @@ def describe_collection(network, collection, out, image_size, scales, threads, g
         scales: factors of `image_size` to describe at.
         threads: worker threads.
         gnd, photos: a benchmark's ground truth and folder.
+        code: digest of the code, part of the lineage.
     """
     model = load_network(network)
-    table = artefact.read(collection, "collection", ["path", "name"])
-    load = [partial(load_photo, path, image_size) for path in table["path"]]
+    table = artefact.read(collection, "collection", ["path", "name", "sha256"])
+    made_with = lineage("descriptors", lineage_of(network, "network"), image_size, list(scales), code)
+    described, missing = _earlier_descriptors(out, made_with, table["sha256"], model.dimension)
+    new = np.flatnonzero(missing)
+    tell("descriptors", len(new), len(missing))
+    load = [partial(load_photo, table["path"][row], image_size) for row in new]
     regions = {}
     if gnd is not None:
         truth = read_ground_truth(gnd, photos)
@@ -39,15 +47,27 @@ def describe_collection(network, collection, out, image_size, scales, threads, g
         query_rows = np.array([rows[name] for name in truth.qimlist], np.int64)
         regions = {number: query.region for number, query in enumerate(truth.queries) if query.region is not None}
         load += [partial(load_photo, table["path"][query_rows[number]], image_size, region) for number, region in regions.items()]
-    described, missing = describe_photos(model, load, scales, threads, "describe")
-    count = len(table["path"])
-    arrays = {"descriptor": described[:count], "missing": missing[:count]}
+    made, lost = describe_photos(model, load, scales, threads, "describe")
+    described[new], missing[new] = made[: len(new)], lost[: len(new)]
+    arrays = {"descriptor": described, "missing": missing, "sha256": table["sha256"]}
     if gnd is not None:
         arrays["query"] = described[query_rows]
-        arrays["query"][list(regions)] = described[count:]
+        arrays["query"][list(regions)] = made[len(new) :]
     with artefact.Reader(network, "network") as reader:
-        params = {"image_size": image_size, "scales": list(scales), "network": reader.params}
+        params = {"image_size": image_size, "scales": list(scales), "network": reader.params, "lineage": made_with}
     artefact.write(out, "descriptors", arrays, params)
+
+
+def _earlier_descriptors(out, made_with, sha256, dimension):
+    """Descriptors that an earlier version of the artefact holds, float32 [n, D], and bool [n], which photos it has none of."""
+    described, missing = np.zeros((len(sha256), dimension), np.float32), np.ones(len(sha256), bool)
+    old = earlier(out, "descriptors", made_with)
+    if old is not None:
+        with old:
+            rows = find_rows(old["sha256"], sha256)
+            kept = np.flatnonzero((rows >= 0) & ~old["missing"][rows])
+            described[kept], missing[kept] = old["descriptor"][rows[kept]], False
+    return described, missing
 
 
 def describe_photos(model, load, scales, threads, label):

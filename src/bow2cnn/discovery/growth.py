@@ -10,10 +10,14 @@ from bow2cnn.features.store import FeatureStore
 from bow2cnn.parallel import thread_pool
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
+from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 
 
-def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentative, min_inliers, threads):
+def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentative, min_inliers, threads, code=""):
     """Write the `graph` artefact: verified pairs of photos with their matches.
+
+    Pairs that an earlier version of the artefact holds stay, and what was asked then is not asked again: the photos that are new
+    since then are the seeds, each a query.
 
     Args:
         index, seeds: paths.
@@ -21,16 +25,24 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         shortlist: photos verified per query.
         min_tentative: inliers among the word matches that make a pair worth a full verification.
         min_inliers: epipolar inliers among all descriptors that make an edge.
+        code: digest of the code, part of the lineage.
     """
+    made_with = lineage("graph", lineage_of(index, "index"), shortlist, max_hamming, min_tentative, min_inliers, code)
+    sha256 = artefact.read(index, "index", ["sha256"])["sha256"]
     engine = Engine.load(index, max_hamming)
     grower = _Grower(engine, FeatureStore(features), shortlist, min_tentative, min_inliers)
+    known = grower.resume(earlier(out, "graph", made_with), sha256)
     pairs = artefact.read(seeds, "seeds", ["pair"])["pair"]
+    pairs = pairs[~known[pairs].all(1)]
     cv2.setNumThreads(1)
     with threadpool_limits(1), thread_pool(threads) as pool:  # pairs in parallel, each on one thread
         grower.confirm({tuple(map(int, pair)): 0 for pair in pairs}, pool)
+        if known.any():
+            grower.confirm(grower.ask(np.flatnonzero(~known).tolist(), pool), pool)
         while frontier := grower.frontier():
             grower.confirm(grower.ask(frontier, pool), pool)
-    artefact.write(out, "graph", grower.arrays(), {"shortlist": shortlist, "min_tentative": min_tentative, "min_inliers": min_inliers})
+    params = {"shortlist": shortlist, "min_tentative": min_tentative, "min_inliers": min_inliers, "lineage": made_with}
+    artefact.write(out, "graph", {**grower.arrays(), "sha256": sha256}, params)
 
 
 class _Grower:
@@ -41,6 +53,28 @@ class _Grower:
         self._shortlist, self._min_tentative, self._min_inliers = shortlist, min_tentative, min_inliers
         self._queried = np.zeros(len(engine), bool)
         self._pairs = {}  # (first, second) -> (tentative, fundamental, matches), or None when refused
+        self._refused_before = 0
+
+    def resume(self, old, sha256):
+        """Take over what an earlier graph (a `Reader`, or None) says of photos that are still there; bool [n], which were in it."""
+        if old is None:
+            return np.zeros(len(sha256), bool)
+        with old:
+            arrays = {name: old[name] for name in old.names()}
+        now = find_rows(sha256, arrays["sha256"])  # of every photo of the earlier graph
+        still = now >= 0
+        self._queried[now[still]] = arrays["queried"][still]
+        self._refused_before = int(arrays["refused"])
+        for edge in np.flatnonzero(still[arrays["pair"]].all(1)):
+            (a, b), fundamental = now[arrays["pair"][edge]].tolist(), arrays["fundamental"][edge]
+            match = arrays["match"][slice(*arrays["match_offset"][edge : edge + 2])]
+            if a > b:
+                a, b, fundamental, match = b, a, fundamental.T, np.ascontiguousarray(match[:, ::-1])
+            self._pairs[a, b] = int(arrays["tentative"][edge]), fundamental, match
+        known = np.zeros(len(sha256), bool)
+        known[now[still]] = True
+        tell("graph", int(np.count_nonzero(~known)), len(known))
+        return known
 
     def frontier(self):
         """Photos with a confirmed pair that were not queried yet, sorted."""
@@ -75,7 +109,7 @@ class _Grower:
             "match_offset": artefact.offsets([len(match) for match in matches]),
             "match": np.concatenate([np.zeros((0, 2), np.int32), *matches]),
             "queried": self._queried,
-            "refused": np.int64(sum(edge is None for edge in self._pairs.values())),
+            "refused": np.int64(self._refused_before + sum(edge is None for edge in self._pairs.values())),
         }
 
     def _query(self, photo):

@@ -10,6 +10,7 @@ from bow2cnn.collection.photo import PhotoError, read_rgb
 from bow2cnn.features.sift import detect
 from bow2cnn.processes import Lost, work_apart
 from bow2cnn.progress import progress
+from bow2cnn.reuse import earlier, find_rows, lineage, tell
 from bow2cnn.text import printable
 
 _LOG = logging.getLogger("bow2cnn")
@@ -17,31 +18,28 @@ _LOG = logging.getLogger("bow2cnn")
 _SECONDS, _SECONDS_PER_MEGAPIXEL = 120.0, 20.0
 
 
-def extract_features(collection, out, max_features, max_side, workers):
+def extract_features(collection, out, max_features, max_side, workers, code=""):
     """Write the `features` artefact of a `collection` artefact (a shard or a benchmark).
+
+    Photos whose features an earlier version of the artefact holds are not read again.
 
     Args:
         collection, out: paths.
         max_features: the strongest so many per photo.
         max_side: larger photos are shrunk to this longer side first (0: never).
         workers: processes; the result does not depend on them.
+        code: digest of the code, part of the lineage.
     """
     photos = artefact.read(collection, "collection", ["path", "sha256", "width", "height"])
-    tasks = [
-        (path, int(width), int(height), max_features, max_side)
-        for path, width, height in zip(photos["path"], photos["width"], photos["height"], strict=True)
-    ]
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)  # before the fork: a process forked while OpenCV's threads wait hangs at its first call
-    try:
-        seconds = [_SECONDS + _SECONDS_PER_MEGAPIXEL * width * height / 1e6 for _, width, height, *_ in tasks]
-        results = dict(progress(work_apart(_extract_one, tasks, workers, seconds), "features", len(tasks)))
-    finally:
-        cv2.setNumThreads(threads)
-    results = [_nothing(result) if isinstance(result, Lost) else result for _, result in sorted(results.items())]
-    for path, result in zip(photos["path"], results, strict=True):
+    made_with = lineage("features", max_features, max_side, code)
+    results = _earlier_results(out, made_with, photos["sha256"])
+    new = [row for row, result in enumerate(results) if result is None]
+    tell("features", len(new), len(results))
+    tasks = [(photos["path"][row], int(photos["width"][row]), int(photos["height"][row]), max_features, max_side) for row in new]
+    for row, result in zip(new, _extract(tasks, workers), strict=True):
+        results[row] = result
         if result[-1]:
-            _LOG.warning("features: %s gives none: %s", printable(path), result[-1])
+            _LOG.warning("features: %s gives none: %s", printable(photos["path"][row]), result[-1])
     keypoints, descriptors, errors = zip(*results, strict=True) if results else ((), (), ())
     arrays = {
         "offset": artefact.offsets([len(k) for k in keypoints]),
@@ -50,7 +48,35 @@ def extract_features(collection, out, max_features, max_side, workers):
         "sha256": photos["sha256"],
         "error": list(errors),
     }
-    artefact.write(out, "features", arrays, {"max_features": max_features, "max_side": max_side})
+    artefact.write(out, "features", arrays, {"max_features": max_features, "max_side": max_side, "lineage": made_with})
+
+
+def _earlier_results(out, made_with, sha256):
+    """Per photo (keypoints, descriptors, "") of an earlier version of the artefact; None where it has none, or had an error."""
+    old = earlier(out, "features", made_with)
+    if old is None:
+        return [None] * len(sha256)
+    with old:
+        offset, error, keypoint, descriptor = (old[name] for name in ("offset", "error", "keypoint", "descriptor"))
+        rows = find_rows(old["sha256"], sha256).tolist()
+    results = [None] * len(sha256)
+    for photo, row in enumerate(rows):
+        if row >= 0 and not error[row]:
+            own = slice(offset[row], offset[row + 1])
+            results[photo] = keypoint[own], descriptor[own], ""
+    return results
+
+
+def _extract(tasks, workers):
+    """(keypoints, descriptors, error) of every task, in their order."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # before the fork: a process forked while OpenCV's threads wait hangs at its first call
+    try:
+        seconds = [_SECONDS + _SECONDS_PER_MEGAPIXEL * width * height / 1e6 for _, width, height, *_ in tasks]
+        results = dict(progress(work_apart(_extract_one, tasks, workers, seconds), "features", len(tasks)))
+    finally:
+        cv2.setNumThreads(threads)
+    return [_nothing(result) if isinstance(result, Lost) else result for _, result in sorted(results.items())]
 
 
 def _extract_one(task):

@@ -4,9 +4,10 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.retrieval.engine import word_weights
+from bow2cnn.reuse import lineage, lineage_of
 
 
-def build_index(collection, words, marks, vocabulary, out):
+def build_index(collection, words, marks, vocabulary, out, code=""):
     """Write the `index` artefact.
 
     Args:
@@ -14,15 +15,18 @@ def build_index(collection, words, marks, vocabulary, out):
         words: paths of all `words` artefacts, in the order of the shards.
         marks: path of the `marks` artefact whose features are left out, or None.
         vocabulary: path, for the number of words.
+        code: digest of the code, part of the lineage.
     """
-    photos = artefact.read(collection, "collection", ["width", "height"])
+    photos = artefact.read(collection, "collection", ["width", "height", "sha256"])
     with artefact.Reader(vocabulary, "vocabulary") as reader:
         word_count = reader.shape("threshold")[0]
     forward = read_words(words)
     if marks is not None:
         forward = drop_features(forward, ~artefact.read(marks, "marks", ["masked"])["masked"])
     size = np.stack([photos["width"], photos["height"]], 1)
-    artefact.write(out, "index", index_arrays(forward, size, word_count))
+    made_with = lineage("index", [lineage_of(path, "words") for path in words], marks and lineage_of(marks, "marks"), code)
+    arrays = {**index_arrays(forward, size, word_count), "sha256": photos["sha256"]}
+    artefact.write(out, "index", arrays, {"lineage": made_with})
 
 
 def index_arrays(forward, size, word_count):

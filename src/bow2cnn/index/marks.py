@@ -13,6 +13,7 @@ from bow2cnn import artefact
 from bow2cnn.index.build import read_words
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Words, verify_words
+from bow2cnn.reuse import lineage, lineage_of
 
 # Where a mark is printed relative to: the corners and the centre of the frame.
 _ANCHORS = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [0.5, 0.5]])
@@ -22,14 +23,16 @@ _PAIRS_PER_CELL = 12
 _SHARING = 6  # verified inliers without the recurring features that make a pair share more than the mark
 
 
-def find_marks(collection, words, out, max_hamming, min_photos, seed):
+def find_marks(collection, words, out, max_hamming, min_photos, seed, code=""):
     """Write the `marks` artefact.
 
     Args:
         collection, words: paths; the words artefacts in the order of the shards.
         max_hamming: as for retrieval.
         min_photos: a place of a word recurs when so many photos have the word there.
+        code: digest of the code, part of the lineage.
     """
+    made_with = lineage("marks", [lineage_of(path, "words") for path in words], max_hamming, min_photos, seed, code)
     forward = read_words(words)
     photos = artefact.read(collection, "collection", ["width", "height"])
     size = np.stack([photos["width"], photos["height"]], 1)
@@ -38,7 +41,7 @@ def find_marks(collection, words, out, max_hamming, min_photos, seed):
         out,
         "marks",
         {"offset": forward["offset"], "masked": masked, "evidence/marked": marked, "evidence/photos": counts},
-        {"min_photos": min_photos, "max_hamming": max_hamming, "seed": seed},
+        {"min_photos": min_photos, "max_hamming": max_hamming, "seed": seed, "lineage": made_with},
     )
 
 

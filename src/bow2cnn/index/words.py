@@ -3,23 +3,45 @@
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 _PHOTOS_AT_ONCE = 64
 
 
-def quantise(features, vocabulary, out, threads):
-    """Write the `words` artefact of a `features` artefact."""
-    artefact.write(out, "words", words_of(features, Vocabulary.load(vocabulary, threads)))
+def quantise(features, vocabulary, out, threads, code=""):
+    """Write the `words` artefact of a `features` artefact. Photos whose words an earlier version holds are not quantised again.
+
+    Args:
+        features, vocabulary, out: paths.
+        threads: library threads.
+        code: digest of the code, part of the lineage.
+    """
+    made_with = lineage("words", lineage_of(features, "features"), lineage_of(vocabulary, "vocabulary"), code)
+    sha256 = artefact.read(features, "features", ["sha256"])["sha256"]
+    old = earlier(out, "words", made_with)
+    if old is None:
+        arrays = words_of(features, Vocabulary.load(vocabulary, threads))
+    else:
+        with old:
+            before = {name: old[name] for name in ("offset", *_EMPTY)}
+            rows = find_rows(old["sha256"], sha256)
+        new = np.flatnonzero(rows < 0)
+        tell("words", len(new), len(rows))
+        arrays = _merge(before, rows, words_of(features, Vocabulary.load(vocabulary, threads), new))
+    artefact.write(out, "words", {**arrays, "sha256": sha256}, {"lineage": made_with})
 
 
-def words_of(features, vocabulary):
-    """The arrays of a `words` artefact for a `features` artefact at a path."""
+def words_of(features, vocabulary, photos=None):
+    """The arrays of a `words` artefact for a `features` artefact at a path, of these photos only (sorted rows; all by default)."""
     with artefact.Reader(features, "features") as reader:
         offset = reader["offset"]
-        blocks = [_block(reader, offset, first, vocabulary) for first in range(0, len(offset) - 1, _PHOTOS_AT_ONCE)]
+        photos = np.arange(len(offset) - 1) if photos is None else photos
+        blocks = [
+            _block(reader, offset, photos[first : first + _PHOTOS_AT_ONCE], vocabulary) for first in range(0, len(photos), _PHOTOS_AT_ONCE)
+        ]
     joined = {name: np.concatenate([empty, *(block[name] for block in blocks)]) for name, empty in _EMPTY.items()}
-    return {"offset": offset, **joined}
+    return {"offset": artefact.offsets(np.diff(offset)[photos]), **joined}
 
 
 _EMPTY = {
@@ -30,10 +52,20 @@ _EMPTY = {
 }
 
 
-def _block(reader, offset, first, vocabulary):
-    bounds = offset[first : first + _PHOTOS_AT_ONCE + 1]
-    start, stop = bounds[0], bounds[-1]
-    return _sorted_words(reader.part("descriptor", start, stop), reader.part("keypoint", start, stop), bounds - start, vocabulary)
+def _merge(before, rows, new):
+    """Words of all photos: those with a row in `before` from there, the others from `new`, in order."""
+    source = np.where(rows >= 0, rows, len(before["offset"]) - 1 + np.cumsum(rows < 0) - 1)
+    counts = np.concatenate([np.diff(before["offset"]), np.diff(new["offset"])])
+    starts = artefact.offsets(counts)
+    taken = np.concatenate([np.zeros(0, np.int64), *(np.arange(starts[row], starts[row + 1]) for row in source)])
+    joined = {name: np.concatenate([before[name], new[name]])[taken] for name in _EMPTY}
+    return {"offset": artefact.offsets(counts[source]), **joined}
+
+
+def _block(reader, offset, photos, vocabulary):
+    parts = [(reader.part("descriptor", *offset[p : p + 2]), reader.part("keypoint", *offset[p : p + 2])) for p in photos]
+    descriptors, keypoints = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return _sorted_words(descriptors, keypoints, artefact.offsets(np.diff(offset)[photos]), vocabulary)
 
 
 def _sorted_words(descriptors, keypoints, bounds, vocabulary):

@@ -1,5 +1,6 @@
 """A network as an artefact."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -16,7 +17,10 @@ def save_network(path, model, params=None):
     for key, value in model.backbone.state_dict().items():
         if not key.endswith("num_batches_tracked"):
             arrays[f"weight/{key}"] = value.detach().cpu().contiguous().numpy()
-    artefact.write(path, "network", arrays, params)
+    content = hashlib.sha256(arrays["architecture"].encode())
+    for name in sorted(arrays.keys() - {"architecture"}):
+        content.update(arrays[name].tobytes())
+    artefact.write(path, "network", arrays, {**(params or {}), "lineage": content.hexdigest()[:16]})
 
 
 def load_network(path):

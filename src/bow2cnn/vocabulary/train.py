@@ -1,10 +1,13 @@
 """Training of the visual vocabulary on a bounded sample of the collection's features."""
 
+import hashlib
+
 import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
+from bow2cnn.reuse import lineage
 from bow2cnn.vocabulary.kmeans import kmeans, nearest
 from bow2cnn.vocabulary.vocabulary import SIGNATURE_BITS, Vocabulary
 
@@ -40,12 +43,10 @@ def train_vocabulary(features, out, words, sample, iterations, seed, threads):
     vocabulary = Vocabulary(coarse, fine, projection, np.zeros((cells * fine_words, SIGNATURE_BITS), np.float32), threads)
     threshold = _medians(vocabulary, descriptors)
     arrays = {"coarse": coarse, "fine": fine, "projection": projection, "threshold": threshold}
-    artefact.write(
-        out,
-        "vocabulary",
-        arrays,
-        {"words": cells * fine_words, "sample": len(descriptors), "iterations": iterations, "seed": seed},
-    )
+    params = {"words": cells * fine_words, "sample": len(descriptors), "iterations": iterations, "seed": seed}
+    # Words are the same under the same vocabulary, whatever photos it was trained on.
+    content = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())).hexdigest()
+    artefact.write(out, "vocabulary", arrays, {**params, "lineage": lineage("vocabulary", content)})
 
 
 def _check_photos(features):

@@ -1,0 +1,167 @@
+"""A collection that grows: what is known of a photo is kept, and only that."""
+
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.discovery.growth import grow_graph
+from bow2cnn.discovery.minhash import find_seeds
+from bow2cnn.features import extract
+from bow2cnn.features.extract import extract_features
+from bow2cnn.index import words as index_words
+from bow2cnn.index.build import build_index
+from bow2cnn.index.marks import find_marks
+from bow2cnn.index.words import quantise
+from bow2cnn.reuse import earlier, find_rows, lineage
+
+
+@pytest.fixture
+def growing(made, tmp_path):
+    """The collection of all rendered photos, and one of every fourth left out, as one shard each."""
+    photos = made.photos
+    arrays = {name: photos[name] for name in ("path", "name", "sha256", "width", "height", "focal", "gps", "shard")}
+    rows = np.arange(len(photos["path"]))
+    few = rows[rows % 4 != 1]
+    for name, chosen in (("all", rows), ("few", few)):
+        part = {key: [value[row] for row in chosen] if isinstance(value, list) else value[chosen] for key, value in arrays.items()}
+        artefact.write(tmp_path / f"{name}.h5", "collection", part)
+    return SimpleNamespace(folder=tmp_path, few=few, all=rows, vocabulary=made.vocabulary)
+
+
+def features(growing, name, out="features.h5", max_features=800, code=""):
+    extract_features(growing.folder / f"{name}.h5", growing.folder / out, max_features, 0, 2, code)
+    return artefact.read(growing.folder / out, "features")
+
+
+def watch(monkeypatch, module, name, count):
+    """Note `count(*arguments)` of every call of a function."""
+    noted, real = [], getattr(module, name)
+
+    def noting(*arguments):
+        noted.append(count(*arguments))
+        return real(*arguments)
+
+    monkeypatch.setattr(module, name, noting)
+    return noted
+
+
+def same(a, b):
+    assert a.keys() == b.keys()
+    for name, value in a.items():
+        np.testing.assert_array_equal(value, b[name])
+
+
+def test_rows_are_found_by_content():
+    sha = np.random.default_rng(0).integers(0, 256, (5, 32), dtype=np.uint8)
+    assert find_rows(sha[[3, 1]], sha).tolist() == [-1, 1, -1, 0, -1]
+    assert find_rows(sha[:0], sha).tolist() == [-1] * 5 and find_rows(sha, sha[:0]).tolist() == []
+
+
+def test_another_lineage_or_a_damaged_file_is_not_used(tmp_path):
+    path = tmp_path / "a.h5"
+    assert earlier(path, "split", lineage(1)) is None
+    artefact.write(path, "split", {"side": np.arange(500)}, {"lineage": lineage(1)})
+    assert earlier(path, "split", lineage(2)) is None and earlier(path, "words", lineage(1)) is None
+    assert earlier(path, "split", lineage(1)).kind == "split"
+    data = bytearray(path.read_bytes())
+    data[data.index(np.arange(500).tobytes()) + 99] ^= 1
+    path.write_bytes(data)
+    assert earlier(path, "split", lineage(1)) is None
+
+
+def test_features_of_known_photos_are_kept(growing, monkeypatch):
+    asked = watch(monkeypatch, extract, "_extract", lambda tasks, _: len(tasks))
+    features(growing, "few")
+    grown = features(growing, "all")
+    same(grown, features(growing, "all", "fresh.h5"))
+    same(features(growing, "few"), features(growing, "few", "few-fresh.h5"))
+    count, few = len(growing.all), len(growing.few)
+    assert asked == [few, count - few, count, 0, few]
+
+
+@pytest.mark.parametrize("change", [{"max_features": 700}, {"code": "edited"}])
+def test_features_made_otherwise_are_not(growing, monkeypatch, change):
+    features(growing, "few")
+    asked = watch(monkeypatch, extract, "_extract", lambda tasks, _: len(tasks))
+    features(growing, "all", **change)
+    assert asked == [len(growing.all)]
+
+
+def test_a_photo_that_gave_an_error_is_tried_again(growing, monkeypatch):
+    collection = artefact.read(growing.folder / "few.h5", "collection")
+    path = collection["path"][2]
+    collection["path"][2] = str(growing.folder / "not-there.jpg")
+    artefact.write(growing.folder / "few.h5", "collection", collection)
+    assert features(growing, "few")["error"][2] == "vanished"
+    collection["path"][2] = path
+    artefact.write(growing.folder / "few.h5", "collection", collection)
+    asked = watch(monkeypatch, extract, "_extract", lambda tasks, _: len(tasks))
+    assert features(growing, "few")["error"][2] == "" and asked == [1]
+
+
+def test_words_of_known_photos_are_kept(growing, monkeypatch):
+    folder = growing.folder
+    features(growing, "few")
+    quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
+    before = artefact.read(folder / "words.h5", "words")
+    features(growing, "all")
+    asked = watch(monkeypatch, index_words, "_sorted_words", lambda descriptors, *_: len(descriptors))
+    quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
+    after = artefact.read(folder / "words.h5", "words")
+    assert sum(asked) == len(after["word"]) - len(before["word"])
+    quantise(folder / "features.h5", growing.vocabulary, folder / "fresh.h5", 1)
+    fresh = artefact.read(folder / "fresh.h5", "words")
+    np.testing.assert_array_equal(after["offset"], fresh["offset"])
+    assert (after["word"] == fresh["word"]).mean() > 0.999, "but for rounding at the borders of words"
+    for number, row in enumerate(growing.few):
+        np.testing.assert_array_equal(
+            after["signature"][slice(*after["offset"][row : row + 2])], before["signature"][slice(*before["offset"][number : number + 2])]
+        )
+
+
+def graph_of(growing, name, out, tentative=8):
+    """Everything up to the graph for one of the collections."""
+    folder = growing.folder
+    features(growing, name)
+    quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
+    find_marks(folder / f"{name}.h5", [folder / "words.h5"], folder / "marks.h5", 24, 8, 0)
+    build_index(folder / f"{name}.h5", [folder / "words.h5"], folder / "marks.h5", growing.vocabulary, folder / "index.h5")
+    find_seeds(folder / "index.h5", folder / "seeds.h5", 3, 512, 0.045, 24, 8, seed=0, threads=2)
+    grow_graph(folder / "index.h5", folder / "seeds.h5", [folder / "features.h5"], folder / out, 100, 24, tentative, 20, threads=2)
+    return artefact.read(folder / out, "graph")
+
+
+def by_content(graph):
+    """(content of the first, of the second photo) -> inliers."""
+    names = [bytes(sha) for sha in graph["sha256"]]
+    return {frozenset((names[a], names[b])): int(count) for (a, b), count in zip(graph["pair"], graph["inliers"], strict=True)}
+
+
+def test_a_graph_grows_and_shrinks_with_the_collection(growing):
+    small = graph_of(growing, "few", "graph.h5")
+    grown, fresh = graph_of(growing, "all", "graph.h5"), graph_of(growing, "all", "fresh.h5")
+    old, now, full = by_content(small), by_content(grown), by_content(fresh)
+    assert old.items() <= now.items(), "what was confirmed stays"
+    assert len(now.keys() & full.keys()) >= 0.98 * len(full), "and what a fresh run finds is found"
+    shrunk = graph_of(growing, "few", "graph.h5")
+    left = {bytes(sha) for sha in small["sha256"]}
+    assert by_content(shrunk) == {pair: count for pair, count in now.items() if pair <= left}, "pairs of photos that are gone go"
+    assert by_content(shrunk).keys() >= old.keys()
+
+
+def test_matches_of_a_kept_pair_are_those_of_the_photos(growing):
+    graph_of(growing, "few", "graph.h5")
+    shutil.copy(growing.folder / "graph.h5", growing.folder / "again.h5")
+    grown, again = graph_of(growing, "all", "graph.h5"), graph_of(growing, "all", "fresh.h5")
+    rows = {tuple(pair): row for row, pair in enumerate(again["pair"].tolist())}
+    compared = 0
+    for row, pair in enumerate(grown["pair"].tolist()):
+        if tuple(pair) in rows and np.isin(pair, growing.few).all():
+            other = rows[tuple(pair)]
+            match = [set(map(tuple, g["match"][slice(*g["match_offset"][r : r + 2])].tolist())) for g, r in ((grown, row), (again, other))]
+            assert len(match[0] & match[1]) > 0.9 * len(match[1])
+            compared += 1
+    assert compared > 20
