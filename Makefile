@@ -5,12 +5,13 @@ BIN := .venv/bin
 SNAKE_FILES := Snakefile workflow/rules
 PYTHON_FILES := $(wildcard src tests bench workflow/scripts)
 
-.PHONY: help demo test lint format lock
+.PHONY: help demo test test-slurm lint format lock
 help:
 	@echo "make demo    install, render a demo collection, run everything on it"
 	@echo "make venv    install into .venv only"
 	@echo "make test    unit tests and a run on a tiny collection"
 	@echo "make test-kills  runs killed at many moments (ten minutes)"
+	@echo "make test-slurm  the whole workflow on a Slurm of its own, about ten minutes (root, slurm-wlm, munge)"
 	@echo "make lint    format and rules of the house"
 	@echo "make format  bring the code into form"
 	@echo "make lock    renew requirements.txt from requirements.in"
@@ -41,6 +42,10 @@ test: .venv/complete
 .PHONY: test-kills
 test-kills: .venv/complete
 	$(BIN)/python -m pytest -m long tests/workflow/test_kills.py
+
+# Cancelled jobs, lost nodes and the rest of a cluster's life, on a Slurm that the tests start and end.
+test-slurm: .venv/complete
+	$(BIN)/python -m pytest --slurm tests/slurm $(ARGS)
 
 lint: .venv/complete
 	$(BIN)/ruff check $(PYTHON_FILES)

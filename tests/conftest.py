@@ -1,7 +1,5 @@
 """Tests that need what is not in the repository say so when it is missing."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,16 +7,16 @@ import pytest
 SHARED = Path(__file__).parents[2] / "shared"
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    parser.addoption("--slurm", action="store_true", help="start a Slurm and run the workflow on it")
+
+
+def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason="NOT RUN: needs the real photos and weights in ../shared"))
-        if item.get_closest_marker("slurm") and not _slurm_answers():
-            item.add_marker(pytest.mark.skip(reason="NOT RUN: needs a running Slurm"))
-
-
-def _slurm_answers():
-    return shutil.which("sinfo") is not None and subprocess.run(["sinfo"], capture_output=True, check=False).returncode == 0
+        if item.get_closest_marker("slurm") and not config.getoption("--slurm"):
+            item.add_marker(pytest.mark.skip(reason="NOT RUN: starts a Slurm of its own, only with --slurm (make test-slurm)"))
 
 
 @pytest.fixture(scope="session")

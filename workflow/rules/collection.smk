@@ -9,7 +9,8 @@ LISTS = [
 
 
 # Runs every time. It writes the lists (collection.h5 and one per shard) only where they changed, which is why they are no
-# declared outputs: to the other rules they are source files like any.
+# declared outputs: to the other rules they are source files like any. On a cluster it runs where Snakemake itself does: only there do
+# the lists surely look new at once when it has ended.
 checkpoint scan:
     output:
         touch("<results>/collection/scan.done"),
@@ -17,6 +18,7 @@ checkpoint scan:
         "<logs>/scan/scan.log",
     benchmark:
         "<timings>/scan/scan.tsv"
+    localrule: True
     conda:
         "../../envs/geometry.yaml"
     threads: 1
@@ -41,6 +43,7 @@ if not all(os.path.exists(path.replace("<results>", config["results"])) for path
             LISTS,
         log:
             "<logs>/scan/first.log",
+        localrule: True
         conda:
             "../../envs/geometry.yaml"
         threads: 1
