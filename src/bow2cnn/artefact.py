@@ -180,6 +180,16 @@ class Reader:
         except _DAMAGE as error:
             raise self._damaged(name, error) from error
 
+    def map(self, name):
+        """A whole array, checked, as a read-only map of the file: its pages take memory only while they are used."""
+        dataset = self._dataset(name)
+        offset = dataset.id.get_offset()
+        if offset is None:  # nothing is stored of an array without elements
+            return self[name]
+        for start in range(0, len(dataset), _rows_of_block(dataset)):
+            self.part(name, start, start + 1)
+        return np.asarray(np.memmap(self.path, dataset.dtype, "r", offset, dataset.shape))
+
     def _dataset(self, name):
         if name not in self._file:
             raise ArtefactError(f"{self.path}: has no {name}")

@@ -138,6 +138,21 @@ def test_parts_across_the_blocks_of_the_checksums(tmp_path, monkeypatch):
             np.testing.assert_array_equal(reader.part("point", start, stop), point[start:stop])
 
 
+def test_a_mapped_array_is_the_array_and_is_checked(tmp_path, monkeypatch):
+    monkeypatch.setattr(artefact, "_BLOCK", 64)
+    path, point = tmp_path / "a.h5", np.arange(300, dtype=np.float32).reshape(100, 3)
+    write(path, "models", {"point": point, "none": np.zeros((0, 3))})
+    with Reader(path, "models") as reader:
+        mapped, none = reader.map("point"), reader.map("none")
+    np.testing.assert_array_equal(mapped, point)
+    assert not mapped.flags.writeable and none.shape == (0, 3)
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(point.tobytes()) + 4 * 55] ^= 4
+    path.write_bytes(whole)
+    with Reader(path, "models") as reader:
+        assert "point is damaged" in complaint(reader.map, "point")
+
+
 def test_a_flipped_bit_is_one_line_or_harmless(tmp_path):
     path = tmp_path / "a.h5"
     write(path, "models", arrays(), {"seed": 1})

@@ -5,7 +5,8 @@ import re
 import shutil
 
 import pytest
-from harness import contents, planned
+from conftest import RESULTS
+from harness import contents, planned, tiny_run
 
 from bow2cnn import artefact
 
@@ -82,7 +83,7 @@ def test_an_edit_of_the_library_reruns_the_stages_that_import_it(finished, modul
     assert first in changed and not changed & others
 
 
-def test_a_photo_removed_is_noticed(finished):
+def test_a_photo_removed_is_noticed_and_one_put_back_is_as_before(finished):
     photo = next((finished.folder / "tiny-photos/photos").rglob("*.jpg"))
     kept = finished.folder / photo.name
     shutil.move(photo, kept)
@@ -91,10 +92,13 @@ def test_a_photo_removed_is_noticed(finished):
     finally:
         shutil.move(kept, photo)
         start(finished, 2)
+    assert contents(finished.results) == finished.contents
 
 
-def test_the_number_of_cores_changes_no_byte(finished):
-    start(finished, 1, "--forceall", "report")
-    after = contents(finished.results)
-    assert after.keys() == finished.contents.keys()
-    assert [name for name in after if after[name] != finished.contents[name]] == []
+def test_the_number_of_cores_changes_no_byte(finished, tmp_path):
+    alone = tiny_run(tmp_path / "alone")
+    shutil.copytree(finished.folder / "tiny-photos", alone.folder / "tiny-photos")
+    start(alone, 1)
+    found = contents(alone.folder / RESULTS)
+    assert found.keys() == finished.contents.keys()
+    assert [name for name in found if found[name] != finished.contents[name]] == []

@@ -24,8 +24,8 @@ SYSTEMS = {f"off-the-shelf:{name}": f"networks/{name}" for name in NETWORKS} | {
 
 # Names take known values only, so that no pattern of one rule can match the files of another ("$^" matches nothing).
 wildcard_constraints:
-    shard=r"\d{3,}",
-    part=r"\d{2,}",
+    shard=r"\d{3,6}",
+    part=r"\d{2,6}",
     benchmark="|".join(BENCHMARKS) or "$^",
     network="|".join(NETWORKS) or "$^",
     experiment="|".join(EXPERIMENTS) or "$^",

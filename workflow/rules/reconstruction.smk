@@ -8,7 +8,7 @@ rule reconstruct_clusters:
         features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
         collection="<results>/collection/collection.h5",
     output:
-        models="<results>/models/shard-{part}.h5",
+        models=temp("<results>/models/shard-{part}.h5"),
         colmap=directory("<results>/models/colmap-{part}"),
     log:
         "<logs>/reconstruct_clusters/{part}.log",

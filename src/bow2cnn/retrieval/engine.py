@@ -35,7 +35,7 @@ class Words:
 
 
 class Engine:
-    """An index in memory.
+    """An index.
 
     Args:
         arrays: of an `index` artefact.
@@ -52,8 +52,9 @@ class Engine:
 
     @classmethod
     def load(cls, index, max_hamming):
-        """The engine of an `index` artefact at a path."""
-        return cls(artefact.read(index, "index"), max_hamming)
+        """The engine of an `index` artefact at a path, which is mapped: what is used of it takes memory, as long as there is enough."""
+        with artefact.Reader(index, "index") as reader:
+            return cls({name: reader.map(name) for name in reader.names()}, max_hamming)
 
     def __len__(self):
         return len(self.norm)

@@ -1,0 +1,86 @@
+"""A run whose photos become more and fewer: what was known is kept, what is gone is gone everywhere."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from conftest import RESULTS
+from harness import tiny_run
+
+from bow2cnn import artefact
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def grown(finished, tmp_path_factory):
+    """A run on the tiny photos but every tenth; then, with `output`, one with all of them; and the photos of both."""
+    run = tiny_run(tmp_path_factory.mktemp("growing") / "run")
+    run.results = run.folder / RESULTS
+    shutil.copytree(finished.folder / "tiny-photos", run.folder / "tiny-photos")
+    run.photos = run.folder / "tiny-photos/photos"
+    photos = artefact.read(finished.results / "collection/collection.h5", "collection", ["path"])["path"]
+    run.late = [run.folder / path for path in photos[::10]]
+    aside = run.folder / "aside"
+    aside.mkdir()
+    for number, path in enumerate(run.late):
+        shutil.move(path, aside / str(number))
+    run("--configfile", "tiny.yaml", "--cores", 2, "models", "retrieval")
+    run.vocabulary = (run.results / "vocabulary/vocabulary.h5").read_bytes()
+    for number, path in enumerate(run.late):
+        shutil.move(aside / str(number), path)
+    run.output = run("--configfile", "tiny.yaml", "--cores", 2, "models", "retrieval")
+    return run
+
+
+def known(results, stage):
+    """(new, all) photos that the logs of a stage name, summed over its jobs."""
+    texts = [path.read_text(encoding="utf-8") for path in (results / "logs" / stage).rglob("*.log")]
+    found = [re.search(r": (\d+) of (\d+) photos are new", text) for text in texts]
+    return tuple(sum(int(match[group]) for match in found if match) for group in (1, 2))
+
+
+def shas(path, kind):
+    return {bytes(sha) for sha in artefact.read(path, kind, ["sha256"])["sha256"]}
+
+
+def test_only_new_photos_cost_work_and_the_vocabulary_stays(grown):
+    late = len(grown.late)
+    assert known(grown.results, "extract_features")[0] == late
+    assert known(grown.results, "quantise_words")[0] == late
+    assert known(grown.results, "grow_graph")[0] == late
+    assert "vocabulary: clustering" not in grown.output
+    assert (grown.results / "vocabulary/vocabulary.h5").read_bytes() == grown.vocabulary
+    assert "retrieval: the teacher" not in grown.output, "the teacher's own benchmark has not changed"
+
+
+def test_the_new_photos_are_in_the_models(grown, finished):
+    models = artefact.read(grown.results / "models/models.h5", "models")
+    collection = artefact.read(grown.results / "collection/collection.h5", "collection")
+    late = {str(path.relative_to(grown.folder)) for path in grown.late}
+    rows = [row for row, path in enumerate(collection["path"]) if path in late]
+    fresh = artefact.read(finished.results / "models/models.h5", "models")["model"]
+    assert np.count_nonzero(models["model"][rows] >= 0) >= 0.8 * np.count_nonzero(fresh[rows] >= 0) > 0
+    assert np.count_nonzero(models["model"] >= 0) >= 0.95 * np.count_nonzero(fresh >= 0)
+
+
+def test_photos_that_are_gone_are_gone_everywhere(grown):
+    gone = shas(grown.results / "collection/collection.h5", "collection")
+    for path in grown.late:
+        path.unlink()
+    grown("--configfile", "tiny.yaml", "--cores", 2, "models")
+    left = shas(grown.results / "collection/collection.h5", "collection")
+    gone -= left
+    assert len(gone) == len(grown.late)
+    for path, kind in (("index/index.h5", "index"), ("discovery/graph.h5", "graph")):
+        assert shas(grown.results / path, kind) == left
+    for path in (grown.results / "words").glob("*.h5"):
+        assert shas(path, "words") <= left
+    assert len(artefact.read(grown.results / "models/models.h5", "models")["model"]) == len(left)
+    assert known(grown.results, "extract_features")[0] == 0
+
+
+def test_another_number_of_features_makes_other_words(grown):
+    plan = grown("-n", "--configfile", "tiny.yaml", "--config", "features={'max_features': 900}", "models")
+    assert "vocabulary: clustering" in plan
