@@ -125,6 +125,7 @@ def test_what_is_cancelled_killed_or_lost_runs_again_and_nothing_else(run, local
     # Slurm queued these two again itself; the others were handed in anew.
     again = {name for name in hit if len({start.number for start in run.starts(name)}) == 1}
     assert again == {"quantise_words-001", "find_seeds"}
-    assert [start.memory for start in run.starts("grow_graph")] == [8000, 12000]
+    first, second = (start.memory for start in run.starts("grow_graph"))
+    assert 8000 <= first < 8100 and abs(second - 1.5 * first) < 1
     asked = [slurm.job(start.number)["MinMemoryNode"] for start in run.starts("grow_graph")]
-    assert asked == ["8000M", "12000M"]
+    assert asked == [f"{first}M", f"{second}M"]

@@ -23,7 +23,7 @@ checkpoint scan:
         "../../envs/geometry.yaml"
     threads: 1
     resources:
-        mem_mb=memory(1000),
+        mem_mb=memory(3000),
     params:
         photos=config["photos"],
         shards=len(PHOTO_SHARDS),
@@ -48,7 +48,7 @@ if not all(os.path.exists(path.replace("<results>", config["results"])) for path
             "../../envs/geometry.yaml"
         threads: 1
         resources:
-            mem_mb=memory(1000),
+            mem_mb=memory(3000),
         params:
             photos=config["photos"],
             shards=len(PHOTO_SHARDS),

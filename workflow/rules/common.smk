@@ -42,9 +42,18 @@ def digest(script):
     return digest_of_code(f"{workflow.basedir}/workflow/scripts/{script}.py")
 
 
-def memory(megabytes):
-    """Memory of a job: half as much again at every further attempt (attempts are counted by `--retries`)."""
-    return lambda wildcards, attempt: int(megabytes * 1.5 ** (attempt - 1))
+def memory(megabytes, **times):
+    """Memory of a job: so much, and so many times the size of these inputs; half as much again at every further attempt (`--retries`).
+
+    `docs/scaling.md` says where the numbers come from.
+    """
+
+    def needed(wildcards, input, attempt):
+        sizes = {name: [input[name]] if isinstance(input[name], str) else input[name] for name in times}
+        growing = sum(factor * os.path.getsize(path) for name, factor in times.items() for path in sizes[name])
+        return int((megabytes + growing / 1e6) * 1.5 ** (attempt - 1))
+
+    return needed
 
 
 def planning():

@@ -14,7 +14,7 @@ rule find_seeds:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(3000, index=1),
     params:
         settings=settings("discovery", "sketch_size", "sketches", "min_similarity")
         | settings("retrieval", "max_hamming", "min_inliers"),
@@ -42,7 +42,7 @@ rule grow_graph:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(8000),
+        mem_mb=memory(8000, index=0.5),
     params:
         settings=settings("discovery", "min_tentative", "min_inliers") | settings("retrieval", "shortlist", "max_hamming"),
         threads=config["threads"],

@@ -33,7 +33,7 @@ rule evaluate_systems:
         "../../envs/network.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(6000),
+        mem_mb=memory(6000, descriptors=3),
     params:
         systems=list(SYSTEMS),
         off_the_shelf={name: f"off-the-shelf:{off_the_shelf(name)}" for name in EXPERIMENTS},

@@ -39,7 +39,7 @@ rule find_marks:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(2000, words=4),
     params:
         settings=settings("marks") | settings("retrieval", "max_hamming"),
         seed=config["seed"],
@@ -67,7 +67,7 @@ rule build_index:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(2000, words=4),
     params:
         threads=config["threads"],
         digest=digest("build_index"),

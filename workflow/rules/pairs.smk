@@ -19,7 +19,7 @@ rule mine_pairs:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(4000, index=0.5, models=4),
     params:
         settings=settings("pairs") | settings("split", "validation") | settings("retrieval", "shortlist", "max_hamming"),
         seed=config["seed"],

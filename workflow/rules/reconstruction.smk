@@ -18,7 +18,7 @@ rule reconstruct_clusters:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(6000),
+        mem_mb=memory(6000, graph=2),
     params:
         shards=len(CLUSTER_SHARDS),
         settings=settings("reconstruction"),
@@ -45,7 +45,7 @@ rule gather_models:
         "../../envs/geometry.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, models=4),
     params:
         digest=digest("gather_models"),
     message:

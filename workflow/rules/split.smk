@@ -17,7 +17,7 @@ rule find_contamination:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(4000, index=0.5),
     params:
         settings=settings("retrieval", "shortlist", "max_hamming") | {"min_inliers": config["split"]["contamination_inliers"]},
         threads=config["threads"],

@@ -1,6 +1,7 @@
 """The scan: which photos the folders hold now, which files are no photos and why."""
 
 import hashlib
+import itertools
 import os
 from collections import Counter
 from pathlib import Path
@@ -51,9 +52,9 @@ def scan(photos, folder, shards, min_side, max_pixels):
     rows.sort(key=lambda row: (row["shard"], row["sha256"]))
     params = {"photos": [str(root) for root in photos], "shards": shards, "min_side": min_side, "max_pixels": max_pixels}
     artefact.write_if_changed(folder / "collection.h5", "collection", to_arrays(rows, rejected), params)
-    for shard in range(shards):
-        members = [row for row in rows if row["shard"] == shard]
-        artefact.write_if_changed(folder / f"shard-{shard:03d}.h5", "collection", to_arrays(members, []))
+    bounds = np.searchsorted([row["shard"] for row in rows], np.arange(shards + 1))
+    for shard, (start, stop) in enumerate(itertools.pairwise(bounds)):
+        artefact.write_if_changed(folder / f"shard-{shard:03d}.h5", "collection", to_arrays(rows[start:stop], []))
     if not rows:
         raise NothingFound(_nothing(photos, folder, rejected))
 

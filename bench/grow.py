@@ -1,0 +1,113 @@
+"""What it costs and what it gives to add photos to a finished run, beside a run on all of them from nothing.
+
+    python bench/grow.py CONFIG FOLDER [--late 20] [--cores 2] [--full RESULTS]
+
+CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, new, one of every `--late` photos is held back, the rest runs up to
+the models and the teacher's rankings, then the late photos join and it runs again. `--full` names the results of a run on all photos
+that is already there; without it that is run too. Photos are linked, not copied, where the disk allows.
+"""
+
+import argparse
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from bow2cnn import artefact
+from bow2cnn.collection.scan import scan
+from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.evaluation.systems import benchmark_task, bow_rankings
+
+ROOT = Path(__file__).parents[1]
+TARGETS = ("models", "retrieval")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--late", type=int, default=20)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--full")
+    options = parser.parse_args()
+    config = yaml.safe_load(Path(options.config).read_text())
+    options.folder.mkdir(parents=True)
+    photos = list_photos(config["photos"], options.folder / "list")
+    late = photos[:: options.late]
+    place(options.folder / "photos", [photo for photo in photos if photo not in set(late)])
+    mine = {**config, "photos": [str(options.folder / "photos")], "results": str(options.folder / "results")}
+    first = run(mine, options.folder / "grow.yaml", options.cores)
+    place(options.folder / "photos", late)
+    grown = run(mine, options.folder / "grow.yaml", options.cores)
+    whole = {**config, "results": options.full or str(options.folder / "full")}
+    full = None if options.full else run(whole, options.folder / "full.yaml", options.cores)
+    print(f"photos: {len(photos)}, of which {len(late)} came late")
+    report("first run", first, None)
+    report("grown run", grown, mine)
+    report("run on all of them", full, whole)
+
+
+def list_photos(folders, out):
+    """(folder, path) of the usable photos, sorted by content."""
+    scan(folders, out, 1, 64, 100_000_000)
+    return [Path(path) for path in artefact.read(out / "collection.h5", "collection", ["path"])["path"]]
+
+
+def place(folder, photos):
+    folder.mkdir(exist_ok=True)
+    for photo in photos:
+        try:
+            os.link(photo, folder / photo.name)
+        except OSError:
+            shutil.copy2(photo, folder / photo.name)
+
+
+def run(config, path, cores):
+    """Seconds of the run, and of its jobs (wall, processor)."""
+    path.write_text(yaml.safe_dump(config))
+    begin = time.time()
+    command = [Path(sys.executable).parent / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", str(cores), *TARGETS]
+    subprocess.run([*command, "--configfile", path], check=True)
+    return time.time() - begin, *job_seconds(Path(config["results"]), begin)
+
+
+def job_seconds(results, since=0.0):
+    """Sum over the jobs that began since then: wall and processor seconds."""
+    rows = []
+    for path in (results / "timings").rglob("*.tsv"):
+        if path.stat().st_mtime >= since:
+            with open(path, encoding="utf-8") as file:
+                rows += list(csv.DictReader(file, delimiter="\t"))
+    return sum(float(row["s"]) for row in rows), sum(float(row["cpu_time"]) for row in rows)
+
+
+def report(name, seconds, config):
+    line = f"{name}:"
+    if seconds:
+        line += f" {seconds[0]:.0f} s, processor time of its jobs {seconds[2]:.0f} s"
+    print(line)
+    if config:
+        results = Path(config["results"])
+        model = artefact.read(results / "models/models.h5", "models", ["model"])["model"]
+        print(f"  registered: {np.count_nonzero(model >= 0)} in {model.max(initial=-1) + 1} models")
+        for benchmark, files in config["benchmarks"].items():
+            print(f"  teacher on {benchmark}: {'; '.join(teacher(results, benchmark, files))}")
+
+
+def teacher(results, benchmark, files):
+    """The teacher's mAP per protocol: plain, verified, expanded."""
+    task = benchmark_task(benchmark, files["gnd"], files["photos"], results / f"benchmarks/{benchmark}/collection.h5")
+    rankings = bow_rankings(task, results / f"retrieval/{benchmark}.h5")
+    for protocol, truth in task.truth.items():
+        means = [f"{post or 'plain'} {np.nanmean(score_rankings(lists, truth)['mAP']):.2f}" for post, lists in rankings.items()]
+        yield f"{protocol} {', '.join(means)}"
+
+
+if __name__ == "__main__":
+    main()
