@@ -1,5 +1,8 @@
 """Reconstruction: the true cameras come back, every failure is told, models are packed and joined without loss."""
 
+import subprocess
+import tempfile
+
 import numpy as np
 import pycolmap
 import pytest
@@ -10,7 +13,7 @@ from bow2cnn.discovery.clusters import cut_clusters
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.nothing import NothingFound
 from bow2cnn.reconstruction import reconstruct
-from bow2cnn.reconstruction.colmap import map_cluster, to_arrays
+from bow2cnn.reconstruction.colmap import ReconstructionError, map_cluster, to_arrays, write_model
 from bow2cnn.reconstruction.gather import gather_models
 from bow2cnn.reconstruction.models import pack_models, unpack_models
 from bow2cnn.reconstruction.reconstruct import absurd, deal, reconstruct_shard
@@ -294,3 +297,22 @@ def test_a_photo_of_two_models_belongs_to_the_one_that_sees_more_through_it(tmp_
     found = gathered(tmp_path, [([small, large], [])], 3)
     assert found["model"].tolist() == [0, 1, 0]
     assert found["photo"].tolist() == [0, 1, 2, 1, 2], "both models keep their views"
+
+
+@pytest.mark.parametrize("room", ["16k", "64k"])
+def test_a_full_disk_is_told_and_not_taken_for_a_bad_cluster(modelled, tmp_path, room, monkeypatch):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", disk], capture_output=True, check=False).returncode:
+        pytest.skip("NOT RUN: needs the right to mount a small disk")
+    try:
+        model = pycolmap.Reconstruction(str(next(modelled.colmap.iterdir())))
+        with pytest.raises(ReconstructionError, match="cannot be written"):
+            write_model(model, disk / "model")
+        monkeypatch.setattr(tempfile, "tempdir", str(disk))
+        arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
+        with pytest.raises(ReconstructionError, match="no room for COLMAP's database"):
+            reconstruct_shard(0, 1, *arguments, tmp_path / "shard.h5", tmp_path / "colmap", min_photos=4, seed=0)
+        assert not (tmp_path / "shard.h5").exists()
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -1,5 +1,7 @@
 """The one module that talks to pycolmap: verified matches of a cluster in, 3D models out."""
 
+import contextlib
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -7,7 +9,12 @@ import numpy as np
 import pycolmap
 
 _GUESSED_FOCAL = 1.2  # of the longer side: COLMAP's default for photos without EXIF
+_ROOM = 1 << 20  # bytes; a disk with less is full
 _MANY = 1000  # models per cluster: no component is dropped for being late
+
+
+class ReconstructionError(Exception):
+    """COLMAP's files cannot be kept; the message names the folder and the cause in one line."""
 
 
 def map_cluster(photos, pairs, min_photos, seed):
@@ -21,9 +28,13 @@ def map_cluster(photos, pairs, min_photos, seed):
 
     Returns:
         list of pycolmap.Reconstruction, largest first; image ids are positions in `photos` + 1.
+
+    Raises:
+        ReconstructionError: there is no room for the database.
+        Exception: of many kinds, pycolmap's, when it fails on these photos.
     """
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _room(folder):
         database = Path(folder) / "database.db"
         _write_database(database, photos, pairs)
         options = pycolmap.IncrementalPipelineOptions(
@@ -37,6 +48,38 @@ def map_cluster(photos, pairs, min_photos, seed):
         models = pycolmap.incremental_mapping(database, folder, folder, options)
     kept = [model for model in models.values() if model.num_reg_images() >= min_photos]
     return sorted(kept, key=lambda model: (-model.num_reg_images(), min(model.reg_image_ids())))
+
+
+def write_model(model, folder):
+    """Write a model as a folder of COLMAP's, and read it again: on a full disk COLMAP writes half of it without a word.
+
+    Raises:
+        ReconstructionError: it is not there in whole.
+    """
+    folder.mkdir()
+    model.write(str(folder))
+    try:
+        back = pycolmap.Reconstruction(str(folder))
+        whole = _counts(back) == _counts(model)
+    except Exception:  # whatever the missing part happens to break
+        whole = False
+    if not whole:
+        raise ReconstructionError(f"{folder}: COLMAP's files cannot be written (is the disk full?)")
+
+
+def _counts(model):
+    return model.num_reg_images(), model.num_points3D(), model.compute_num_observations()
+
+
+@contextlib.contextmanager
+def _room(folder):
+    """What goes wrong on a full disk is the disk's fault, and not that of the photos."""
+    try:
+        yield
+    except Exception as error:
+        if shutil.disk_usage(folder).free < _ROOM:
+            raise ReconstructionError(f"{folder}: no room for COLMAP's database (set TMPDIR to a larger disk)") from error
+        raise
 
 
 def _write_database(path, photos, pairs):

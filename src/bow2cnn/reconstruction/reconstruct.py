@@ -9,7 +9,7 @@ from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError, read_rgb
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.progress import progress
-from bow2cnn.reconstruction.colmap import map_cluster, to_arrays
+from bow2cnn.reconstruction.colmap import ReconstructionError, map_cluster, to_arrays, write_model
 from bow2cnn.reconstruction.models import pack_models
 from bow2cnn.text import printable
 
@@ -38,6 +38,8 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
         photos = inputs.members(cluster)
         try:
             found = map_cluster(inputs.views(photos), inputs.pairs(photos), min_photos, seed)
+        except ReconstructionError:
+            raise
         except Exception as error:  # pycolmap raises RuntimeError and ValueError of its own; one bad cluster never stops the rest
             rejected.append((cluster, len(photos), f"mapping failed: {(str(error) or type(error).__name__).splitlines()[0]}"))
             continue
@@ -51,9 +53,7 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
                 continue
             arrays["color"] = _point_colors(arrays, photos, inputs)
             models.append({**arrays, "photo": photos[arrays["photo"]], "cluster": cluster})
-            folder = colmap / f"{cluster:04d}-{number}"
-            folder.mkdir()
-            model.write(str(folder))
+            write_model(model, colmap / f"{cluster:04d}-{number}")
     artefact.write(out, "models", pack_models(models, rejected), {"min_photos": min_photos, "seed": seed})
 
 
