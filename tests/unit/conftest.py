@@ -70,6 +70,6 @@ def modelled(grown, tmp_path_factory):
     """The same with the 3D models, and the folder of COLMAP's files."""
     folder = tmp_path_factory.mktemp("modelled")
     arguments = (grown.clusters, grown.graph, grown.collection, grown.features)
-    reconstruct_shard(0, 1, *arguments, folder / "shard.h5", folder / "colmap", min_photos=4, seed=0)
-    gather_models([folder / "shard.h5"], grown.collection, folder / "models.h5")
+    reconstruct_shard(0, 1, *arguments, folder / "shard.h5", folder / "colmap", folder / "state", min_photos=4, seed=0)
+    gather_models([folder / "shard.h5"], grown.collection, folder / "models.h5", folder / "state")
     return SimpleNamespace(**vars(grown), shard=folder / "shard.h5", colmap=folder / "colmap", models=folder / "models.h5")

@@ -82,8 +82,8 @@ def gathered(tmp_path, shards, photos):
     artefact.write(tmp_path / "collection.h5", "collection", {"width": np.zeros(photos, np.int32)})
     paths = [tmp_path / f"{i}.h5" for i in range(len(shards))]
     for path, (models, rejected) in zip(paths, shards, strict=True):
-        artefact.write(path, "models", pack_models(models, rejected))
-    gather_models(paths, tmp_path / "collection.h5", tmp_path / "models.h5")
+        artefact.write(path, "models", {**pack_models(models, rejected), "kept": []})
+    gather_models(paths, tmp_path / "collection.h5", tmp_path / "models.h5", tmp_path / "state")
     return artefact.read(tmp_path / "models.h5", "models")
 
 
@@ -162,11 +162,11 @@ def test_colmap_reads_the_models(modelled):
 
 def test_two_runs_and_any_number_of_shards_give_the_same_models(modelled, tmp_path):
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
-    reconstruct_shard(0, 1, *arguments, tmp_path / "again.h5", tmp_path / "colmap", 4, seed=0)
+    reconstruct_shard(0, 1, *arguments, tmp_path / "again.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
     assert (tmp_path / "again.h5").read_bytes() == modelled.shard.read_bytes()
     for shard in range(3):
-        reconstruct_shard(shard, 3, *arguments, tmp_path / f"{shard}.h5", tmp_path / f"colmap-{shard}", 4, seed=0)
-    gather_models([tmp_path / f"{shard}.h5" for shard in range(3)], modelled.collection, tmp_path / "models.h5")
+        reconstruct_shard(shard, 3, *arguments, tmp_path / f"{shard}.h5", tmp_path / f"colmap-{shard}", tmp_path / "other", 4, seed=0)
+    gather_models([tmp_path / f"{shard}.h5" for shard in range(3)], modelled.collection, tmp_path / "models.h5", tmp_path / "other")
     assert (tmp_path / "models.h5").read_bytes() == modelled.models.read_bytes()
 
 
@@ -181,10 +181,35 @@ def test_a_failing_cluster_is_recorded_and_the_others_go_on(modelled, tmp_path, 
 
     monkeypatch.setattr(reconstruct, "map_cluster", fail_first)
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
-    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", 4, seed=0)
+    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
     models, rejected = unpack_models(artefact.read(tmp_path / "m.h5", "models"))
     assert len(models) == 1 and len(rejected) == 1
     assert rejected[0] == (1 - models[0]["cluster"], 9, "mapping failed: bundle adjustment")
+
+
+def test_models_of_unchanged_clusters_are_kept(modelled, tmp_path, monkeypatch):
+    arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
+    mapped, real = [], reconstruct.map_cluster
+    monkeypatch.setattr(reconstruct, "map_cluster", lambda *given: mapped.append(len(given[0])) or real(*given))
+
+    def built(seed=0, code=""):
+        mapped.clear()
+        reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed, code)
+        return len(mapped), (tmp_path / "m.h5").read_bytes() == modelled.shard.read_bytes()
+
+    assert built() == (2, True)
+    files = {path.relative_to(tmp_path): path.read_bytes() for path in (tmp_path / "colmap").rglob("*.bin")}
+    assert built() == (0, True), "and the artefact is the same"
+    assert {path.relative_to(tmp_path): path.read_bytes() for path in (tmp_path / "colmap").rglob("*.bin")} == files
+    damaged = next((tmp_path / "state").rglob("points3D.bin"))
+    damaged.unlink()
+    damaged.write_bytes(b"half")
+    assert built() == (1, True), "what is damaged is built again"
+    assert built(code="edited")[0] == 2 and built(seed=1)[0] == 2
+    assert len(list((tmp_path / "state").iterdir())) == 6
+    gather_models([tmp_path / "m.h5"], modelled.collection, tmp_path / "models.h5", tmp_path / "state")
+    assert len(list((tmp_path / "state").iterdir())) == 2, "what no model of this run comes from is dropped"
+    assert built(seed=1)[0] == 0
 
 
 def test_an_error_without_a_message_is_recorded_too(modelled, tmp_path, monkeypatch):
@@ -193,7 +218,7 @@ def test_an_error_without_a_message_is_recorded_too(modelled, tmp_path, monkeypa
 
     monkeypatch.setattr(reconstruct, "map_cluster", fail)
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
-    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", 4, seed=0)
+    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
     assert all("RuntimeError" in reason for *_, reason in unpack_models(artefact.read(tmp_path / "m.h5", "models"))[1])
 
 
@@ -215,7 +240,7 @@ def test_a_cluster_that_makes_no_model_is_recorded(modelled, tmp_path):
     arguments = (tmp_path / "clusters.h5", tmp_path / "graph.h5", modelled.collection, modelled.features)
     (tmp_path / "colmap").mkdir()
     (tmp_path / "colmap/old").touch()
-    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", 4, seed=0)
+    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
     models, rejected = unpack_models(artefact.read(tmp_path / "m.h5", "models"))
     assert not models and [(cluster, photos) for cluster, photos, _ in rejected] == [(0, 4)]
     assert "no model of 4 photos or more" in rejected[0][2]
@@ -285,8 +310,9 @@ def test_names_that_colmap_cannot_read_are_escaped(modelled, tmp_path):
     photos["name"] = [name if row % 2 else f"{row}\n\udcff é\u2028.jpg" for row, name in enumerate(photos["name"])]
     artefact.write(tmp_path / "collection.h5", "collection", photos)
     arguments = (modelled.clusters, modelled.graph, tmp_path / "collection.h5", modelled.features)
-    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", 4, seed=0)
-    assert (tmp_path / "m.h5").read_bytes() == modelled.shard.read_bytes()
+    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
+    found, expected = (artefact.read(path, "models") for path in (tmp_path / "m.h5", modelled.shard))
+    assert all(np.array_equal(found[name], expected[name]) for name in expected if name != "kept")
     names = [image.name for folder in (tmp_path / "colmap").iterdir() for image in pycolmap.Reconstruction(folder).images.values()]
     assert any(r"\n\udcff é\u2028" in name for name in names) and all(name.isprintable() for name in names)
 
@@ -312,7 +338,7 @@ def test_a_full_disk_is_told_and_not_taken_for_a_bad_cluster(modelled, tmp_path,
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
         arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
         with pytest.raises(ReconstructionError, match="no room for COLMAP's database"):
-            reconstruct_shard(0, 1, *arguments, tmp_path / "shard.h5", tmp_path / "colmap", min_photos=4, seed=0)
+            reconstruct_shard(0, 1, *arguments, tmp_path / "shard.h5", tmp_path / "colmap", tmp_path / "state", min_photos=4, seed=0)
         assert not (tmp_path / "shard.h5").exists()
     finally:
         subprocess.run(["umount", disk], check=True)

@@ -16,14 +16,14 @@ rule reconstruct_clusters:
         "<timings>/reconstruct_clusters/{part}.tsv"
     conda:
         "../../envs/geometry.yaml"
-    threads: config["threads"]
+    # Every cluster is mapped on one thread, so that the seed fixes its models.
+    threads: 1
     resources:
         mem_mb=memory(6000, graph=2),
     params:
         shards=len(CLUSTER_SHARDS),
         settings=settings("reconstruction"),
         seed=config["seed"],
-        threads=config["threads"],
         digest=digest("reconstruct_clusters"),
     message:
         "models: clusters of shard {wildcards.part}"

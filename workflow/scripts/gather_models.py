@@ -1,5 +1,7 @@
 """All 3D models in one artefact."""
 
+from pathlib import Path
+
 from bow2cnn.reconstruction.gather import gather_models
 from bow2cnn.stage import stage
 
@@ -8,4 +10,5 @@ with stage(snakemake.log[0]):
         shards=list(snakemake.input.models),
         collection=snakemake.input.collection,
         out=snakemake.output.models,
+        state=Path(snakemake.output.models).parent / "state",
     )

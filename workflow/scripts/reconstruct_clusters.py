@@ -1,9 +1,11 @@
 """3D models of a shard of the clusters."""
 
+from pathlib import Path
+
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
 from bow2cnn.stage import stage
 
-with stage(snakemake.log[0], snakemake.params.threads):
+with stage(snakemake.log[0]):
     reconstruct_shard(
         clusters=snakemake.input.clusters,
         graph=snakemake.input.graph,
@@ -11,8 +13,10 @@ with stage(snakemake.log[0], snakemake.params.threads):
         collection=snakemake.input.collection,
         out=snakemake.output.models,
         colmap=snakemake.output.colmap,
+        state=Path(snakemake.output.models).parent / "state",
         shard=int(snakemake.wildcards.part),
         shards=snakemake.params.shards,
         seed=snakemake.params.seed,
+        code=snakemake.params.digest,
         **snakemake.params.settings,
     )

@@ -59,7 +59,7 @@ def write_model(model, folder):
     folder.mkdir()
     model.write(str(folder))
     try:
-        back = pycolmap.Reconstruction(str(folder))
+        back = read_model(folder)
         whole = _counts(back) == _counts(model)
     except Exception:  # whatever the missing part happens to break
         whole = False
@@ -69,6 +69,11 @@ def write_model(model, folder):
 
 def _counts(model):
     return model.num_reg_images(), model.num_points3D(), model.compute_num_observations()
+
+
+def read_model(folder):
+    """A model from a folder of COLMAP's."""
+    return pycolmap.Reconstruction(str(folder))
 
 
 @contextlib.contextmanager

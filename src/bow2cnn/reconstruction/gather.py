@@ -6,10 +6,11 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.nothing import NothingFound
+from bow2cnn.reconstruction.kept import Kept
 from bow2cnn.reconstruction.models import pack_models, unpack_models
 
 
-def gather_models(shards, collection, out):
+def gather_models(shards, collection, out, state):
     """Write the `models` artefact of the whole collection.
 
     A photo registered by two models of its cluster (the mapper lets them overlap) stays in the one that sees more points through it.
@@ -17,15 +18,19 @@ def gather_models(shards, collection, out):
     Args:
         shards: paths of the `models` artefacts of all shards.
         collection: path, for the number of photos.
+        state: folder of `reconstruct_shard`; what this run did not use is deleted.
 
     Raises:
         NothingFound: there is no model.
     """
-    models, rejected = [], []
+    models, rejected, keys = [], [], set()
     for path in shards:
-        some, dropped = unpack_models(artefact.read(path, "models"))
+        arrays = artefact.read(path, "models")
+        keys.update(arrays["kept"])
+        some, dropped = unpack_models(arrays)
         models += some
         rejected += dropped
+    Kept(state).drop_others(keys)
     if not models:
         raise NothingFound(_nothing(rejected))
     models.sort(key=lambda model: (-len(model["photo"]), model["cluster"], int(model["photo"][0])))

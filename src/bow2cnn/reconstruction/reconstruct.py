@@ -9,7 +9,8 @@ from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError, read_rgb
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.progress import progress
-from bow2cnn.reconstruction.colmap import ReconstructionError, map_cluster, to_arrays, write_model
+from bow2cnn.reconstruction.colmap import ReconstructionError, map_cluster, to_arrays
+from bow2cnn.reconstruction.kept import Kept, key_of, link_folder
 from bow2cnn.reconstruction.models import pack_models
 from bow2cnn.text import printable
 
@@ -18,34 +19,39 @@ _FOCAL_RANGE = (0.3, 10.0)  # plausible focal lengths as fractions of the longer
 _MIN_POINTS = 50
 
 
-def reconstruct_shard(shard, shards, clusters, graph, collection, features, out, colmap, min_photos, seed):
+def reconstruct_shard(shard, shards, clusters, graph, collection, features, out, colmap, state, min_photos, seed, code=""):
     """Write the `models` artefact of one shard of clusters and a COLMAP folder per model.
 
-    A cluster that fails is recorded with its reason; the others go on.
+    A cluster that fails is recorded with its reason; the others go on. One whose photos and matches are those of an earlier run, or
+    that a killed run got done, is not mapped again.
 
     Args:
         shard, shards: this shard and how many there are; clusters are dealt out by size.
         clusters, graph, collection: paths; features: paths in the order of the shards.
         out: path of the artefact; colmap: folder, filled with one folder per model, named CLUSTER-MODEL.
+        state: folder of the models that are kept for later runs; `gather_models` clears it up.
         min_photos: registered photos of the smallest model.
+        code: digest of the code, part of what a kept model depends on.
     """
     inputs = _Inputs(clusters, graph, collection, features)
     colmap = Path(colmap)
     shutil.rmtree(colmap, ignore_errors=True)
     colmap.mkdir(parents=True)
+    kept, keys = Kept(state), []
     models, rejected = [], []
     for cluster in progress(deal(inputs.edge_counts(), shards)[shard], f"models of shard {shard}"):
         photos = inputs.members(cluster)
         try:
-            found = map_cluster(inputs.views(photos), inputs.pairs(photos), min_photos, seed)
+            key, found = _build(kept, inputs.views(photos), inputs.pairs(photos), min_photos, seed, code)
         except ReconstructionError:
             raise
         except Exception as error:  # pycolmap raises RuntimeError and ValueError of its own; one bad cluster never stops the rest
             rejected.append((cluster, len(photos), f"mapping failed: {(str(error) or type(error).__name__).splitlines()[0]}"))
             continue
+        keys.append(key)
         if not found:
             rejected.append((cluster, len(photos), f"no model of {min_photos} photos or more could be built"))
-        for number, model in enumerate(found):
+        for number, (model, folder) in enumerate(found):
             arrays = to_arrays(model)
             reason = absurd(arrays, inputs.longer_side[photos[arrays["photo"]]])
             if reason:
@@ -53,8 +59,18 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
                 continue
             arrays["color"] = _point_colors(arrays, photos, inputs)
             models.append({**arrays, "photo": photos[arrays["photo"]], "cluster": cluster})
-            write_model(model, colmap / f"{cluster:04d}-{number}")
-    artefact.write(out, "models", pack_models(models, rejected), {"min_photos": min_photos, "seed": seed})
+            link_folder(folder, colmap / f"{cluster:04d}-{number}")
+    artefact.write(out, "models", {**pack_models(models, rejected), "kept": keys}, {"min_photos": min_photos, "seed": seed})
+
+
+def _build(kept, views, pairs, min_photos, seed, code):
+    """Key of a cluster, and its models with the folders they are kept in. New ones are read back too, so that all are alike."""
+    key = key_of(views, pairs, min_photos, seed, code)
+    found = kept.load(key)
+    if found is None:
+        kept.save(key, map_cluster(views, pairs, min_photos, seed))
+        found = kept.load(key)
+    return key, found
 
 
 def deal(weights, shards):
@@ -108,13 +124,13 @@ class _Inputs:
         return self._store.keypoints(photo)[:, :2]
 
     def views(self, photos):
-        """Photos as `map_cluster` takes them; names carry the row, because two folders may hold photos of one name, and are escaped,
-        because one that COLMAP cannot read would cost its whole cluster the model.
+        """Photos as `map_cluster` takes them; names begin with the content's sha256, because two folders may hold photos of one name,
+        and are escaped, because one that COLMAP cannot read would cost its whole cluster the model.
         """
         c = self._collection
         return [
             {
-                "name": f"{photo:07d}/{printable(c['name'][photo])}",
+                "name": f"{bytes(c['sha256'][photo]).hex()[:12]}/{printable(c['name'][photo])}",
                 "width": c["width"][photo],
                 "height": c["height"][photo],
                 "focal": c["focal"][photo],
