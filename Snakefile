@@ -30,6 +30,10 @@ except ConfigError as error:
     sys.exit(f"config: {error}")
 
 
+# Jobs note there that they are at work.
+os.environ["BOW2CNN_RESULTS"] = config["results"]
+
+
 pathvars:
     results=config["results"],
     logs=f"{config['results']}/logs",

@@ -1,15 +1,18 @@
-"""One run at a time in a results folder. The kernel holds the lock and lets go of it when the process ends, however it ends."""
+"""One run at a time in a results folder. The kernel holds the locks and lets go of them when a process ends, however it ends.
+
+A run holds one lock, and each of its jobs a share of another: a run that is killed may leave jobs that are still at work.
+"""
 
 import fcntl
 import os
 from pathlib import Path
 
-_NAME = ".lock"
+_RUN, _JOBS = ".lock", ".lock-jobs"
 _held = []  # open files: the kernel lets go of a lock when its file is closed
 
 
 class LockError(Exception):
-    """The results folder belongs to a run that is at work."""
+    """The results folder belongs to a run that is at work, or cannot be locked."""
 
 
 def hold(results):
@@ -19,19 +22,43 @@ def hold(results):
         results: the folder; made if it is not there.
 
     Raises:
-        LockError: another process holds it.
+        LockError: another run, or a job that one has left, is at work there.
     """
-    path = Path(results) / _NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = open(path, "a+", encoding="ascii")  # noqa: SIM115 (kept open)
+    run = _open(results, _RUN)
+    if not _lock(results, run, fcntl.LOCK_EX):
+        run.seek(0)
+        raise LockError(f"{results}: another run is at work here (process {run.read().strip()}); wait for its end or stop it")
+    jobs = _open(results, _JOBS)
+    if not _lock(results, jobs, fcntl.LOCK_EX):
+        raise LockError(f"{results}: jobs of a run that was killed are still at work here; wait for their end or stop them")
+    jobs.close()
+    run.truncate(0)
+    run.write(f"{os.getpid()}\n")
+    run.flush()
+    _held.append(run)
+
+
+def share(results):
+    """Note for the rest of this process that a job is at work in a results folder."""
+    jobs = _open(results, _JOBS)
+    _lock(results, jobs, fcntl.LOCK_SH)
+    _held.append(jobs)
+
+
+def _open(results, name):
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        Path(results).mkdir(parents=True, exist_ok=True)
+        return open(Path(results) / name, "a+", encoding="ascii")
     except OSError as error:
-        file.seek(0)
-        holder = file.read().strip()
-        file.close()
-        raise LockError(f"{results}: another run is at work here (process {holder}); wait for its end or stop it") from error
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    _held.append(file)
+        raise LockError(f"{results}: cannot be locked ({error.strerror})") from error
+
+
+def _lock(results, file, kind):
+    """Whether the lock was free."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise LockError(f"{results}: cannot be locked ({error.strerror}); its file system must support flock") from error
+    return True

@@ -112,6 +112,8 @@ def _serve(function, tasks, pipe, inherited):
             return
         try:
             result = function(tasks[number])
+        except MemoryError:
+            result = Lost("out of memory")
         except Exception as error:
             result = error
         try:
@@ -121,4 +123,6 @@ def _serve(function, tasks, pipe, inherited):
 
 
 def _cause(code):
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"

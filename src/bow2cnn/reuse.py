@@ -1,7 +1,8 @@
 """Growing collections: what an earlier version of an artefact holds of photos that are still there need not be made again.
 
 Snakemake keeps the old file where an output is marked `update()`. It may be used again where its lineage is the same: everything
-but the photos that its rows depend on (settings, code, vocabulary, ...), in one digest. Photos are the same when their bytes are.
+but the photos that its rows depend on (settings, code, vocabulary, ...), in one digest. A row is kept if what it was made from has the
+same digest still: the photo's bytes, its features, what of them is masked.
 """
 
 import hashlib
@@ -27,16 +28,12 @@ def lineage_of(path, kind):
 
 
 def earlier(path, kind, wanted):
-    """A `Reader` of the artefact that lies at a path if it has the wanted lineage and is sound; None otherwise."""
+    """The arrays of the artefact that lies at a path if it has the wanted lineage and is sound; None otherwise."""
     try:
-        reader = artefact.Reader(path, kind)
-        if reader.params.get("lineage") == wanted:
-            for name in reader.names():
-                reader[name]
-            return reader
+        with artefact.Reader(path, kind) as reader:
+            return {name: reader[name] for name in reader.names()} if reader.params.get("lineage") == wanted else None
     except artefact.ArtefactError:
-        pass
-    return None
+        return None
 
 
 def tell(stage, new, photos):
@@ -45,11 +42,17 @@ def tell(stage, new, photos):
         _LOG.info("%s: %d of %d photos are new", stage, new, photos)
 
 
-def find_rows(earlier_sha256, sha256):
-    """Row of every photo in an earlier list, int64 [n], -1 where it is new.
+def find_rows(before, now):
+    """Row of every photo in an earlier list, int64 [n], -1 where it is new or has changed.
 
     Args:
-        earlier_sha256, sha256: uint8 [m, 32], [n, 32].
+        before, now: uint8 [m, 32], [n, 32], digests of what the rows were made from.
     """
-    rows = {bytes(sha): row for row, sha in enumerate(earlier_sha256)}
-    return np.array([rows.get(bytes(sha), -1) for sha in sha256], np.int64)
+    rows = {bytes(content): row for row, content in enumerate(before)}
+    return np.array([rows.get(bytes(content), -1) for content in now], np.int64)
+
+
+def digests(*columns):
+    """Digest per photo of what several columns (sequences of bytes-like rows) say of it, uint8 [n, 32]."""
+    found = [hashlib.sha256(b"".join(bytes(part) for part in parts)).digest() for parts in zip(*columns, strict=True)]
+    return np.frombuffer(b"".join(found), np.uint8).reshape(-1, 32)

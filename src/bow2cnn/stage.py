@@ -11,6 +11,7 @@ from pathlib import Path
 
 import threadpoolctl
 
+from bow2cnn.lock import share
 from bow2cnn.text import printable
 
 THREAD_VARIABLES = (
@@ -48,6 +49,8 @@ def stage(log, threads=1):
         logger.addHandler(handler)
     previous = _end_cleanly(logger)
     try:
+        if "BOW2CNN_RESULTS" in os.environ:
+            share(os.environ["BOW2CNN_RESULTS"])
         with use_threads(threads):
             yield logger
     except Exception as error:

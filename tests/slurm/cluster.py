@@ -154,7 +154,8 @@ class Slurm:
         lost = {pid for pid, _, command in listing if command.startswith(f"slurmstepd: [{number}.")}
         while more := {pid for pid, parent, _ in listing if parent in lost} - lost:
             lost |= more
-        self("kill", "-KILL", (self.folder / f"slurmd-{node}.pid").read_text().strip(), *lost)
+        processes = [(self.folder / f"slurmd-{node}.pid").read_text().strip(), *lost]
+        self("kill", "-KILL", *processes, check=False)  # some may end by themselves meanwhile
 
     @staticmethod
     def wait(condition, seconds, message=""):

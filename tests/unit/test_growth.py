@@ -123,8 +123,8 @@ def grow(made, seeds, out, threads=1, **changed):
     return artefact.read(out, "graph")
 
 
-def write_seeds(path, pairs):
-    artefact.write(path, "seeds", {"pair": np.array(pairs, np.int32).reshape(-1, 2)})
+def write_seeds(path, pairs, params=None):
+    artefact.write(path, "seeds", {"pair": np.array(pairs, np.int32).reshape(-1, 2)}, params)
     return path
 
 
@@ -188,8 +188,8 @@ def test_matches_fit_the_true_cameras(grown):
 
 
 def test_the_graph_depends_on_neither_threads_nor_the_order_of_seeds(grown, tmp_path):
-    pairs = artefact.read(grown.seeds, "seeds")["pair"]
-    backwards = write_seeds(tmp_path / "backwards.h5", pairs[::-1])
+    with artefact.Reader(grown.seeds, "seeds") as reader:
+        backwards = write_seeds(tmp_path / "backwards.h5", reader["pair"][::-1], reader.params)
     for name, seeds, threads in (("one", grown.seeds, 1), ("turned", backwards, 2)):
         grow(grown, seeds, tmp_path / name, threads)
         assert (tmp_path / name).read_bytes() == grown.graph.read_bytes()

@@ -65,7 +65,7 @@ def test_another_lineage_or_a_damaged_file_is_not_used(tmp_path):
     assert earlier(path, "split", lineage(1)) is None
     artefact.write(path, "split", {"side": np.arange(500)}, {"lineage": lineage(1)})
     assert earlier(path, "split", lineage(2)) is None and earlier(path, "words", lineage(1)) is None
-    assert earlier(path, "split", lineage(1)).kind == "split"
+    assert earlier(path, "split", lineage(1))["side"].tolist() == list(range(500))
     data = bytearray(path.read_bytes())
     data[data.index(np.arange(500).tobytes()) + 99] ^= 1
     path.write_bytes(data)
@@ -96,10 +96,15 @@ def test_a_photo_that_gave_an_error_is_tried_again(growing, monkeypatch):
     collection["path"][2] = str(growing.folder / "not-there.jpg")
     artefact.write(growing.folder / "few.h5", "collection", collection)
     assert features(growing, "few")["error"][2] == "vanished"
+    folder = growing.folder
+    quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
+    assert np.diff(artefact.read(folder / "words.h5", "words")["offset"])[2] == 0
     collection["path"][2] = path
-    artefact.write(growing.folder / "few.h5", "collection", collection)
+    artefact.write(folder / "few.h5", "collection", collection)
     asked = watch(monkeypatch, extract, "_extract", lambda tasks, _: len(tasks))
     assert features(growing, "few")["error"][2] == "" and asked == [1]
+    quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
+    assert np.diff(artefact.read(folder / "words.h5", "words")["offset"])[2] > 100
 
 
 def test_words_of_known_photos_are_kept(growing, monkeypatch):
@@ -136,7 +141,7 @@ def graph_of(growing, name, out, tentative=8):
 
 def by_content(graph):
     """(content of the first, of the second photo) -> inliers."""
-    names = [bytes(sha) for sha in graph["sha256"]]
+    names = [bytes(content) for content in graph["content"]]
     return {frozenset((names[a], names[b])): int(count) for (a, b), count in zip(graph["pair"], graph["inliers"], strict=True)}
 
 
@@ -147,9 +152,36 @@ def test_a_graph_grows_and_shrinks_with_the_collection(growing):
     assert old.items() <= now.items(), "what was confirmed stays"
     assert len(now.keys() & full.keys()) >= 0.98 * len(full), "and what a fresh run finds is found"
     shrunk = graph_of(growing, "few", "graph.h5")
-    left = {bytes(sha) for sha in small["sha256"]}
+    left = {bytes(content) for content in small["content"]}
     assert by_content(shrunk) == {pair: count for pair, count in now.items() if pair <= left}, "pairs of photos that are gone go"
     assert by_content(shrunk).keys() >= old.keys()
+
+
+def test_another_choice_of_seeds_is_another_graph(growing):
+    folder = growing.folder
+    assert len(graph_of(growing, "few", "graph.h5")["pair"]) > 0
+    grow = ([folder / "features.h5"], folder / "graph.h5", 100, 24, 8, 20)
+    for similarity, some in ((0.99, False), (0.045, True)):
+        find_seeds(folder / "index.h5", folder / "seeds.h5", 3, 512, similarity, 24, 8, seed=0, threads=2)
+        grow_graph(folder / "index.h5", folder / "seeds.h5", *grow, threads=2)
+        assert bool(len(artefact.read(folder / "graph.h5", "graph")["pair"])) == some
+
+
+def test_pairs_of_a_photo_in_which_more_is_masked_are_asked_anew(growing, monkeypatch):
+    folder, grow = growing.folder, ([growing.folder / "features.h5"], growing.folder / "graph.h5", 100, 24, 8, 20)
+    before = graph_of(growing, "few", "graph.h5")
+    marks = artefact.read(folder / "marks.h5", "marks")
+    photo = int(before["pair"][0, 0])
+    marks["masked"][slice(*marks["offset"][photo : photo + 2])] = True
+    with artefact.Reader(folder / "marks.h5", "marks") as reader:
+        params = reader.params
+    artefact.write(folder / "marks.h5", "marks", marks, params)
+    build_index(folder / "few.h5", [folder / "words.h5"], folder / "marks.h5", growing.vocabulary, folder / "index.h5")
+    grow_graph(folder / "index.h5", folder / "seeds.h5", *grow, threads=2)
+    after = artefact.read(folder / "graph.h5", "graph")["pair"]
+    assert photo in before["pair"] and photo not in after
+    kept = before["pair"][(before["pair"] != photo).all(1)]
+    assert {tuple(pair) for pair in kept.tolist()} <= {tuple(pair) for pair in after.tolist()}
 
 
 def test_matches_of_a_kept_pair_are_those_of_the_photos(growing):

@@ -1,5 +1,7 @@
 """What the rules share: the run's shards, benchmarks and systems, and every function. The rules themselves stay declarative."""
 
+from snakemake_interface_executor_plugins.settings import SharedFSUsage
+
 from bow2cnn.digest import digest as digest_of_code
 
 PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
@@ -49,8 +51,10 @@ def memory(megabytes, **times):
     """
 
     def needed(wildcards, input, attempt):
-        sizes = {name: [input[name]] if isinstance(input[name], str) else input[name] for name in times}
-        growing = sum(factor * os.path.getsize(path) for name, factor in times.items() for path in sizes[name])
+        growing = 0
+        if SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage:  # else the inputs lie elsewhere
+            files = {name: [input[name]] if isinstance(input[name], str) else input[name] for name in times}
+            growing = sum(factor * os.path.getsize(path) for name, factor in times.items() for path in files[name])
         return int((megabytes + growing / 1e6) * 1.5 ** (attempt - 1))
 
     return needed

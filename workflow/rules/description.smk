@@ -15,7 +15,7 @@ rule learn_whitening:
         "../../envs/network.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(6000),
+        mem_mb=memory(6000, descriptors=4),
     params:
         settings=whitening_settings,
         threads=config["threads"],
@@ -40,7 +40,7 @@ rule describe_collection:
         "../../envs/network.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(6000),
+        mem_mb=memory(6000, collection=40),
     params:
         settings=settings("description"),
         threads=config["threads"],

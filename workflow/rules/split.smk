@@ -43,7 +43,7 @@ rule split_models:
         "../../envs/geometry.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, models=4, graph=2),
     params:
         benchmarks=BENCHMARKS,
         settings=settings("split", "validation"),

@@ -9,5 +9,6 @@ with stage(snakemake.log[0], snakemake.params.threads):
         out=snakemake.output.seeds,
         seed=snakemake.params.seed,
         threads=snakemake.params.threads,
+        code=snakemake.params.digest,
         **snakemake.params.settings,
     )

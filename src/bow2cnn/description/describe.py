@@ -63,10 +63,9 @@ def _earlier_descriptors(out, made_with, sha256, dimension):
     described, missing = np.zeros((len(sha256), dimension), np.float32), np.ones(len(sha256), bool)
     old = earlier(out, "descriptors", made_with)
     if old is not None:
-        with old:
-            rows = find_rows(old["sha256"], sha256)
-            kept = np.flatnonzero((rows >= 0) & ~old["missing"][rows])
-            described[kept], missing[kept] = old["descriptor"][rows[kept]], False
+        rows = find_rows(old["sha256"], sha256)
+        for row in np.flatnonzero(rows >= 0):
+            described[row], missing[row] = old["descriptor"][rows[row]], old["missing"][rows[row]]
     return described, missing
 
 

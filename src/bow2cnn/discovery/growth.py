@@ -27,11 +27,11 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         min_inliers: epipolar inliers among all descriptors that make an edge.
         code: digest of the code, part of the lineage.
     """
-    made_with = lineage("graph", lineage_of(index, "index"), shortlist, max_hamming, min_tentative, min_inliers, code)
-    sha256 = artefact.read(index, "index", ["sha256"])["sha256"]
+    made_with = lineage("graph", lineage_of(seeds, "seeds"), shortlist, max_hamming, min_tentative, min_inliers, code)
+    content = artefact.read(index, "index", ["content"])["content"]
     engine = Engine.load(index, max_hamming)
     grower = _Grower(engine, FeatureStore(features), shortlist, min_tentative, min_inliers)
-    known = grower.resume(earlier(out, "graph", made_with), sha256)
+    known = grower.resume(earlier(out, "graph", made_with), content)
     pairs = artefact.read(seeds, "seeds", ["pair"])["pair"]
     pairs = pairs[~known[pairs].all(1)]
     cv2.setNumThreads(1)
@@ -42,7 +42,7 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         while frontier := grower.frontier():
             grower.confirm(grower.ask(frontier, pool), pool)
     params = {"shortlist": shortlist, "min_tentative": min_tentative, "min_inliers": min_inliers, "lineage": made_with}
-    artefact.write(out, "graph", {**grower.arrays(), "sha256": sha256}, params)
+    artefact.write(out, "graph", {**grower.arrays(), "content": content}, params)
 
 
 class _Grower:
@@ -53,25 +53,21 @@ class _Grower:
         self._shortlist, self._min_tentative, self._min_inliers = shortlist, min_tentative, min_inliers
         self._queried = np.zeros(len(engine), bool)
         self._pairs = {}  # (first, second) -> (tentative, fundamental, matches), or None when refused
-        self._refused_before = 0
 
-    def resume(self, old, sha256):
-        """Take over what an earlier graph (a `Reader`, or None) says of photos that are still there; bool [n], which were in it."""
-        if old is None:
-            return np.zeros(len(sha256), bool)
-        with old:
-            arrays = {name: old[name] for name in old.names()}
-        now = find_rows(sha256, arrays["sha256"])  # of every photo of the earlier graph
+    def resume(self, arrays, content):
+        """Take over what an earlier graph (its arrays, or None) says of photos that are still there; bool [n], which were in it."""
+        if arrays is None:
+            return np.zeros(len(content), bool)
+        now = find_rows(content, arrays["content"])  # of every photo of the earlier graph
         still = now >= 0
         self._queried[now[still]] = arrays["queried"][still]
-        self._refused_before = int(arrays["refused"])
         for edge in np.flatnonzero(still[arrays["pair"]].all(1)):
             (a, b), fundamental = now[arrays["pair"][edge]].tolist(), arrays["fundamental"][edge]
             match = arrays["match"][slice(*arrays["match_offset"][edge : edge + 2])]
             if a > b:
                 a, b, fundamental, match = b, a, fundamental.T, np.ascontiguousarray(match[:, ::-1])
             self._pairs[a, b] = int(arrays["tentative"][edge]), fundamental, match
-        known = np.zeros(len(sha256), bool)
+        known = np.zeros(len(content), bool)
         known[now[still]] = True
         tell("graph", int(np.count_nonzero(~known)), len(known))
         return known
@@ -109,7 +105,7 @@ class _Grower:
             "match_offset": artefact.offsets([len(match) for match in matches]),
             "match": np.concatenate([np.zeros((0, 2), np.int32), *matches]),
             "queried": self._queried,
-            "refused": np.int64(self._refused_before + sum(edge is None for edge in self._pairs.values())),
+            "refused": np.int64(sum(edge is None for edge in self._pairs.values())),
         }
 
     def _query(self, photo):

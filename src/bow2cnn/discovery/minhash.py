@@ -13,11 +13,12 @@ from bow2cnn import artefact
 from bow2cnn.parallel import thread_pool
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
+from bow2cnn.reuse import lineage, lineage_of
 
 _LARGEST_BUCKET = 200  # photos with one sketch; more than this is a mark that nobody saw or a blank page
 
 
-def find_seeds(index, out, sketch_size, sketches, min_similarity, max_hamming, min_inliers, seed, threads):
+def find_seeds(index, out, sketch_size, sketches, min_similarity, max_hamming, min_inliers, seed, threads, code=""):
     """Write the `seeds` artefact: colliding pairs that geometry confirms.
 
     Args:
@@ -25,7 +26,9 @@ def find_seeds(index, out, sketch_size, sketches, min_similarity, max_hamming, m
         sketch_size, sketches: s and k.
         min_similarity: pairs with a smaller overlap of words are dropped before verification.
         min_inliers: verified inliers of a seed.
+        code: digest of the code, part of the lineage.
     """
+    made_with = lineage("seeds", lineage_of(index, "index"), sketch_size, sketches, min_similarity, max_hamming, min_inliers, seed, code)
     engine = Engine.load(index, max_hamming)
     offset, word = word_sets(engine)
     pairs = collide(offset, word, engine.idf, sketch_size, sketches, seed, threads)
@@ -34,7 +37,8 @@ def find_seeds(index, out, sketch_size, sketches, min_similarity, max_hamming, m
     inliers = _verify(engine, pairs, threads)
     keep = inliers >= min_inliers
     arrays = {"pair": pairs[keep], "similarity": similarity[keep], "inliers": inliers[keep], "collisions": np.int64(len(pairs))}
-    artefact.write(out, "seeds", arrays, {"sketch_size": sketch_size, "sketches": sketches, "min_similarity": min_similarity, "seed": seed})
+    params = {"sketch_size": sketch_size, "sketches": sketches, "min_similarity": min_similarity, "seed": seed, "lineage": made_with}
+    artefact.write(out, "seeds", arrays, params)
 
 
 def word_sets(engine):

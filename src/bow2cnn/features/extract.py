@@ -10,7 +10,7 @@ from bow2cnn.collection.photo import PhotoError, read_rgb
 from bow2cnn.features.sift import detect
 from bow2cnn.processes import Lost, work_apart
 from bow2cnn.progress import progress
-from bow2cnn.reuse import earlier, find_rows, lineage, tell
+from bow2cnn.reuse import digests, earlier, find_rows, lineage, tell
 from bow2cnn.text import printable
 
 _LOG = logging.getLogger("bow2cnn")
@@ -46,6 +46,7 @@ def extract_features(collection, out, max_features, max_side, workers, code=""):
         "keypoint": np.concatenate([np.zeros((0, 6), np.float32), *keypoints]),
         "descriptor": np.concatenate([np.zeros((0, 128), np.uint8), *descriptors]),
         "sha256": photos["sha256"],
+        "content": digests(photos["sha256"], map(np.ndarray.tobytes, keypoints), map(np.ndarray.tobytes, descriptors)),
         "error": list(errors),
     }
     artefact.write(out, "features", arrays, {"max_features": max_features, "max_side": max_side, "lineage": made_with})
@@ -56,9 +57,8 @@ def _earlier_results(out, made_with, sha256):
     old = earlier(out, "features", made_with)
     if old is None:
         return [None] * len(sha256)
-    with old:
-        offset, error, keypoint, descriptor = (old[name] for name in ("offset", "error", "keypoint", "descriptor"))
-        rows = find_rows(old["sha256"], sha256).tolist()
+    offset, error, keypoint, descriptor = (old[name] for name in ("offset", "error", "keypoint", "descriptor"))
+    rows = find_rows(old["sha256"], sha256).tolist()
     results = [None] * len(sha256)
     for photo, row in enumerate(rows):
         if row >= 0 and not error[row]:

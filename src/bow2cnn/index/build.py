@@ -1,10 +1,12 @@
 """The index of the collection: an inverted file for scoring and a forward file for spatial verification."""
 
+import itertools
+
 import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.retrieval.engine import word_weights
-from bow2cnn.reuse import lineage, lineage_of
+from bow2cnn.reuse import digests, lineage, lineage_of
 
 
 def build_index(collection, words, marks, vocabulary, out, code=""):
@@ -17,15 +19,18 @@ def build_index(collection, words, marks, vocabulary, out, code=""):
         vocabulary: path, for the number of words.
         code: digest of the code, part of the lineage.
     """
-    photos = artefact.read(collection, "collection", ["width", "height", "sha256"])
+    photos = artefact.read(collection, "collection", ["width", "height"])
     with artefact.Reader(vocabulary, "vocabulary") as reader:
         word_count = reader.shape("threshold")[0]
     forward = read_words(words)
+    content = np.concatenate([artefact.read(path, "words", ["content"])["content"] for path in words])
     if marks is not None:
-        forward = drop_features(forward, ~artefact.read(marks, "marks", ["masked"])["masked"])
+        masked = artefact.read(marks, "marks", ["masked"])["masked"]
+        content = digests(content, (masked[a:b].tobytes() for a, b in itertools.pairwise(forward["offset"])))
+        forward = drop_features(forward, ~masked)
     size = np.stack([photos["width"], photos["height"]], 1)
     made_with = lineage("index", [lineage_of(path, "words") for path in words], marks and lineage_of(marks, "marks"), code)
-    arrays = {**index_arrays(forward, size, word_count), "sha256": photos["sha256"]}
+    arrays = {**index_arrays(forward, size, word_count), "content": content}
     artefact.write(out, "index", arrays, {"lineage": made_with})
 
 

@@ -18,18 +18,16 @@ def quantise(features, vocabulary, out, threads, code=""):
         code: digest of the code, part of the lineage.
     """
     made_with = lineage("words", lineage_of(features, "features"), lineage_of(vocabulary, "vocabulary"), code)
-    sha256 = artefact.read(features, "features", ["sha256"])["sha256"]
+    content = artefact.read(features, "features", ["content"])["content"]
     old = earlier(out, "words", made_with)
     if old is None:
         arrays = words_of(features, Vocabulary.load(vocabulary, threads))
     else:
-        with old:
-            before = {name: old[name] for name in ("offset", *_EMPTY)}
-            rows = find_rows(old["sha256"], sha256)
+        rows = find_rows(old["content"], content)
         new = np.flatnonzero(rows < 0)
         tell("words", len(new), len(rows))
-        arrays = _merge(before, rows, words_of(features, Vocabulary.load(vocabulary, threads), new))
-    artefact.write(out, "words", {**arrays, "sha256": sha256}, {"lineage": made_with})
+        arrays = _merge(old, rows, words_of(features, Vocabulary.load(vocabulary, threads), new))
+    artefact.write(out, "words", {**arrays, "content": content}, {"lineage": made_with})
 
 
 def words_of(features, vocabulary, photos=None):

@@ -1,0 +1,71 @@
+"""The lock of a results folder: one run at a time, jobs that outlive their run count, and no lock outlives its process."""
+
+import errno
+import fcntl
+import subprocess
+import sys
+
+import pytest
+
+from bow2cnn import lock
+from bow2cnn.lock import LockError, hold, share
+
+HOLD = "import sys, bow2cnn.lock as lock; getattr(lock, sys.argv[1])(sys.argv[2]); print('held', flush=True); sys.stdin.read()"
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Starts another process that holds a lock on the folder."""
+    started = []
+
+    def start(name):
+        process = subprocess.Popen([sys.executable, "-c", HOLD, name, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(autouse=True)
+def released():
+    yield
+    while lock._held:
+        lock._held.pop().close()
+
+
+def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path, other):
+    first = other("hold")
+    with pytest.raises(LockError, match=rf"another run is at work here \(process {first.pid}\)"):
+        hold(tmp_path)
+    first.kill()
+    first.wait()
+    hold(tmp_path)
+
+
+def test_a_job_that_outlives_its_run_keeps_the_next_one_out(tmp_path, other):
+    jobs = [other("share"), other("share")]
+    with pytest.raises(LockError, match="jobs of a run that was killed are still at work"):
+        hold(tmp_path)
+    for job in jobs:
+        job.kill()
+        job.wait()
+    hold(tmp_path)
+
+
+def test_jobs_of_a_run_share_its_folder(tmp_path, other):
+    hold(tmp_path)
+    other("share")
+    share(tmp_path)
+
+
+def test_a_file_system_without_locks_is_told_as_such(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(LockError, match=r"cannot be locked \(No locks available\)"):
+        hold(tmp_path)
