@@ -82,6 +82,14 @@ def test_photos_that_are_gone_are_gone_everywhere(grown):
     assert known(grown.results, "extract_features")[0] <= 1, "one photo of the demo cannot be read"
 
 
-def test_another_number_of_features_makes_other_words(grown):
-    plan = grown("-n", "models", "--configfile", "tiny.yaml", "--config", "features={'max_features': 900}")
-    assert "vocabulary: clustering" in plan
+@pytest.mark.parametrize("change", ["features={'max_features': 900}", "vocabulary={'words': 500}"])
+def test_other_features_make_other_words_even_where_photos_change_too(grown, change):
+    photo = next(grown.photos.rglob("*.jpg"))
+    aside = grown.folder / "aside" / photo.name
+    shutil.move(photo, aside)
+    try:
+        grown("collection", "--configfile", "tiny.yaml", "--cores", 2)
+        plan = grown("-n", "models", "--configfile", "tiny.yaml", "--config", change)
+    finally:
+        shutil.move(aside, photo)
+    assert "features: shard" in plan and "vocabulary: clustering" in plan

@@ -1,9 +1,37 @@
 """The visual vocabulary, trained on a sample of all features."""
 
 
+# More photos are no reason for other words, other features are. Snakemake looks at nothing else of a job that follows jobs through
+# `ancient` inputs only; so whatever is a reason stands in a file of its own.
+rule note_recipe:
+    output:
+        recipe="<results>/vocabulary/recipe.json",
+    log:
+        "<logs>/note_recipe/all.log",
+    benchmark:
+        "<timings>/note_recipe/all.tsv"
+    localrule: True
+    conda:
+        "../../envs/geometry.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+    params:
+        recipe={
+            "features": settings("features"),
+            "vocabulary": settings("vocabulary"),
+            "seed": config["seed"],
+            "code": [digest("extract_features"), digest("train_vocabulary")],
+        },
+    message:
+        "vocabulary: noting what it is made with"
+    script:
+        "../scripts/note_recipe.py"
+
+
 rule train_vocabulary:
     input:
-        # More photos are no reason for other words; other features are.
+        recipe="<results>/vocabulary/recipe.json",
         features=ancient(expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS)),
     output:
         vocabulary="<results>/vocabulary/vocabulary.h5",
@@ -18,7 +46,6 @@ rule train_vocabulary:
         mem_mb=memory(4000),
     params:
         settings=settings("vocabulary"),
-        of_features=settings("features") | {"digest": digest("extract_features")},
         seed=config["seed"],
         threads=config["threads"],
         digest=digest("train_vocabulary"),
