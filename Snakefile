@@ -31,7 +31,7 @@ except ConfigError as error:
 
 
 # Jobs note there that they are at work.
-os.environ["BOW2CNN_RESULTS"] = config["results"]
+os.environ.update(BOW2CNN_RESULTS=config["results"])
 
 
 pathvars:

@@ -99,7 +99,7 @@ def files(tmp_path):
     made.keypoint = keypoint
     members = np.arange(18, dtype=np.int32)
     pair = np.array([(a, a + 1) for a in range(17)], np.int32)
-    given["graph"] = put("graph", "graph", {"pair": pair, "inliers": np.full(17, 50, np.int32), "refused": np.int64(7)})
+    given["graph"] = put("graph", "graph", {"pair": pair, "inliers": np.full(17, 50, np.int32), "refused": np.zeros((7, 2), np.int32)})
     given["clusters"] = put(
         "clusters", "clusters",
         {

@@ -67,6 +67,9 @@ class _Grower:
             if a > b:
                 a, b, fundamental, match = b, a, fundamental.T, np.ascontiguousarray(match[:, ::-1])
             self._pairs[a, b] = int(arrays["tentative"][edge]), fundamental, match
+        for a, b in now[arrays["refused"]].tolist():
+            if min(a, b) >= 0:
+                self._pairs[min(a, b), max(a, b)] = None
         known = np.zeros(len(content), bool)
         known[now[still]] = True
         tell("graph", int(np.count_nonzero(~known)), len(known))
@@ -105,7 +108,7 @@ class _Grower:
             "match_offset": artefact.offsets([len(match) for match in matches]),
             "match": np.concatenate([np.zeros((0, 2), np.int32), *matches]),
             "queried": self._queried,
-            "refused": np.int64(sum(edge is None for edge in self._pairs.values())),
+            "refused": np.array(sorted(pair for pair, edge in self._pairs.items() if edge is None), np.int32).reshape(-1, 2),
         }
 
     def _query(self, photo):

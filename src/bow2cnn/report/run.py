@@ -53,7 +53,7 @@ class Run:
     def graph(self):
         with artefact.Reader(self._paths["graph"], "graph") as reader:
             arrays = {name: reader[name] for name in ("pair", "inliers")}
-            return {**arrays, "refused": int(reader["refused"]) if "refused" in reader else None}
+            return {**arrays, "refused": reader.shape("refused")[0] if "refused" in reader else None}
 
     @cached_property
     def clusters(self):
