@@ -68,7 +68,7 @@ def test_the_same_bytes_as_on_one_machine(run, local):
     assert different(contents(run), local.result()) == []
     starts = run.starts()
     assert max(Counter(start.name for start in starts).values()) == 1
-    assert {start.name for start in starts if start.number == 0} == {"scan"}
+    assert {start.name for start in starts if start.number == 0} == {"scan", "note_recipe"}
     assert output.count("Submitted array job") == len(ARRAYS)
     asked = {start.name.split("-")[0] for start in starts if start.number and "gpu" in str(run.slurm.job(start.number))}
     assert asked == set(ON_GPU)
