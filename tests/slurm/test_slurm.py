@@ -5,13 +5,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from harness import ROOT, Run
+from harness import RESULTS, ROOT, Run, contents, differing
 from submission import SlurmRun
 
 from bow2cnn.demo import make_collection
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
-RESULTS = "results/tiny"
 ARRAYS = ("extract_features", "quantise_words", "reconstruct_clusters")
 ON_GPU = ("train_network", "describe_collection", "describe_benchmark")
 
@@ -33,7 +32,7 @@ def local(tiny, tmp_path_factory):
 
     def there():
         run("--configfile", "tiny.yaml", "--cores", 2)
-        return contents(run)
+        return contents(run.folder / RESULTS)
 
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(there)
@@ -46,17 +45,6 @@ def run(tiny, slurm, tmp_path):
     return run
 
 
-def contents(run):
-    """Relative path -> bytes of what must be the same everywhere."""
-    results = run.folder / RESULTS
-    paths = [path for pattern in ("*.h5", "evaluation.csv", "gains.json") for path in results.rglob(pattern)]
-    return {str(path.relative_to(results)): path.read_bytes() for path in paths if path.name != "scan-memory.h5"}
-
-
-def different(found, expected):
-    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-
-
 def test_the_same_bytes_as_on_one_machine(run, local):
     arrays = ("--slurm-array-jobs", ",".join(ARRAYS), "--slurm-array-limit", 20)
     gpus = ("--set-resources", *(f"{rule}:gpu=1" for rule in ON_GPU))
@@ -65,7 +53,7 @@ def test_the_same_bytes_as_on_one_machine(run, local):
         output = run.finish(900)
     finally:
         run.stop()
-    assert different(contents(run), local.result()) == []
+    assert differing(contents(run.folder / RESULTS), local.result()) == []
     starts = run.starts()
     assert max(Counter(start.name for start in starts).values()) == 1
     assert {start.name for start in starts if start.number == 0} == {"scan", "note_recipe"}
@@ -118,8 +106,8 @@ def test_what_is_cancelled_killed_or_lost_runs_again_and_nothing_else(run, local
         run.finish(600)
     finally:
         run.stop()
-    found, expected = contents(run), local.result()
-    assert "discovery/clusters.h5" in found and different(found, {name: expected[name] for name in found}) == []
+    found, expected = contents(run.folder / RESULTS), local.result()
+    assert "discovery/clusters.h5" in found and differing(found, {name: expected[name] for name in found}) == []
     counts = Counter(start.name for start in run.starts())
     assert {name: count for name, count in counts.items() if count > 1} == dict.fromkeys(hit, 2)
     # Slurm queued these two again itself; the others were handed in anew.

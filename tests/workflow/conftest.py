@@ -1,11 +1,9 @@
 """Fixtures of the workflow's tests."""
 
 import pytest
-from harness import Run, contents, tiny_run
+from harness import RESULTS, Run, contents, tiny_run
 
 from bow2cnn.demo import make_collection
-
-RESULTS = "results/tiny"
 
 
 @pytest.fixture

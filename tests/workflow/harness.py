@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+RESULTS = "results/tiny"  # as tests/configs/tiny.yaml says
 PARTS = ("Snakefile", "config.yaml", "workflow", "src", "profiles", "envs")
 
 
@@ -55,6 +56,11 @@ def contents(folder):
     """Relative path -> bytes of every artefact of a run, and of its table."""
     files = [*folder.rglob("*.h5"), *folder.glob("evaluation.csv"), *folder.glob("evaluation/gains.json")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name != "scan-memory.h5"}
+
+
+def differing(found, expected):
+    """Names of the artefacts that differ, or that only one of two runs has."""
+    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
 
 
 def planned(output):

@@ -5,8 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import RESULTS
-from harness import tiny_run
+from harness import RESULTS, tiny_run
 
 from bow2cnn import artefact
 

@@ -8,8 +8,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import RESULTS
-from harness import contents, tiny_run
+from harness import RESULTS, contents, differing, tiny_run
 
 from bow2cnn import artefact
 
@@ -75,11 +74,6 @@ def run_killed(run, kills, seconds, seed):
             end_group(process, signal.SIGKILL)
             killed.setdefault(rule, []).append(moment)
         waiting[rule] -= 1
-
-
-def differing(found, expected):
-    assert found.keys() == expected.keys()
-    return [name for name in found if found[name] != expected[name]]
 
 
 def left_behind(results):

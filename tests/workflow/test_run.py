@@ -5,8 +5,7 @@ import re
 import shutil
 
 import pytest
-from conftest import RESULTS
-from harness import contents, planned, tiny_run
+from harness import RESULTS, contents, differing, planned, tiny_run
 
 from bow2cnn import artefact
 
@@ -99,6 +98,4 @@ def test_the_number_of_cores_changes_no_byte(finished, tmp_path):
     alone = tiny_run(tmp_path / "alone")
     shutil.copytree(finished.folder / "tiny-photos", alone.folder / "tiny-photos")
     start(alone, 1)
-    found = contents(alone.folder / RESULTS)
-    assert found.keys() == finished.contents.keys()
-    assert [name for name in found if found[name] != finished.contents[name]] == []
+    assert differing(contents(alone.folder / RESULTS), finished.contents) == []
