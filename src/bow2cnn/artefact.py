@@ -34,7 +34,7 @@ VERSIONS = {
     "split": 1,
     "pairs": 1,
     "network": 1,
-    "history": 1,
+    "history": 2,
     "whitening": 1,
     "descriptors": 1,
     "ranking": 1,

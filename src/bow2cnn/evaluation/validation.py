@@ -37,11 +37,16 @@ def validation_rankings(validation, descriptors, missing=None):
     return [database[row][database[row] != query] for row, query in zip(order, validation.query, strict=True)]
 
 
+def validation_ap(validation, descriptors):
+    """Average precision of the validation queries, 0 to 100, float64 [q]."""
+    if not len(validation.query):
+        return np.zeros(0)
+    return score_rankings(validation_rankings(validation, descriptors), validation.truth)["mAP"]
+
+
 def validation_map(validation, descriptors):
     """mAP on the validation queries, 0 to 100; None where there is nothing to validate on."""
-    if not len(validation.query):
-        return None
-    return float(np.nanmean(score_rankings(validation_rankings(validation, descriptors), validation.truth)["mAP"]))
+    return float(validation_ap(validation, descriptors).mean()) if len(validation.query) else None
 
 
 def read_validation(pairs):

@@ -50,7 +50,7 @@ def forest(rows, width=720):
 
 
 def curve(epochs, values, chosen, digits, width=340, height=170):
-    """A line over epochs; `chosen` (an epoch or None) is marked."""
+    """A line over whole numbers, such as epochs; `chosen` (one of them or None) is marked."""
     points = [(int(e), float(v)) for e, v in zip(epochs, values, strict=True) if math.isfinite(v)]
     if not points:
         return None
@@ -68,7 +68,7 @@ def curve(epochs, values, chosen, digits, width=340, height=170):
         y = at(first, i * step)[1]
         parts.append(f'<line class="grid" x1="52" x2="{width - 12}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="label" x="46" y="{y + 4:.1f}">{i * step:.{digits}f}</text>')
-    for epoch in range(first, last + 1, max(1, (last - first) // 8)):
+    for epoch in range(first, last + 1, max(1, int(_nice_step((last - first) / 8)))):
         parts.append(f'<text class="tick" x="{at(epoch, low)[0]:.1f}" y="{height - 10}">{epoch}</text>')
     places = [at(*point) for point in points]
     parts.append(f'<polyline class="line" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in places)}"/>')

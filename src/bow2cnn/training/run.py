@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from bow2cnn.description.describe import describe_photos
-from bow2cnn.evaluation.validation import validation_map
+from bow2cnn.evaluation.validation import validation_ap
 from bow2cnn.network.workers import Workers
 from bow2cnn.progress import progress
 from bow2cnn.training.batches import Batches
+from bow2cnn.training.choice import choose
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.optimiser import make_optimiser, set_rate
 from bow2cnn.training.plan import Plan
@@ -34,7 +35,9 @@ class Run:
         checkpoint: `Checkpoint`.
 
     Attributes:
-        best: the network to keep: `score`, `epoch`, `share`, `weights`.
+        chosen: the network to keep: `epoch` (0 for the start), `share` of the way from the start to that epoch's weights, `weights`.
+        tried: the networks between the start and the best epoch: `share` [s], `ap` [s, q] of the validation queries `query` [q],
+            and `chosen`, the row of the one kept.
         history: lists per epoch (the untrained network is epoch 0).
         tuples: per epoch what `Plan.mine` returned.
         viewer: a network of the same kind to load weights into.
@@ -48,8 +51,8 @@ class Run:
         self._optimiser = make_optimiser(model, settings)
         self.viewer = copy.deepcopy(model)
         self._epoch, self._step, self._loss = 0, 0, 0.0
-        self.best, self.tuples = None, []
-        self.history = {"loss": [], "validation_map": [], "share": [], "pooling_p": []}
+        self._best, self.tuples = None, []
+        self.history = {"loss": [], "validation_map": [], "pooling_p": []}
         self._first = self._describe(self._start, np.flatnonzero(pairs.group >= 0), "start")
         self.plan = Plan(pairs, settings, seed, self._first)
         self._batches = Batches(photos, settings, seed, torch.from_numpy(self._first) if settings.keep else None)
@@ -64,6 +67,7 @@ class Run:
             self._save()
             self._learn()
             self._look()
+        self._choose()
 
     def _learn(self):
         """The rest of an epoch's steps."""
@@ -91,34 +95,43 @@ class Run:
         wanted = rows if last else np.union1d(rows, self.plan.needed(self._epoch + 1))
         learned = copy_weights(self._model) if self._mean is None else self._mean
         descriptors = self._describe(learned, wanted, f"look {self._epoch}") if self._epoch else self._first
-        shares = self._settings.interpolation if self._epoch else (1.0,)
-        scores = []
-        for share in shares:
-            weights = between(self._start, learned, share)
-            seen = descriptors if share == 1.0 else self._describe(weights, rows, f"look {self._epoch}, {share:g}")
-            score = validation_map(self.plan.validation, seen)
-            if not np.isfinite(seen).all():
-                score = -1.0  # the training diverged
-            scores.append(float("nan") if score is None else score)
-            self._keep_best(scores[-1], share, weights)
-        self._record(scores, shares)
+        score = _mean(self._validate(descriptors))
+        # Without any validation the last epoch is the best.
+        if self._epoch and (self._best is None or not score <= self._best["score"]):
+            kept = {name: value.detach().clone() for name, value in learned.items()}
+            self._best = {"score": score, "epoch": self._epoch, "weights": kept}
+        exponent = self._model.pooling.exponent()
+        self.history["validation_map"].append(score)
+        self.history["pooling_p"].append(float("nan") if exponent is None else exponent)
+        _LOG.info("training: epoch %d, validation mAP %.2f", self._epoch, score)
         if not last:
             self.tuples.append(self.plan.mine(self._epoch + 1, descriptors))
 
-    def _keep_best(self, score, share, weights):
-        """Keep a network that validates better than all before it; without any validation, the last one."""
-        if self.best is None or not np.isfinite(score) or score > self.best["score"]:
-            kept = {name: value.detach().clone() for name, value in weights.items()}
-            self.best = {"score": score, "epoch": self._epoch, "share": share, "weights": kept}
+    def _choose(self):
+        """The network to keep: of the best epoch, and not farther from the start than validation asks for."""
+        rows, shares, ap = self.plan.validation_rows(), [0.0], [self._validate(self._first)]
+        networks = [(0, self._start)]
+        for share in sorted(self._settings.interpolation) if self._best else []:
+            weights = between(self._start, self._best["weights"], share)
+            networks.append((self._best["epoch"], weights))
+            shares.append(share)
+            ap.append(self._validate(self._describe(weights, rows, f"share {share:g}")))
+            _LOG.info("training: %g of the way to epoch %d, validation mAP %.2f", share, self._best["epoch"], _mean(ap[-1]))
+        ap, query = np.array(ap), self.plan.validation.query
+        chosen = len(ap) - 1
+        if self._best and len(query):
+            chosen = 1 + choose(ap[1:], self._pairs.group[query])
+            if ap[chosen].mean() <= ap[0].mean():
+                chosen = 0
+        epoch, weights = networks[chosen]
+        self.chosen = {"epoch": epoch, "share": shares[chosen], "weights": weights}
+        self.tried = {"share": np.array(shares), "ap": ap, "query": query.astype(np.int32), "chosen": np.int32(chosen)}
 
-    def _record(self, scores, shares):
-        best = int(np.argmax(scores))
-        exponent = self._model.pooling.exponent()
-        self.history["validation_map"].append(scores[best])
-        self.history["share"].append(shares[best])
-        self.history["pooling_p"].append(float("nan") if exponent is None else exponent)
-        tried = ", ".join(f"{score:.2f} (share {share:g})" for score, share in zip(scores, shares, strict=True))
-        _LOG.info("training: epoch %d, validation mAP %s", self._epoch, tried)
+    def _validate(self, descriptors):
+        """Average precision of the validation queries, float64 [q]; -1 where the training diverged."""
+        if not np.isfinite(descriptors).all():
+            return np.full(len(self.plan.validation.query), -1.0)
+        return validation_ap(self.plan.validation, descriptors)
 
     def _describe(self, weights, rows, label):
         """Descriptors float32 [n, D] by collection row of some rows, zero elsewhere."""
@@ -131,7 +144,7 @@ class Run:
 
     def _save(self):
         tuples = [{name: torch.from_numpy(value) for name, value in epoch.items()} for epoch in self.tuples]
-        state = {"position": [self._epoch, self._step, self._loss], "tuples": tuples, "history": self.history, "best": self.best}
+        state = {"position": [self._epoch, self._step, self._loss], "tuples": tuples, "history": self.history, "best": self._best}
         state |= {"model": self._model.state_dict(), "mean": self._mean, "optimiser": self._optimiser.state_dict()}
         self._checkpoint.save(state)
 
@@ -143,7 +156,11 @@ class Run:
         self._epoch, self._step, self._loss = saved["position"]
         self._model.load_state_dict(saved["model"])
         self._optimiser.load_state_dict(saved["optimiser"])
-        self._mean, self.best, self.history = saved["mean"], saved["best"], saved["history"]
+        self._mean, self._best, self.history = saved["mean"], saved["best"], saved["history"]
         self.tuples = [{name: value.numpy() for name, value in epoch.items()} for epoch in saved["tuples"]]
         _LOG.info("training: going on in epoch %d after %d steps", self._epoch, self._step)
         return True
+
+
+def _mean(ap):
+    return float(ap.mean()) if len(ap) else float("nan")

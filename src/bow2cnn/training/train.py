@@ -88,17 +88,18 @@ def _key(pairs, start, sha256, settings, seed):
 
 def _write(run, network, history, settings, seed):
     """The chosen network and the history as artefacts."""
-    best, curve = run.best, run.history
+    chosen, curve = run.chosen, run.history
     params = {
         "settings": dataclasses.asdict(settings),
         "seed": seed,
-        "chosen_epoch": best["epoch"],
-        "chosen_share": best["share"],
+        "chosen_epoch": chosen["epoch"],
+        "chosen_share": chosen["share"],
     }
-    run.viewer.load_state_dict(best["weights"])
+    run.viewer.load_state_dict(chosen["weights"])
     save_network(network, run.viewer, params)
     arrays = {name: np.array(values, np.float64) for name, values in curve.items()}
-    arrays |= {"epoch": np.arange(len(curve["validation_map"]), dtype=np.int32), "chosen": np.int32(best["epoch"])}
+    arrays |= {"epoch": np.arange(len(curve["validation_map"]), dtype=np.int32), "chosen": np.int32(chosen["epoch"])}
+    arrays |= {f"tried/{name}": values for name, values in run.tried.items()}
     shapes = {"query": (), "positive": (), "photo": (settings.negatives,), "similarity": (settings.negatives,)}
     for name, shape in shapes.items():
         values = np.zeros((len(run.tuples), run.plan.tuples, *shape), np.float32 if name == "similarity" else np.int32)
@@ -106,5 +107,5 @@ def _write(run, network, history, settings, seed):
             values[epoch] = tuples[name]
         arrays[f"negatives/{name}"] = values
     artefact.write(history, "history", arrays, params)
-    if best["epoch"] == 0 and settings.epochs:
+    if chosen["epoch"] == 0 and settings.epochs:
         _LOG.warning("training: no epoch validated better than the untrained network, which is kept")

@@ -28,8 +28,8 @@ def _best_experiment(run):
 
 
 def _gain(arrays):
-    curve = arrays["validation_map"]
-    return float(np.nan_to_num(curve[arrays["chosen"]] - curve[0], nan=-np.inf)) if len(curve) else -np.inf
+    ap = arrays["tried/ap"]
+    return float((ap[arrays["tried/chosen"]] - ap[0]).mean()) if ap.size else -np.inf
 
 
 def _part(run, thumbs, name, path, before, after):
