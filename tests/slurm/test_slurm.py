@@ -47,8 +47,7 @@ def run(tiny, slurm, tmp_path):
 
 def test_the_same_bytes_as_on_one_machine(run, local):
     arrays = ("--slurm-array-jobs", ",".join(ARRAYS), "--slurm-array-limit", 20)
-    gpus = ("--set-resources", *(f"{rule}:gpu=1" for rule in ON_GPU))
-    run.submit("--configfile", "tiny.yaml", *arrays, *gpus)
+    run.submit("--configfile", "tiny.yaml", *arrays, "--config", "device=cuda")
     try:
         output = run.finish(900)
     finally:

@@ -52,6 +52,13 @@ def test_threads_do_not_change_a_byte(folder):
     assert (folder / "one.h5").read_bytes() == (folder / "two.h5").read_bytes()
 
 
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_but_for_the_last_digits(folder):
+    here, there = described(folder, "cpu.h5", scales=(1.0, 0.5)), described(folder, "gpu.h5", scales=(1.0, 0.5), threads=2, device="cuda")
+    assert here["missing"].tolist() == there["missing"].tolist()
+    np.testing.assert_allclose(here["descriptor"], there["descriptor"], atol=1e-4)
+
+
 def test_a_missing_photo_is_a_row_of_zeros(folder):
     found = described(folder)
     assert found["missing"].tolist() == [False] * 5 + [True]

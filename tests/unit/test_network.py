@@ -11,6 +11,7 @@ from torch.nn import functional
 from bow2cnn import artefact
 from bow2cnn.artefact import ArtefactError
 from bow2cnn.network.backbones import BACKBONES
+from bow2cnn.network.device import pick_device
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.layers import Normalised
 from bow2cnn.network.model import RetrievalNetwork
@@ -283,3 +284,10 @@ def test_workers_keep_the_order_and_pass_errors_on():
         with pytest.raises(ZeroDivisionError):
             list(workers.map(lambda x: 1 // x, [1, 0, 1]))
     assert torch.get_num_threads() == before
+
+
+def test_a_gpu_that_is_not_there_is_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(NetworkError, match=r"^device: cuda is configured, but .*; set device: cpu$"):
+        pick_device("cuda")
+    assert pick_device("cpu") == torch.device("cpu")

@@ -29,7 +29,10 @@ def test_every_rule_exists(path):
 
 def test_the_slurm_profile_has_what_the_default_has():
     default, slurm = (yaml.safe_load((ROOT / f"profiles/{name}/profile.yaml").read_text()) for name in ("default", "slurm"))
+    resources = default.pop("resources")
     assert {key: slurm.get(key) for key in default} == default
+    # What one machine has; a cluster has more, and knows it.
+    assert set(resources) == {"gpu"} and "resources" not in slurm
 
 
 def test_retries_are_no_matter_of_the_rules():

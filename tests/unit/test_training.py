@@ -22,7 +22,7 @@ from bow2cnn.training.batches import Batches
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.choice import choose, standard_error
 from bow2cnn.training.errors import TrainingError
-from bow2cnn.training.gradient import Gradient, to_pixels
+from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.loss import tuple_loss
 from bow2cnn.training.negatives import doubtful_groups, mine_negatives
 from bow2cnn.training.optimiser import make_optimiser, set_rate
@@ -106,11 +106,11 @@ def made(tiny_network, tmp_path_factory):
 SETTINGS = {"network": "tiny", "epochs": 2, "batch": 3, "queries_per_epoch": 8, "negatives": 2, "image_size": 32, "learning_rate": 1e-3}
 
 
-def train(made, out, threads=1, **changes):
+def train(made, out, threads=1, device="cpu", **changes):
     """Bytes of the network and of the history."""
     inputs = [made.folder / name for name in ("pairs.h5", "collection.h5", "start.h5")]
     files = [out / "network.h5", out / "history.h5"]
-    train_experiment(*inputs, *files, out / "state", SETTINGS | changes, 7, threads)
+    train_experiment(*inputs, *files, out / "state", SETTINGS | changes, 7, threads, device)
     return [file.read_bytes() for file in files]
 
 
@@ -247,7 +247,7 @@ def test_the_gradient_is_that_of_autograd(chunk, freeze, learn_norms):
     learning = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
     found = {key: weight.grad.clone() for key, weight in learning.items()}
     assert all(weight.grad is None for key, weight in model.named_parameters() if key not in learning)
-    descriptors = torch.cat([model(to_pixels(photo)) for photo in photos])
+    descriptors = torch.cat([model(model.pixels(photo)) for photo in photos])
     expected = tuple_loss(descriptors, torch.tensor(tuples), "contrastive", 1.2)
     assert value == pytest.approx(float(expected.detach()), rel=1e-5)
     for key, plain in zip(learning, torch.autograd.grad(expected, list(learning.values())), strict=True):
@@ -313,6 +313,10 @@ class Killed(BaseException):
     pass
 
 
+def kill(*_):
+    raise Killed
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "call"),
     [
@@ -356,6 +360,18 @@ def test_a_damaged_or_foreign_checkpoint_is_not_used(made, undisturbed, tmp_path
 
 def test_threads_do_not_change_a_byte(made, undisturbed, tmp_path):
     assert train(made, tmp_path, threads=2) == undisturbed.bytes
+
+
+@pytest.mark.gpu
+def test_training_on_a_gpu_gives_the_same_bytes_twice_also_after_a_kill(made, tmp_path, monkeypatch):
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = train(made, tmp_path / "whole", device="cuda", keep=0.1)
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "_write", kill)
+        with pytest.raises(Killed):
+            train(made, tmp_path / "killed", device="cuda", keep=0.1)
+    assert train(made, tmp_path / "killed", device="cuda", keep=0.1) == whole
 
 
 def same_weights(made, out):

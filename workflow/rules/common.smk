@@ -8,6 +8,8 @@ PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
 CLUSTER_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["clusters"])]
 BENCHMARKS = list(config["benchmarks"])
 EXPERIMENTS = list(config["experiments"])
+# GPUs of a job that runs a network.
+GPU = int(config["device"] == "cuda")
 
 
 def off_the_shelf(experiment):

@@ -41,9 +41,11 @@ rule describe_collection:
     threads: config["threads"]
     resources:
         mem_mb=memory(6000, collection=40),
+        gpu=GPU,
     params:
         settings=settings("description"),
         threads=config["threads"],
+        device=config["device"],
         digest=digest("describe_collection"),
     message:
         "evaluate: descriptors of the collection by {wildcards.system}"
@@ -66,6 +68,7 @@ use rule describe_collection as describe_benchmark with:
         photos=lookup("benchmarks/{benchmark}/photos", within=config),
         settings=settings("description"),
         threads=config["threads"],
+        device=config["device"],
         digest=digest("describe_collection"),
     message:
         "evaluate: descriptors of benchmark {wildcards.benchmark} by {wildcards.system}"

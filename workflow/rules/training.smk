@@ -44,10 +44,12 @@ rule train_network:
     threads: config["threads"]
     resources:
         mem_mb=memory(8000),
+        gpu=GPU,
     params:
         settings=training_settings,
         seed=config["seed"],
         threads=config["threads"],
+        device=config["device"],
         digest=digest("train_network"),
     message:
         "train: experiment {wildcards.experiment}"

@@ -11,6 +11,7 @@ with stage(snakemake.log[0], snakemake.params.threads):
         gnd=snakemake.input.get("gnd"),
         photos=snakemake.params.get("photos"),
         threads=snakemake.params.threads,
+        device=snakemake.params.device,
         code=snakemake.params.digest,
         **snakemake.params.settings,
     )

@@ -16,4 +16,5 @@ with stage(snakemake.log[0], snakemake.params.threads):
         settings=snakemake.params.settings,
         seed=snakemake.params.seed,
         threads=snakemake.params.threads,
+        device=snakemake.params.device,
     )

@@ -12,13 +12,14 @@ from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.description.photo import load_photo
 from bow2cnn.evaluation.ground_truth import read_ground_truth
+from bow2cnn.network.device import pick_device
 from bow2cnn.network.storage import load_network
 from bow2cnn.network.workers import Workers
 from bow2cnn.progress import progress
 from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 
 
-def describe_collection(network, collection, out, image_size, scales, threads, gnd=None, photos=None, code=""):
+def describe_collection(network, collection, out, image_size, scales, threads, gnd=None, photos=None, code="", device="cpu"):
     """Write the descriptors of a collection's photos as an artefact of kind `descriptors`.
 
     Photos whose descriptors by the same network an earlier version of the artefact holds are not read again.
@@ -32,10 +33,11 @@ def describe_collection(network, collection, out, image_size, scales, threads, g
         threads: worker threads.
         gnd, photos: a benchmark's ground truth and folder.
         code: digest of the code, part of the lineage.
+        device: `cpu` or `cuda`.
     """
-    model = load_network(network)
+    model = load_network(network).to(pick_device(device))
     table = artefact.read(collection, "collection", ["path", "name", "sha256"])
-    made_with = lineage("descriptors", lineage_of(network, "network"), image_size, list(scales), code)
+    made_with = lineage("descriptors", lineage_of(network, "network"), image_size, list(scales), code, device)
     described, missing = _earlier_descriptors(out, made_with, table["sha256"], model.dimension)
     new = np.flatnonzero(missing)
     tell("descriptors", len(new), len(missing))
@@ -112,10 +114,10 @@ def describe_photo(model, photo, scales=(1.0,)):
         scales: factors to resize the photo by.
     """
     with torch.inference_mode():
-        pixels = torch.from_numpy(np.array(photo, copy=True)).permute(2, 0, 1)[None]
+        pixels = model.pixels(photo)
         described = torch.stack([model(pixels, scale)[0] for scale in scales])
         if len(scales) == 1:
-            return described[0].numpy()
+            return described[0].cpu().numpy()
         p = model.pooling.exponent() or 1.0
         joined = described.clamp(min=0.0).pow(p).mean(0).pow(1.0 / p) if p > 1.0 else described.mean(0)
-        return (joined / joined.norm().clamp(min=1e-12)).numpy()
+        return (joined / joined.norm().clamp(min=1e-12)).cpu().numpy()

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -54,6 +55,15 @@ class RetrievalNetwork(nn.Module):
             size = [max(1, round(side * scale)) for side in x.shape[2:]]
             x = functional.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
         return ((x - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
+
+    @property
+    def device(self):
+        """Where the network computes."""
+        return self.mean.device
+
+    def pixels(self, photo):
+        """A photo, uint8 RGB [h, w, 3], as a tensor [1, 3, h, w] of its own memory, where the network computes."""
+        return torch.from_numpy(np.array(photo, copy=True)).permute(2, 0, 1)[None].to(self.device)
 
     @contextmanager
     def folded(self):

@@ -13,7 +13,7 @@ from bow2cnn.network.model import RetrievalNetwork
 def save_network(path, model, params=None):
     """Write a `RetrievalNetwork` as an artefact of kind `network`: `architecture`, `pooling_p`, one array per tensor in `weight/`."""
     arrays = {"architecture": json.dumps({"network": model.network, "pooling": model.pooling.kind}, sort_keys=True)}
-    arrays["pooling_p"] = np.float32(np.nan if model.pooling.p is None else model.pooling.p.detach().numpy())
+    arrays["pooling_p"] = np.float32(np.nan if model.pooling.p is None else model.pooling.p.detach().cpu().numpy())
     for key, value in model.backbone.state_dict().items():
         if not key.endswith("num_batches_tracked"):
             arrays[f"weight/{key}"] = value.detach().cpu().contiguous().numpy()

@@ -65,11 +65,11 @@ class Batches:
         places = torch.full((len(placed), 2 + settings.negatives), -1, dtype=torch.int64)
         for line, (_, members) in enumerate(placed):
             places[line, : len(members)] = torch.tensor(members)
-        value = tuple_loss(descriptors, places, settings.loss, settings.margin)
+        value = tuple_loss(descriptors, places.to(descriptors.device), settings.loss, settings.margin)
         if self._start is None:
             return value
         photo = {place: row for number, members in placed for place, row in zip(members, rows[number], strict=True)}
-        before = self._start[[photo[place] for place in range(len(descriptors))]]
+        before = self._start[[photo[place] for place in range(len(descriptors))]].to(descriptors.device)
         return value + settings.keep * ((descriptors - before) ** 2).sum()
 
 

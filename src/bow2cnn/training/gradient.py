@@ -7,7 +7,6 @@ workers. A photo without gradient (a negative beyond the margin) costs no backwa
 
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 
 _GRAPH_BYTES = 2 * 2**30  # activations kept at a time
@@ -62,7 +61,7 @@ class Gradient:
 
     def _chunk(self, chunk, loss, leaves, sums):
         members, photos = chunk
-        graphs = list(self._workers.map(lambda load: self._model(to_pixels(load())), photos))
+        graphs = list(self._workers.map(lambda load: self._model(self._model.pixels(load())), photos))
         descriptors = torch.cat([graph.detach() for graph in graphs]).requires_grad_()
         value = loss(descriptors, members)
         (outer,) = torch.autograd.grad(value, descriptors)
@@ -117,11 +116,6 @@ def chunk_of(tuples, numbers):
     return members, photos
 
 
-def to_pixels(photo):
-    """uint8 RGB [h, w, 3] as a tensor [1, 3, h, w] of its own memory."""
-    return torch.from_numpy(np.array(photo, copy=True)).permute(2, 0, 1)[None]
-
-
 def graph_bytes(model, image_size):
     """Bytes that the graph of one photo keeps for its backward pass, measured on a photo of 4 : 3."""
     seen = {}
@@ -131,7 +125,7 @@ def graph_bytes(model, image_size):
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        model(torch.zeros((1, 3, image_size * 3 // 4, image_size), dtype=torch.uint8))
+        model(torch.zeros((1, 3, image_size * 3 // 4, image_size), dtype=torch.uint8, device=model.device))
     return max(1, sum(seen.values()))
 
 

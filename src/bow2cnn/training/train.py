@@ -14,6 +14,7 @@ import torch
 
 from bow2cnn import artefact
 from bow2cnn.digest import digest
+from bow2cnn.network.device import pick_device
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.training.cache import PhotoCache
@@ -26,7 +27,7 @@ from bow2cnn.training.settings import Settings
 _LOG = logging.getLogger("bow2cnn")
 
 
-def train_experiment(pairs, collection, start, network, history, state, settings, seed, threads=None):
+def train_experiment(pairs, collection, start, network, history, state, settings, seed, threads=None, device="cpu"):
     """Fine-tune a network and write it with its history.
 
     Args:
@@ -36,6 +37,7 @@ def train_experiment(pairs, collection, start, network, history, state, settings
         settings: dict, see `Settings`.
         seed: of all random choices.
         threads: worker threads, torch's own number by default; the result does not depend on it.
+        device: `cpu` or `cuda`.
 
     Raises:
         TrainingError: wrong settings or nothing to train on.
@@ -45,8 +47,8 @@ def train_experiment(pairs, collection, start, network, history, state, settings
     threads = threads or torch.get_num_threads()
     table = artefact.read(collection, "collection", ["path", "sha256"])
     group = artefact.read(pairs, "pairs", ["group"])["group"]
-    model = start_model(start, settings)
-    key = _key(pairs, start, table["sha256"], settings, seed)
+    model = start_model(start, settings).to(pick_device(device))
+    key = _key(pairs, start, table["sha256"], settings, seed, device)
     checkpoint = Checkpoint(state, key)
     photos = PhotoCache(state, table["path"], np.flatnonzero(group >= 0), settings.image_size, threads, key)
     mined = read_pairs(pairs, settings.outsiders, photos.missing)
@@ -75,14 +77,14 @@ def start_model(path, settings):
     return model
 
 
-def _key(pairs, start, sha256, settings, seed):
+def _key(pairs, start, sha256, settings, seed, device):
     """What the result depends on, as a text: the checkpoint of anything else is useless."""
     total = hashlib.sha256(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode())
     for path in (pairs, start):
         with open(path, "rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     total.update(np.ascontiguousarray(sha256).tobytes())
-    total.update(f"{seed} {torch.__version__} {digest(__file__)}".encode())
+    total.update(f"{seed} {device} {torch.__version__} {digest(__file__)}".encode())
     return total.hexdigest()
 
 
