@@ -20,7 +20,6 @@ from bow2cnn.training import train as train_module
 from bow2cnn.training.augment import augment
 from bow2cnn.training.batches import Batches
 from bow2cnn.training.cache import PhotoCache
-from bow2cnn.training.choice import choose, standard_error
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.loss import tuple_loss
@@ -389,22 +388,22 @@ def test_the_untrained_network_can_win(made, tmp_path, undisturbed):
 def scored(monkeypatch, scores):
     """Validation by these mAP, one after the other: every epoch, then the start again and the shares."""
     scores = iter(scores)
-    monkeypatch.setattr(run_module, "validation_ap", lambda validation, _: np.full(len(validation.query), next(scores)))
+    monkeypatch.setattr(run_module, "validation_maps", lambda *_: np.full(2, next(scores)))
 
 
 def test_validation_decides(made, tmp_path, monkeypatch):
     scored(monkeypatch, [50.0, 40.0, 30.0, 50.0, 40.0])
     train(made, tmp_path, interpolation=[1.0])
     assert history(tmp_path)["chosen"] == 0 and same_weights(made, tmp_path)
-    assert history(tmp_path)["tried/ap"].mean(1).tolist() == [50, 40] and history(tmp_path)["tried/chosen"] == 0
+    assert history(tmp_path)["tried/validation_map"].mean(1).tolist() == [50, 40] and history(tmp_path)["tried/chosen"] == 0
     scored(monkeypatch, [50.0, 60.0, 30.0, 50.0, 60.0])
     train(made, tmp_path, interpolation=[1.0])
     assert history(tmp_path)["chosen"] == 1 and not same_weights(made, tmp_path)
 
 
 def test_without_validation_the_last_is_kept(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "validation_ap", lambda *_: np.zeros(0))
-    monkeypatch.setattr(Plan, "_validation", lambda plan: plan._pairs.validation._replace(query=np.zeros(0, np.int64), truth=[]))
+    nothing = np.zeros(0, np.int64)
+    monkeypatch.setattr(Plan, "_validation", lambda plan: plan._pairs.validation._replace(query=nothing, place=nothing, truth=[]))
     train(made, tmp_path)
     assert history(tmp_path)["chosen"] == 2 and history(tmp_path)["tried/share"][history(tmp_path)["tried/chosen"]] == 1
     assert not same_weights(made, tmp_path)
@@ -425,26 +424,6 @@ def test_the_smallest_share_among_equals_is_kept(made, tmp_path, monkeypatch):
     assert tried["tried/share"].tolist() == [0.0, 0.25, 0.5, 1.0] and tried["tried/chosen"] == 2
     for key, value in middle.items():
         np.testing.assert_allclose(value, start[key] + 0.5 * (learned[key] - start[key]), atol=1e-6)
-
-
-def test_a_network_nearer_to_the_start_wins_where_places_disagree():
-    place = np.array([7, 7, 7, 9, 9, 9, 11, 11, 11])
-    worse = np.full(9, 60.0)
-    unsure = np.array([60.0, 60, 60, 66, 66, 66, 60, 60, 60])
-    assert choose(np.stack([worse, unsure]), place) == 0  # one place of three is better
-    assert choose(np.stack([worse, worse + 2]), place) == 1  # all are
-    # Nine independent queries would have settled it.
-    assert choose(np.stack([worse, unsure]), np.arange(9)) == 1
-    assert choose(np.stack([worse, unsure, worse - 5]), place) == 0
-    assert choose(np.stack([worse, unsure]), np.zeros(9)) == 1  # a single place says nothing about others
-
-
-def test_the_standard_error_is_that_of_independent_means_of_places():
-    generator = np.random.default_rng(0)
-    values = generator.normal(size=8)
-    assert standard_error(values, np.arange(8)) == pytest.approx(values.std(ddof=1) / np.sqrt(8))
-    assert standard_error(np.repeat(values, 5), np.repeat(np.arange(8), 5)) == pytest.approx(values.std(ddof=1) / np.sqrt(8))
-    assert standard_error(values, np.zeros(8)) == 0
 
 
 def test_diverging_weights_are_not_kept(made, tmp_path):

@@ -19,9 +19,11 @@ VALIDATION_SIDE = 2
 
 
 class Validation(NamedTuple):
-    """`query` int64 [q] collection rows; `truth` per query (positives, junk) as int64 collection rows; `database` int64 rows."""
+    """`query` int64 [q] collection rows; `place` int64 [q], the model that each shows; `truth` per query (positives, junk) as int64
+    collection rows; `database` int64 rows."""
 
     query: np.ndarray
+    place: np.ndarray
     truth: list
     database: np.ndarray
 
@@ -37,16 +39,17 @@ def validation_rankings(validation, descriptors, missing=None):
     return [database[row][database[row] != query] for row, query in zip(order, validation.query, strict=True)]
 
 
-def validation_ap(validation, descriptors):
-    """Average precision of the validation queries, 0 to 100, float64 [q]."""
+def validation_maps(validation, descriptors):
+    """mAP of every validation place, 0 to 100, float64 [g] in the order of `numpy.unique(validation.place)`.
+
+    Places count alike wherever something is chosen: the question is how a network does at places that it has not seen, and the queries
+    of one place answer it once. (The table's mAP is that over queries.)
+    """
     if not len(validation.query):
         return np.zeros(0)
-    return score_rankings(validation_rankings(validation, descriptors), validation.truth)["mAP"]
-
-
-def validation_map(validation, descriptors):
-    """mAP on the validation queries, 0 to 100; None where there is nothing to validate on."""
-    return float(validation_ap(validation, descriptors).mean()) if len(validation.query) else None
+    ap = score_rankings(validation_rankings(validation, descriptors), validation.truth)["mAP"]
+    _, place = np.unique(validation.place, return_inverse=True)
+    return np.bincount(place, ap) / np.bincount(place)
 
 
 def read_validation(pairs):
@@ -68,4 +71,5 @@ def build_validation(arrays):
         related = (group == group[query]) | ((cluster == cluster[query]) & (cluster[query] >= 0)) | (group < 0) | (cluster < 0)
         queries.append(query)
         truth.append((positives, np.setdiff1d(np.flatnonzero(related), positives)))
-    return Validation(np.array(queries, np.int64), truth, database)
+    queries = np.array(queries, np.int64)
+    return Validation(queries, group[queries], truth, database)

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from bow2cnn.description.describe import describe_photos
-from bow2cnn.evaluation.validation import validation_ap
+from bow2cnn.evaluation.choice import choose
+from bow2cnn.evaluation.validation import validation_maps
 from bow2cnn.network.workers import Workers
 from bow2cnn.progress import progress
 from bow2cnn.training.batches import Batches
-from bow2cnn.training.choice import choose
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.optimiser import make_optimiser, set_rate
 from bow2cnn.training.plan import Plan
@@ -36,7 +36,7 @@ class Run:
 
     Attributes:
         chosen: the network to keep: `epoch` (0 for the start), `share` of the way from the start to that epoch's weights, `weights`.
-        tried: the networks between the start and the best epoch: `share` [s], `ap` [s, q] of the validation queries `query` [q],
+        tried: the networks from the start to the best epoch: `share` [s], `validation_map` [s, g] at the validation places `place` [g],
             and `chosen`, the row of the one kept.
         history: lists per epoch (the untrained network is epoch 0).
         tuples: per epoch what `Plan.mine` returned.
@@ -109,29 +109,24 @@ class Run:
 
     def _choose(self):
         """The network to keep: of the best epoch, and not farther from the start than validation asks for."""
-        rows, shares, ap = self.plan.validation_rows(), [0.0], [self._validate(self._first)]
+        rows, shares, maps = self.plan.validation_rows(), [0.0], [self._validate(self._first)]
         networks = [(0, self._start)]
         for share in sorted(self._settings.interpolation) if self._best else []:
             weights = between(self._start, self._best["weights"], share)
             networks.append((self._best["epoch"], weights))
             shares.append(share)
-            ap.append(self._validate(self._describe(weights, rows, f"share {share:g}")))
-            _LOG.info("training: %g of the way to epoch %d, validation mAP %.2f", share, self._best["epoch"], _mean(ap[-1]))
-        ap, query = np.array(ap), self.plan.validation.query
-        chosen = len(ap) - 1
-        if self._best and len(query):
-            chosen = 1 + choose(ap[1:], self._pairs.group[query])
-            if ap[chosen].mean() <= ap[0].mean():
-                chosen = 0
+            maps.append(self._validate(self._describe(weights, rows, f"share {share:g}")))
+            _LOG.info("training: %g of the way to epoch %d, validation mAP %.2f", share, self._best["epoch"], _mean(maps[-1]))
+        maps, place = np.array(maps), np.unique(self.plan.validation.place)
+        chosen = choose(maps) if len(place) else len(maps) - 1
         epoch, weights = networks[chosen]
         self.chosen = {"epoch": epoch, "share": shares[chosen], "weights": weights}
-        self.tried = {"share": np.array(shares), "ap": ap, "query": query.astype(np.int32), "chosen": np.int32(chosen)}
+        self.tried = {"share": np.array(shares), "validation_map": maps, "place": place.astype(np.int32), "chosen": np.int32(chosen)}
 
     def _validate(self, descriptors):
-        """Average precision of the validation queries, float64 [q]; -1 where the training diverged."""
-        if not np.isfinite(descriptors).all():
-            return np.full(len(self.plan.validation.query), -1.0)
-        return validation_ap(self.plan.validation, descriptors)
+        """mAP at the validation places, float64 [g]; -1 where the training diverged."""
+        maps = validation_maps(self.plan.validation, descriptors)
+        return maps if np.isfinite(descriptors).all() else np.full_like(maps, -1.0)
 
     def _describe(self, weights, rows, label):
         """Descriptors float32 [n, D] by collection row of some rows, zero elsewhere."""
@@ -162,5 +157,5 @@ class Run:
         return True
 
 
-def _mean(ap):
-    return float(ap.mean()) if len(ap) else float("nan")
+def _mean(maps):
+    return float(maps.mean()) if len(maps) else float("nan")

@@ -1,7 +1,8 @@
 """Training of one experiment (Radenovic, Tolias, Chum, TPAMI 2018, section 4; talk slides 14 to 17).
 
 Before every epoch the current network describes the photos, is validated, and finds the hardest negatives of every query; then it
-learns from the tuples. Validation alone decides which of these networks is kept, the untrained one included.
+learns from the tuples. Validation alone decides which of these networks is kept, the untrained one included, and how far from that one
+it may go (`evaluation.choice`).
 """
 
 import dataclasses
@@ -110,4 +111,4 @@ def _write(run, network, history, settings, seed):
         arrays[f"negatives/{name}"] = values
     artefact.write(history, "history", arrays, params)
     if chosen["epoch"] == 0 and settings.epochs:
-        _LOG.warning("training: no epoch validated better than the untrained network, which is kept")
+        _LOG.warning("training: no epoch validated clearly better than the untrained network, which is kept")

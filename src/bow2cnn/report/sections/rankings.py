@@ -28,8 +28,8 @@ def _best_experiment(run):
 
 
 def _gain(arrays):
-    ap = arrays["tried/ap"]
-    return float((ap[arrays["tried/chosen"]] - ap[0]).mean()) if ap.size else -np.inf
+    maps = arrays["tried/validation_map"]
+    return float((maps[arrays["tried/chosen"]] - maps[0]).mean()) if maps.size else -np.inf
 
 
 def _part(run, thumbs, name, path, before, after):
