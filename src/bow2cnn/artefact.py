@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from bow2cnn.files import replacing
+from bow2cnn.text import first_line
 
 # The layout version of every kind. Raise it when a reader of the old layout would misread the new one.
 VERSIONS = {
@@ -71,7 +72,7 @@ def write(path, kind, arrays, params=None):
                 _write_array(file, name, value)
             file.flush()  # a full disk shows here, where it can be told, and not when the file is closed
     except (OSError, RuntimeError) as error:
-        raise ArtefactError(f"{path}: cannot be written ({_first_line(error)})") from error
+        raise ArtefactError(f"{path}: cannot be written ({_cause(error)})") from error
 
 
 def write_if_changed(path, kind, arrays, params=None):
@@ -121,7 +122,7 @@ class Reader:
             self.version = int(self._file.attrs["version"])
             self.params = json.loads(self._file.attrs["params"])
         except _DAMAGE as error:
-            raise ArtefactError(f"{path}: not an artefact of bow2cnn, or damaged ({_first_line(error)})") from error
+            raise ArtefactError(f"{path}: not an artefact of bow2cnn, or damaged ({_cause(error)})") from error
         if kind is not None and self.kind != kind:
             self._file.close()
             raise ArtefactError(f"{path}: holds {self.kind}, expected {kind}")
@@ -219,7 +220,7 @@ class Reader:
         return value
 
     def _damaged(self, name, error):
-        return ArtefactError(f"{self.path}: {name} is damaged ({_first_line(error)}); delete the file and run the stage again")
+        return ArtefactError(f"{self.path}: {name} is damaged ({_cause(error)}); delete the file and run the stage again")
 
 
 # What h5py raises for a damaged file: whatever the broken byte happens to hit.
@@ -270,7 +271,7 @@ def _checksum(value):
     return zlib.crc32(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
 
 
-def _first_line(error):
+def _cause(error):
     """The cause in one line; of HDF5's long messages what the system said."""
     said = re.search(r"error message = '([^']+)'", str(error))
-    return said[1] if said else (str(error).splitlines() or [type(error).__name__])[0]
+    return said[1] if said else first_line(error)

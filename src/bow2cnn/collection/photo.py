@@ -10,6 +10,8 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
+from bow2cnn.text import first_line
+
 # A photo that a phone or a scanner makes (to Pillow an MPO opens as a JPEG); anything else (vector formats, documents) is no photo.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 _FULL_FRAME_MM = 36.0  # width of the 35 mm film frame, which FocalLengthIn35mmFilm refers to
@@ -83,7 +85,7 @@ def read_rgb(path, max_side=None):
                 image = image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.LANCZOS)
             return np.asarray(image)
         except Exception as error:  # Pillow's decoders raise whatever the broken byte happens to hit
-            raise PhotoError(f"cannot be decoded ({_first_line(error)})") from error
+            raise PhotoError(f"cannot be decoded ({first_line(error)})") from error
 
 
 @contextlib.contextmanager
@@ -107,7 +109,7 @@ def _open(path):
         except UnidentifiedImageError as error:
             raise PhotoError("not a photo") from error
         except Exception as error:
-            raise PhotoError(f"damaged ({_first_line(error)})") from error
+            raise PhotoError(f"damaged ({first_line(error)})") from error
         _check_tiles(image)
         yield image
 
@@ -187,7 +189,3 @@ def _gps(exif):
 def _degrees(parts, side):
     degrees, minutes, seconds = (float(part) for part in parts)
     return (degrees + minutes / 60 + seconds / 3600) * (-1 if side in ("S", "W") else 1)
-
-
-def _first_line(error):
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -39,6 +39,7 @@ def _experiment(run, name, gains):
         "name": name,
         "against": gains.get("against", run.pairings.get(name, "the untrained network")),
         "chosen": history["chosen"],
+        "percent": round(100 * history["tried/share"][history["tried/chosen"]]),
         "epochs": len(history["loss"]),
         "learned": history["chosen"] > 0,
         "validated": bool(np.isfinite(history["validation_map"]).any()),
