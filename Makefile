@@ -11,7 +11,7 @@ help:
 	@echo "make venv    install into .venv only"
 	@echo "make test    unit tests and a run on a tiny collection"
 	@echo "make test-kills  runs killed at many moments (ten minutes)"
-	@echo "make test-slurm  the whole workflow on a Slurm of its own, about ten minutes (root, slurm-wlm, munge)"
+	@echo "make test-slurm  the whole workflow on a Slurm of its own, half an hour (root, slurm-wlm, munge)"
 	@echo "make lint    format and rules of the house"
 	@echo "make format  bring the code into form"
 	@echo "make lock    renew requirements.txt from requirements.in"
@@ -43,7 +43,8 @@ test: .venv/complete
 test-kills: .venv/complete
 	$(BIN)/python -m pytest -m long tests/workflow/test_kills.py
 
-# Cancelled jobs, lost nodes and the rest of a cluster's life, on a Slurm that the tests start and end.
+# Cancelled jobs, lost nodes and the rest of a cluster's life, on a Slurm that the tests start and end; the demo on it too, without which
+# it takes ten minutes: make test-slurm ARGS='-m "not long"'
 test-slurm: .venv/complete
 	$(BIN)/python -m pytest --slurm tests/slurm $(ARGS)
 

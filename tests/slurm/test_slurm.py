@@ -63,6 +63,22 @@ def test_the_same_bytes_as_on_one_machine(run, local):
     assert {"evaluate_systems", "write_report"} in together.values()
 
 
+@pytest.mark.long
+def test_the_demo_too(slurm, tmp_path):
+    """The config and the photos of `make demo`."""
+    here, there = Run(tmp_path / "here"), SlurmRun(tmp_path / "there", slurm)
+    make_collection(here.folder / "demo-photos", "full", 0)
+    shutil.copytree(here.folder / "demo-photos", there.folder / "demo-photos")
+    there.submit()
+    try:
+        there.finish(3600)
+    finally:
+        there.stop()
+    here("--cores", 2)
+    assert differing(contents(there.folder / "results/demo"), contents(here.folder / "results/demo")) == []
+    assert max(Counter(start.name for start in there.starts()).values()) == 1
+
+
 def test_what_is_cancelled_killed_or_lost_runs_again_and_nothing_else(run, local):
     slurm = run.slurm
     hit = ("extract_features-000", "train_vocabulary", "quantise_words-001", "find_seeds", "grow_graph")
