@@ -228,6 +228,7 @@ def test_the_candidate_nearest_to_the_start_wins_where_places_disagree():
     assert choose(np.stack([start, start + 2, unsure, start + 2])) == 1
     assert choose(np.stack([start - 9, start, unsure, start - 5])) == 1
     assert choose(np.stack([start, start])) == 0
+    assert choose(np.array([[67.9, 100, 100, 100], [74.6, 100, 100, 100]])) == 0
     assert choose(np.array([[50.0], [51.0], [51.0]])) == 1  # a single place
     assert choose(np.zeros((3, 0))) == 0
 

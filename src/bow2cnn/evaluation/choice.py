@@ -22,7 +22,8 @@ def choose(maps):
         return 0
     best = int(np.argmax(maps.mean(1)))
     loss = maps[best] - maps[: best + 1]
-    return int(np.argmax(loss.mean(1) <= standard_errors(loss)))
+    # Where only one place tells candidates apart, both sides are the same number.
+    return int(np.argmax(loss.mean(1) <= standard_errors(loss) + 1e-9))
 
 
 def standard_errors(values):

@@ -118,7 +118,11 @@ class Run:
             maps.append(self._validate(self._describe(weights, rows, f"share {share:g}")))
             _LOG.info("training: %g of the way to epoch %d, validation mAP %.2f", share, self._best["epoch"], _mean(maps[-1]))
         maps, place = np.array(maps), np.unique(self.plan.validation.place)
-        chosen = choose(maps) if len(place) else len(maps) - 1
+        chosen = len(maps) - 1
+        if self._best and len(place):
+            chosen = 1 + choose(maps[1:])
+            # The start itself is kept unless something was learned.
+            chosen *= int(maps[chosen].mean() > maps[0].mean())
         epoch, weights = networks[chosen]
         self.chosen = {"epoch": epoch, "share": shares[chosen], "weights": weights}
         self.tried = {"share": np.array(shares), "validation_map": maps, "place": place.astype(np.int32), "chosen": np.int32(chosen)}

@@ -111,4 +111,4 @@ def _write(run, network, history, settings, seed):
         arrays[f"negatives/{name}"] = values
     artefact.write(history, "history", arrays, params)
     if chosen["epoch"] == 0 and settings.epochs:
-        _LOG.warning("training: no epoch validated clearly better than the untrained network, which is kept")
+        _LOG.warning("training: no epoch validated better than the untrained network, which is kept")
