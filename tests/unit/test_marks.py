@@ -39,7 +39,8 @@ def forward_file(images, folder, seed=0):
     offset = artefact.offsets([len(keypoint) for keypoint, _ in found])
     keypoint, descriptor = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
     features = {"offset": offset, "keypoint": keypoint, "descriptor": descriptor, "error": [""] * len(found)}
-    artefact.write(folder / "features.h5", "features", features)
+    sha256 = rng.integers(0, 256, (len(found), 32), np.uint8)
+    artefact.write(folder / "features.h5", "features", {**features, "sha256": sha256})
     train_vocabulary([folder / "features.h5"], folder / "vocabulary.h5", 100, 10**5, 4, seed=0, threads=1)
     return words_of(folder / "features.h5", Vocabulary.load(folder / "vocabulary.h5"))
 

@@ -20,7 +20,7 @@ VALIDATION_SIDE = 2
 
 class Validation(NamedTuple):
     """`query` int64 [q] collection rows; `place` int64 [q], the model that each shows; `truth` per query (positives, junk) as int64
-    collection rows; `database` int64 rows."""
+    rows of the database; `database` int64 rows."""
 
     query: np.ndarray
     place: np.ndarray
@@ -68,8 +68,8 @@ def build_validation(arrays):
         positives = positives[positives != query]
         if side[query] != VALIDATION_SIDE or group[query] < 0 or len(positives) == 0:
             continue
-        related = (group == group[query]) | ((cluster == cluster[query]) & (cluster[query] >= 0)) | (group < 0) | (cluster < 0)
+        related = (group[database] == group[query]) | (cluster[database] == cluster[query])
         queries.append(query)
-        truth.append((positives, np.setdiff1d(np.flatnonzero(related), positives)))
+        truth.append((positives, np.setdiff1d(database[related], positives)))
     queries = np.array(queries, np.int64)
     return Validation(queries, group[queries], truth, database)
