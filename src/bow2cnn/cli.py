@@ -1,4 +1,5 @@
-"""The command line for people: `show` prints what is inside artefacts, `summary` what a run found and gained."""
+"""The command line for people: `show` prints what is inside artefacts, `summary` what a run found and gained, `search` which photos of
+a run's index show what another photo shows."""
 
 import argparse
 import json
@@ -20,8 +21,30 @@ def main(arguments=None):
     show.add_argument("files", nargs="+", metavar="FILE", help="an artefact, such as results/demo/models/models.h5")
     summary = commands.add_parser("summary", help="print what a run found and gained, in three lines")
     summary.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
+    _add_search(commands)
     options = parser.parse_args(arguments)
+    if options.command == "search":
+        sys.exit(_search(options))
     sys.exit(_show(options.files) if options.command == "show" else _summary(options.results))
+
+
+def _add_search(commands):
+    search = commands.add_parser("search", help="find the photos of a run's index that show what a photo, or a region of it, shows")
+    search.add_argument("results", metavar="RESULTS", help="the folder of a run whose stage `index` is done, such as results/demo")
+    search.add_argument("photo", metavar="PHOTO", help="any photo; it need not be in the collection")
+    sides = ("LEFT", "TOP", "RIGHT", "BOTTOM")
+    search.add_argument("--region", nargs=4, type=float, metavar=sides, help="what to look for, in pixels of the upright photo")
+    search.add_argument("--count", type=_positive, default=10, metavar="N", help="photos to list (10)")
+    search.add_argument("--draw", metavar="OUT", help="a picture (.png, .jpg) of the verified ones beside the query, with their matches")
+    search.add_argument("--expand", action="store_true", help="ask again with what the best verified photos show (query expansion)")
+    search.add_argument("--shortlist", type=_positive, metavar="N", help="photos that geometry verifies (as in the run)")
+    search.add_argument("--min-inliers", type=_positive, metavar="N", help="inliers that make a photo verified (as in the run)")
+
+
+def _positive(text):
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+    return int(text)
 
 
 def _show(files):
@@ -42,6 +65,36 @@ def _rejected(file):
             return []
         rejected = zip(reader["rejected/path"], reader["rejected/reason"], strict=True)
         return [printable(f"  rejected {path}: {reason}") for path, reason in rejected]
+
+
+def _search(options):
+    # What this takes a second to import is nothing to the other commands.
+    from bow2cnn.collection.photo import PhotoError
+    from bow2cnn.retrieval.listing import lines_of
+    from bow2cnn.retrieval.lookup import Lookup
+    from bow2cnn.retrieval.query import RegionError
+    from bow2cnn.retrieval.sheet import SheetError, format_of, write_sheet
+
+    chosen = {"shortlist": options.shortlist, "min_inliers": options.min_inliers}
+    try:
+        if options.draw is not None:
+            format_of(options.draw)  # before all work
+        lookup = Lookup(options.results, **{name: value for name, value in chosen.items() if value is not None})
+        query = lookup.query(options.photo, options.region)
+        answer = lookup.search(query, options.count, options.expand)
+        print("\n".join(lines_of(lookup, query, answer)))
+        if options.draw is not None:
+            write_sheet(options.draw, lookup, query, answer)
+    except (PhotoError, RegionError) as error:
+        return _fail(f"{options.photo}: {error}")
+    except (artefact.ArtefactError, SheetError, OSError) as error:
+        return _fail(str(error))
+    return 0
+
+
+def _fail(message):
+    print(printable(f"error: {message}"), file=sys.stderr)
+    return 1
 
 
 def _summary(results):

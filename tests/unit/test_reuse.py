@@ -113,7 +113,7 @@ def test_words_of_known_photos_are_kept(growing, monkeypatch):
     quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
     before = artefact.read(folder / "words.h5", "words")
     features(growing, "all")
-    asked = watch(monkeypatch, index_words, "_sorted_words", lambda descriptors, *_: len(descriptors))
+    asked = watch(monkeypatch, index_words, "sorted_words", lambda descriptors, *_: len(descriptors))
     quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
     after = artefact.read(folder / "words.h5", "words")
     assert sum(asked) == len(after["word"]) - len(before["word"])

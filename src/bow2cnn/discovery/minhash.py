@@ -37,8 +37,8 @@ def find_seeds(index, out, sketch_size, sketches, min_similarity, max_hamming, m
     inliers = _verify(engine, pairs, threads)
     keep = inliers >= min_inliers
     arrays = {"pair": pairs[keep], "similarity": similarity[keep], "inliers": inliers[keep], "collisions": np.int64(len(pairs))}
-    params = {"sketch_size": sketch_size, "sketches": sketches, "min_similarity": min_similarity, "seed": seed, "lineage": made_with}
-    artefact.write(out, "seeds", arrays, params)
+    params = {"sketch_size": sketch_size, "sketches": sketches, "min_similarity": min_similarity, "min_inliers": min_inliers, "seed": seed}
+    artefact.write(out, "seeds", arrays, {**params, "lineage": made_with})
 
 
 def word_sets(engine):

@@ -69,14 +69,29 @@ def _earlier_results(out, made_with, sha256):
 
 def _extract(tasks, workers):
     """(keypoints, descriptors, error) of every task, in their order."""
+    results = dict(progress(extract_apart(tasks, workers), "features", len(tasks)))
+    return [results[number] for number in range(len(tasks))]
+
+
+def extract_apart(tasks, workers):
+    """Features of photos, in worker processes: a photo that kills or stalls its process is an error like others.
+
+    Args:
+        tasks: list of (path, width, height, max_features, max_side), the photo's size being that of its header, upright.
+        workers: processes.
+
+    Yields:
+        (number of the task, (keypoint float32 [N, 6], descriptor uint8 [N, 128], error)) as they come; an error is a line that says
+        why there are no features, empty where there is none.
+    """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # before the fork: a process forked while OpenCV's threads wait hangs at its first call
     try:
         seconds = [_SECONDS + _SECONDS_PER_MEGAPIXEL * width * height / 1e6 for _, width, height, *_ in tasks]
-        results = dict(progress(work_apart(_extract_one, tasks, workers, seconds), "features", len(tasks)))
+        for number, result in work_apart(_extract_one, tasks, workers, seconds):
+            yield number, _nothing(result) if isinstance(result, Lost) else result
     finally:
         cv2.setNumThreads(threads)
-    return [_nothing(result) if isinstance(result, Lost) else result for _, result in sorted(results.items())]
 
 
 def _extract_one(task):

@@ -16,12 +16,12 @@ def build_index(collection, words, marks, vocabulary, out, code=""):
         collection: path of the `collection` artefact.
         words: paths of all `words` artefacts, in the order of the shards.
         marks: path of the `marks` artefact whose features are left out, or None.
-        vocabulary: path, for the number of words.
+        vocabulary: path, for the number of words; its lineage is noted, so that a search can tell whether it has the same.
         code: digest of the code, part of the lineage.
     """
     photos = artefact.read(collection, "collection", ["width", "height"])
     with artefact.Reader(vocabulary, "vocabulary") as reader:
-        word_count = reader.shape("threshold")[0]
+        word_count, words_from = reader.shape("threshold")[0], reader.params.get("lineage", "")
     forward = read_words(words)
     content = np.concatenate([artefact.read(path, "words", ["content"])["content"] for path in words])
     if marks is not None:
@@ -31,7 +31,7 @@ def build_index(collection, words, marks, vocabulary, out, code=""):
     size = np.stack([photos["width"], photos["height"]], 1)
     made_with = lineage("index", [lineage_of(path, "words") for path in words], marks and lineage_of(marks, "marks"), code)
     arrays = {**index_arrays(forward, size, word_count), "content": content}
-    artefact.write(out, "index", arrays, {"lineage": made_with})
+    artefact.write(out, "index", arrays, {"vocabulary": words_from, "lineage": made_with})
 
 
 def index_arrays(forward, size, word_count):

@@ -63,10 +63,19 @@ def _merge(before, rows, new):
 def _block(reader, offset, photos, vocabulary):
     parts = [(reader.part("descriptor", *offset[p : p + 2]), reader.part("keypoint", *offset[p : p + 2])) for p in photos]
     descriptors, keypoints = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return _sorted_words(descriptors, keypoints, artefact.offsets(np.diff(offset)[photos]), vocabulary)
+    return sorted_words(descriptors, keypoints, artefact.offsets(np.diff(offset)[photos]), vocabulary)
 
 
-def _sorted_words(descriptors, keypoints, bounds, vocabulary):
+def sorted_words(descriptors, keypoints, bounds, vocabulary):
+    """The words of some photos' features, sorted by word within each photo.
+
+    Args:
+        descriptors: uint8 [N, 128]; keypoints: float32 [N, 6].
+        bounds: offsets int64 [n + 1] of the photos' features.
+
+    Returns:
+        dict of `word`, `signature`, `feature` and `keypoint`, as in a `words` artefact.
+    """
     descriptors = descriptors.astype(np.float32)
     word = vocabulary.assign(descriptors)
     signature = vocabulary.sign(descriptors, word)

@@ -9,6 +9,7 @@ from bow2cnn.index.marks import mark_features
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
 from bow2cnn.retrieval.engine import Engine
+from bow2cnn.retrieval.region import in_region
 from bow2cnn.retrieval.search import search
 
 LISTS = ("plain", "sv", "sv+qe")
@@ -33,7 +34,7 @@ def rank_benchmark(
     queries = [photos.row[name] for name in truth.qimlist]
     found = {name: [] for name in LISTS}
     for row, query in zip(queries, progress(truth.queries, "teacher"), strict=True):
-        rankings = search(engine, _in_region(photos.words(row), query.region), shortlist, min_inliers, expansion, expansion_inliers)
+        rankings = search(engine, in_region(photos.words(row), query.region), shortlist, min_inliers, expansion, expansion_inliers)
         for name in LISTS:
             found[name].append(rankings[name])
     arrays = {"query": np.array(queries, np.int32)}
@@ -42,7 +43,8 @@ def rank_benchmark(
         arrays[f"{name}/photo"] = np.concatenate([database[ranking.photo] for ranking in rankings]).astype(np.int32)
         arrays[f"{name}/score"] = np.concatenate([ranking.score for ranking in rankings])
         arrays[f"{name}/inliers"] = np.concatenate([ranking.inliers for ranking in rankings])
-    artefact.write(out, "ranking", arrays, {"shortlist": shortlist, "min_inliers": min_inliers, "expansion": expansion})
+    params = {"shortlist": shortlist, "min_inliers": min_inliers, "expansion": expansion, "expansion_inliers": expansion_inliers}
+    artefact.write(out, "ranking", arrays, params)
 
 
 def _database_index(photos, database, max_hamming, min_photos, seed):
@@ -50,11 +52,3 @@ def _database_index(photos, database, max_hamming, min_photos, seed):
     forward, size = photos.forward(database), photos.size[database]
     masked = mark_features(forward, size, max_hamming, min_photos, seed)[1]
     return index_arrays(drop_features(forward, ~masked), size, len(photos.vocabulary))
-
-
-def _in_region(words, region):
-    if region is None:
-        return words
-    left, top, right, bottom = region
-    x, y = words.keypoint[:, 0], words.keypoint[:, 1]
-    return words.select((x >= left) & (x <= right) & (y >= top) & (y <= bottom))

@@ -1,0 +1,65 @@
+"""A photo from outside the collection as a query: features and words as the stages make them, those of a region of it."""
+
+import math
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from bow2cnn.collection.photo import PhotoError, read_header
+from bow2cnn.features.extract import extract_apart
+from bow2cnn.index.words import sorted_words
+from bow2cnn.retrieval.engine import Words
+from bow2cnn.retrieval.region import in_region
+
+
+class RegionError(ValueError):
+    """A region in which there can be nothing of the photo; the message says why."""
+
+
+class Query(NamedTuple):
+    """A photo that is asked for: its path, (left, top, right, bottom) of the region or None, its `Words` there, and how many features
+    the whole photo has. `words.size` is (width, height) of the photo, upright and at full size, as all its pixel coordinates are."""
+
+    path: str
+    region: tuple | None
+    words: Words
+    features: int
+
+
+def read_query(path, region, vocabulary, max_features, max_side, max_pixels):
+    """The query that a photo is, or a region of it.
+
+    Args:
+        path: the photo. Nobody has looked at it before, so it is decoded in a process of its own.
+        region: (left, top, right, bottom) in pixels of the upright photo, or None; what of it stands out of the photo is cut off.
+        vocabulary: `Vocabulary` of the index.
+        max_features, max_side: what the features of the index were made with, see `extract_features`.
+        max_pixels: larger photos are refused.
+
+    Raises:
+        PhotoError: it cannot be used as a photo.
+        RegionError: the region is empty or outside the photo.
+    """
+    if not os.path.lexists(path):
+        raise PhotoError("no such file")
+    header = read_header(path, 1, max_pixels)
+    size = header["width"], header["height"]
+    region = None if region is None else _clip(region, *size)
+    ((_, (keypoint, descriptor, error)),) = extract_apart([(path, *size, max_features, max_side)], 1)
+    if error:
+        raise PhotoError(error)
+    found = sorted_words(descriptor, keypoint, np.array([0, len(keypoint)]), vocabulary)
+    words = Words(found["word"], found["signature"], found["keypoint"], found["feature"], size)
+    return Query(path, region, in_region(words, region), len(words))
+
+
+def _clip(region, width, height):
+    """The region without what stands out of the photo."""
+    text = " ".join(f"{value:g}" for value in region)
+    if not all(map(math.isfinite, region)) or region[0] >= region[2] or region[1] >= region[3]:
+        raise RegionError(f"region {text} is empty; it is left, top, right, bottom in pixels")
+    left, top, right, bottom = max(region[0], 0.0), max(region[1], 0.0), min(region[2], width), min(region[3], height)
+    if left >= right or top >= bottom:
+        raise RegionError(f"region {text} lies outside the photo, which is {width} x {height} pixels")
+    return left, top, right, bottom
