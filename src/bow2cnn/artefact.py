@@ -33,7 +33,7 @@ VERSIONS = {
     "clusters": 1,
     "models": 1,
     "split": 1,
-    "pairs": 1,
+    "pairs": 2,
     "network": 1,
     "history": 2,
     "whitening": 1,

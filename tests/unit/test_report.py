@@ -134,7 +134,7 @@ def files(tmp_path):
     )  # fmt: skip
     made.history = {
         "epoch": np.arange(3), "loss": np.array([0.3, 0.2]), "validation_map": np.array([50.0, 56.0, 55.0]), "chosen": np.int32(1),
-        "tried/share": np.array([0.0, 0.5, 1.0]), "tried/validation_map": np.array([[50.0], [56.0], [54.0]]), "tried/chosen": np.int32(1),
+        "tried/share": np.array([0.0, 0.5, 1.0]), "tried/validation_map": np.array([50.0, 56.0, 54.0]), "tried/chosen": np.int32(1),
         "negatives/query": np.array([[0, 1], [1, 0]], np.int32), "negatives/positive": np.array([[1, 2], [2, 1]], np.int32),
         "negatives/photo": np.array([[[18, 19], [20, -1]], [[21, 5], [22, 23]]], np.int32),
         "negatives/similarity": np.array([[[0.9, 0.8], [0.7, np.nan]], [[0.6, 0.5], [0.4, 0.3]]], np.float32),

@@ -26,7 +26,6 @@ from bow2cnn.training.loss import tuple_loss
 from bow2cnn.training.negatives import doubtful_groups, mine_negatives
 from bow2cnn.training.optimiser import make_optimiser, set_rate
 from bow2cnn.training.pairs import read_pairs
-from bow2cnn.training.plan import Plan
 from bow2cnn.training.positives import candidates, draw
 from bow2cnn.training.settings import Settings
 from bow2cnn.training.train import train_experiment
@@ -94,6 +93,7 @@ def made(tiny_network, tmp_path_factory):
     values |= {"scale": np.ones(len(photo), np.float32), "shared": generator.integers(5, 99, len(photo)).astype(np.int32)}
     values |= {"inliers": generator.integers(5, 99, len(photo)).astype(np.int32), "photo": photo}
     arrays = {"group": group, "cluster": cluster, "side": side, "query": query, "pool_offset": offset}
+    arrays["weak"] = np.array([[20, 1], [20, 21], [24, 3]])
     arrays |= {"positive_offset": offset, "positive": photo} | {f"pool/{name}": value for name, value in values.items()}
     artefact.write(folder / "pairs.h5", "pairs", arrays)
     sha256 = generator.integers(0, 256, (PHOTOS, 32), np.uint8)
@@ -197,13 +197,18 @@ def test_too_few_negatives_leave_gaps():
 def test_an_outsider_is_no_negative_of_the_models_it_may_belong_to():
     descriptors = np.float32([[1, 0], [0, 1], [-1, 0], [0.9, 0.1]])
     group, outsider = np.array([0, 1, 2, 3]), np.array([False, False, False, True])
-    doubtful = doubtful_groups(descriptors, group, outsider, ~outsider, 1)
-    assert doubtful.tolist() == [[-1], [-1], [-1], [0]]
-    mined = [
-        mine_negatives(descriptors, np.array([0, 1]), np.array([2, 3]), group, np.array([0, 1, 2, -1]), 2, True, given)[0].tolist()
-        for given in (None, doubtful)
-    ]
-    assert mined == [[[3, 2], [3, 2]], [[2, -1], [3, 2]]]
+    mined = []
+    for weak in (np.zeros((0, 2), int), np.array([[3, 1], [3, 2], [3, 2]])):
+        doubtful = doubtful_groups(descriptors, group, outsider, weak, 1)
+        mined.append(mine_negatives(descriptors, np.arange(3), np.array([2, 3]), group, np.array([0, 1, 2, -1]), 2, True, doubtful)[0])
+    assert doubtful.tolist() == [[-1, -1, -1], [-1, -1, -1], [-1, -1, -1], [0, 1, 2]]
+    assert [found.tolist() for found in mined] == [[[2, -1], [3, 2], [3, -1]], [[2, -1], [2, -1], [-1, -1]]]
+
+
+def test_weak_matches_with_what_is_no_model_raise_no_doubt():
+    group, outsider = np.array([0, 0, 1, 2, -1]), np.array([False, False, True, True, False])
+    doubtful = doubtful_groups(np.zeros((5, 2), np.float32), group, outsider, np.array([[2, 3], [2, 4], [3, 0], [3, 1]]), 1)
+    assert doubtful.tolist() == [[-1, -1], [-1, -1], [0, -1], [0, 0], [-1, -1]]
 
 
 def test_pairs_are_those_of_the_training_side(made):
@@ -388,23 +393,22 @@ def test_the_untrained_network_can_win(made, tmp_path, undisturbed):
 def scored(monkeypatch, scores):
     """Validation by these mAP, one after the other: every epoch, then the start again and the shares."""
     scores = iter(scores)
-    monkeypatch.setattr(run_module, "validation_maps", lambda *_: np.full(2, next(scores)))
+    monkeypatch.setattr(run_module, "validation_map", lambda *_: next(scores))
 
 
 def test_validation_decides(made, tmp_path, monkeypatch):
     scored(monkeypatch, [50.0, 40.0, 30.0, 50.0, 40.0])
     train(made, tmp_path, interpolation=[1.0])
     assert history(tmp_path)["chosen"] == 0 and same_weights(made, tmp_path)
-    assert history(tmp_path)["tried/validation_map"].mean(1).tolist() == [50, 40] and history(tmp_path)["tried/chosen"] == 0
+    assert history(tmp_path)["tried/validation_map"].tolist() == [50, 40] and history(tmp_path)["tried/chosen"] == 0
     scored(monkeypatch, [50.0, 60.0, 30.0, 50.0, 60.0])
     train(made, tmp_path, interpolation=[1.0])
     assert history(tmp_path)["chosen"] == 1 and not same_weights(made, tmp_path)
 
 
 def test_without_validation_the_last_is_kept(made, tmp_path, monkeypatch):
-    nothing = np.zeros(0, np.int64)
-    monkeypatch.setattr(Plan, "_validation", lambda plan: plan._pairs.validation._replace(query=nothing, place=nothing, truth=[]))
-    train(made, tmp_path)
+    scored(monkeypatch, [None] * 5)
+    train(made, tmp_path, interpolation=[1.0])
     assert history(tmp_path)["chosen"] == 2 and history(tmp_path)["tried/share"][history(tmp_path)["tried/chosen"]] == 1
     assert not same_weights(made, tmp_path)
 

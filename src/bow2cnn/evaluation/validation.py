@@ -19,11 +19,9 @@ VALIDATION_SIDE = 2
 
 
 class Validation(NamedTuple):
-    """`query` int64 [q] collection rows; `place` int64 [q], the model that each shows; `truth` per query (positives, junk) as int64
-    rows of the database; `database` int64 rows."""
+    """`query` int64 [q] collection rows; `truth` per query (positives, junk) as int64 rows of the database; `database` int64 rows."""
 
     query: np.ndarray
-    place: np.ndarray
     truth: list
     database: np.ndarray
 
@@ -39,17 +37,11 @@ def validation_rankings(validation, descriptors, missing=None):
     return [database[row][database[row] != query] for row, query in zip(order, validation.query, strict=True)]
 
 
-def validation_maps(validation, descriptors):
-    """mAP of every validation place, 0 to 100, float64 [g] in the order of `numpy.unique(validation.place)`.
-
-    Places count alike wherever something is chosen: the question is how a network does at places that it has not seen, and the queries
-    of one place answer it once. (The table's mAP is that over queries.)
-    """
+def validation_map(validation, descriptors):
+    """mAP on the validation queries, 0 to 100; None where there is nothing to validate on."""
     if not len(validation.query):
-        return np.zeros(0)
-    ap = score_rankings(validation_rankings(validation, descriptors), validation.truth)["mAP"]
-    _, place = np.unique(validation.place, return_inverse=True)
-    return np.bincount(place, ap) / np.bincount(place)
+        return None
+    return float(np.nanmean(score_rankings(validation_rankings(validation, descriptors), validation.truth)["mAP"]))
 
 
 def read_validation(pairs):
@@ -71,5 +63,4 @@ def build_validation(arrays):
         related = (group[database] == group[query]) | (cluster[database] == cluster[query])
         queries.append(query)
         truth.append((positives, np.setdiff1d(database[related], positives)))
-    queries = np.array(queries, np.int64)
-    return Validation(queries, group[queries], truth, database)
+    return Validation(np.array(queries, np.int64), truth, database)

@@ -8,7 +8,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.nothing import NothingFound
 from bow2cnn.pairs.evidence import Evidence
-from bow2cnn.pairs.outsiders import find_outsiders
+from bow2cnn.pairs.outsiders import find_weak_matches
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
 
 
@@ -24,9 +24,9 @@ def mine_pairs(
         min_shared: common 3D points of a positive.
         pool: nearest cameras considered for a query's pool of positives.
         max_queries, query_fraction: of a model's photos so many are queries at most.
-        outsider_inliers: a photo outside every cluster is a negative when the teacher finds at most so many inliers with any other
-            photo of its shortlist.
-        validation: share of these outsiders on the validation side.
+        outsider_inliers: a photo outside every cluster is no negative of a place with one of whose photos the teacher finds more
+            inliers than so many; what it finds is noted (`weak`).
+        validation: share of these photos on the validation side.
         shortlist, max_hamming: see `search` and `Engine`.
 
     Raises:
@@ -37,8 +37,7 @@ def mine_pairs(
     _check_places(sides)
     edges = artefact.read(graph, "graph", ["pair", "inliers"])
     group, side, cluster = assign_groups(built["model"], sides, artefact.read(clusters, "clusters", ["cluster"])["cluster"])
-    alone = np.setdiff1d(np.flatnonzero(cluster < 0), np.unique(edges["pair"]))
-    outsiders = find_outsiders(index, alone, shortlist, outsider_inliers, max_hamming, threads)
+    outsiders = np.setdiff1d(np.flatnonzero(cluster < 0), np.unique(edges["pair"]))
     add_outsiders(group, side, outsiders, validation, seed)
     evidence = Evidence(built, edges, features)
     queries = []
@@ -53,6 +52,7 @@ def mine_pairs(
         "group": group,
         "side": side,
         "cluster": cluster,
+        "weak": find_weak_matches(index, outsiders, shortlist, outsider_inliers, max_hamming, threads),
         "query": np.array([query for query, _, _ in queries], np.int32),
         "pool_offset": artefact.offsets([len(pool["photo"]) for _, pool, _ in queries]),
         "positive_offset": artefact.offsets([len(positive) for _, _, positive in queries]),

@@ -1,4 +1,5 @@
-"""Photos outside every cluster that may be negatives because the teacher, asked with each of them, found nothing like it."""
+"""What the teacher finds of the photos outside every cluster, asked with each of them: too little to join them to anything, but for some
+photos enough to doubt that they show something else."""
 
 import numpy as np
 
@@ -7,20 +8,22 @@ from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
 
 
-def find_outsiders(index, photos, shortlist, max_inliers, max_hamming, threads):
-    """The photos that no other photo of their shortlist matches with more than `max_inliers` verified inliers, sorted int64.
+def find_weak_matches(index, photos, shortlist, max_inliers, max_hamming, threads):
+    """Pairs (photo, other) int32 [k, 2] of the given photos and those of their shortlist with more than `max_inliers` verified inliers.
 
     Args:
         index: path.
-        photos: rows of the candidates.
+        photos: rows of the photos to ask with.
     """
     engine = Engine.load(index, max_hamming)
 
-    def strongest(photo):
+    def ask(photo):
         words = engine.words(photo)
         found, _ = engine.rank(words, shortlist + 1)
-        return engine.verify_all(words, found[found != photo])[0].max(initial=0)
+        found = found[found != photo]
+        return found[engine.verify_all(words, found)[0] > max_inliers]
 
     with thread_pool(threads) as pool:
-        matches = list(progress(pool.map(strongest, photos), "outsiders", len(photos)))
-    return np.asarray(photos, np.int64)[np.array(matches, np.int64) <= max_inliers] if len(photos) else np.zeros(0, np.int64)
+        matches = list(progress(pool.map(ask, photos), "outsiders", len(photos)))
+    pairs = [np.stack([np.full(len(others), photo), others], 1) for photo, others in zip(photos, matches, strict=True)]
+    return np.concatenate([np.zeros((0, 2), np.int32), *pairs]).astype(np.int32)

@@ -40,24 +40,30 @@ def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model,
     return chosen, similarity
 
 
-def doubtful_groups(descriptors, group, outsider, modelled, count=2):
+def doubtful_groups(descriptors, group, outsider, weak, count=2):
     """The groups that a photo outside every model may belong to after all.
 
-    Geometry can vouch for a pair that matches, never for one that does not: another side of the building, or the same at night, shares
-    no feature with any photo of the model. So of such a photo the few nearest models by the starting network are in doubt, and it is a
-    negative for the others only.
+    Those with whose photos the teacher finds something in common, although too little to join them. But geometry can vouch for a pair
+    that matches, never for one that does not: another side of the building, or the same at night, shares no feature with any photo of
+    the model. So the few nearest models by the starting network are in doubt too, and the photo is a negative for the others only.
 
     Args:
         descriptors: float32 [n, D] by the starting network.
-        group: int64 [n]; outsider, modelled: bool [n].
+        group: int64 [n], -1 for photos not to be used; outsider: bool [n].
+        weak: int64 [k, 2], pairs of outsiders and photos with which the teacher finds something in common.
         count: nearest groups in doubt.
 
     Returns:
-        int64 [n, count], -1 for photos of models.
+        int64 [n, c], -1 where there is none, as for the photos of models.
     """
-    doubtful = np.full((len(group), count), -1, np.int64)
-    groups = np.unique(group[modelled])
-    rows = np.flatnonzero(outsider)
+    modelled = (group >= 0) & ~outsider
+    found = weak[outsider[weak[:, 0]] & modelled[weak[:, 1]]]
+    pairs = np.unique(np.stack([found[:, 0], group[found[:, 1]]], 1), axis=0)
+    first = np.searchsorted(pairs[:, 0], pairs[:, 0])
+    place = np.arange(len(pairs)) - first
+    doubtful = np.full((len(group), count + place.max(initial=-1) + 1), -1, np.int64)
+    doubtful[pairs[:, 0], count + place] = pairs[:, 1]
+    groups, rows = np.unique(group[modelled]), np.flatnonzero(outsider)
     if len(rows) and len(groups):
         nearest = np.stack([(descriptors[rows] @ descriptors[modelled & (group == g)].T).max(1) for g in groups], 1)
         order = np.argsort(-nearest, axis=1, kind="stable")[:, :count]

@@ -16,6 +16,7 @@ class Pairs(NamedTuple):
     group: int64 [n], the place of a photo; one of its own outside every model; -1 not to be used.
     cluster: int64 [n].
     outsider: bool [n], photos outside every model that may be used.
+    weak: int64 [k, 2], outsiders and the photos with which the teacher finds something in common.
     query: int64 [q], training queries with at least one candidate positive.
     pools: per query a dict of arrays `photo`, `shared`, `overlap`, `scale`, `distance`, `inliers`.
     negative: int64 rows that may be negatives.
@@ -25,6 +26,7 @@ class Pairs(NamedTuple):
     group: np.ndarray
     cluster: np.ndarray
     outsider: np.ndarray
+    weak: np.ndarray
     query: np.ndarray
     pools: list
     negative: np.ndarray
@@ -52,7 +54,7 @@ def read_pairs(path, outsiders, missing):
     negative = np.flatnonzero(training if outsiders else training & ~outsider)
     if len(queries) == 0 or len(np.unique(group[negative])) < 2:
         raise TrainingError(f"{path}: no training query with positives and photos of another place; nothing to train on")
-    return Pairs(group, cluster, outsider, queries, pools, negative, build_validation(arrays))
+    return Pairs(group, cluster, outsider, arrays["weak"].astype(np.int64), queries, pools, negative, build_validation(arrays))
 
 
 def _queries(arrays, training):

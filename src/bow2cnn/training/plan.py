@@ -37,7 +37,7 @@ class Plan:
         self._options = [options[number] for number in usable]
         self.validation = self._validation()
         self.tuples = min(settings.queries_per_epoch, len(usable))
-        self._doubtful = doubtful_groups(start, pairs.group, pairs.outsider, (pairs.group >= 0) & ~pairs.outsider)
+        self._doubtful = doubtful_groups(start, pairs.group, pairs.outsider, pairs.weak)
 
     def queries(self, epoch):
         """Queries int64 [t] of an epoch, in the order of training, and their positives int64 [t]."""

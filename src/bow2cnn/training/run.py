@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from bow2cnn.description.describe import describe_photos
-from bow2cnn.evaluation.choice import choose
-from bow2cnn.evaluation.validation import validation_maps
+from bow2cnn.evaluation.validation import validation_map
 from bow2cnn.network.workers import Workers
 from bow2cnn.progress import progress
 from bow2cnn.training.batches import Batches
@@ -36,8 +35,7 @@ class Run:
 
     Attributes:
         chosen: the network to keep: `epoch` (0 for the start), `share` of the way from the start to that epoch's weights, `weights`.
-        tried: the networks from the start to the best epoch: `share` [s], `validation_map` [s, g] at the validation places `place` [g],
-            and `chosen`, the row of the one kept.
+        tried: the networks from the start to the best epoch: `share` [s], `validation_map` [s], and `chosen`, the row of the one kept.
         history: lists per epoch (the untrained network is epoch 0).
         tuples: per epoch what `Plan.mine` returned.
         viewer: a network of the same kind to load weights into.
@@ -95,7 +93,7 @@ class Run:
         wanted = rows if last else np.union1d(rows, self.plan.needed(self._epoch + 1))
         learned = copy_weights(self._model) if self._mean is None else self._mean
         descriptors = self._describe(learned, wanted, f"look {self._epoch}") if self._epoch else self._first
-        score = _mean(self._validate(descriptors))
+        score = self._validate(descriptors)
         # Without any validation the last epoch is the best.
         if self._epoch and (self._best is None or not score <= self._best["score"]):
             kept = {name: value.detach().clone() for name, value in learned.items()}
@@ -108,29 +106,25 @@ class Run:
             self.tuples.append(self.plan.mine(self._epoch + 1, descriptors))
 
     def _choose(self):
-        """The network to keep: of the best epoch, and not farther from the start than validation asks for."""
-        rows, shares, maps = self.plan.validation_rows(), [0.0], [self._validate(self._first)]
-        networks = [(0, self._start)]
+        """The network to keep: on the way from the start to the best epoch, the one that validates best; the start itself among equals."""
+        rows, networks, scores = self.plan.validation_rows(), [(0, 0.0, self._start)], [self._validate(self._first)]
         for share in sorted(self._settings.interpolation) if self._best else []:
             weights = between(self._start, self._best["weights"], share)
-            networks.append((self._best["epoch"], weights))
-            shares.append(share)
-            maps.append(self._validate(self._describe(weights, rows, f"share {share:g}")))
-            _LOG.info("training: %g of the way to epoch %d, validation mAP %.2f", share, self._best["epoch"], _mean(maps[-1]))
-        maps, place = np.array(maps), np.unique(self.plan.validation.place)
-        chosen = len(maps) - 1
-        if self._best and len(place):
-            chosen = 1 + choose(maps[1:])
-            # The start itself is kept unless something was learned.
-            chosen *= int(maps[chosen].mean() > maps[0].mean())
-        epoch, weights = networks[chosen]
-        self.chosen = {"epoch": epoch, "share": shares[chosen], "weights": weights}
-        self.tried = {"share": np.array(shares), "validation_map": maps, "place": place.astype(np.int32), "chosen": np.int32(chosen)}
+            networks.append((self._best["epoch"], share, weights))
+            scores.append(self._validate(self._describe(weights, rows, f"share {share:g}")))
+            _LOG.info("training: %g of the way to epoch %d, validation mAP %.2f", share, self._best["epoch"], scores[-1])
+        # Without any validation the last one.
+        chosen = int(np.argmax(scores)) if np.isfinite(scores).all() else len(scores) - 1
+        self.chosen = dict(zip(("epoch", "share", "weights"), networks[chosen], strict=True))
+        shares = np.array([share for _, share, _ in networks])
+        self.tried = {"share": shares, "validation_map": np.array(scores), "chosen": np.int32(chosen)}
 
     def _validate(self, descriptors):
-        """mAP at the validation places, float64 [g]; -1 where the training diverged."""
-        maps = validation_maps(self.plan.validation, descriptors)
-        return maps if np.isfinite(descriptors).all() else np.full_like(maps, -1.0)
+        """mAP on the validation queries; -1 where the training diverged, NaN where there are no queries."""
+        if not np.isfinite(descriptors).all():
+            return -1.0
+        score = validation_map(self.plan.validation, descriptors)
+        return float("nan") if score is None else score
 
     def _describe(self, weights, rows, label):
         """Descriptors float32 [n, D] by collection row of some rows, zero elsewhere."""
@@ -159,7 +153,3 @@ class Run:
         self.tuples = [{name: value.numpy() for name, value in epoch.items()} for epoch in saved["tuples"]]
         _LOG.info("training: going on in epoch %d after %d steps", self._epoch, self._step)
         return True
-
-
-def _mean(maps):
-    return float(maps.mean()) if len(maps) else float("nan")

@@ -5,8 +5,7 @@ import logging
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.evaluation.choice import choose
-from bow2cnn.evaluation.validation import validation_maps
+from bow2cnn.evaluation.validation import validation_map
 from bow2cnn.training.pairs import read_pairs
 from bow2cnn.whitening import whiten
 
@@ -23,7 +22,7 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
         descriptors: artefact, the collection described by the network.
         pairs: artefact.
         out: the artefact: `mean` [D], `projection` [d, D], `shrinkage` (the chosen one, NaN for no whitening), and what each
-            candidate scored on validation: `tried/shrinkage` [s], `tried/validation_map` [s, g] by place.
+            candidate scored on validation: `tried/shrinkage`, `tried/validation_map`.
         whitening: `learned` or `pca`.
         dimensions: of the result; 0 keeps all. With fewer than the network gives, a rotation stands for no whitening.
     """
@@ -34,10 +33,10 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
     family = _family(found, mined, whitening)
     # From weak to strong. A map that keeps all dimensions can do nothing at all.
     shrinkages = list(_SHRINKAGES) if cut else [_NOTHING, *_SHRINKAGES]
-    maps = _validate(found, mined.validation, family, shrinkages, dimensions if cut else 0)
-    best = choose(maps)
-    if maps.size:
-        _LOG.info("whitening: shrinkage %g, validation mAP %.2f (%.2f without)", shrinkages[best], maps[best].mean(), maps[0].mean())
+    scores = _scores(found, mined.validation, family, shrinkages, dimensions if cut else 0)
+    # The first of equals, the weakest.
+    best = int(np.argmax(scores))
+    _LOG.info("whitening: shrinkage %g, validation mAP %.2f (%.2f without)", shrinkages[best], scores[best], scores[0])
     nothing = np.isnan(shrinkages[best])
     mean, projection = whiten.nothing(found.shape[1]) if nothing else (family.mean, family.projection(shrinkages[best], dimensions))
     arrays = {
@@ -45,7 +44,7 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
         "projection": projection,
         "shrinkage": np.float32(shrinkages[best]),
         "tried/shrinkage": np.array(shrinkages, np.float32),
-        "tried/validation_map": maps.astype(np.float32),
+        "tried/validation_map": np.array(scores, np.float32),
     }
     artefact.write(out, "whitening", arrays, {"whitening": whitening, "dimensions": dimensions})
 
@@ -60,14 +59,14 @@ def _family(found, mined, kind):
     return whiten.learned(training, found[queries], found[positives])
 
 
-def _validate(found, validation, family, shrinkages, dimensions):
-    """mAP by shrinkage and validation place, float64 [s, g].
+def _scores(found, validation, family, shrinkages, dimensions):
+    """Validation mAP by shrinkage; without validation -1 for all, so that the weakest is taken.
 
     The final rotation keeps every distance, so where no dimension is cut the descriptors are turned to the family's axes once, where a
     shrinkage is a gain for each of them.
     """
     turned = None if dimensions else whiten.apply(found, family.mean, family.axes.T)
-    maps = []
+    scores = []
     for shrinkage in shrinkages:
         if np.isnan(shrinkage):
             moved = found
@@ -75,5 +74,6 @@ def _validate(found, validation, family, shrinkages, dimensions):
             moved = whiten.apply(found, family.mean, family.projection(shrinkage, dimensions))
         else:
             moved = whiten.unit(turned * family.gains(shrinkage).astype(np.float32))
-        maps.append(validation_maps(validation, moved))
-    return np.array(maps)
+        score = validation_map(validation, moved)
+        scores.append(-1.0 if score is None else score)
+    return scores

@@ -20,5 +20,5 @@ def _curves(name, arrays):
         # The untrained network, epoch 0, has a validation and no loss.
         "loss": charts.curve(range(1, len(arrays["loss"]) + 1), arrays["loss"], chosen, 3),
         "validation": charts.curve(arrays["epoch"], arrays["validation_map"], chosen, 1),
-        "share": charts.curve(percent, maps.mean(1), percent[kept], 1) if maps.size else None,
+        "share": charts.curve(percent, maps, percent[kept], 1),
     }

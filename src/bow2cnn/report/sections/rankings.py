@@ -29,7 +29,7 @@ def _best_experiment(run):
 
 def _gain(arrays):
     maps = arrays["tried/validation_map"]
-    return float((maps[arrays["tried/chosen"]] - maps[0]).mean()) if maps.size else -np.inf
+    return float(np.nan_to_num(maps[arrays["tried/chosen"]] - maps[0], nan=-np.inf))
 
 
 def _part(run, thumbs, name, path, before, after):
