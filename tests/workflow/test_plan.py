@@ -76,6 +76,14 @@ def test_without_a_configfile_the_demo_runs(mine):
         assert "results/demo/report.html" in listing and planned(listing)["read_benchmark"] == 1
 
 
+def test_an_experiment_is_compared_with_its_own_network_off_the_shelf(mine):
+    """Wherever rules speak of it: the name that the table has for it."""
+    with open(mine.code / "Snakefile", "a", encoding="utf-8") as file:
+        file.write("\nfor rule in (rules.evaluate_systems, rules.write_report):\n    print(dict(rule.params.pairings))\n")
+    lines = mine("-n", "--configfile", "mine.yaml", "--config", "experiments={a: {pooling: mac}}").splitlines()
+    assert lines.count("{'a': 'off-the-shelf:vgg16-mac', 'b': 'off-the-shelf:efficientnet-lite0'}") == 2
+
+
 @pytest.mark.parametrize(
     ("setting", "line"),
     [

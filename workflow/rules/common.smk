@@ -24,6 +24,8 @@ NETWORKS = {off_the_shelf(name): config["experiments"][name] for name in EXPERIM
 SYSTEMS = {f"off-the-shelf:{name}": f"networks/{name}" for name in NETWORKS} | {
     name: f"experiments/{name}" for name in EXPERIMENTS
 }
+# Which row an experiment is compared with.
+PAIRINGS = {name: f"off-the-shelf:{off_the_shelf(name)}" for name in EXPERIMENTS}
 
 
 # Names take known values only, so that no pattern of one rule can match the files of another ("$^" matches nothing).
