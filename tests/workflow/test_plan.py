@@ -91,9 +91,11 @@ def test_an_experiment_is_compared_with_its_own_network_off_the_shelf(mine):
         ("pairs={pol: 1}", "config: pairs.pol: no such key; did you mean pool?"),
         ("seed=much", "config: seed: expected a whole number, got 'much'"),
         ("photos=[nowhere]", "config: photos.0: nowhere is no folder that exists"),
+        ("results=mine.yaml/out", "config: results: FOLDER/mine.yaml is not a folder"),
+        ("photos=['{x}']", "config: photos.0: {x} may not hold any of {}<>; rename it, or name a link to it"),
     ],
 )
 def test_a_wrong_config_stops_with_one_line(mine, setting, line):
     output = mine("--cores", 1, "--configfile", "mine.yaml", "--config", setting, fails=True)
-    assert [text for text in output.splitlines() if "profile" not in text] == [line]
+    assert [text for text in output.splitlines() if "profile" not in text] == [line.replace("FOLDER", str(mine.folder))]
     assert not (mine.folder / "out").exists()
