@@ -87,6 +87,12 @@ def source_gnd(wildcards):
     return config["benchmarks"][wildcards.benchmark]["gnd"]
 
 
+def seen_of_benchmark(wildcards):
+    """What the scan saw of a benchmark's photos; nothing before the first one."""
+    path = f"{config['results']}/collection/benchmark-{wildcards.benchmark}.json"
+    return path if os.path.exists(path) else []
+
+
 def start_of_experiment(wildcards):
     """The network that an experiment fine-tunes."""
     return f"<results>/networks/{off_the_shelf(wildcards.experiment)}/network.h5"
