@@ -6,6 +6,7 @@ The schema (`workflow/schemas/config.schema.yaml`) knows every key with its mean
 
 import copy
 import difflib
+import math
 from pathlib import Path
 
 import jsonschema
@@ -29,6 +30,7 @@ def load(config, schema_path):
     schema = yaml.safe_load(Path(schema_path).read_text(encoding="utf-8"))
     if not isinstance(config, dict):
         raise ConfigError(f"config: expected keys and values, got {config!r}")
+    _check_keys(config)
     filled = _fill(copy.deepcopy(config), schema, schema)
     validator = jsonschema.Draft202012Validator(schema)
     errors = sorted(validator.iter_errors(filled), key=lambda error: (_order(error), list(map(str, error.absolute_path))))
@@ -38,6 +40,15 @@ def load(config, schema_path):
     _check_paths(filled)
     _check_networks(filled)
     return filled
+
+
+def _check_keys(config, path=""):
+    """YAML reads `2016:` as a number and `on:` as true; as names of ours they would be texts here and not there."""
+    for key, value in config.items():
+        if not isinstance(key, str):
+            raise ConfigError(f"{path or 'config'}: the name {key} is no text to YAML ({type(key).__name__}); put it in quotes")
+        if isinstance(value, dict):
+            _check_keys(value, f"{path}.{key}".lstrip("."))
 
 
 def _fill(value, schema, root):
@@ -60,27 +71,29 @@ def _fill(value, schema, root):
             known = schema.get("properties", {})
             value.update({key: _fill(item, others, root) for key, item in value.items() if key not in known})
         return value
+    if kinds == "array" and isinstance(value, list):
+        return [_fill(item, schema["items"], root) for item in value]
     return _number(value, kinds)
 
 
 def _number(value, kinds):
     """YAML reads `1e-6` as text and `3.0` as a fraction, and Snakemake's `--config` reads all that is nested as text; read them as the
-    number or truth value that the schema asks for."""
-    kinds = kinds if isinstance(kinds, list) else [kinds]
-    if "integer" in kinds and isinstance(value, str) and value.lstrip("-").isdigit():
-        return int(value)
-    if "boolean" in kinds and isinstance(value, str) and value.lower() in ("true", "false"):
+    number or truth value that the schema asks for. What is no such number stays, or becomes, text, which the schema refuses."""
+    if kinds == "boolean" and isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
-    if "number" in kinds and isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    if "number" in kinds and type(value) is int:
-        return float(value)
-    if "integer" in kinds and isinstance(value, float) and value.is_integer():
+    if kinds not in ("integer", "number") or not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        return value
+    if kinds == "integer" and str(value).lstrip("-").isdecimal():
         return int(value)
-    return value
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return str(value)
+    if not math.isfinite(number):
+        return str(value)
+    if kinds == "number":
+        return number
+    return int(number) if number.is_integer() else value
 
 
 def _resolve(schema, root):
@@ -157,22 +170,31 @@ def _check_names(config):
         for name in names:
             if name in config[section]:
                 raise ConfigError(f"{section}.{name}: this name has a meaning of its own in the results; choose another")
-    if any(letter in config["results"] for letter in "{}<>"):
-        raise ConfigError(f"results: {config['results']} may not hold any of {{}}<>")
 
 
 def _check_paths(config):
     results = Path(config["results"]).resolve()
-    for i, folder in enumerate(config["photos"]):
-        _need_folder(f"photos.{i}", folder)
-        _keep_apart(f"photos.{i}", Path(folder).resolve(), results)
-    for name, benchmark in config["benchmarks"].items():
-        _need_folder(f"benchmarks.{name}.photos", benchmark["photos"])
-        _keep_apart(f"benchmarks.{name}.photos", Path(benchmark["photos"]).resolve(), results)
-        _need_file(f"benchmarks.{name}.gnd", benchmark["gnd"])
-    for name, experiment in config["experiments"].items():
-        if experiment.get("weights"):
-            _need_file(f"experiments.{name}.weights", experiment["weights"])
+    folders = {f"photos.{i}": folder for i, folder in enumerate(config["photos"])}
+    folders |= {f"benchmarks.{name}.photos": benchmark["photos"] for name, benchmark in config["benchmarks"].items()}
+    files = {f"benchmarks.{name}.gnd": benchmark["gnd"] for name, benchmark in config["benchmarks"].items()}
+    files |= {f"experiments.{name}.weights": experiment["weights"] for name, experiment in config["experiments"].items()}
+    files = {key: file for key, file in files.items() if file is not None}
+    for key, path in {"results": config["results"], **folders, **files}.items():
+        _need_plain_name(key, path)
+    for parent in (results, *results.parents):
+        if parent.exists() and not parent.is_dir():
+            raise ConfigError(f"results: {parent} is not a folder")
+    for key, folder in folders.items():
+        _need_folder(key, folder)
+        _keep_apart(key, Path(folder).resolve(), results)
+    for key, file in files.items():
+        _need_file(key, file)
+
+
+def _need_plain_name(key, path):
+    """Snakemake reads {} as a wildcard and <> as a variable."""
+    if any(letter in path for letter in "{}<>"):
+        raise ConfigError(f"{key}: {path} may not hold any of {{}}<>; rename it, or name a link to it")
 
 
 def _need_folder(key, path):

@@ -12,7 +12,7 @@ _held = []  # open files: the kernel lets go of a lock when its file is closed
 
 
 class LockError(Exception):
-    """The results folder belongs to a run that is at work, or cannot be locked."""
+    """The results folder belongs to a run that is at work, or cannot be locked or written."""
 
 
 def hold(results):
@@ -22,8 +22,9 @@ def hold(results):
         results: the folder; made if it is not there.
 
     Raises:
-        LockError: another run, or a job that one has left, is at work there.
+        LockError: another run, or a job that one has left, is at work there; or it cannot be written.
     """
+    _check_writable(Path(results))
     run = _open(results, _RUN)
     if not _lock(results, run, fcntl.LOCK_EX):
         run.seek(0)
@@ -43,6 +44,18 @@ def share(results):
     jobs = _open(results, _JOBS)
     _lock(results, jobs, fcntl.LOCK_SH)
     _held.append(jobs)
+
+
+def _check_writable(results):
+    """What Snakemake would only find out in the middle of a run, and tell by a traceback."""
+    for folder in (results, results / "logs", results / "timings"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LockError(f"{folder}: cannot be made a folder ({error.strerror})") from error
+    for folder in (results, *results.glob("*/"), *results.glob("*/*/")):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise LockError(f"{folder}: not writable")
 
 
 def _open(results, name):

@@ -1,6 +1,8 @@
 """The collection: every kind of file is sorted with the right reason, headers are read, nothing is touched without need."""
 
+import hashlib
 import io
+import json
 import math
 import os
 import shutil
@@ -452,3 +454,30 @@ def test_pixels_that_cannot_be_decoded_are_a_photo_error(tmp_path):
         decode(tmp_path, jpeg(noise(8, 256, 256))[:4000])
     with pytest.raises(PhotoError, match=r"^vanished$"):
         read_rgb(tmp_path / "gone.jpg")
+
+
+def test_what_a_benchmark_shows_is_noted_by_name(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    for number, name in enumerate(("a.jpg", "q.jpg")):
+        (tmp_path / "photos" / name).write_bytes(jpeg(noise(number)))
+    (tmp_path / "photos/link.jpg").symlink_to("a.jpg")
+    truth = {"imlist": ["gone.jpg", "link.jpg", "a.jpg"], "qimlist": ["q.jpg"], "gnd": [{"ok": [1]}]}
+    (tmp_path / "gnd.json").write_text(json.dumps(truth))
+    (tmp_path / "wrong.json").write_text("{}")
+    benchmarks = {name: {"photos": str(tmp_path / "photos"), "gnd": str(tmp_path / f"{name}.json")} for name in ("gnd", "wrong")}
+
+    def noted():
+        scan([tmp_path / "photos"], tmp_path, 1, MIN_SIDE, MAX_PIXELS, benchmarks)
+        return json.loads((tmp_path / "benchmark-gnd.json").read_text())
+
+    first = {name: hashlib.sha256((tmp_path / "photos" / name).read_bytes()).hexdigest() for name in ("a.jpg", "q.jpg")}
+    assert noted() == {**first, "link.jpg": first["a.jpg"], "gone.jpg": "not readable (No such file or directory)"}
+    assert (tmp_path / "benchmark-wrong.json").read_text() == "{}"
+    before = (tmp_path / "benchmark-gnd.json").stat().st_mtime_ns
+    with monkeypatch.context() as patch:
+        patch.setattr(photo, "open", lambda *_: pytest.fail("read again"), raising=False)
+        noted()
+    assert (tmp_path / "benchmark-gnd.json").stat().st_mtime_ns == before
+    (tmp_path / "photos/a.jpg").write_bytes(jpeg(noise(5)))
+    after = noted()
+    assert after["a.jpg"] == after["link.jpg"] != first["a.jpg"] and after["q.jpg"] == first["q.jpg"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from bow2cnn.config import ConfigError, load
 
@@ -25,13 +26,13 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def check(**config):
-    return load({"photos": ["photos"], **config}, SCHEMA)
+def check(config=None, **keys):
+    return load({"photos": ["photos"], **(config or {}), **keys}, SCHEMA)
 
 
-def complaint(**config):
+def complaint(config=None, **keys):
     with pytest.raises(ConfigError) as caught:
-        check(**config)
+        check(config, **keys)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -58,10 +59,12 @@ def test_the_users_dict_is_not_changed(folder):
 
 
 def test_numbers_as_yaml_writes_them(folder):
-    written = yaml.safe_load("{discovery: {min_similarity: 1e-2}, pairs: {pool: 5.0}}")
+    written = yaml.safe_load("{discovery: {min_similarity: 1e-2}, pairs: {pool: 5.0}, seed: 1e9, description: {scales: [1e0, 2]}}")
     config = check(**written)
     assert config["discovery"]["min_similarity"] == 0.01
     assert config["pairs"]["pool"] == 5 and isinstance(config["pairs"]["pool"], int)
+    assert config["seed"] == 10**9 and isinstance(config["seed"], int)
+    assert config["description"]["scales"] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -84,10 +87,29 @@ def test_numbers_as_yaml_writes_them(folder):
         ({"photos": ["photos", "gnd.json"]}, "photos.1: gnd.json is not a folder"),
         ({"benchmarks": {"b": {"photos": "queries", "gnd": "gone"}}}, "benchmarks.b.gnd: gone is no file that exists"),
         ({"experiments": {"a": {"weights": "gone"}}}, "experiments.a.weights: gone is no file that exists"),
+        ({"experiments": {"a": {"weights": ""}}}, "experiments.a.weights: must not be empty"),
+        ({"experiments": {1: {}}}, "experiments: the name 1 is no text to YAML (int); put it in quotes"),
+        ({"experiments": {"a": {True: 1}}}, "experiments.a: the name True is no text to YAML (bool); put it in quotes"),
+        ({2016: 1}, "config: the name 2016 is no text to YAML (int); put it in quotes"),
+        ({"seed": 1099511627776}, "seed: must be at most 2147483647, got 1099511627776"),
+        ({"seed": "1e10"}, "seed: must be at most 2147483647, got 10000000000"),
+        ({"seed": "1e-1"}, "seed: expected a whole number, got '1e-1'"),
+        ({"seed": float("inf")}, "seed: expected a whole number, got 'inf'"),
+        ({"collection": {"max_pixels": 1e9}}, "collection.max_pixels: must be at most 178956970, got 1000000000"),
+        ({"split": {"validation": float("nan")}}, "split.validation: expected a number, got 'nan'"),
+        ({"description": {"scales": [1, "nan"]}}, "description.scales.1: expected a number, got 'nan'"),
+        ({"photos": ["ph{x}"]}, "photos.0: ph{x} may not hold any of {}<>; rename it, or name a link to it"),
+        ({"results": "<x>"}, "results: <x> may not hold any of {}<>; rename it, or name a link to it"),
+        ({"experiments": {"a": {"weights": "w}"}}}, "experiments.a.weights: w} may not hold any of {}<>; rename it, or name a link to it"),
     ],
 )
 def test_one_line_names_the_key(folder, wrong, right):
-    assert complaint(**wrong) == right
+    assert complaint(wrong) == right
+
+
+@pytest.mark.parametrize("results", ["gnd.json", "gnd.json/deeper/still"])
+def test_results_that_are_a_file(folder, results):
+    assert complaint(results=results) == f"results: {folder}/gnd.json is not a folder"
 
 
 def test_a_wrong_choice_names_the_choices_and_the_nearest(folder):
@@ -153,6 +175,15 @@ def test_every_key_of_the_schema_is_described_and_has_a_default(path):
     assert LEAVES[path]["description"]
     required = path == "photos" or path.startswith("benchmarks.*")
     assert required or "default" in LEAVES[path]
+
+
+@pytest.mark.parametrize("path", [path for path, leaf in LEAVES.items() if leaf.get("type") == "integer"])
+def test_whole_numbers_fit_into_those_of_the_libraries(path):
+    assert 0 <= LEAVES[path]["minimum"] < LEAVES[path]["maximum"] < 2**31
+
+
+def test_photos_may_be_as_large_as_pillow_reads_them():
+    assert LEAVES["collection.max_pixels"]["maximum"] == 2 * Image.MAX_IMAGE_PIXELS
 
 
 def test_config_yaml_shows_every_key():

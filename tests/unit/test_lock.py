@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import os
 import subprocess
 import sys
 
@@ -69,3 +70,17 @@ def test_a_file_system_without_locks_is_told_as_such(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(LockError, match=r"cannot be locked \(No locks available\)"):
         hold(tmp_path)
+
+
+@pytest.mark.parametrize(("folder", "before"), [("logs", "results"), ("logs", "file"), ("timings", "locked"), ("collection", "locked")])
+def test_a_folder_that_cannot_be_written_is_told_before_the_first_job(tmp_path, monkeypatch, folder, before):
+    if before == "file":
+        (tmp_path / folder).touch()
+    else:
+        (tmp_path / folder).mkdir()
+    access = os.access
+    locked = tmp_path if before == "results" else tmp_path / folder
+    monkeypatch.setattr(os, "access", lambda path, mode: path != locked and access(path, mode))
+    with pytest.raises(LockError, match=r"^[^\n]+$") as caught:
+        hold(tmp_path)
+    assert str(caught.value).startswith(f"{locked}: ")

@@ -210,6 +210,26 @@ def test_weights_of_another_network_are_one_line(tmp_path):
     assert "no such file" in complaint(load_weights, model, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (torch.Tensor.to_sparse, "sparse_coo, float32, cpu"),
+        (lambda ones: ones.to("meta"), "strided, float32, meta"),
+        (lambda ones: torch.quantize_per_tensor(ones, 0.1, 0, torch.qint8), "strided, qint8, cpu"),
+        (lambda ones: torch.nested.nested_tensor([ones]), "nested, float32, cpu"),
+        (lambda ones: ones.to(torch.complex64), "strided, complex64, cpu"),
+        (torch.Tensor.int, "strided, int32, cpu"),
+        (lambda ones: ones.double() * 1e300, "holds values that are not finite"),
+    ],
+)
+def test_tensors_of_other_kinds_in_weights_are_one_line(tmp_path, change, part):
+    model = network()
+    file = weights_file(tmp_path, model.backbone.state_dict() | {"features.0.bias": change(torch.ones(64))})
+    message = complaint(load_weights, model, file)
+    assert message.startswith(f"weights {file}: features.0.bias ") and part in message
+
+
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_damaged_weights_are_one_line(tmp_path):
     model = network()

@@ -238,6 +238,12 @@ def test_a_run_without_validation_says_so(files):
     assert "nothing to validate on" in page
 
 
+def test_rankings_in_which_a_network_is_missing_still_get_their_page(files):
+    page = write(files, pairings={"gem": "off-the-shelf:other"})
+    check(page)
+    assert page.count("No query with positives.") == 2
+
+
 def test_an_experiment_without_epochs_still_gets_its_page(files):
     history = {**files.history, "epoch": np.arange(1), "loss": np.zeros(0), "validation_map": np.array([50.0]), "chosen": np.int32(0)}
     history |= {name: value[:0] for name, value in files.history.items() if name.startswith("negatives/")}

@@ -1,13 +1,15 @@
 """Files of the user's that do not fit: one line with the file and the cause, and nothing of it is run."""
 
+import hashlib
 import json
 import os
 
 import pytest
 import torch
-from harness import ROOT
+from harness import ROOT, planned
 from PIL import Image
 
+from bow2cnn import artefact
 from bow2cnn.network.model import RetrievalNetwork
 
 pytestmark = pytest.mark.slow
@@ -59,6 +61,32 @@ def test_ground_truth_that_names_what_is_no_photo_of_its_folder(own, names, caus
     (own.folder / "queries/text.png").write_text("text")
     (own.folder / "gnd.json").write_text(json.dumps({"imlist": names, "qimlist": ["q.png"], "gnd": [{"ok": [0]}]}))
     assert complaint(own, "collection") == f"gnd.json: {cause}"
+
+
+def test_photos_of_a_benchmark_are_followed(own):
+    collect = "collection", "--configfile", "own.yaml", "--cores", 1
+    assert "read_benchmark" in own(*collect)
+    assert "read_benchmark" not in own(*collect), "nothing has changed"
+    Image.new("RGB", (100, 80), "white").save(own.folder / "queries/x.png")
+    assert "read_benchmark" in own(*collect)
+    collection = artefact.read(own.folder / "out/benchmarks/held-out/collection.h5", "collection")
+    sha256 = [hashlib.sha256((own.folder / "queries" / name).read_bytes()).digest() for name in collection["name"]]
+    assert list(map(bytes, collection["sha256"])) == sha256
+    assert {"extract_benchmark_features", "describe_benchmark"} <= planned(own("-n", "--configfile", "own.yaml")).keys()
+    (own.folder / "queries/x.png").unlink()
+    for _ in range(2):
+        assert complaint(own, "collection") == "gnd.json: imlist names 'x.png', which is not in queries"
+
+
+def test_another_benchmark_is_no_reason_to_read_the_photos_again(own):
+    own("collection", "--configfile", "own.yaml", "--cores", 1)
+    lists = [own.folder / "out/collection/collection.h5", *(own.folder / "out/collection").glob("shard-*.h5")]
+    before = [path.stat().st_mtime_ns for path in lists]
+    again = ("--config", "benchmarks={again: {photos: queries, gnd: gnd.json}}")
+    assert planned(own("collection", "-n", "--configfile", "own.yaml", *again)) == {"collection": 1, "read_benchmark": 1}
+    own("collection", "--configfile", "own.yaml", "--cores", 1, *again)
+    assert [path.stat().st_mtime_ns for path in lists] == before and len(before) == 5
+    assert (own.folder / "out/collection/benchmark-again.json").exists()
 
 
 def test_weights_of_another_network(own):

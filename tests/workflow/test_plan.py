@@ -76,6 +76,14 @@ def test_without_a_configfile_the_demo_runs(mine):
         assert "results/demo/report.html" in listing and planned(listing)["read_benchmark"] == 1
 
 
+def test_an_experiment_is_compared_with_its_own_network_off_the_shelf(mine):
+    """Wherever rules speak of it: the name that the table has for it."""
+    with open(mine.code / "Snakefile", "a", encoding="utf-8") as file:
+        file.write("\nfor rule in (rules.evaluate_systems, rules.write_report):\n    print(dict(rule.params.pairings))\n")
+    lines = mine("-n", "--configfile", "mine.yaml", "--config", "experiments={a: {pooling: mac}}").splitlines()
+    assert lines.count("{'a': 'off-the-shelf:vgg16-mac', 'b': 'off-the-shelf:efficientnet-lite0'}") == 2
+
+
 @pytest.mark.parametrize(
     ("setting", "line"),
     [
@@ -83,9 +91,11 @@ def test_without_a_configfile_the_demo_runs(mine):
         ("pairs={pol: 1}", "config: pairs.pol: no such key; did you mean pool?"),
         ("seed=much", "config: seed: expected a whole number, got 'much'"),
         ("photos=[nowhere]", "config: photos.0: nowhere is no folder that exists"),
+        ("results=mine.yaml/out", "config: results: FOLDER/mine.yaml is not a folder"),
+        ("photos=['{x}']", "config: photos.0: {x} may not hold any of {}<>; rename it, or name a link to it"),
     ],
 )
 def test_a_wrong_config_stops_with_one_line(mine, setting, line):
     output = mine("--cores", 1, "--configfile", "mine.yaml", "--config", setting, fails=True)
-    assert [text for text in output.splitlines() if "profile" not in text] == [line]
+    assert [text for text in output.splitlines() if "profile" not in text] == [line.replace("FOLDER", str(mine.folder))]
     assert not (mine.folder / "out").exists()

@@ -28,6 +28,7 @@ checkpoint scan:
         photos=config["photos"],
         shards=len(PHOTO_SHARDS),
         settings=settings("collection"),
+        benchmarks=config["benchmarks"],
         now=time.time(),
     message:
         "scan: which photos are there?"
@@ -53,6 +54,7 @@ if not all(os.path.exists(path.replace("<results>", config["results"])) for path
             photos=config["photos"],
             shards=len(PHOTO_SHARDS),
             settings=settings("collection"),
+            benchmarks=config["benchmarks"],
         message:
             "scan: which photos are there?"
         script:
@@ -62,6 +64,7 @@ if not all(os.path.exists(path.replace("<results>", config["results"])) for path
 rule read_benchmark:
     input:
         gnd=source_gnd,
+        seen=seen_of_benchmark,
     output:
         collection="<results>/benchmarks/{benchmark}/collection.h5",
     log:

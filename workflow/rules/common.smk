@@ -24,6 +24,8 @@ NETWORKS = {off_the_shelf(name): config["experiments"][name] for name in EXPERIM
 SYSTEMS = {f"off-the-shelf:{name}": f"networks/{name}" for name in NETWORKS} | {
     name: f"experiments/{name}" for name in EXPERIMENTS
 }
+# Which row an experiment is compared with.
+PAIRINGS = {name: f"off-the-shelf:{off_the_shelf(name)}" for name in EXPERIMENTS}
 
 
 # Names take known values only, so that no pattern of one rule can match the files of another ("$^" matches nothing).
@@ -83,6 +85,12 @@ def after_scan(*paths):
 
 def source_gnd(wildcards):
     return config["benchmarks"][wildcards.benchmark]["gnd"]
+
+
+def seen_of_benchmark(wildcards):
+    """What the scan saw of a benchmark's photos; nothing before the first one."""
+    path = f"{config['results']}/collection/benchmark-{wildcards.benchmark}.json"
+    return path if os.path.exists(path) else []
 
 
 def start_of_experiment(wildcards):

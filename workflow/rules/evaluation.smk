@@ -36,7 +36,7 @@ rule evaluate_systems:
         mem_mb=memory(6000, descriptors=3),
     params:
         systems=list(SYSTEMS),
-        off_the_shelf={name: f"off-the-shelf:{off_the_shelf(name)}" for name in EXPERIMENTS},
+        pairings=PAIRINGS,
         benchmarks=BENCHMARKS,
         photos=[config["benchmarks"][name]["photos"] for name in BENCHMARKS],
         settings=settings("evaluation"),

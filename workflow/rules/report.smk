@@ -34,7 +34,7 @@ rule write_report:
     params:
         experiments=EXPERIMENTS,
         benchmarks=BENCHMARKS,
-        off_the_shelf={name: f"off-the-shelf:{config['experiments'][name]['network']}" for name in EXPERIMENTS},
+        pairings=PAIRINGS,
         config=config,
         digest=digest("write_report"),
     message:

@@ -10,5 +10,6 @@ with stage(snakemake.log[0]):
         photos=snakemake.params.photos,
         folder=Path(snakemake.output[0]).parent,
         shards=snakemake.params.shards,
+        benchmarks=snakemake.params.benchmarks,
         **snakemake.params.settings,
     )

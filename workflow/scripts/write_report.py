@@ -24,7 +24,7 @@ with stage(snakemake.log[0]):
         gains=files.gains,
         benchmarks={name: {"collection": collection, "gnd": gnd} for name, collection, gnd in parts},
         rankings=dict(zip(["validation", *names], files.rankings, strict=True)),
-        pairings=snakemake.params.off_the_shelf,
+        pairings=snakemake.params.pairings,
         config=snakemake.params.config,
         # Of the jobs that ran before this one; no input, because a report need not be made anew when a job took longer.
         timings=Path(snakemake.output.page).parent / "timings",

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError, read_header
+from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
+from bow2cnn.files import write_bytes
 from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
 
@@ -17,8 +20,10 @@ from bow2cnn.progress import progress
 _PASSING = ("not readable", "vanished")
 
 
-def scan(photos, folder, shards, min_side, max_pixels):
+def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
     """List the photos below some folders and write `collection.h5` and a list per shard, each only if it changed.
+
+    So is `benchmark-NAME.json`, what every photo of a benchmark is: name to sha256, or to why it cannot be used.
 
     A photo's shard follows from its content (sha256), so adding photos moves none of the others. Files whose bytes have not
     changed since the last scan (same path, size and modification time) are not read again.
@@ -30,6 +35,7 @@ def scan(photos, folder, shards, min_side, max_pixels):
         folder: where the lists go.
         shards: number of shards.
         min_side, max_pixels: see `read_header`.
+        benchmarks: name to `photos` and `gnd`, the folder and the ground truth of a benchmark.
 
     Raises:
         NothingFound: there is not one usable photo. The lists are written all the same.
@@ -48,6 +54,8 @@ def scan(photos, folder, shards, min_side, max_pixels):
             seen[row["sha256"]] = path
             shard = int(row["sha256"][:15], 16) % shards
             rows.append({**row, "path": path, "name": os.path.relpath(path, root), "shard": shard})
+    for name, benchmark in (benchmarks or {}).items():
+        _write_text_if_changed(folder / f"benchmark-{name}.json", json.dumps(_look_at(known, **benchmark), indent=0))
     known.save()
     rows.sort(key=lambda row: (row["shard"], row["sha256"]))
     params = {"photos": [str(root) for root in photos], "shards": shards, "min_side": min_side, "max_pixels": max_pixels}
@@ -57,6 +65,21 @@ def scan(photos, folder, shards, min_side, max_pixels):
         artefact.write_if_changed(folder / f"shard-{shard:03d}.h5", "collection", to_arrays(rows[start:stop], []))
     if not rows:
         raise NothingFound(_nothing(photos, folder, rejected))
+
+
+def _look_at(known, photos, gnd):
+    """What the photos of a benchmark are, by name; nothing where its ground truth is wrong, as the benchmark's own stage will tell."""
+    try:
+        truth = read_ground_truth(gnd)
+    except GroundTruthError:
+        return {}
+    rows = {name: known.row(os.path.join(photos, name)) for name in sorted({*truth.imlist, *truth.qimlist})}
+    return {name: row.get("reason") or row["sha256"] for name, row in rows.items()}
+
+
+def _write_text_if_changed(path, text):
+    if not path.exists() or path.read_bytes() != text.encode():
+        write_bytes(path, text.encode())
 
 
 def _nothing(photos, folder, rejected):
@@ -143,7 +166,7 @@ class _Memory:
 
     def row(self, path):
         try:
-            stat = os.lstat(path)
+            stat = os.stat(path)  # a benchmark may have links
         except OSError as error:
             return {"reason": f"not readable ({error.strerror})"}
         key = (path, stat.st_size, stat.st_mtime_ns)

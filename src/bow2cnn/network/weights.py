@@ -64,16 +64,28 @@ def _checked(state, model, file):
             given[key] = value
         elif key not in given:
             raise NetworkError(f"weights {file}: {key} is missing; is this {model.network}?")
+        elif not _is_plain(given[key]):
+            raise NetworkError(f"weights {file}: {key} is no plain tensor of fractions (it is {_kind(given[key])})")
         elif given[key].shape != value.shape:
             raise NetworkError(
                 f"weights {file}: {key} is {_shape(given[key])}, {model.network} has {_shape(value)} there; another network?"
             )
-        elif not torch.isfinite(given[key]).all():
+        elif not torch.isfinite(given[key].to(value.dtype)).all():
             raise NetworkError(f"weights {file}: {key} holds values that are not finite")
     for key in given:
         if key not in wanted:
             raise NetworkError(f"weights {file}: {key} is not part of {model.network}; another network?")
     return {key: value.to(wanted[key].dtype) for key, value in given.items()}
+
+
+def _is_plain(tensor):
+    """Whether a tensor holds all of its values, as floating-point numbers."""
+    whole = tensor.layout == torch.strided and not tensor.is_nested and not tensor.is_meta
+    return whole and not tensor.is_quantized and tensor.is_floating_point()
+
+
+def _kind(tensor):
+    return f"{'nested' if tensor.is_nested else tensor.layout}, {tensor.dtype}, {tensor.device}".replace("torch.", "")
 
 
 def _shape(tensor):

@@ -36,7 +36,7 @@ def _part(run, thumbs, name, path, before, after):
     ranking = artefact.read(path, "ranking")
     protocol = next((p for p in _PROTOCOLS if f"{after}/ap/{p}" in ranking and f"{before}/ap/{p}" in ranking), None)
     if protocol is None:
-        return {"name": name, "groups": []}
+        return {"name": name, "protocol": None, "groups": []}
     photos, truth = _truth(run, name, ranking["query"], protocol)
     old, new = ranking[f"{before}/ap/{protocol}"], ranking[f"{after}/ap/{protocol}"]
     groups = []

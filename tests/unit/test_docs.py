@@ -1,0 +1,49 @@
+"""The commands in the documents are ones that Snakemake understands as they are meant, and name files that there are."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from snakemake.cli import get_argument_parser
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "results/README.md",
+    ROOT / "bench/README.md",
+    *(ROOT / "docs").glob("*.md"),
+]
+_CODE = re.compile(r"^```\w*\n(.*?)^```|`([^`]+)`", re.M | re.S)
+
+
+def commands():
+    """(document, command) of every command line in the documents; one in a sentence may be broken like the sentence."""
+    for document in DOCUMENTS:
+        for block, span in _CODE.findall(document.read_text(encoding="utf-8")):
+            for line in block.replace("\\\n", " ").splitlines() or [" ".join(span.split())]:
+                yield document.relative_to(ROOT), line.split("  #")[0]
+
+
+def those_of(program):
+    return [(document, line.split(f"{program} ", 1)[1]) for document, line in commands() if re.search(rf"(^|[ /]){program} ", line)]
+
+
+@pytest.mark.parametrize(("document", "arguments"), those_of("snakemake"), ids=str)
+def test_snakemake_takes_no_target_for_a_config(document, arguments):
+    words = shlex.split(re.sub(r"--(executor|cluster-generic|kubernetes|container-image|default-storage)\S* (\".*?\"|\S+)", "", arguments))
+    given = get_argument_parser().parse_args(words)
+    assert all(str(config).endswith(".yaml") for config in given.configfile or [])
+    assert not any(target.endswith(".yaml") for target in given.targets)
+
+
+@pytest.mark.parametrize(("document", "arguments"), those_of("python"), ids=str)
+def test_python_is_given_what_is_there(document, arguments):
+    program = arguments.split()[0]
+    assert program == "-m" or (ROOT / program).is_file()
+
+
+@pytest.mark.parametrize(("document", "arguments"), those_of("make"), ids=str)
+def test_make_has_the_target(document, arguments):
+    assert re.search(rf"^{arguments.split()[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
