@@ -5,9 +5,13 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -481,3 +485,36 @@ def test_what_a_benchmark_shows_is_noted_by_name(tmp_path, monkeypatch):
     (tmp_path / "photos/a.jpg").write_bytes(jpeg(noise(5)))
     after = noted()
     assert after["a.jpg"] == after["link.jpg"] != first["a.jpg"] and after["q.jpg"] == first["q.jpg"]
+
+
+def told_by_the_rules(name):
+    """Bytes per pixel that the rules ask for."""
+    rules = (Path(__file__).parents[2] / "workflow/rules/common.smk").read_text()
+    return int(re.search(rf"^{name} = (\d+) \*", rules, re.M)[1])
+
+
+PEAK = """
+import re, sys
+from bow2cnn.collection.photo import read_rgb
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+read_rgb(sys.argv[1])
+before = peak()
+read_rgb(sys.argv[2])
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize("form", ["WEBP", "PNG", "TIFF", "GIF"])
+@pytest.mark.parametrize("mode", ["RGBA", "P", "F"])
+def test_decoding_takes_no_more_memory_than_the_rules_ask_for(tmp_path, form, mode):
+    if mode == "F" and form != "TIFF":
+        pytest.skip("knows no such pixels")
+    pixels = 3000 * 2000
+    moving = {"save_all": True, "append_images": [Image.new(mode, (3000, 2000), 1)]} if form in ("WEBP", "GIF") else {}
+    for name, size in (("small", (64, 64)), ("large", (3000, 2000))):
+        options = moving if name == "large" else {}
+        Image.new(mode, size).save(tmp_path / name, form, exif=exif(None, 6), **options)
+    done = subprocess.run([sys.executable, "-c", PEAK, tmp_path / "small", tmp_path / "large"], capture_output=True, check=True)
+    assert 7 * pixels < int(done.stdout) < told_by_the_rules("DECODING") * pixels + 4e6
+    assert (tmp_path / "large").stat().st_size < pixels

@@ -84,6 +84,18 @@ def test_an_experiment_is_compared_with_its_own_network_off_the_shelf(mine):
     assert lines.count("{'a': 'off-the-shelf:vgg16-mac', 'b': 'off-the-shelf:efficientnet-lite0'}") == 2
 
 
+def test_jobs_ask_for_memory_by_the_photos_that_they_decode_at_once(mine):
+    def asked(rule, *settings):
+        job = re.search(
+            rf"^rule {rule}:.*?mem_mb=(\d+)", mine("-n", "--configfile", "mine.yaml", "--config", *settings, "--verbose"), re.M | re.S
+        )
+        return int(job[1])
+
+    some = asked("extract_features", "threads=2", "collection={max_pixels: 1000000}")
+    more = asked("extract_features", "threads=4", "collection={max_pixels: 50000000}")
+    assert more - some == pytest.approx(4 * (25 * 50 + 236 * 1.024**2) - 2 * (25 + 236), abs=2)
+
+
 @pytest.mark.parametrize(
     ("setting", "line"),
     [

@@ -40,7 +40,7 @@ rule describe_collection:
         "../../envs/network.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(6000, collection=40),
+        mem_mb=memory(3000 + config["threads"] * DECODING, collection=40),
         gpu=GPU,
     params:
         settings=settings("description"),

@@ -14,7 +14,7 @@ rule extract_features:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(4000),
+        mem_mb=memory(4000 + config["threads"] * (DECODING + SEARCHING)),
     params:
         settings=settings("features"),
         digest=digest("extract_features"),

@@ -19,7 +19,7 @@ rule reconstruct_clusters:
     # Every cluster is mapped on one thread, so that the seed fixes its models.
     threads: 1
     resources:
-        mem_mb=memory(6000, graph=2),
+        mem_mb=memory(4000 + DECODING, graph=2),
     params:
         shards=len(CLUSTER_SHARDS),
         settings=settings("reconstruction"),

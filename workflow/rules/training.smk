@@ -43,7 +43,7 @@ rule train_network:
         "../../envs/network.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(8000, collection=40),
+        mem_mb=memory(4000 + config["threads"] * DECODING, collection=40),
         gpu=GPU,
     params:
         settings=training_settings,
