@@ -7,10 +7,7 @@ _FAR = 1e4  # no byte descriptor comes near a centroid here
 
 
 def kmeans(points, count, iterations, seed, threads):
-    """Centroids float32 [count, d] of float32 points [n, d], starting from the first of them: their order should be random.
-
-    Where points are fewer than centroids, the surplus lies out of reach.
-    """
+    """Centroids float32 [count, d] of float32 points [n, d]. Where points are fewer than centroids, the surplus lies out of reach."""
     faiss.omp_set_num_threads(threads)
     if len(points) <= count:
         surplus = np.full((count - len(points), points.shape[1]), _FAR, np.float32)
@@ -18,8 +15,7 @@ def kmeans(points, count, iterations, seed, threads):
     trainer = faiss.Kmeans(
         points.shape[1], count, niter=iterations, seed=seed % 2**31, min_points_per_centroid=1, max_points_per_centroid=2**31 - 1
     )
-    points = np.ascontiguousarray(points)
-    trainer.train(points, init_centroids=points[:count])
+    trainer.train(np.ascontiguousarray(points))
     return trainer.centroids
 
 

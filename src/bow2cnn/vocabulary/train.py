@@ -66,28 +66,18 @@ def _check_photos(features):
 
 
 def sample_descriptors(features, sample, seed):
-    """At most (and about) `sample` descriptors in random order, float32 [n, 128].
-
-    Every feature has a place in that order which depends on its photo alone. So neither the shards nor the photos that come and go
-    change it for the others, and the vocabularies of nearly the same collections are nearly the same.
-    """
+    """At most `sample` descriptors, float32 [n, 128], spread evenly over all files."""
     readers = [artefact.Reader(path, "features") for path in features]
-    share = min(1.0, sample / max(sum(reader.shape("descriptor")[0] for reader in readers), 1))
-    descriptors, places = [np.zeros((0, 128), np.uint8)], [np.zeros(0)]
-    for reader in readers:
+    total = sum(reader.shape("descriptor")[0] for reader in readers)
+    share = min(1.0, sample / max(total, 1))
+    chosen = []
+    for number, reader in enumerate(readers):
         with reader:
-            counts = np.diff(reader["offset"])
-            place = np.concatenate([np.zeros(0), *map(_places, reader["sha256"], counts, [seed] * len(counts))])
-            chosen = np.flatnonzero(place < share)
-            descriptors.append(reader["descriptor"][chosen])
-            places.append(place[chosen])
-    order = np.argsort(np.concatenate(places), kind="stable")[:sample]
-    return np.concatenate(descriptors)[order].astype(np.float32)
-
-
-def _places(sha256, count, seed):
-    """Random numbers for the features of a photo, float64 [count] in [0, 1)."""
-    return np.random.default_rng([seed, 1, int.from_bytes(bytes(sha256)[:8])]).random(count)
+            descriptors = reader["descriptor"]
+        count = round(len(descriptors) * share)
+        rows = np.random.default_rng([seed, 1, number]).choice(len(descriptors), count, replace=False)
+        chosen.append(descriptors[np.sort(rows)])
+    return np.concatenate([np.zeros((0, 128), np.uint8), *chosen]).astype(np.float32)
 
 
 def _train_fine(descriptors, coarse, fine_words, iterations, seed, threads):
