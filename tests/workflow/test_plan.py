@@ -84,16 +84,14 @@ def test_an_experiment_is_compared_with_its_own_network_off_the_shelf(mine):
     assert lines.count("{'a': 'off-the-shelf:vgg16-mac', 'b': 'off-the-shelf:efficientnet-lite0'}") == 2
 
 
-def test_jobs_ask_for_memory_by_the_photos_that_they_decode_at_once(mine):
-    def asked(rule, *settings):
-        job = re.search(
-            rf"^rule {rule}:.*?mem_mb=(\d+)", mine("-n", "--configfile", "mine.yaml", "--config", *settings, "--verbose"), re.M | re.S
-        )
-        return int(job[1])
-
-    some = asked("extract_features", "threads=2", "collection={max_pixels: 1000000}")
-    more = asked("extract_features", "threads=4", "collection={max_pixels: 50000000}")
-    assert more - some == pytest.approx(4 * (25 * 50 + 236 * 1.024**2) - 2 * (25 + 236), abs=2)
+@pytest.mark.parametrize(("side", "searched"), [(1000, 1.0), (0, 20.0), (9000, 20.0)])
+def test_memory_is_asked_for_by_the_largest_photo(mine, side, searched):
+    """Megabytes; a photo is searched for features when it is shrunk (0: never), and a small one is not enlarged."""
+    with open(mine.code / "Snakefile", "a", encoding="utf-8") as file:
+        file.write("\nprint([DECODING, SEARCHING])\n")
+    settings = ("collection={max_pixels: 20000000}", f"features={{max_side: {side}}}")
+    lines = mine("-n", "--configfile", "mine.yaml", "--config", *settings).splitlines()
+    assert f"[{25 * 20.0}, {236 * searched}]" in lines
 
 
 @pytest.mark.parametrize(
