@@ -7,15 +7,17 @@ has checksums, one per block of rows, that are compared when rows are read: HDF5
 """
 
 import json
+import mmap
 import os
 import re
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from bow2cnn.files import replacing
+from bow2cnn.files import write_bytes
 from bow2cnn.text import first_line
 
 # The layout version of every kind. Raise it when a reader of the old layout would misread the new one.
@@ -44,6 +46,8 @@ VERSIONS = {
 
 _CHECKSUMS = "checksum"  # the group of the checksums, beside the arrays
 _BLOCK = 1 << 20  # bytes of a block with a checksum of its own: what a reader of few rows has to read besides
+_ALIGNED = 64  # bytes: arrays begin where a processor likes to read, also when they are mapped
+_ROOM = 1 << 16  # bytes that HDF5 has for its own structures, per array
 
 
 class ArtefactError(Exception):
@@ -61,30 +65,18 @@ def write(path, kind, arrays, params=None):
         params: JSON-able parameters, kept as an attribute for whoever inspects the file.
 
     Raises:
-        ArtefactError: the disk is full or not writable.
+        WriteError: the disk is full or not writable.
     """
-    try:
-        with replacing(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
-            file.attrs["kind"] = np.bytes_(kind)
-            file.attrs["version"] = VERSIONS[kind]
-            file.attrs["params"] = np.bytes_(json.dumps(params or {}, sort_keys=True))
-            for name, value in arrays.items():
-                _write_array(file, name, value)
-            file.flush()  # a full disk shows here, where it can be told, and not when the file is closed
-    except (OSError, RuntimeError) as error:
-        raise ArtefactError(f"{path}: cannot be written ({_cause(error)})") from error
+    write_bytes(path, *_pieces(kind, arrays, params))
 
 
 def write_if_changed(path, kind, arrays, params=None):
     """Like `write`, but a file that already holds exactly this stays untouched (its time too). Returns whether it was written."""
-    path = Path(path)
-    fresh = path.with_name(f".{path.name}.fresh")
-    write(fresh, kind, arrays, params)
-    if path.exists() and path.read_bytes() == fresh.read_bytes():
-        fresh.unlink()
-        return False
-    os.replace(fresh, path)
-    return True
+    pieces = _pieces(kind, arrays, params)
+    changed = not _holds(path, pieces)
+    if changed:
+        write_bytes(path, *pieces)
+    return changed
 
 
 def read(path, kind, names=None):
@@ -245,30 +237,104 @@ def describe(path):
         return lines
 
 
-def _write_array(file, name, value):
+def _pieces(kind, arrays, params):
+    """The bytes of an artefact's file in order, the arrays as views of what was given."""
+    stored = {}
+    for name, value in arrays.items():
+        stored[name] = _as_array(value)
+        stored[f"{_CHECKSUMS}/{name}"] = _checksums(stored[name])
+    params = np.bytes_(json.dumps(params or {}, sort_keys=True))
+    # Signal handlers run in the main thread, and none may raise within HDF5.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_lay_out, kind, stored, params).result()
+
+
+def _lay_out(kind, stored, params):
+    """See `_pieces`. HDF5 crashes where it cannot write, so it lays the file out in memory, with room for the arrays but without them."""
+    room = 2 * params.nbytes + _ROOM * (1 + len(stored)) + sum(array.nbytes for array in stored.values())
+    with _Image(-1, room, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as image:
+        with h5py.File(image, "w", libver="latest", alignment_threshold=_ALIGNED, alignment_interval=_ALIGNED) as file:
+            file.attrs["kind"] = np.bytes_(kind)
+            file.attrs["version"] = VERSIONS[kind]
+            file.attrs["params"] = params
+            places = {_place(file, name, array): array for name, array in stored.items()}
+        places.pop(None, None)  # where an array without elements lies
+        pieces, at = [], 0
+        for start in sorted(places):
+            pieces += [image[at:start], _bytes_of(places[start])]
+            at = start + places[start].nbytes
+        return [*pieces, image[at : image.end]]
+
+
+class _Image(mmap.mmap):
+    """Memory that HDF5 takes for a file. It may be larger than the machine has: what is never written to is not there."""
+
+    end = 0
+
+    def seek(self, place, whence=os.SEEK_SET):
+        super().seek(self.end if whence == os.SEEK_END else place)
+        return self.tell()
+
+    def write(self, content):
+        super().write(content)
+        self.end = max(self.end, self.tell())
+
+    def truncate(self, end):
+        self.end = end
+
+
+def _place(file, name, array):
+    """Make a dataset and nothing of its content; the byte of the file at which that belongs."""
+    link, how = h5py.h5p.create(h5py.h5p.LINK_CREATE), h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    link.set_create_intermediate_group(True)
+    how.set_obj_track_times(False)
+    how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space, dtype = h5py.h5s.create_simple(array.shape), h5py.h5t.py_create(array.dtype, logical=True)
+    return h5py.h5d.create(file.id, name.encode(), dtype, space, how, link).get_offset()
+
+
+def _holds(path, pieces):
+    """Whether a file is there that consists of these pieces."""
+    try:
+        with open(path, "rb") as file:
+            return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
+    except FileNotFoundError:
+        return False
+
+
+def _as_array(value):
+    """An array as HDF5 keeps it, contiguous."""
     if isinstance(value, str):
         value = np.array(os.fsencode(value), np.bytes_)
     elif isinstance(value, (list, tuple)) and all(isinstance(v, (str, bytes)) for v in value):
         # Of fixed length, because HDF5 keeps others in a heap without checksums, in which a flipped bit can hang it.
         value = np.array([os.fsencode(v) for v in value], np.bytes_)
-    else:
-        value = np.asarray(value)
-    if value.dtype.kind == "S" and not value.dtype.itemsize:
-        value = value.astype("S1")
-    dataset = file.create_dataset(name, data=value)
-    rows = _rows_of_block(dataset)
-    sums = [_checksum(value[start : start + rows]) for start in range(0, len(value), rows)] if value.ndim else [_checksum(value)]
-    file.create_dataset(f"{_CHECKSUMS}/{name}", data=np.array(sums, np.uint32))
+    value = np.asarray(value, order="C")
+    return value.astype("S1") if value.dtype.kind == "S" and not value.dtype.itemsize else value
 
 
-def _rows_of_block(dataset):
-    """Rows that share a checksum."""
-    return max(1, _BLOCK // max(1, dataset.dtype.itemsize * int(np.prod(dataset.shape[1:], dtype=np.int64))))
+def _checksums(array):
+    """Checksums of an array's blocks, uint32 [blocks]."""
+    if not array.ndim:
+        return np.array([_checksum(array)], np.uint32)
+    rows = _rows_of_block(array)
+    return np.array([_checksum(array[start : start + rows]) for start in range(0, len(array), rows)], np.uint32)
+
+
+def _rows_of_block(array):
+    """Rows of an array or dataset that share a checksum."""
+    return max(1, _BLOCK // max(1, array.dtype.itemsize * int(np.prod(array.shape[1:], dtype=np.int64))))
 
 
 def _checksum(value):
     """CRC-32 of an array's bytes."""
-    return zlib.crc32(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
+    return zlib.crc32(_bytes_of(np.ascontiguousarray(value)))
+
+
+def _bytes_of(array):
+    """The bytes of a contiguous array, uint8 [array.nbytes]."""
+    return memoryview(array.reshape(-1).view(np.uint8))
 
 
 def _cause(error):

@@ -70,6 +70,7 @@ def _rejected(file):
 def _search(options):
     # What this takes a second to import is nothing to the other commands.
     from bow2cnn.collection.photo import PhotoError
+    from bow2cnn.files import WriteError
     from bow2cnn.retrieval.listing import lines_of
     from bow2cnn.retrieval.lookup import Lookup
     from bow2cnn.retrieval.query import RegionError
@@ -87,7 +88,7 @@ def _search(options):
             write_sheet(options.draw, lookup, query, answer)
     except (PhotoError, RegionError) as error:
         return _fail(f"{options.photo}: {error}")
-    except (artefact.ArtefactError, SheetError, OSError) as error:
+    except (artefact.ArtefactError, SheetError, WriteError, OSError) as error:
         return _fail(str(error))
     return 0
 

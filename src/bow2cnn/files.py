@@ -1,9 +1,35 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, with one line for whoever cannot write."""
 
 import contextlib
 import glob
+import hashlib
 import os
 from pathlib import Path
+
+from bow2cnn.text import first_line
+
+_SEAL = 32  # bytes of a SHA-256
+
+
+class WriteError(Exception):
+    """The disk is full or not writable; the message names the file or folder and the cause in one line."""
+
+
+class SealError(Exception):
+    """A file that does not hold what was written to it, or is not the one that is wanted."""
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Around whatever writes to a file or folder.
+
+    Raises:
+        WriteError: the system refused; its own errors do not say which file it was.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written ({error.strerror or first_line(error)})") from error
 
 
 @contextlib.contextmanager
@@ -14,22 +40,52 @@ def replacing(path):
 
     Args:
         path: where; parent folders are made.
+
+    Raises:
+        WriteError: see `writing`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        left.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            left.unlink(missing_ok=True)
 
 
-def write_bytes(path, content):
-    """Write a file atomically."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+def write_bytes(path, *parts):
+    """Write a file atomically: bytes-like parts, one after the other."""
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        for part in parts:
+            file.write(part)
+
+
+def write_sealed(path, key, content):
+    """Write bytes atomically, behind a SHA-256 of them and of a key: a text that says what they belong to."""
+    write_bytes(path, _seal(key, content), content)
+
+
+def read_sealed(path, key):
+    """The bytes that `write_sealed` wrote.
+
+    Raises:
+        SealError: they are not what was written, or were written under another key.
+        OSError: there is no such file, or it cannot be read.
+    """
+    with open(path, "rb") as file:
+        seal, content = file.read(_SEAL), file.read()
+    if seal != _seal(key, content):
+        raise SealError(f"{path}: damaged, or made from something else")
+    return content
+
+
+def _seal(key, content):
+    total = hashlib.sha256(hashlib.sha256(key.encode()).digest())
+    total.update(content)
+    return total.digest()

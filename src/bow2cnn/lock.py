@@ -33,10 +33,13 @@ def hold(results):
     if not _lock(results, jobs, fcntl.LOCK_EX):
         raise LockError(f"{results}: jobs of a run that was killed are still at work here; wait for their end or stop them")
     jobs.close()
-    run.truncate(0)
-    run.write(f"{os.getpid()}\n")
-    run.flush()
     _held.append(run)
+    try:
+        run.truncate(0)
+        run.write(f"{os.getpid()}\n")
+        run.flush()
+    except OSError as error:
+        raise LockError(f"{results}: cannot be locked ({error.strerror})") from error
 
 
 def share(results):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import threadpoolctl
 
+from bow2cnn.files import writing
 from bow2cnn.lock import share
 from bow2cnn.text import printable
 
@@ -40,31 +41,43 @@ def stage(log, threads=1):
     logger = logging.getLogger("bow2cnn")
     logger.setLevel(logging.INFO)
     logging.raiseExceptions = False  # a log that cannot be written (a full disk) is no reason to fill the screen
-    handlers = [
-        logging.FileHandler(log, "w", encoding="utf-8", errors="backslashreplace"),
-        logging.StreamHandler(sys.stderr),
-    ]
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-        logger.addHandler(handler)
-    previous = _end_cleanly(logger)
+    with _handler(logger, logging.StreamHandler(sys.stderr)), contextlib.ExitStack() as stack:
+        previous = _end_cleanly(logger)
+        try:
+            file = stack.enter_context(_handler(logger, _open_log(log)))
+            if "BOW2CNN_RESULTS" in os.environ:
+                share(os.environ["BOW2CNN_RESULTS"])
+            with use_threads(threads):
+                yield logger
+        except Exception as error:
+            if isinstance(error, OSError) or type(error).__module__.startswith("bow2cnn."):
+                logger.error("error: %s", printable(" ".join(str(error).split())))
+                raise SystemExit(1) from None
+            with contextlib.suppress(OSError):
+                file.stream.write(traceback.format_exc())
+            raise
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _handler(logger, handler):
+    """A handler of the logger, in the one format, for a while."""
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger.addHandler(handler)
     try:
-        if "BOW2CNN_RESULTS" in os.environ:
-            share(os.environ["BOW2CNN_RESULTS"])
-        with use_threads(threads):
-            yield logger
-    except Exception as error:
-        if isinstance(error, OSError) or type(error).__module__.startswith("bow2cnn."):
-            logger.error("error: %s", printable(" ".join(str(error).split())))
-            raise SystemExit(1) from None
-        handlers[0].stream.write(traceback.format_exc())
-        raise
+        yield handler
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        for handler in handlers:
-            logger.removeHandler(handler)
+        logger.removeHandler(handler)
+        with contextlib.suppress(OSError):  # what a full disk had no room for is tried again here
             handler.close()
+
+
+def _open_log(path):
+    with writing(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return logging.FileHandler(path, "w", encoding="utf-8", errors="backslashreplace")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.nothing import NothingFound
+from bow2cnn.photos import photos_of
 
 
 def cut_clusters(graph, out, min_photos, bridge_inliers):
@@ -44,6 +45,7 @@ def cut_clusters(graph, out, min_photos, bridge_inliers):
             "cut/pair": np.array([(a, b) for a, b, _, _ in cut], np.int32).reshape(-1, 2),
             "cut/inliers": np.array([n for _, _, n, _ in cut], np.int32),
             "cut/parts": np.array([parts for *_, parts in cut], np.int32).reshape(-1, 2),
+            **photos_of(graph),
         },
         {"min_photos": min_photos, "bridge_inliers": bridge_inliers},
     )

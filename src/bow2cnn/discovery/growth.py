@@ -8,6 +8,7 @@ from bow2cnn import artefact
 from bow2cnn.discovery.matching import compact, match_descriptors, verify_epipolar
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.parallel import thread_pool
+from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
@@ -27,6 +28,7 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         min_inliers: epipolar inliers among all descriptors that make an edge.
         code: digest of the code, part of the lineage.
     """
+    check_photos(index, seeds, features)
     made_with = lineage("graph", lineage_of(seeds, "seeds"), shortlist, max_hamming, min_tentative, min_inliers, code)
     content = artefact.read(index, "index", ["content"])["content"]
     engine = Engine.load(index, max_hamming)
@@ -42,7 +44,7 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         while frontier := grower.frontier():
             grower.confirm(grower.ask(frontier, pool), pool)
     params = {"shortlist": shortlist, "min_tentative": min_tentative, "min_inliers": min_inliers, "lineage": made_with}
-    artefact.write(out, "graph", {**grower.arrays(), "content": content}, params)
+    artefact.write(out, "graph", {**grower.arrays(), "content": content, **photos_of(index)}, params)
 
 
 class _Grower:

@@ -11,6 +11,7 @@ from bow2cnn.evaluation.bootstrap import interval, paired_gain
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import benchmark_task, bow_rankings, network_rankings, validation_task
 from bow2cnn.files import write_bytes
+from bow2cnn.photos import check_photos
 
 COLUMNS = ("system", "benchmark", "protocol", "post", "metric", "value", "low", "high")
 _TEACHER = "bow"
@@ -35,6 +36,7 @@ def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rank
         seed: of the bootstrap.
         bootstrap: resamplings.
     """
+    _check_photos(systems, benchmarks, pairs)
     tasks = [benchmark_task(name, files["gnd"], files["photos"], files["collection"]) for name, files in benchmarks.items()]
     tasks.append(validation_task(pairs))
     scores = {}
@@ -54,6 +56,14 @@ def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rank
     epochs = {name: int(artefact.read(path, "history", ["chosen"])["chosen"]) for name, path in chosen.items()}
     found = _gains(scores, pairings, epochs, seed, bootstrap)
     write_bytes(gains, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _check_photos(systems, benchmarks, pairs):
+    """See to it that what is compared is of the same photos."""
+    check_photos(pairs, *(files["descriptors"][_COLLECTION] for files in systems.values()))
+    for name, files in benchmarks.items():
+        rankings = [files["ranking"]] if files["ranking"] is not None else []
+        check_photos(files["collection"], *rankings, *(system["descriptors"][name] for system in systems.values()))
 
 
 def _score(scores, task, system, rankings):

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.retrieval.engine import word_weights
 from bow2cnn.reuse import digests, lineage, lineage_of
 
@@ -19,6 +20,7 @@ def build_index(collection, words, marks, vocabulary, out, code=""):
         vocabulary: path, for the number of words; its lineage is noted, so that a search can tell whether it has the same.
         code: digest of the code, part of the lineage.
     """
+    check_photos(collection, words, *([] if marks is None else [marks]))
     photos = artefact.read(collection, "collection", ["width", "height"])
     with artefact.Reader(vocabulary, "vocabulary") as reader:
         word_count, words_from = reader.shape("threshold")[0], reader.params.get("lineage", "")
@@ -30,7 +32,7 @@ def build_index(collection, words, marks, vocabulary, out, code=""):
         forward = drop_features(forward, ~masked)
     size = np.stack([photos["width"], photos["height"]], 1)
     made_with = lineage("index", [lineage_of(path, "words") for path in words], marks and lineage_of(marks, "marks"), code)
-    arrays = {**index_arrays(forward, size, word_count), "content": content}
+    arrays = {**index_arrays(forward, size, word_count), "content": content, **photos_of(collection)}
     artefact.write(out, "index", arrays, {"vocabulary": words_from, "lineage": made_with})
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.index.build import read_words
+from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Words, verify_words
 from bow2cnn.reuse import lineage, lineage_of
@@ -32,6 +33,7 @@ def find_marks(collection, words, out, max_hamming, min_photos, seed, code=""):
         min_photos: a place of a word recurs when so many photos have the word there.
         code: digest of the code, part of the lineage.
     """
+    check_photos(collection, words)
     made_with = lineage("marks", [lineage_of(path, "words") for path in words], max_hamming, min_photos, seed, code)
     forward = read_words(words)
     photos = artefact.read(collection, "collection", ["width", "height"])
@@ -40,7 +42,7 @@ def find_marks(collection, words, out, max_hamming, min_photos, seed, code=""):
     artefact.write(
         out,
         "marks",
-        {"offset": forward["offset"], "masked": masked, "evidence/marked": marked, "evidence/photos": counts},
+        {"offset": forward["offset"], "masked": masked, "evidence/marked": marked, "evidence/photos": counts, **photos_of(collection)},
         {"min_photos": min_photos, "max_hamming": max_hamming, "seed": seed, "lineage": made_with},
     )
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.photos import photos_of
 from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -27,7 +28,7 @@ def quantise(features, vocabulary, out, threads, code=""):
         new = np.flatnonzero(rows < 0)
         tell("words", len(new), len(rows))
         arrays = _merge(old, rows, words_of(features, Vocabulary.load(vocabulary, threads), new))
-    artefact.write(out, "words", {**arrays, "content": content}, {"lineage": made_with})
+    artefact.write(out, "words", {**arrays, "content": content, **photos_of(features)}, {"lineage": made_with})
 
 
 def words_of(features, vocabulary, photos=None):

@@ -9,6 +9,7 @@ from bow2cnn import artefact
 from bow2cnn.nothing import NothingFound
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.pairs.outsiders import find_weak_matches
+from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
 
 
@@ -32,6 +33,7 @@ def mine_pairs(
     Raises:
         NothingFound: fewer than two places are left to train on, so no photo could be a negative; or no photo has a positive.
     """
+    check_photos(index, features, graph, clusters, models)
     built = artefact.read(models, "models")
     sides = artefact.read(split, "split", ["side", "place"])
     _check_places(sides)
@@ -52,6 +54,7 @@ def mine_pairs(
         "group": group,
         "side": side,
         "cluster": cluster,
+        **photos_of(index),
         "weak": find_weak_matches(index, outsiders, shortlist, outsider_inliers, max_hamming, threads),
         "query": np.array([query for query, _, _ in queries], np.int32),
         "pool_offset": artefact.offsets([len(pool["photo"]) for _, pool, _ in queries]),

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
+from bow2cnn.files import writing
+
 _GUESSED_FOCAL = 1.2  # of the longer side: COLMAP's default for photos without EXIF
 _ROOM = 1 << 20  # bytes; a disk with less is full
 _MANY = 1000  # models per cluster: no component is dropped for being late
@@ -30,11 +32,13 @@ def map_cluster(photos, pairs, min_photos, seed):
         list of pycolmap.Reconstruction, largest first; image ids are positions in `photos` + 1.
 
     Raises:
-        ReconstructionError: there is no room for the database.
+        ReconstructionError, WriteError: there is no room for the database.
         Exception: of many kinds, pycolmap's, when it fails on these photos.
     """
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
-    with tempfile.TemporaryDirectory() as folder, _room(folder):
+    with writing("COLMAP's database"):
+        scratch = tempfile.TemporaryDirectory()
+    with scratch as folder, _room(folder):
         database = Path(folder) / "database.db"
         _write_database(database, photos, pairs)
         options = pycolmap.IncrementalPipelineOptions(
@@ -57,8 +61,8 @@ def write_model(model, folder):
         ReconstructionError: it is not there in whole.
     """
     folder.mkdir()
-    model.write(str(folder))
     try:
+        model.write(str(folder))
         back = read_model(folder)
         whole = _counts(back) == _counts(model)
     except Exception:  # whatever the missing part happens to break
@@ -78,11 +82,14 @@ def read_model(folder):
 
 @contextlib.contextmanager
 def _room(folder):
-    """What goes wrong on a full disk is the disk's fault, and not that of the photos."""
+    """What goes wrong on a full disk is the disk's fault, and not that of the photos.
+
+    A disk with room may be full too (quotas, limits of a file's size): then it is the database that complains.
+    """
     try:
         yield
     except Exception as error:
-        if shutil.disk_usage(folder).free < _ROOM:
+        if shutil.disk_usage(folder).free < _ROOM or "database" in str(error):
             raise ReconstructionError(f"{folder}: no room for COLMAP's database (set TMPDIR to a larger disk)") from error
         raise
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.nothing import NothingFound
+from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.reconstruction.kept import Kept
 from bow2cnn.reconstruction.models import pack_models, unpack_models
 
@@ -23,6 +24,7 @@ def gather_models(shards, collection, out, state):
     Raises:
         NothingFound: there is no model.
     """
+    check_photos(collection, *shards)
     models, rejected, keys = [], [], set()
     for path in shards:
         arrays = artefact.read(path, "models")
@@ -41,7 +43,7 @@ def gather_models(shards, collection, out, state):
         for photo, (points, _) in zip(arrays["photo"], arrays["observations"], strict=True):
             if model[photo] < 0 or len(points) > best[photo]:
                 model[photo], best[photo] = number, len(points)
-    artefact.write(out, "models", {**pack_models(models, sorted(rejected)), "model": model})
+    artefact.write(out, "models", {**pack_models(models, sorted(rejected)), "model": model, **photos_of(collection)})
 
 
 def _nothing(rejected):

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from bow2cnn.files import writing
 from bow2cnn.reconstruction.colmap import read_model, write_model
+
+_SEAL = "sha256"  # of the models: they are linked to where users open and change them, and COLMAP takes any file for sound
 
 
 class Kept:
     """Clusters' models as COLMAP's folders.
 
     Args:
-        folder: where; one folder per cluster in it, named by its key, with one folder per model.
+        folder: where; one folder per cluster in it, named by its key, with one folder per model and a file with their digest.
     """
 
     def __init__(self, folder):
@@ -24,27 +27,29 @@ class Kept:
     def load(self, key):
         """Models of a cluster and their folders, or None if they are not there, or damaged."""
         place = self._folder / key
-        if not place.is_dir():
-            return None
         try:
-            return [(read_model(folder), folder) for folder in sorted(place.iterdir(), key=lambda folder: int(folder.name))]
-        except Exception:  # whatever the damage happens to hit
+            if (place / _SEAL).read_text() != _digest(place):
+                return None
+            return [(read_model(folder), folder) for folder in sorted(_models(place), key=lambda folder: int(folder.name))]
+        except Exception:  # not there, or of a COLMAP that wrote otherwise
             return None
 
     def save(self, key, models):
         """Keep a cluster's models, all or none.
 
         Raises:
-            ReconstructionError: the disk is full.
+            WriteError, ReconstructionError: the disk is full or not writable.
         """
         place, temporary = self._folder / key, self._folder / f".{key}.{os.getpid()}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
         try:
-            for number, model in enumerate(models):
-                write_model(model, temporary / str(number))
-            shutil.rmtree(place, ignore_errors=True)
-            os.replace(temporary, place)
+            with writing(place):
+                temporary.mkdir(parents=True)
+                for number, model in enumerate(models):
+                    write_model(model, temporary / str(number))
+                (temporary / _SEAL).write_text(_digest(temporary))
+                shutil.rmtree(place, ignore_errors=True)
+                os.replace(temporary, place)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -54,6 +59,17 @@ class Kept:
             for entry in list(self._folder.iterdir()):
                 if entry.name not in keys:
                     shutil.rmtree(entry, ignore_errors=True)
+
+
+def _models(place):
+    return [entry for entry in place.iterdir() if entry.is_dir()]
+
+
+def _digest(place):
+    """Digest of the files of all models of a cluster."""
+    files = sorted(file for folder in _models(place) for file in folder.iterdir())
+    parts = [(str(file.relative_to(place)), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def key_of(views, pairs, *made_with):
@@ -70,11 +86,10 @@ def key_of(views, pairs, *made_with):
 
 def link_folder(source, target):
     """A folder with the same files: linked where the disk allows, else copied."""
-
-    def link(file, place):
-        try:
-            os.link(file, place)
-        except OSError:
-            shutil.copy2(file, place)
-
-    shutil.copytree(source, target, copy_function=link)
+    with writing(target):
+        target.mkdir()
+        for file in source.iterdir():
+            try:
+                os.link(file, target / file.name)
+            except OSError:
+                shutil.copy2(file, target / file.name)

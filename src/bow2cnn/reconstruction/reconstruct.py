@@ -8,6 +8,8 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError, read_rgb
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.files import WriteError, writing
+from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.reconstruction.colmap import ReconstructionError, map_cluster, to_arrays
 from bow2cnn.reconstruction.kept import Kept, key_of, link_folder
@@ -33,17 +35,19 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
         min_photos: registered photos of the smallest model.
         code: digest of the code, part of what a kept model depends on.
     """
+    check_photos(collection, graph, clusters, features)
     inputs = _Inputs(clusters, graph, collection, features)
     colmap = Path(colmap)
-    shutil.rmtree(colmap, ignore_errors=True)
-    colmap.mkdir(parents=True)
+    with writing(colmap):
+        shutil.rmtree(colmap, ignore_errors=True)
+        colmap.mkdir(parents=True)
     kept, keys = Kept(state), []
     models, rejected = [], []
     for cluster in progress(deal(inputs.edge_counts(), shards)[shard], f"models of shard {shard}"):
         photos = inputs.members(cluster)
         try:
             key, found = _build(kept, inputs.views(photos), inputs.pairs(photos), min_photos, seed, code)
-        except ReconstructionError:
+        except (ReconstructionError, WriteError, artefact.ArtefactError):  # of disks and files: nothing that this cluster is to blame for
             raise
         except Exception as error:  # pycolmap raises RuntimeError and ValueError of its own; one bad cluster never stops the rest
             rejected.append((cluster, len(photos), f"mapping failed: {(str(error) or type(error).__name__).splitlines()[0]}"))
@@ -60,7 +64,7 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
             arrays["color"] = _point_colors(arrays, photos, inputs)
             models.append({**arrays, "photo": photos[arrays["photo"]], "cluster": cluster})
             link_folder(folder, colmap / f"{cluster:04d}-{number}")
-    artefact.write(out, "models", {**pack_models(models, rejected), "kept": keys}, {"min_photos": min_photos, "seed": seed})
+    artefact.write(out, "models", {**pack_models(models, rejected), "kept": keys, **photos_of(collection)}, {"min_photos": min_photos, "seed": seed})
 
 
 def _build(kept, views, pairs, min_photos, seed, code):

@@ -6,6 +6,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bow2cnn.files import write_bytes
+from bow2cnn.photos import check_photos
 from bow2cnn.report.run import Run
 from bow2cnn.report.sections.clusters import clusters as show_clusters
 from bow2cnn.report.sections.curves import curves as show_curves
@@ -38,6 +39,7 @@ def write_report(
         config: the run's config, to be shown.
         timings: folder of Snakemake's benchmark files; the only part of the page that differs between two runs on the same photos.
     """
+    check_photos(collection, marks, words, graph, clusters, models, pairs)
     paths = {"collection": collection, "marks": marks, "graph": graph, "clusters": clusters}
     paths |= {"models": models, "split": split, "pairs": pairs, "table": table, "gains": gains}
     run = Run(paths, words, histories, benchmarks, rankings, pairings, config or {})

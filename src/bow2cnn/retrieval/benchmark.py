@@ -6,6 +6,7 @@ from bow2cnn import artefact
 from bow2cnn.evaluation.ground_truth import read_ground_truth
 from bow2cnn.index.build import drop_features, index_arrays
 from bow2cnn.index.marks import mark_features
+from bow2cnn.photos import photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
 from bow2cnn.retrieval.engine import Engine
@@ -37,7 +38,7 @@ def rank_benchmark(
         rankings = search(engine, in_region(photos.words(row), query.region), shortlist, min_inliers, expansion, expansion_inliers)
         for name in LISTS:
             found[name].append(rankings[name])
-    arrays = {"query": np.array(queries, np.int32)}
+    arrays = {"query": np.array(queries, np.int32), **photos_of(collection)}
     for name, rankings in found.items():
         arrays[f"{name}/offset"] = artefact.offsets([len(ranking.photo) for ranking in rankings])
         arrays[f"{name}/photo"] = np.concatenate([database[ranking.photo] for ranking in rankings]).astype(np.int32)

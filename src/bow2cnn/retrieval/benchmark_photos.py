@@ -4,6 +4,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.index.words import words_of
+from bow2cnn.photos import check_photos
 from bow2cnn.retrieval.engine import Words
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -19,6 +20,7 @@ class BenchmarkPhotos:
     """
 
     def __init__(self, vocabulary, collection, features, threads):
+        check_photos(collection, features)
         photos = artefact.read(collection, "collection", ["name", "width", "height"])
         self.vocabulary = Vocabulary.load(vocabulary, threads)
         self.row = {name: row for row, name in enumerate(photos["name"])}

@@ -43,14 +43,12 @@ def write_sheet(out, lookup, query, answer):
         lookup, query, answer: `Lookup`, the `Query` and the `Answer` to it.
 
     Raises:
-        SheetError: the suffix is of no known format, or the file cannot be written.
+        SheetError: the suffix is of no known format.
+        WriteError: the file cannot be written.
     """
     buffer = io.BytesIO()
     draw_sheet(lookup, query, answer).save(buffer, format_of(out), quality=90)
-    try:
-        write_bytes(out, buffer.getvalue())
-    except OSError as error:
-        raise SheetError(f"{out}: cannot be written ({error.strerror or error})") from error
+    write_bytes(out, buffer.getvalue())
 
 
 def draw_sheet(lookup, query, answer):

@@ -4,6 +4,7 @@ import networkx as nx
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.photos import check_photos
 
 DROPPED, TRAIN, VALIDATION = 0, 1, 2
 
@@ -19,6 +20,7 @@ def split_models(models, graph, contamination, out, validation, seed):
         contamination: benchmark name to path of its `find_contamination` artefact.
         validation: fraction of the places for validation; at least one when there are two.
     """
+    check_photos(models, graph)
     arrays = artefact.read(models, "models", ["model", "photo_offset", "photo"])
     members = [arrays["photo"][a:b] for a, b in zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)]
     place = find_places(members, artefact.read(graph, "graph", ["pair"])["pair"])

@@ -1,5 +1,6 @@
 """Decoded and shrunk photos in one file on disk, because decoding them again every epoch would be waste."""
 
+import hashlib
 import json
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.description.photo import load_photo
-from bow2cnn.files import write_bytes
+from bow2cnn.files import SealError, read_sealed, replacing, write_sealed
 from bow2cnn.network.workers import Workers
 from bow2cnn.progress import progress
 
@@ -34,13 +35,12 @@ class PhotoCache:
     def __init__(self, folder, paths, rows, image_size, threads, key, limit=_LIMIT):
         folder = Path(folder)
         self._paths, self._image_size = paths, image_size
-        self._data, self._list = folder / "photos.bin", folder / "photos.json"
-        wanted = {"key": key, "image_size": image_size, "rows": [int(row) for row in rows], "limit": limit}
-        found = self._find(wanted)
+        self._data, self._list = folder / "photos.bin", folder / "photos.list"
+        key = json.dumps([key, image_size, limit, *map(int, rows)])
+        found = self._find(key)
         if found is None:
-            folder.mkdir(parents=True, exist_ok=True)
             found = self._fill(rows, threads, limit)
-            self._remember({**wanted, **found})
+            write_sealed(self._list, key, json.dumps(found).encode())
         self._place = {row: (start, tuple(shape)) for row, start, shape in found["photos"]}
         self.missing = np.zeros(len(paths), bool)
         self.missing[found["missing"]] = True
@@ -57,29 +57,30 @@ class PhotoCache:
         """A function that returns the photo."""
         return partial(self.__getitem__, int(row))
 
-    def _find(self, wanted):
+    def _find(self, key):
+        """What an earlier run wrote, see `_fill`; None where it is not there, damaged or of other photos."""
         try:
-            found = json.loads(self._list.read_text())
-            same = all(found[name] == value for name, value in wanted.items())
-            return found if same and self._data.stat().st_size == found["size"] else None
-        except (OSError, ValueError, KeyError, TypeError):
+            found = json.loads(read_sealed(self._list, key))
+            with open(self._data, "rb") as file:
+                return found if hashlib.file_digest(file, "sha256").hexdigest() == found["sha256"] else None
+        except (OSError, SealError):
             return None
 
     def _fill(self, rows, threads, limit):
-        photos, missing, size = [], [], 0
-        with open(self._data, "wb") as file, Workers(threads) as workers:
+        """Write the file: `photos` (row, start, shape) in it, rows that are `missing`, and its `sha256`."""
+        photos, missing, size, digest = [], [], 0, hashlib.sha256()
+        with replacing(self._data) as temporary, open(temporary, "wb") as file, Workers(threads) as workers:
             loaded = workers.map(self._try, [int(row) for row in rows])
             for row, photo in zip(rows, progress(loaded, "photos", len(rows)), strict=True):
                 if photo is None:
                     missing.append(int(row))
                 elif size + photo.size <= limit:
-                    file.write(photo.tobytes())
+                    content = photo.tobytes()
+                    file.write(content)
+                    digest.update(content)
                     photos.append((int(row), size, photo.shape))
                     size += photo.size
-        return {"photos": photos, "missing": missing, "size": size}
-
-    def _remember(self, found):
-        write_bytes(self._list, json.dumps(found).encode())
+        return {"photos": photos, "missing": missing, "sha256": digest.hexdigest()}
 
     def _try(self, row):
         try:

@@ -1,17 +1,17 @@
 """Unfinished training on disk: written atomically, so that a run killed at any moment goes on where it was."""
 
+import io
 import logging
-import pickle
 import shutil
-import zipfile
 from pathlib import Path
 
 import torch
 
-from bow2cnn.files import replacing
+from bow2cnn.files import SealError, read_sealed, write_sealed
+from bow2cnn.text import first_line
 
 _LOG = logging.getLogger("bow2cnn")
-_NAME = "checkpoint.pt"
+_NAME = "checkpoint"
 
 
 class Checkpoint:
@@ -23,24 +23,28 @@ class Checkpoint:
     """
 
     def __init__(self, folder, key):
-        self.folder, self._key = Path(folder), key
+        self._path, self._key = Path(folder) / _NAME, key
 
     def save(self, state):
-        """Replace the checkpoint by `state`: tensors, numbers, texts, lists and dicts."""
-        with replacing(self.folder / _NAME) as temporary:
-            torch.save({"key": self._key, "state": state}, temporary)
+        """Replace the checkpoint by `state`: tensors, numbers, texts, lists and dicts.
+
+        Raises:
+            WriteError: the disk is full or not writable.
+        """
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_sealed(self._path, self._key, content.getbuffer())
 
     def load(self):
         """The saved state of this run; None if there is none that can be used."""
         try:
-            saved = torch.load(self.folder / _NAME, weights_only=True)
-            return saved["state"] if saved["key"] == self._key else None
+            return torch.load(io.BytesIO(read_sealed(self._path, self._key)), weights_only=True)
         except FileNotFoundError:
             return None
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile):
-            _LOG.warning("training: the checkpoint in %s is damaged; starting again", self.folder)
+        except (OSError, SealError) as error:
+            _LOG.warning("training: starting again, without the checkpoint: %s", first_line(error))
             return None
 
     def remove(self):
         """Delete the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self._path.parent, ignore_errors=True)

@@ -18,6 +18,7 @@ from bow2cnn.digest import digest
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
+from bow2cnn.photos import check_photos
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import TrainingError
@@ -46,6 +47,7 @@ def train_experiment(pairs, collection, start, network, history, state, settings
     settings = Settings.of(settings)
     torch.use_deterministic_algorithms(True)
     threads = threads or torch.get_num_threads()
+    check_photos(collection, pairs)
     table = artefact.read(collection, "collection", ["path", "sha256"])
     group = artefact.read(pairs, "pairs", ["group"])["group"]
     model = start_model(start, settings).to(pick_device(device))

@@ -6,6 +6,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.validation import validation_map
+from bow2cnn.photos import check_photos
 from bow2cnn.training.pairs import read_pairs
 from bow2cnn.whitening import whiten
 
@@ -26,6 +27,7 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
         whitening: `learned` or `pca`.
         dimensions: of the result; 0 keeps all. With fewer than the network gives, a rotation stands for no whitening.
     """
+    check_photos(descriptors, pairs)
     described = artefact.read(descriptors, "descriptors")
     mined = read_pairs(pairs, True, described["missing"])
     found = described["descriptor"]
