@@ -38,4 +38,4 @@ def check_photos(first, *others):
 
 
 def _strange(path, first):
-    return artefact.ArtefactError(f"{path}: is of other photos than {first}; delete the file and run the stage again")
+    return artefact.ArtefactError(f"{path}: is of other photos than {first}; delete what is not of this run and start it again")

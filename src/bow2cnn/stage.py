@@ -37,7 +37,6 @@ def stage(log, threads=1):
         log: path of the log file.
         threads: library threads. A config value and not what the scheduler had to spare, because results may depend on it.
     """
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
     logger = logging.getLogger("bow2cnn")
     logger.setLevel(logging.INFO)
     logging.raiseExceptions = False  # a log that cannot be written (a full disk) is no reason to fill the screen

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import resource
 import subprocess
 import sys
 
@@ -84,3 +85,13 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_first_job(tmp_path, 
     with pytest.raises(LockError, match=r"^[^\n]+$") as caught:
         hold(tmp_path)
     assert str(caught.value).startswith(f"{locked}: ")
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(LockError, match=r"cannot be locked \(File too large\)$"):
+            hold(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

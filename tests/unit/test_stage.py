@@ -1,5 +1,6 @@
 """What surrounds a stage: its log, its threads, the way it ends."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -27,6 +28,25 @@ def test_errors_with_a_known_cause_are_one_line(tmp_path, capsys, error):
     log, shown = (tmp_path / "x.log").read_text(), capsys.readouterr().err
     assert log == shown
     assert log.count("\n") == 1 and "error: " in log and "Traceback" not in log
+
+
+def test_a_log_that_cannot_be_begun_is_one_line(tmp_path, capsys):
+    (tmp_path / "logs").write_text("no folder")
+    with pytest.raises(SystemExit) as ended, stage(tmp_path / "logs/x.log"):
+        pytest.fail("the stage began")
+    shown = capsys.readouterr().err
+    assert ended.value.code == 1 and shown.count("\n") == 1 and f"error: {tmp_path}/logs/x.log: cannot be written (" in shown
+
+
+@pytest.mark.parametrize("error", [ArtefactError("a.h5: damaged"), ZeroDivisionError("a bug"), None])
+def test_a_log_without_room_changes_nothing(capsys, error):
+    ends = {ArtefactError: SystemExit, ZeroDivisionError: ZeroDivisionError}.get(type(error))
+    with contextlib.nullcontext() if ends is None else pytest.raises(ends), stage("/dev/full") as logger:
+        logger.info("seen 3 photos")
+        if error is not None:
+            raise error
+    shown = capsys.readouterr().err
+    assert "seen 3 photos" in shown and "Traceback" not in shown and "No space" not in shown
 
 
 def test_names_of_files_cannot_speak_to_the_terminal(tmp_path, capsys):

@@ -20,6 +20,7 @@ from bow2cnn.training import train as train_module
 from bow2cnn.training.augment import augment
 from bow2cnn.training.batches import Batches
 from bow2cnn.training.cache import PhotoCache
+from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.loss import tuple_loss
@@ -358,8 +359,24 @@ def test_a_killed_run_goes_on_to_the_same_bytes(made, undisturbed, tmp_path, mon
 
 def test_a_damaged_or_foreign_checkpoint_is_not_used(made, undisturbed, tmp_path):
     (tmp_path / "state").mkdir()
-    (tmp_path / "state/checkpoint.pt").write_bytes(b"damaged")
+    (tmp_path / "state/checkpoint").write_bytes(b"damaged")
     assert train(made, tmp_path) == undisturbed.bytes
+
+
+def test_nothing_of_a_damaged_checkpoint_is_read(tmp_path, monkeypatch, caplog):
+    checkpoint = Checkpoint(tmp_path, "key")
+    checkpoint.save({"weights": {"a": torch.arange(300.0), "b": torch.zeros(3)}, "position": [1, 2, 0.5]})
+    assert checkpoint.load()["weights"]["a"].tolist() == list(range(300)) and checkpoint.load()["position"] == [1, 2, 0.5]
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
+    whole = (tmp_path / "checkpoint").read_bytes()
+    damaged = [whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :] for place in range(len(whole))]
+    for content in [*damaged, *(whole[:size] for size in range(len(whole))), whole + b"\0"]:
+        (tmp_path / "checkpoint").write_bytes(content)
+        assert checkpoint.load() is None
+    assert "starting again" in caplog.text
+    (tmp_path / "checkpoint").write_bytes(whole)
+    assert Checkpoint(tmp_path, "other").load() is None
+    assert Checkpoint(tmp_path / "none", "key").load() is None
 
 
 def test_threads_do_not_change_a_byte(made, undisturbed, tmp_path):
@@ -459,6 +476,20 @@ def test_photos_are_kept_and_found_again(made, tmp_path):
     assert (tmp_path / "3000/photos.bin").stat().st_mtime_ns == time
     PhotoCache(tmp_path / "3000", paths, [0, 2, 3], 32, 1, "other", 3000)
     assert (tmp_path / "3000/photos.bin").stat().st_mtime_ns != time
+
+
+@pytest.mark.parametrize("name", ["photos.bin", "photos.list"])
+def test_damaged_photos_are_decoded_again(made, tmp_path, name):
+    def pixels():
+        return [PhotoCache(tmp_path, made.paths[:2], [0, 1], 32, 1, "key")[row].tobytes() for row in (0, 1)]
+
+    expected, whole = pixels(), (tmp_path / name).read_bytes()
+    for place in range(0, len(whole), 97):
+        for content in (whole[:place], whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :]):
+            (tmp_path / name).write_bytes(content)
+            assert pixels() == expected
+    (tmp_path / name).unlink()
+    assert pixels() == expected
 
 
 def test_augmentation():

@@ -1,12 +1,14 @@
 """Files of the user's that do not fit: one line with the file and the cause, and nothing of it is run."""
 
+import copy
 import hashlib
 import json
 import os
+import shutil
 
 import pytest
 import torch
-from harness import ROOT, planned
+from harness import RESULTS, ROOT, planned
 from PIL import Image
 
 from bow2cnn import artefact
@@ -87,6 +89,43 @@ def test_another_benchmark_is_no_reason_to_read_the_photos_again(own):
     own("collection", "--configfile", "own.yaml", "--cores", 1, *again)
     assert [path.stat().st_mtime_ns for path in lists] == before and len(before) == 5
     assert (own.folder / "out/collection/benchmark-again.json").exists()
+
+
+@pytest.fixture
+def meddled(finished, tmp_path):
+    """A copy of a finished run; call it with a change of its results: what the user is told of it."""
+    folder = tmp_path / "meddled"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    run = copy.copy(finished)
+    run.folder, run.code = folder, folder / "code"
+
+    def after(change):
+        change(folder / RESULTS)
+        output = run("--configfile", "tiny.yaml", "--cores", 2, fails=True)
+        assert "Traceback" not in output, output[-3000:]
+        (line,) = {line.split(" error: ")[1] for line in output.splitlines() if " error: " in line}
+        return line
+
+    return after
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda results: shutil.copy(results / "features/shard-001.h5", results / "features/shard-000.h5"),
+            "features/shard-000.h5: is of other photos than {results}/collection/shard-000.h5; delete",
+        ),
+        (
+            lambda results: shutil.copy(results / "words/shard-000.h5", results / "words/shard-001.h5"),
+            "words/shard-001.h5: is of other photos than {results}/collection/collection.h5; delete",
+        ),
+        (lambda results: os.truncate(results / "evaluation/gains.json", 50), "evaluation/gains.json: damaged (not the gains of"),
+        (lambda results: os.truncate(results / "evaluation.csv", 333), "evaluation.csv: damaged (not a table); delete"),
+    ],
+)
+def test_results_that_do_not_belong_together(meddled, change, said):
+    assert meddled(change).startswith(f"{RESULTS}/{said.format(results=RESULTS)}")
 
 
 def test_weights_of_another_network(own):

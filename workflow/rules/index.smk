@@ -3,6 +3,7 @@
 
 rule quantise_words:
     input:
+        collection="<results>/collection/shard-{shard}.h5",
         features="<results>/features/shard-{shard}.h5",
         vocabulary="<results>/vocabulary/vocabulary.h5",
     output:

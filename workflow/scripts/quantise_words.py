@@ -5,6 +5,7 @@ from bow2cnn.stage import stage
 
 with stage(snakemake.log[0], snakemake.params.threads):
     quantise(
+        collection=snakemake.input.collection,
         features=snakemake.input.features,
         vocabulary=snakemake.input.vocabulary,
         out=snakemake.output.words,

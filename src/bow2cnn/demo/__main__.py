@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from bow2cnn.files import WriteError, writing
+
 from .collection import MARK, PLANS, make_collection
 
 
@@ -13,7 +15,12 @@ def main() -> None:
     parser.add_argument("--size", choices=PLANS, default="full")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    if make_collection(options.folder, options.size, options.seed):
+    try:
+        with writing(options.folder):
+            made = make_collection(options.folder, options.size, options.seed)
+    except WriteError as error:
+        raise SystemExit(f"error: {error}") from None
+    if made:
         print(f"{options.folder}: rendered.")
     else:
         print(f"{options.folder}: already complete ({MARK}); nothing to do.")

@@ -37,7 +37,13 @@ def find_seeds(index, out, sketch_size, sketches, min_similarity, max_hamming, m
     pairs, similarity = pairs[similarity >= min_similarity], similarity[similarity >= min_similarity]
     inliers = _verify(engine, pairs, threads)
     keep = inliers >= min_inliers
-    arrays = {"pair": pairs[keep], "similarity": similarity[keep], "inliers": inliers[keep], "collisions": np.int64(len(pairs)), **photos_of(index)}
+    arrays = {
+        "pair": pairs[keep],
+        "similarity": similarity[keep],
+        "inliers": inliers[keep],
+        "collisions": np.int64(len(pairs)),
+        **photos_of(index),
+    }
     params = {"sketch_size": sketch_size, "sketches": sketches, "min_similarity": min_similarity, "min_inliers": min_inliers, "seed": seed}
     artefact.write(out, "seeds", arrays, {**params, "lineage": made_with})
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
+from bow2cnn.evaluation.results import COLUMNS
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import benchmark_task, bow_rankings, network_rankings, validation_task
 from bow2cnn.files import write_bytes
 from bow2cnn.photos import check_photos
 
-COLUMNS = ("system", "benchmark", "protocol", "post", "metric", "value", "low", "high")
 _TEACHER = "bow"
 _SHOWN = 20  # photos of a ranking that are kept for pictures
 _COLLECTION = "collection"

@@ -3,21 +3,24 @@
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.photos import photos_of
+from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 _PHOTOS_AT_ONCE = 64
 
 
-def quantise(features, vocabulary, out, threads, code=""):
+def quantise(features, vocabulary, out, threads, code="", collection=None):
     """Write the `words` artefact of a `features` artefact. Photos whose words an earlier version holds are not quantised again.
 
     Args:
         features, vocabulary, out: paths.
         threads: library threads.
         code: digest of the code, part of the lineage.
+        collection: path of the photos that the features have to be of.
     """
+    if collection is not None:
+        check_photos(collection, features)
     made_with = lineage("words", lineage_of(features, "features"), lineage_of(vocabulary, "vocabulary"), code)
     content = artefact.read(features, "features", ["content"])["content"]
     old = earlier(out, "words", made_with)

@@ -1,6 +1,7 @@
 """The one module that talks to pycolmap: verified matches of a cluster in, 3D models out."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -8,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from bow2cnn.files import writing
+from bow2cnn.files import WriteError, writing
+from bow2cnn.text import first_line
 
 _GUESSED_FOCAL = 1.2  # of the longer side: COLMAP's default for photos without EXIF
 _ROOM = 1 << 20  # bytes; a disk with less is full
+_BLOCKS = 1 << 16  # bytes: more than what is left over in the last block of a file
 _MANY = 1000  # models per cluster: no component is dropped for being late
-
-
-class ReconstructionError(Exception):
-    """COLMAP's files cannot be kept; the message names the folder and the cause in one line."""
 
 
 def map_cluster(photos, pairs, min_photos, seed):
@@ -32,7 +31,7 @@ def map_cluster(photos, pairs, min_photos, seed):
         list of pycolmap.Reconstruction, largest first; image ids are positions in `photos` + 1.
 
     Raises:
-        ReconstructionError, WriteError: there is no room for the database.
+        WriteError: there is no room for the database.
         Exception: of many kinds, pycolmap's, when it fails on these photos.
     """
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
@@ -55,24 +54,36 @@ def map_cluster(photos, pairs, min_photos, seed):
 
 
 def write_model(model, folder):
-    """Write a model as a folder of COLMAP's, and read it again: on a full disk COLMAP writes half of it without a word.
+    """Write a model as a folder of COLMAP's.
 
     Raises:
-        ReconstructionError: it is not there in whole.
+        OSError: the disk is full or not writable.
     """
     folder.mkdir()
     try:
         model.write(str(folder))
-        back = read_model(folder)
-        whole = _counts(back) == _counts(model)
-    except Exception:  # whatever the missing part happens to break
-        whole = False
-    if not whole:
-        raise ReconstructionError(f"{folder}: COLMAP's files cannot be written (is the disk full?)")
+    except Exception as error:  # of pycolmap's, where it cannot even begin a file
+        raise OSError(first_line(error)) from error
+    _check_room(folder)
 
 
-def _counts(model):
-    return model.num_reg_images(), model.num_points3D(), model.compute_num_observations()
+def _check_room(folder):
+    """On a full disk COLMAP writes half a model without a word, and reads half a model for ever.
+
+    A disk that has room for one more file as large as the largest was not full before. Not for zeros: they may take no room.
+    """
+    files = list(folder.iterdir())
+    for path in files:
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+    more = folder / "room"
+    try:
+        with open(more, "wb") as file:
+            file.write(os.urandom(_BLOCKS + max(path.stat().st_size for path in files)))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        more.unlink(missing_ok=True)
 
 
 def read_model(folder):
@@ -90,7 +101,7 @@ def _room(folder):
         yield
     except Exception as error:
         if shutil.disk_usage(folder).free < _ROOM or "database" in str(error):
-            raise ReconstructionError(f"{folder}: no room for COLMAP's database (set TMPDIR to a larger disk)") from error
+            raise WriteError(f"{folder}: no room for COLMAP's database (set TMPDIR to a larger disk)") from error
         raise
 
 

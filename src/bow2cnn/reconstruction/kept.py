@@ -38,7 +38,7 @@ class Kept:
         """Keep a cluster's models, all or none.
 
         Raises:
-            WriteError, ReconstructionError: the disk is full or not writable.
+            WriteError: the disk is full or not writable.
         """
         place, temporary = self._folder / key, self._folder / f".{key}.{os.getpid()}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)

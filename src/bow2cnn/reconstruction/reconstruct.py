@@ -11,7 +11,7 @@ from bow2cnn.features.store import FeatureStore
 from bow2cnn.files import WriteError, writing
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
-from bow2cnn.reconstruction.colmap import ReconstructionError, map_cluster, to_arrays
+from bow2cnn.reconstruction.colmap import map_cluster, to_arrays
 from bow2cnn.reconstruction.kept import Kept, key_of, link_folder
 from bow2cnn.reconstruction.models import pack_models
 from bow2cnn.text import printable
@@ -47,7 +47,7 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
         photos = inputs.members(cluster)
         try:
             key, found = _build(kept, inputs.views(photos), inputs.pairs(photos), min_photos, seed, code)
-        except (ReconstructionError, WriteError, artefact.ArtefactError):  # of disks and files: nothing that this cluster is to blame for
+        except (WriteError, artefact.ArtefactError):  # of disks and files: nothing that this cluster is to blame for
             raise
         except Exception as error:  # pycolmap raises RuntimeError and ValueError of its own; one bad cluster never stops the rest
             rejected.append((cluster, len(photos), f"mapping failed: {(str(error) or type(error).__name__).splitlines()[0]}"))
@@ -64,7 +64,9 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
             arrays["color"] = _point_colors(arrays, photos, inputs)
             models.append({**arrays, "photo": photos[arrays["photo"]], "cluster": cluster})
             link_folder(folder, colmap / f"{cluster:04d}-{number}")
-    artefact.write(out, "models", {**pack_models(models, rejected), "kept": keys, **photos_of(collection)}, {"min_photos": min_photos, "seed": seed})
+    artefact.write(
+        out, "models", {**pack_models(models, rejected), "kept": keys, **photos_of(collection)}, {"min_photos": min_photos, "seed": seed}
+    )
 
 
 def _build(kept, views, pairs, min_photos, seed, code):

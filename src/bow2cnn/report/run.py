@@ -1,13 +1,11 @@
 """What the report knows of a run: the artefacts it shows, read once and only as far as they are shown."""
 
-import csv
-import json
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.evaluation.results import read_gains, read_table
 from bow2cnn.evaluation.validation import read_validation
 
 _MODEL_ARRAYS = [
@@ -83,14 +81,12 @@ class Run:
 
     @cached_property
     def table(self):
-        """Rows of evaluation.csv as dicts; numbers are floats, NaN where there is none."""
-        with open(self._paths["table"], encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        return [{**row, **{key: float(row[key] or "nan") for key in ("value", "low", "high")}} for row in rows]
+        """Rows of evaluation.csv, see `read_table`."""
+        return read_table(self._paths["table"], self.gains)
 
     @cached_property
     def gains(self):
-        return json.loads(Path(self._paths["gains"]).read_text(encoding="utf-8"))
+        return read_gains(self._paths["gains"])
 
     def masked_points(self, photo):
         """Where the masked features of a photo lie, float32 [k, 2], in the order of its words."""

@@ -27,7 +27,7 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
         whitening: `learned` or `pca`.
         dimensions: of the result; 0 keeps all. With fewer than the network gives, a rotation stands for no whitening.
     """
-    check_photos(descriptors, pairs)
+    check_photos(pairs, descriptors)
     described = artefact.read(descriptors, "descriptors")
     mined = read_pairs(pairs, True, described["missing"])
     found = described["descriptor"]

@@ -1,0 +1,91 @@
+"""Artefacts of other photos are refused, by the name of their file; the stages pass on which photos theirs are about."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.artefact import ArtefactError
+from bow2cnn.discovery.growth import grow_graph
+from bow2cnn.index.build import build_index
+from bow2cnn.index.marks import find_marks
+from bow2cnn.photos import check_photos, photos_of
+from bow2cnn.reconstruction.reconstruct import reconstruct_shard
+
+
+def put(path, kind, *photos):
+    artefact.write(path, kind, {"sha256": np.repeat(np.array(photos, np.uint8)[:, None], 32, 1)})
+    return path
+
+
+@pytest.fixture
+def all_photos(tmp_path):
+    return put(tmp_path / "all.h5", "collection", 1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("shards", "strange"),
+    [
+        ([(1, 2), (3, 4)], None),
+        ([(1, 2, 3, 4)], None),
+        ([(1,), (), (2, 3, 4)], None),
+        ([(1, 2), (1, 2)], 1),
+        ([(3, 4), (3, 4)], 0),
+        ([(1, 2), (3,)], 1),
+        ([(1, 2), (3, 4, 5)], 1),
+        ([(2, 1), (3, 4)], 0),
+        ([(1, 2), ()], 1),
+    ],
+)
+def test_shards_are_those_of_the_collection(all_photos, tmp_path, shards, strange):
+    paths = [put(tmp_path / f"{number}.h5", "features", *photos) for number, photos in enumerate(shards)]
+    if strange is None:
+        return check_photos(all_photos, paths)
+    with pytest.raises(ArtefactError) as caught:
+        check_photos(all_photos, paths)
+    assert str(caught.value) == f"{paths[strange]}: is of other photos than {all_photos}; delete what is not of this run and start it again"
+
+
+def test_what_does_not_say_its_photos_passes(all_photos, tmp_path):
+    artefact.write(tmp_path / "split.h5", "split", {"side": np.zeros(2)})
+    assert photos_of(tmp_path / "split.h5") == {}
+    check_photos(all_photos, tmp_path / "split.h5", all_photos)
+    check_photos(tmp_path / "split.h5", all_photos)
+    with pytest.raises(ArtefactError):
+        check_photos(all_photos, tmp_path / "split.h5", put(tmp_path / "g.h5", "graph", 1, 2, 3))
+
+
+def test_every_stage_says_which_photos_it_is_about(modelled):
+    everything = modelled.photos["sha256"]
+    for path in (modelled.marks, modelled.index, modelled.seeds, modelled.graph, modelled.clusters, modelled.shard, modelled.models):
+        np.testing.assert_array_equal(photos_of(path)["sha256"], everything, str(path))
+    for paths in (modelled.features, modelled.words):
+        np.testing.assert_array_equal(np.concatenate([photos_of(path)["sha256"] for path in paths]), everything)
+
+
+@pytest.mark.parametrize("kind", ["words", "features", "marks", "seeds", "graph", "clusters"])
+def test_a_stage_refuses_what_is_of_other_photos(grown, tmp_path, kind):
+    """A shard that was copied over another, an artefact of another run."""
+    paths = {**vars(grown)}
+    if kind in ("words", "features"):
+        strange = tmp_path / "copy.h5"
+        shutil.copy(paths[kind][1], strange)
+        paths[kind] = [strange, paths[kind][1]]
+    else:
+        strange = paths[kind] = tmp_path / "foreign.h5"
+        arrays = artefact.read(vars(grown)[kind], kind)
+        artefact.write(strange, kind, {**arrays, "sha256": arrays["sha256"][::-1]})
+    out = tmp_path / "out.h5"
+    stages = {
+        "words": lambda: find_marks(paths["collection"], paths["words"], out, 24, 8, 0),
+        "marks": lambda: build_index(paths["collection"], paths["words"], paths["marks"], paths["vocabulary"], out),
+        "seeds": lambda: grow_graph(paths["index"], paths["seeds"], paths["features"], out, 100, 24, 8, 20, 1),
+        "graph": lambda: reconstruct_shard(
+            0, 1, paths["clusters"], paths["graph"], paths["collection"], paths["features"], out, tmp_path / "c", tmp_path / "s", 4, 0
+        ),
+    }
+    stages |= {"features": stages["seeds"], "clusters": stages["graph"]}
+    with pytest.raises(ArtefactError, match=f"^{strange}: is of other photos than "):
+        stages[kind]()
+    assert not out.exists()

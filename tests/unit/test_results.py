@@ -1,0 +1,69 @@
+"""The table and the gains, read again: whole they are what was written, cut off anywhere they are one line."""
+
+import json
+
+import pytest
+
+from bow2cnn.evaluation.results import COLUMNS, ResultsError, read_gains, read_table
+
+ROW = {"protocol": "all", "post": "", "before": 50.0, "after": 60.0, "gain": 10.0, "low": 4.0, "high": 16.0, "clear": "gain"}
+GAINS = {"gem": {"against": "shelf", "chosen_epoch": 1, "rows": [{"benchmark": "b", **ROW}, {"benchmark": "validation", **ROW}]}}
+LINES = [",".join(COLUMNS)]
+LINES += [
+    f"{system},{benchmark},all,{post},{metric},50.00,40.00,"
+    for benchmark in ("b", "validation")
+    for system in ("shelf", "gem")
+    for post in ("", "w")
+    for metric in ("mAP", "mP@5")
+]
+
+
+@pytest.fixture
+def paths(tmp_path):
+    (tmp_path / "t.csv").write_text("\n".join(LINES) + "\n")
+    (tmp_path / "g.json").write_text(json.dumps(GAINS, indent=1))
+    return tmp_path / "t.csv", tmp_path / "g.json"
+
+
+def complaint(path, read, *arguments):
+    with pytest.raises(ResultsError) as caught:
+        read(path, *arguments)
+    said = str(caught.value)
+    assert said.startswith(f"{path}: damaged (") and said.endswith("); delete the file and run the stage again") and "\n" not in said
+    return said
+
+
+def test_whole(paths):
+    assert read_gains(paths[1]) == GAINS
+    rows = read_table(paths[0], GAINS)
+    assert len(rows) == len(LINES) - 1 and rows[0]["system"] == "shelf" and rows[0]["value"] == 50.0 and rows[0]["high"] != rows[0]["high"]
+
+
+def test_cut_off_anywhere(paths):
+    table, gains = (path.read_bytes() for path in paths)
+    for size in range(len(table)):
+        paths[0].write_bytes(table[:size])
+        complaint(paths[0], read_table, GAINS)
+    for size in range(len(gains)):
+        paths[1].write_bytes(gains[:size])
+        complaint(paths[1], read_gains)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"null", b"[]", b'{"gem": []}', b'{"gem": {"rows": []}}', b'{"gem": {"against": "x", "rows": [{}]}}']
+)
+def test_other_files(paths, content):
+    for path, read in ((paths[0], lambda path: read_table(path, GAINS)), (paths[1], read_gains)):
+        path.write_bytes(content)
+        complaint(path, read)
+
+
+@pytest.mark.parametrize("line", ["gem,b,all,x,mAP,high,,", "gem,b,all", "gem,b,all,x,mAP,1,2,3,4", '"gem,b,all,x,mAP,1,2,3'])
+def test_a_line_that_is_no_row(paths, line):
+    paths[0].write_text("\n".join([*LINES, line]) + "\n")
+    assert "not a table" in complaint(paths[0], read_table, GAINS)
+
+
+def test_a_table_of_another_run(paths):
+    assert "rows are missing" in complaint(paths[0], read_table, {"other": GAINS["gem"]})
+    assert read_table(paths[0], {}), "a run without experiments has no gains"
