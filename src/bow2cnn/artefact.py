@@ -60,7 +60,7 @@ def write(path, kind, arrays, params=None):
     Args:
         path: where; parent folders are made.
         kind: a key of `VERSIONS`.
-        arrays: name to array-like; `/` in a name makes groups. Lists of str or bytes become variable-length strings
+        arrays: name to array-like; `/` in a name makes groups. Lists of str or bytes become strings of one length
             (file names that are not UTF-8 survive by surrogate escapes).
         params: JSON-able parameters, kept as an attribute for whoever inspects the file.
 
