@@ -6,12 +6,14 @@ is `[offset[i]:offset[i + 1]]`. Nothing in a file depends on the clock or the ma
 has checksums, one per block of rows, that are compared when rows are read: HDF5 guards its own structures, but not the data.
 """
 
+import contextlib
 import json
 import mmap
 import os
 import re
+import signal
+import threading
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -244,9 +246,25 @@ def _pieces(kind, arrays, params):
         stored[name] = _as_array(value)
         stored[f"{_CHECKSUMS}/{name}"] = _checksums(stored[name])
     params = np.bytes_(json.dumps(params or {}, sort_keys=True))
-    # Signal handlers run in the main thread, and none may raise within HDF5.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(_lay_out, kind, stored, params).result()
+    with _undisturbed():
+        return _lay_out(kind, stored, params)
+
+
+@contextlib.contextmanager
+def _undisturbed():
+    """Put signals off. While HDF5 is at work it calls `_Image`, and if a signal's handler raised there, it would crash."""
+    if threading.current_thread() is not threading.main_thread():  # handlers run in the main thread only
+        yield
+        return
+    caught = []
+    before = {number: signal.signal(number, lambda number, _: caught.append(number)) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in caught:
+            signal.raise_signal(number)
 
 
 def _lay_out(kind, stored, params):
