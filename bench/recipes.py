@@ -7,18 +7,18 @@ validation chose: the best epoch, and how much of the way to its weights.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.gains import main_rows
+from bow2cnn.evaluation.results import read_gains
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     results = parser.parse_args().results
-    gains = json.loads((results / "evaluation/gains.json").read_text())
+    gains = read_gains(results / "evaluation/gains.json")
     parts = [(row["benchmark"], row["protocol"]) for row in main_rows(next(iter(gains.values()))["rows"])]
     names = [benchmark if protocol == "all" else f"{benchmark}, {protocol}" for benchmark, protocol in parts]
     print("| experiment | epoch | share |", *(f"{name} |" for name in names))

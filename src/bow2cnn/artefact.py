@@ -19,7 +19,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from bow2cnn.files import write_bytes
+from bow2cnn import files
 from bow2cnn.text import first_line
 
 # The layout version of every kind. Raise it when a reader of the old layout would misread the new one.
@@ -69,16 +69,12 @@ def write(path, kind, arrays, params=None):
     Raises:
         WriteError: the disk is full or not writable.
     """
-    write_bytes(path, *_pieces(kind, arrays, params))
+    files.write_bytes(path, *_pieces(kind, arrays, params))
 
 
 def write_if_changed(path, kind, arrays, params=None):
     """Like `write`, but a file that already holds exactly this stays untouched (its time too). Returns whether it was written."""
-    pieces = _pieces(kind, arrays, params)
-    changed = not _holds(path, pieces)
-    if changed:
-        write_bytes(path, *pieces)
-    return changed
+    return files.write_if_changed(path, *_pieces(kind, arrays, params))
 
 
 def read(path, kind, names=None):
@@ -310,15 +306,6 @@ def _place(file, name, array):
     how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     space, dtype = h5py.h5s.create_simple(array.shape), h5py.h5t.py_create(array.dtype, logical=True)
     return h5py.h5d.create(file.id, name.encode(), dtype, space, how, link).get_offset()
-
-
-def _holds(path, pieces):
-    """Whether a file is there that consists of these pieces."""
-    try:
-        with open(path, "rb") as file:
-            return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
-    except FileNotFoundError:
-        return False
 
 
 def _as_array(value):

@@ -2,7 +2,6 @@
 a run's index show what another photo shows."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.gains import main_rows
+from bow2cnn.evaluation.results import read_gains
 from bow2cnn.text import printable
 
 
@@ -48,14 +48,13 @@ def _positive(text):
 
 
 def _show(files):
-    failed = False
+    failed = 0
     for file in files:
         try:
             print("\n".join([*artefact.describe(file), *_rejected(file)]))
         except artefact.ArtefactError as error:
-            print(f"error: {error}", file=sys.stderr)
-            failed = True
-    return int(failed)
+            failed = _fail(error)
+    return failed
 
 
 def _rejected(file):
@@ -71,10 +70,10 @@ def _search(options):
     # What this takes a second to import is nothing to the other commands.
     from bow2cnn.collection.photo import PhotoError
     from bow2cnn.files import WriteError
-    from bow2cnn.retrieval.listing import lines_of
-    from bow2cnn.retrieval.lookup import Lookup
-    from bow2cnn.retrieval.query import RegionError
-    from bow2cnn.retrieval.sheet import SheetError, format_of, write_sheet
+    from bow2cnn.lookup.listing import lines_of
+    from bow2cnn.lookup.lookup import Lookup
+    from bow2cnn.lookup.query import RegionError
+    from bow2cnn.lookup.sheet import SheetError, format_of, write_sheet
 
     chosen = {"shortlist": options.shortlist, "min_inliers": options.min_inliers}
     try:
@@ -89,7 +88,7 @@ def _search(options):
     except (PhotoError, RegionError) as error:
         return _fail(f"{options.photo}: {error}")
     except (artefact.ArtefactError, SheetError, WriteError, OSError) as error:
-        return _fail(str(error))
+        return _fail(error)
     return 0
 
 
@@ -102,8 +101,7 @@ def _summary(results):
     try:
         print("\n".join(summarise(results)))
     except (artefact.ArtefactError, OSError, ValueError, KeyError) as error:
-        print(f"error: {results}: not a finished run ({error})", file=sys.stderr)
-        return 1
+        return _fail(f"{results}: not a finished run ({error})")
     return 0
 
 
@@ -127,7 +125,7 @@ def summarise(results):
 def _gains(path):
     """Gains in mAP of every experiment."""
     parts = []
-    for name, found in json.loads(path.read_text(encoding="utf-8")).items():
+    for name, found in read_gains(path).items():
         if found["chosen_epoch"] == 0:
             parts.append(f"{name} learned nothing that validation confirms, and stays as it was")
             continue

@@ -66,6 +66,23 @@ def write_bytes(path, *parts):
             file.write(part)
 
 
+def write_if_changed(path, *parts):
+    """Like `write_bytes`, but a file that already holds exactly this stays untouched (its time too). Returns whether it was written."""
+    changed = not _holds(path, parts)
+    if changed:
+        write_bytes(path, *parts)
+    return changed
+
+
+def _holds(path, parts):
+    """Whether a file is there that consists of these parts."""
+    try:
+        with open(path, "rb") as file:
+            return all(file.read(len(part)) == part for part in parts) and not file.read(1)
+    except FileNotFoundError:
+        return False
+
+
 def write_sealed(path, key, content):
     """Write bytes atomically, behind a SHA-256 of them and of a key: a text that says what they belong to."""
     write_bytes(path, _seal(key, content), content)

@@ -48,7 +48,9 @@ def test_summary_counts_what_was_found(tmp_path, capsys):
     artefact.write(tmp_path / "pairs/pairs.h5", "pairs", sides)
     (tmp_path / "evaluation").mkdir()
     row = {"benchmark": "dvd", "protocol": "all", "post": "", "before": 20.0, "after": 22.0, "low": 1.0, "high": 3.0}
-    gains = {"gem": {"chosen_epoch": 2, "rows": [row, {**row, "post": "lw", "after": 99.0}]}, "other": {"chosen_epoch": 0, "rows": [row]}}
+    row |= {"gain": 2.0, "clear": "gain"}
+    gains = {"gem": {"against": "shelf", "chosen_epoch": 2, "rows": [row, {**row, "post": "lw", "after": 99.0}]}}
+    gains["other"] = {"against": "shelf", "chosen_epoch": 0, "rows": [row]}
     (tmp_path / "evaluation/gains.json").write_text(json.dumps(gains))
     assert run("summary", tmp_path) == 0
     shown = capsys.readouterr().out

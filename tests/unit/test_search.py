@@ -26,10 +26,10 @@ from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index, read_words
 from bow2cnn.index.marks import find_marks
 from bow2cnn.index.words import quantise
+from bow2cnn.lookup.lookup import DEFAULTS, Answer, Hit, Lookup, Match
+from bow2cnn.lookup.query import Query
+from bow2cnn.lookup.sheet import draw_sheet
 from bow2cnn.retrieval.engine import Words
-from bow2cnn.retrieval.lookup import DEFAULTS, Answer, Hit, Lookup, Match
-from bow2cnn.retrieval.query import Query
-from bow2cnn.retrieval.sheet import draw_sheet
 from bow2cnn.vocabulary.train import train_vocabulary
 
 SIZE = (640, 480)

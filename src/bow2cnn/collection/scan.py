@@ -12,7 +12,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError, read_header
 from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
-from bow2cnn.files import write_bytes
+from bow2cnn.files import write_if_changed
 from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
 
@@ -55,7 +55,7 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
             shard = int(row["sha256"][:15], 16) % shards
             rows.append({**row, "path": path, "name": os.path.relpath(path, root), "shard": shard})
     for name, benchmark in (benchmarks or {}).items():
-        _write_text_if_changed(folder / f"benchmark-{name}.json", json.dumps(_look_at(known, **benchmark), indent=0))
+        write_if_changed(folder / f"benchmark-{name}.json", json.dumps(_look_at(known, **benchmark), indent=0).encode())
     known.save()
     rows.sort(key=lambda row: (row["shard"], row["sha256"]))
     params = {"photos": [str(root) for root in photos], "shards": shards, "min_side": min_side, "max_pixels": max_pixels}
@@ -75,11 +75,6 @@ def _look_at(known, photos, gnd):
         return {}
     rows = {name: known.row(os.path.join(photos, name)) for name in sorted({*truth.imlist, *truth.qimlist})}
     return {name: row.get("reason") or row["sha256"] for name, row in rows.items()}
-
-
-def _write_text_if_changed(path, text):
-    if not path.exists() or path.read_bytes() != text.encode():
-        write_bytes(path, text.encode())
 
 
 def _nothing(photos, folder, rejected):

@@ -1,8 +1,7 @@
 """Training of one experiment (Radenovic, Tolias, Chum, TPAMI 2018, section 4; talk slides 14 to 17).
 
 Before every epoch the current network describes the photos, is validated, and finds the hardest negatives of every query; then it
-learns from the tuples. Validation alone decides which of these networks is kept, the untrained one included, and how far from that one
-it may go (`evaluation.choice`).
+learns from the tuples. Validation alone decides which of these networks is kept, the untrained one included.
 """
 
 import dataclasses

@@ -12,7 +12,6 @@ def curves(run):
 
 def _curves(name, arrays):
     chosen = arrays["chosen"]
-    maps = arrays["tried/validation_map"]
     percent, kept = np.rint(100 * arrays["tried/share"]).astype(int), int(arrays["tried/chosen"])
     return {
         "name": name,
@@ -20,5 +19,5 @@ def _curves(name, arrays):
         # The untrained network, epoch 0, has a validation and no loss.
         "loss": charts.curve(range(1, len(arrays["loss"]) + 1), arrays["loss"], chosen, 3),
         "validation": charts.curve(arrays["epoch"], arrays["validation_map"], chosen, 1),
-        "share": charts.curve(percent, maps, percent[kept], 1),
+        "share": charts.curve(percent, arrays["tried/validation_map"], percent[kept], 1),
     }

@@ -28,8 +28,8 @@ def _best_experiment(run):
 
 
 def _gain(arrays):
-    maps = arrays["tried/validation_map"]
-    return float(np.nan_to_num(maps[arrays["tried/chosen"]] - maps[0], nan=-np.inf))
+    scores = arrays["tried/validation_map"]
+    return float(np.nan_to_num(scores[arrays["tried/chosen"]] - scores[0], nan=-np.inf))
 
 
 def _part(run, thumbs, name, path, before, after):

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from bow2cnn.files import write_bytes
-from bow2cnn.retrieval.listing import verdict
-from bow2cnn.retrieval.view import INK, PAPER, SAMPLES, View, write_text
+from bow2cnn.lookup.listing import verdict
+from bow2cnn.lookup.view import INK, PAPER, SAMPLES, View, write_text
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 SHOWN = 60  # photos at most

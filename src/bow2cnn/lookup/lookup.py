@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.lookup.query import read_query
 from bow2cnn.retrieval.engine import Engine
-from bow2cnn.retrieval.query import read_query
 from bow2cnn.retrieval.search import search
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
