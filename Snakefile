@@ -3,6 +3,7 @@
 `snakemake --cores all` runs everything, `snakemake --cores all features` one stage (the names are in `workflow/rules/targets.smk`).
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -30,8 +31,11 @@ except ConfigError as error:
     sys.exit(f"config: {error}")
 
 
-# Jobs note there that they are at work.
-os.environ.update(BOW2CNN_RESULTS=config["results"])
+# Jobs note there that they are at work, and open photos of these folders only.
+os.environ.update(
+    BOW2CNN_RESULTS=config["results"],
+    BOW2CNN_PHOTOS=json.dumps([*config["photos"], *(benchmark["photos"] for benchmark in config["benchmarks"].values())]),
+)
 
 
 pathvars:

@@ -529,3 +529,20 @@ def test_finding_features_takes_no_more_memory_than_the_rules_ask_for():
         *(f"detect(numpy.random.default_rng(0).integers(0, 255, ({side}, {side}), dtype=numpy.uint8), 3000)" for side in (64, 1024))
     )
     assert 0.8 < bytes_ / 1024**2 / told_by_the_rules("SEARCHING") < 1.03
+
+
+def test_photos_outside_the_folders_of_the_config_are_not_opened(tmp_path, monkeypatch):
+    for folder in ("photos/deeper", "photos-of-others"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "a.png").write_bytes(encoded(quarters(), "PNG"))
+    (tmp_path / "named").symlink_to("photos")
+    (tmp_path / "photos/out").symlink_to("../photos-of-others")
+    monkeypatch.chdir(tmp_path)
+    inside, outside = "photos/deeper/a.png", ("photos-of-others/a.png", "photos/../photos-of-others/a.png", "photos/out/a.png")
+    for path in (inside, *outside):
+        read_rgb(path)
+    monkeypatch.setenv("BOW2CNN_PHOTOS", json.dumps(["named"]))
+    assert read_rgb(inside).shape == read_rgb(tmp_path / "named/deeper/a.png").shape
+    for path in outside:
+        with pytest.raises(PhotoError, match=r"^outside the folders of the config$"):
+            read_rgb(path)

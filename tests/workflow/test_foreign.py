@@ -65,6 +65,17 @@ def test_ground_truth_that_names_what_is_no_photo_of_its_folder(own, names, caus
     assert complaint(own, "collection") == f"gnd.json: {cause}"
 
 
+def test_paths_in_artefacts_lead_nowhere_else(own):
+    own("collection", "--configfile", "own.yaml", "--cores", 1)
+    Image.new("RGB", (100, 80), "white").save(own.folder / "secret.png")
+    foreign = own.folder / "out/benchmarks/held-out/collection.h5"
+    arrays = artefact.read(foreign, "collection")
+    artefact.write(foreign, "collection", {**arrays, "path": [arrays["path"][0], str(own.folder / "secret.png")]})
+    own("out/benchmarks/held-out/features.h5", "--configfile", "own.yaml", "--cores", 1)
+    errors = artefact.read(own.folder / "out/benchmarks/held-out/features.h5", "features")["error"]
+    assert errors == ["", "outside the folders of the config"]
+
+
 def test_photos_of_a_benchmark_are_followed(own):
     collect = "collection", "--configfile", "own.yaml", "--cores", 1
     assert "read_benchmark" in own(*collect)

@@ -1,6 +1,8 @@
 """One photo: what its header says, and its pixels upright. Photos are untrusted and never modified."""
 
 import contextlib
+import functools
+import json
 import math
 import os
 import stat
@@ -92,6 +94,8 @@ def read_rgb(path, max_side=None):
 def _open(path):
     """The photo, opened by Pillow. Not by name: Pillow would map TIFFs into memory and garble those that EXIF turns."""
     with contextlib.ExitStack() as stack:
+        if not _is_in(os.environ.get("BOW2CNN_PHOTOS"), path):
+            raise PhotoError("outside the folders of the config")
         try:
             if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
                 raise PhotoError("not a regular file")
@@ -112,6 +116,16 @@ def _open(path):
             raise PhotoError(f"damaged ({first_line(error)})") from error
         _check_tiles(image)
         yield image
+
+
+def _is_in(folders, path):
+    """Whether a path leads into one of some folders (a JSON list; None: anywhere). Paths come from artefacts, which may be anybody's."""
+    return folders is None or os.path.realpath(path).startswith(_prefixes(folders))
+
+
+@functools.cache
+def _prefixes(folders):
+    return tuple(os.path.join(os.path.realpath(folder), "") for folder in json.loads(folders))
 
 
 def _check_tiles(image):
