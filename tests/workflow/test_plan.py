@@ -1,9 +1,10 @@
 """What Snakemake makes of the config, without running a job."""
 
+import importlib.util
 import re
 
 import pytest
-from harness import planned
+from harness import ROOT, planned
 
 TARGETS = {
     "collection": "read_benchmark",
@@ -109,3 +110,13 @@ def test_a_wrong_config_stops_with_one_line(mine, setting, line):
     output = mine("--cores", 1, "--configfile", "mine.yaml", "--config", setting, fails=True)
     assert [text for text in output.splitlines() if "profile" not in text] == [line.replace("FOLDER", str(mine.folder))]
     assert not (mine.folder / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_million_photos_are_some_thousand_jobs():
+    """As `bench/plan.py` plans them: without a list of photos, because there is no photo."""
+    spec = importlib.util.spec_from_file_location("plan", ROOT / "bench/plan.py")
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    jobs, _, _ = bench.plan(photos=1000, clusters=64)
+    assert jobs == 2 * 1000 + 64 + 20
