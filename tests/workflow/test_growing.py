@@ -1,5 +1,6 @@
 """A run whose photos become more and fewer: what was known is kept, what is gone is gone everywhere."""
 
+import html
 import re
 import shutil
 
@@ -65,11 +66,17 @@ def test_the_new_photos_are_in_the_models(grown, finished):
     assert np.count_nonzero(models["model"] >= 0) >= 0.95 * np.count_nonzero(fresh >= 0)
 
 
+def test_a_vocabulary_that_is_asked_for_is_that_of_all_photos(grown, finished):
+    grown("vocabulary", "--configfile", "tiny.yaml", "--cores", 2, "--forcerun", "train_vocabulary")
+    fresh = (grown.results / "vocabulary/vocabulary.h5").read_bytes()
+    assert fresh != grown.vocabulary and fresh == finished.contents["vocabulary/vocabulary.h5"]
+
+
 def test_photos_that_are_gone_are_gone_everywhere(grown):
     gone = shas(grown.results / "collection/collection.h5", "collection")
     for path in grown.late:
         path.unlink()
-    grown("--configfile", "tiny.yaml", "--cores", 2, "models")
+    grown("--configfile", "tiny.yaml", "--cores", 2)
     left = shas(grown.results / "collection/collection.h5", "collection")
     gone -= left
     assert len(gone) == len(grown.late)
@@ -79,6 +86,13 @@ def test_photos_that_are_gone_are_gone_everywhere(grown):
         assert shas(path, "features") <= left
     assert len(artefact.read(grown.results / "models/models.h5", "models")["model"]) == len(left)
     assert known(grown.results, "extract_features")[0] <= 1, "one photo of the demo cannot be read"
+    assert len(artefact.read(grown.results / "pairs/pairs.h5", "pairs")["group"]) == len(left)
+    descriptors = list(grown.results.glob("*/*/descriptors/collection.h5"))
+    assert len(descriptors) == 2 and all(shas(path, "descriptors") == left for path in descriptors)
+    lists = [grown.results / "collection/collection.h5", grown.results / "benchmarks/held-out/collection.h5"]
+    names = {html.escape(name) for path in lists for name in artefact.read(path, "collection")["name"]}
+    shown = set(re.findall(r'<img [^>]*alt="([^"]+)"', (grown.results / "report.html").read_text(encoding="utf-8")))
+    assert len(shown) > 20 and shown <= names
 
 
 @pytest.mark.parametrize("change", ["features={'max_features': 900}", "vocabulary={'words': 500}"])
@@ -92,3 +106,10 @@ def test_other_features_make_other_words_even_where_photos_change_too(grown, cha
     finally:
         shutil.move(aside, photo)
     assert "features: shard" in plan and "vocabulary: clustering" in plan
+
+
+def test_without_photos_an_old_report_does_not_pass_for_a_new_one(grown):
+    shutil.rmtree(grown.photos)
+    grown.photos.mkdir()
+    for _ in range(2):
+        assert "collection: there is no file in tiny-photos/photos" in grown("--configfile", "tiny.yaml", "--cores", 2, fails=True)
