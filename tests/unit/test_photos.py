@@ -10,8 +10,10 @@ from bow2cnn.artefact import ArtefactError
 from bow2cnn.discovery.growth import grow_graph
 from bow2cnn.index.build import build_index
 from bow2cnn.index.marks import find_marks
+from bow2cnn.pairs.mine import mine_pairs
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
+from bow2cnn.split.split import split_models
 
 
 def put(path, kind, *photos):
@@ -89,3 +91,15 @@ def test_a_stage_refuses_what_is_of_other_photos(grown, tmp_path, kind):
     with pytest.raises(ArtefactError, match=f"^{strange}: is of other photos than "):
         stages[kind]()
     assert not out.exists()
+
+
+def test_a_split_says_whose_models_it_divides(modelled, tmp_path):
+    split, foreign = tmp_path / "split.h5", tmp_path / "foreign.h5"
+    split_models(modelled.models, modelled.graph, {}, split, 0.2, 0)
+    np.testing.assert_array_equal(photos_of(split)["sha256"], modelled.photos["sha256"])
+    artefact.write(foreign, "split", {**artefact.read(split, "split"), "sha256": modelled.photos["sha256"][::-1]})
+    with pytest.raises(ArtefactError, match=f"^{foreign}: is of other photos than "):
+        mine_pairs(
+            modelled.models, foreign, modelled.graph, modelled.clusters, modelled.index, modelled.features, tmp_path / "pairs.h5",
+            10, 100, 60, 1, 5, 0.2, 100, 24, 0, 1,
+        )  # fmt: skip

@@ -33,7 +33,7 @@ def mine_pairs(
     Raises:
         NothingFound: fewer than two places are left to train on, so no photo could be a negative; or no photo has a positive.
     """
-    check_photos(index, features, graph, clusters, models)
+    check_photos(index, features, graph, clusters, models, split)
     built = artefact.read(models, "models")
     sides = artefact.read(split, "split", ["side", "place"])
     _check_places(sides)

@@ -39,7 +39,7 @@ def write_report(
         config: the run's config, to be shown.
         timings: folder of Snakemake's benchmark files; the only part of the page that differs between two runs on the same photos.
     """
-    check_photos(collection, marks, words, graph, clusters, models, pairs)
+    check_photos(collection, marks, words, graph, clusters, models, split, pairs)
     paths = {"collection": collection, "marks": marks, "graph": graph, "clusters": clusters}
     paths |= {"models": models, "split": split, "pairs": pairs, "table": table, "gains": gains}
     run = Run(paths, words, histories, benchmarks, rankings, pairings, config or {})

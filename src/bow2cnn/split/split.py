@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.photos import check_photos
+from bow2cnn.photos import check_photos, photos_of
 
 DROPPED, TRAIN, VALIDATION = 0, 1, 2
 
@@ -27,7 +27,8 @@ def split_models(models, graph, contamination, out, validation, seed):
     reasons = _contaminated(members, place, contamination)
     side = choose_sides(members, place, set(reasons), validation, seed)
     reason = [reasons.get(p, {TRAIN: "training", VALIDATION: "validation"}.get(side[m], "")) for m, p in enumerate(place)]
-    artefact.write(out, "split", {"side": side, "place": place, "reason": reason}, {"validation": validation, "seed": seed})
+    arrays = {"side": side, "place": place, "reason": reason, **photos_of(models)}
+    artefact.write(out, "split", arrays, {"validation": validation, "seed": seed})
 
 
 def find_places(members, pairs):
