@@ -244,6 +244,16 @@ def test_rankings_in_which_a_network_is_missing_still_get_their_page(files):
     assert page.count("No query with positives.") == 2
 
 
+def test_exemplars_are_counted_and_not_shown(files):
+    assert "changed copy" not in write(files)
+    history = {**files.history, "negatives/query": np.array([[18, 1], [1, 19]], np.int32)}
+    history["negatives/positive"] = np.array([[18, 2], [2, 19]], np.int32)
+    artefact.write(files.arguments["histories"]["gem"], "history", history)
+    page = write(files)
+    check(page)
+    assert "Not shown: 1 in every epoch" in page and page.count('class="tuple"') == 1
+
+
 def test_an_experiment_without_epochs_still_gets_its_page(files):
     history = {**files.history, "epoch": np.arange(1), "loss": np.zeros(0), "validation_map": np.array([50.0]), "chosen": np.int32(0)}
     history |= {name: value[:0] for name, value in files.history.items() if name.startswith("negatives/")}

@@ -17,7 +17,7 @@ from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
 from bow2cnn.training import run as run_module
 from bow2cnn.training import train as train_module
-from bow2cnn.training.augment import augment
+from bow2cnn.training.augment import another_view, augment
 from bow2cnn.training.batches import Batches
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
@@ -27,6 +27,7 @@ from bow2cnn.training.loss import tuple_loss
 from bow2cnn.training.negatives import doubtful_groups, mine_negatives
 from bow2cnn.training.optimiser import make_optimiser, set_rate
 from bow2cnn.training.pairs import read_pairs
+from bow2cnn.training.plan import Plan
 from bow2cnn.training.positives import candidates, draw
 from bow2cnn.training.settings import Settings
 from bow2cnn.training.train import train_experiment
@@ -103,7 +104,8 @@ def made(tiny_network, tmp_path_factory):
     return SimpleNamespace(folder=folder, group=group, cluster=cluster, side=side, paths=paths)
 
 
-SETTINGS = {"network": "tiny", "epochs": 2, "batch": 3, "queries_per_epoch": 8, "negatives": 2, "image_size": 32, "learning_rate": 1e-3}
+SETTINGS = {"network": "tiny", "epochs": 2, "batch": 3, "queries_per_epoch": 8, "exemplars": 1, "negatives": 2}
+SETTINGS |= {"image_size": 32, "learning_rate": 1e-3}
 
 
 def train(made, out, threads=1, device="cpu", **changes):
@@ -206,10 +208,50 @@ def test_an_outsider_is_no_negative_of_the_models_it_may_belong_to():
     assert [found.tolist() for found in mined] == [[[2, -1], [3, 2], [3, -1]], [[2, -1], [2, -1], [-1, -1]]]
 
 
-def test_weak_matches_with_what_is_no_model_raise_no_doubt():
+def test_weak_matches_with_what_may_not_be_used_raise_no_doubt():
     group, outsider = np.array([0, 0, 1, 2, -1]), np.array([False, False, True, True, False])
     doubtful = doubtful_groups(np.zeros((5, 2), np.float32), group, outsider, np.array([[2, 3], [2, 4], [3, 0], [3, 1]]), 1)
-    assert doubtful.tolist() == [[-1, -1], [-1, -1], [0, -1], [0, 0], [-1, -1]]
+    assert doubtful.tolist() == [[-1, -1], [-1, -1], [0, 2], [0, 0], [-1, -1]]
+
+
+def test_negatives_of_a_photo_outside_every_model():
+    """Of 0: not 1 (of a model it may belong to), 2 (may belong to that too), 3 and 4 (weak matches, of it and with it), so 5."""
+    group, doubtful = np.array([10, 0, 11, 12, 13, 14]), np.full((6, 2), -1)
+    doubtful[[0, 2, 4, 5], 0] = [0, 0, 10, 1]
+    doubtful[0, 1] = 12
+    photo, _ = mine_negatives(np.ones((6, 2), np.float32), np.array([0]), np.arange(6), group, np.full(6, -1), 5, True, doubtful)
+    assert photo.tolist() == [[5, -1, -1, -1, -1]]
+
+
+def test_exemplars_of_an_epoch(made):
+    pairs = read_pairs(made.folder / "pairs.h5", True, np.zeros(PHOTOS, bool))
+    descriptors = np.random.default_rng(0).random((PHOTOS, 4), np.float32)
+    plan = Plan(pairs, Settings.of(SETTINGS | {"exemplars": 3}), 7, descriptors)
+    epochs = [plan.queries(epoch) for epoch in (1, 2)]
+    for query, positive in epochs:
+        alone = query == positive
+        assert plan.tuples == len(query) == 11 and alone.sum() == 3 and len(np.unique(query)) == 11
+        assert set(query[alone]) < {20, 21, 22, 23} and (query[~alone] < 16).all()
+    assert set(epochs[0][0][epochs[0][0] > 16]) != set(epochs[1][0][epochs[1][0] > 16])
+    np.testing.assert_array_equal(plan.queries(1), epochs[0])
+    assert Plan(pairs, Settings.of(SETTINGS | {"exemplars": 99}), 7, descriptors).tuples == 12
+    inside = read_pairs(made.folder / "pairs.h5", False, np.zeros(PHOTOS, bool))
+    assert Plan(inside, Settings.of(SETTINGS), 7, descriptors).tuples == 8
+
+
+@pytest.mark.parametrize("augmentation", ["none", "light"])
+def test_the_positive_of_an_exemplar_is_a_changed_copy(made, tmp_path, augmentation):
+    photos = PhotoCache(tmp_path, made.paths, [], 32, 1, "key")
+    tuples = {"query": np.array([20, 3]), "positive": np.array([20, 2]), "photo": np.array([[2, -1], [20, -1]])}
+    batches = Batches(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None)
+    first, again, later = (batches.make(tuples, [0, 1], epoch)[0] for epoch in (1, 1, 2))
+    copies = [loads[0][1][1]() for loads in (first, again, later)]
+    np.testing.assert_array_equal(copies[0], copies[1])
+    assert not np.array_equal(copies[0], copies[2]) and not np.array_equal(copies[0], photos[20])
+    keys = [key for loads in first for key, _ in loads]
+    assert keys.count(first[0][1][0]) == 1
+    if augmentation == "none":
+        assert keys == [20, ("copy", 0), 2, 3, 2, 20]
 
 
 def test_pairs_are_those_of_the_training_side(made):
@@ -304,11 +346,13 @@ def test_what_a_history_tells(made, undisturbed):
     curve = history(undisturbed.folder)
     assert curve["epoch"].tolist() == [0, 1, 2] and len(curve["loss"]) == 2 and len(curve["validation_map"]) == 3
     assert curve["validation_map"][curve["chosen"]] == curve["validation_map"].max()
-    assert curve["negatives/photo"].shape == (2, 8, 2) and curve["negatives/query"].max() < 16
+    assert curve["negatives/photo"].shape == (2, 9, 2)
+    alone = curve["negatives/query"] >= 16
+    assert alone.sum(1).tolist() == [1, 1] and (curve["negatives/positive"] == curve["negatives/query"])[alone].all()
     query, photo = curve["negatives/query"][..., None], curve["negatives/photo"]
     given = photo >= 0
     assert given.any() and (made.side[photo[given]] == 1).all()
-    related = (made.group[photo] == made.group[query]) | (made.cluster[photo] == made.cluster[query])
+    related = (made.group[photo] == made.group[query]) | ((made.cluster[photo] == made.cluster[query]) & (made.cluster[query] >= 0))
     assert not (related & given).any() and (made.group[photo[given]] >= 0).all()
     assert (made.group[curve["negatives/positive"]] == made.group[curve["negatives/query"]]).all()
     assert not (undisturbed.folder / "state").exists()
@@ -500,6 +544,17 @@ def test_augmentation():
         np.testing.assert_array_equal(changed[0], changed[1])
         assert changed[0].dtype == np.uint8 and changed[0].shape != changed[2].shape
         assert all(least * 40 - 2 <= one.shape[0] <= 40 and least * 60 - 2 <= one.shape[1] <= 60 for one in changed)
+
+
+def test_another_view_shows_part_of_the_photo():
+    ramp = np.broadcast_to(np.arange(60, 180, 2, np.uint8)[None, :, None], (40, 60, 3))
+    for seed in range(50):
+        view, again = (another_view(ramp, np.random.default_rng(seed)) for _ in range(2))
+        np.testing.assert_array_equal(view, again)
+        assert 0.6 * 60 - 1 <= view.shape[1] <= 60 and view.dtype == np.uint8
+        # The ramp still rises along every row, over at least a quarter and at most the whole of its range.
+        row = view[len(view) // 2, :, 0].astype(int)
+        assert (np.diff(row) >= 0).all() and row[-1] > row[0]
 
 
 @pytest.mark.parametrize(

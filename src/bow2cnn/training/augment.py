@@ -5,6 +5,7 @@ import numpy as np
 
 # Smallest share of each side that a crop keeps, smallest scale, strongest change of brightness, contrast and saturation.
 _STRENGTH = {"light": (0.85, 0.8, 0.2), "strong": (0.7, 0.6, 0.4)}
+_LEAST_PART, _SLANT = 0.5, 0.25  # of a changed view: smallest share of each side, and how far its corners move within the view
 
 
 def augment(photo, strength, mirror, generator):
@@ -25,6 +26,28 @@ def augment(photo, strength, mirror, generator):
         return np.ascontiguousarray(photo)
     crop, scale, change = _STRENGTH[strength]
     return _relight(_rescale(_crop(photo, crop, generator), scale, generator), change, generator)
+
+
+def another_view(photo, generator):
+    """A changed copy of a photo, as if part of a plane had been seen from elsewhere in other light.
+
+    Args:
+        photo: uint8 RGB [h, w, 3].
+        generator: numpy random generator.
+
+    Returns:
+        uint8 RGB.
+    """
+    height, width = photo.shape[:2]
+    square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    part = generator.uniform(_LEAST_PART, 1.0) * np.array([width, height])
+    corner = generator.uniform(0, 1, 2) * ([width, height] - part)
+    seen = np.float32(corner + part * np.abs(square - generator.uniform(0, _SLANT, (4, 2))))
+    whole = np.float32(square * [width, height])
+    change = cv2.getPerspectiveTransform(seen, whole)
+    copy = cv2.warpPerspective(photo, change, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    _, scale, light = _STRENGTH["strong"]
+    return _relight(_rescale(copy, scale, generator), light, generator)
 
 
 def _crop(photo, least, generator):

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from bow2cnn.collection.photo import PhotoError
-from bow2cnn.training.augment import augment
+from bow2cnn.training.augment import another_view, augment
 from bow2cnn.training.loss import tuple_loss
 
-_AUGMENT = 55
+_AUGMENT, _COPY = 55, 58
 _LOG = logging.getLogger("bow2cnn")
 
 
@@ -37,6 +37,9 @@ class Batches:
         """
         rows = [_rows(tuples, number) for number in numbers]
         photos = [self._load(members, number, epoch) for members, number in zip(rows, numbers, strict=True)]
+        for members, number, (query, positive, *_) in zip(photos, numbers, rows, strict=True):
+            if query == positive:
+                members[1] = ("copy", number), partial(self._copy, query, number, epoch)
         return photos, lambda descriptors, placed: self._loss(descriptors, placed, rows)
 
     def _load(self, rows, number, epoch):
@@ -51,6 +54,9 @@ class Batches:
             return augment(self._photo(row), settings.augmentation, mirror, generator)
 
         return [((number, place), lambda row=row, place=place: load(row, place)) for place, row in enumerate(rows)]
+
+    def _copy(self, row, number, epoch):
+        return another_view(self._photo(row), np.random.default_rng([self._seed, _COPY, epoch, number]))
 
     def _photo(self, row):
         """The pixels; grey for a photo outside the cache that broke or vanished since the training began, which is no reason to end it."""

@@ -18,7 +18,7 @@ def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model,
         group, cluster: int64 [n].
         count: negatives per query.
         per_model: at most one per group (N2), else simply the nearest (N1).
-        doubtful: int64 [n, k], groups whose queries a photo is no negative of (see `doubtful_groups`), or None.
+        doubtful: int64 [n, k], groups that a photo may belong to after all (see `doubtful_groups`), or None.
 
     Returns:
         int64 [q, count] rows and float32 [q, count] similarities, hardest first; -1 and NaN where there are not enough.
@@ -33,7 +33,7 @@ def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model,
             values = products[number - start]
             allowed = (group[pool] != group[query]) & ((cluster[pool] != cluster[query]) | (cluster[query] < 0))
             if doubtful is not None:
-                allowed &= (doubtful[pool] != group[query]).all(1)
+                allowed &= ~_in_doubt(query, pool, group, doubtful)
             picked = _hardest(values, allowed, group[pool], count, per_model)
             chosen[number, : len(picked)] = pool[picked]
             similarity[number, : len(picked)] = values[picked]
@@ -54,10 +54,10 @@ def doubtful_groups(descriptors, group, outsider, weak, count=2):
         count: nearest groups in doubt.
 
     Returns:
-        int64 [n, c], -1 where there is none, as for the photos of models.
+        int64 [n, c], -1 where there is none, as for the photos of models. Another outsider is a group too.
     """
     modelled = (group >= 0) & ~outsider
-    found = weak[outsider[weak[:, 0]] & modelled[weak[:, 1]]]
+    found = weak[outsider[weak[:, 0]] & (group[weak[:, 1]] >= 0)]
     pairs = np.unique(np.stack([found[:, 0], group[found[:, 1]]], 1), axis=0)
     first = np.searchsorted(pairs[:, 0], pairs[:, 0])
     place = np.arange(len(pairs)) - first
@@ -69,6 +69,12 @@ def doubtful_groups(descriptors, group, outsider, weak, count=2):
         order = np.argsort(-nearest, axis=1, kind="stable")[:, :count]
         doubtful[rows, : order.shape[1]] = groups[order]
     return doubtful
+
+
+def _in_doubt(query, pool, group, doubtful):
+    """bool [p], photos of a pool that may show what the query shows: one may belong to the group of the other, or both to the same."""
+    own = doubtful[query][doubtful[query] >= 0]
+    return (doubtful[pool] == group[query]).any(1) | np.isin(group[pool], own) | np.isin(doubtful[pool], own).any(1)
 
 
 def _hardest(values, allowed, groups, count, per_model):

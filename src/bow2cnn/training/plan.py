@@ -6,7 +6,7 @@ from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.negatives import doubtful_groups, mine_negatives
 from bow2cnn.training.positives import candidates, draw, needs_similarity
 
-_QUERIES, _POSITIVES, _POOL, _DATABASE = 51, 52, 53, 54
+_QUERIES, _POSITIVES, _POOL, _DATABASE, _EXEMPLARS, _ORDER = 51, 52, 53, 54, 56, 57
 _VALIDATION_PHOTOS = 20000  # of a larger database validation during training uses so many, drawn once
 
 
@@ -36,14 +36,19 @@ class Plan:
         self._queries = pairs.query[usable]
         self._options = [options[number] for number in usable]
         self.validation = self._validation()
-        self.tuples = min(settings.queries_per_epoch, len(usable))
+        self._alone = pairs.negative[pairs.outsider[pairs.negative]]
+        self._matched = min(settings.queries_per_epoch, len(usable))
+        self._exemplars = min(settings.exemplars, len(self._alone))
+        self.tuples = self._matched + self._exemplars
         self._doubtful = doubtful_groups(start, pairs.group, pairs.outsider, pairs.weak)
 
     def queries(self, epoch):
-        """Queries int64 [t] of an epoch, in the order of training, and their positives int64 [t]."""
-        order = self._generator(_QUERIES, epoch).permutation(len(self._queries))[: self.tuples]
+        """Queries int64 [t] of an epoch, in the order of training, and their positives int64 [t]; an exemplar is its own positive."""
+        drawn = self._generator(_QUERIES, epoch).permutation(len(self._queries))[: self._matched]
         positives = draw(self._options, self._generator(_POSITIVES, epoch if self._settings.redraw else 0))
-        return self._queries[order], positives[order]
+        alone = self._generator(_EXEMPLARS, epoch).permutation(self._alone)[: self._exemplars]
+        order = self._generator(_ORDER, epoch).permutation(self.tuples)
+        return np.concatenate([self._queries[drawn], alone])[order], np.concatenate([positives[drawn], alone])[order]
 
     def pool(self, epoch):
         """Rows among which negatives are mined in an epoch, int64, sorted."""

@@ -37,6 +37,12 @@ class Settings:
     keep: float = _key(0.0, "weight of the squared distance of a descriptor to the starting network's", minimum=0)
     epochs: int = _key(3, "negatives are mined again and validation is run so many times", minimum=0)
     queries_per_epoch: int = _key(200, "tuples of an epoch, at most one per query", minimum=1)
+    exemplars: int = _key(
+        200,
+        "so many tuples more are of photos outside every model (with outsiders: true), each with a changed copy of itself as the positive "
+        "(Dosovitskiy et al., TPAMI 2016)",
+        minimum=0,
+    )
     batch: int = _key(5, "tuples of a step", minimum=1)
     image_size: int = _key(362, "longer side of the photos in training and validation (pixels)", minimum=32)
     learning_rate: float = _key(2e-5, "step size of the optimiser; GeM's p takes steps ten times as long", minimum=0)

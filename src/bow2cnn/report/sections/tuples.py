@@ -12,15 +12,17 @@ def tuples(run, thumbs):
 
 
 def _tuples(run, thumbs, arrays, count):
-    query = arrays["negatives/query"]
+    # An exemplar is its own positive; its changed copy is nowhere but in the training, so only the others are shown.
+    exemplar = arrays["negatives/query"] == arrays["negatives/positive"]
+    query = np.where(exemplar, -1, arrays["negatives/query"])
     if query.size == 0:
-        return {"rows": [], "epochs": 0, "hardness": []}
+        return {"rows": [], "epochs": 0, "hardness": [], "exemplars": 0}
     first, last = 0, len(query) - 1
-    common = np.intersect1d(query[first], query[last])
+    common = np.setdiff1d(np.intersect1d(query[first], query[last]), -1)
     if len(common):
         places = [(int(np.flatnonzero(query[first] == row)[0]), int(np.flatnonzero(query[last] == row)[0])) for row in common]
     else:  # the epochs drew different queries, so only the last one can be shown
-        first, places = last, [(place, place) for place in range(query.shape[1])]
+        first, places = last, [(place, place) for place in np.flatnonzero(query[last] >= 0).tolist()]
     picked = _one_per_place(run, [int(query[last][b]) for _, b in places], count)
     epochs = [first] if first == last else [first, last]
     rows = []
@@ -35,7 +37,7 @@ def _tuples(run, thumbs, arrays, count):
             }
         )
     hardness = [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in arrays["negatives/similarity"]]
-    return {"rows": rows, "epochs": len(query), "hardness": hardness}
+    return {"rows": rows, "epochs": len(query), "hardness": hardness, "exemplars": int(exemplar[last].sum())}
 
 
 def _one_per_place(run, queries, count):
