@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bow2cnn.reconstruction.kept import Source
+
 # Writes again and again with more and more room; prints per attempt the room, the exit code, stderr, and the files there are then.
 ATTEMPTS = """
 import contextlib, io, json, resource, subprocess, sys
@@ -53,6 +55,7 @@ arrays = {sizes}
 def write():
     artefact.write(folder / "a.h5", "models", arrays)
 """
+SOURCE = Source(["view"], [], "", "")
 WRITERS = {
     "an artefact of one large array": ("a.h5", 500_000, ARTEFACT.replace("{sizes}", '{"x": np.zeros(500_000, np.uint8)}')),
     "an artefact of many small arrays": ("a.h5", 300_000, ARTEFACT.replace("{sizes}", '{f"w/{i}": np.zeros(200) for i in range(100)}')),
@@ -76,13 +79,13 @@ WRITERS = {
         "from bow2cnn.files import write_bytes\ndef write():\n    write_bytes(folder / 'a.csv', bytes(100_000))\n",
     ),
     "a model of COLMAP's": (
-        "kept/key",
+        f"kept/{SOURCE.key}",
         400_000,
         "import pycolmap\n"
-        "from bow2cnn.reconstruction.kept import Kept\n"
+        "from bow2cnn.reconstruction.kept import Kept, Source\n"
         "model = pycolmap.Reconstruction(given[0])\n"
         "def write():\n"
-        "    Kept(folder / 'kept').save('key', [model])\n",
+        f"    Kept(folder / 'kept').save({SOURCE}, [model])\n",
     ),
 }
 CAUSES = {"limit": "File too large", "mount": "No space left on device"}

@@ -13,10 +13,11 @@ from bow2cnn.discovery.clusters import cut_clusters
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.files import WriteError
 from bow2cnn.nothing import NothingFound
-from bow2cnn.reconstruction import reconstruct
-from bow2cnn.reconstruction.colmap import map_cluster, to_arrays
+from bow2cnn.reconstruction import extend, reconstruct
+from bow2cnn.reconstruction.colmap import extend_model, map_cluster, to_arrays, write_model
+from bow2cnn.reconstruction.extend import extend_models
 from bow2cnn.reconstruction.gather import gather_models
-from bow2cnn.reconstruction.kept import Kept
+from bow2cnn.reconstruction.kept import Kept, Source
 from bow2cnn.reconstruction.models import pack_models, unpack_models
 from bow2cnn.reconstruction.reconstruct import absurd, deal, reconstruct_shard
 
@@ -93,7 +94,7 @@ def gathered(tmp_path, shards, photos):
 def test_the_cameras_of_a_synthetic_scene_come_back(known):
     photos, pairs, truth = scene(0, known=known)
     (model,) = map_cluster(photos, pairs, 5, seed=0)
-    arrays = to_arrays(model)
+    arrays = to_arrays(model, photos)
     assert arrays["photo"].tolist() == list(range(8))
     assert np.median(aligned_errors(centres(arrays), truth)) < 0.02
     np.testing.assert_allclose(arrays["focal"], FOCAL, rtol=0.03 if known else 0.15)
@@ -103,7 +104,7 @@ def test_the_cameras_of_a_synthetic_scene_come_back(known):
 def test_points_project_to_the_features_that_see_them():
     photos, pairs, _ = scene(1)
     (model,) = map_cluster(photos, pairs, 5, seed=0)
-    arrays = to_arrays(model)
+    arrays = to_arrays(model, photos)
     for i, (points, features) in enumerate(arrays["observations"]):
         xyz = arrays["point"][points] @ arrays["rotation"][i].T + arrays["translation"][i]
         flat = xyz[:, :2] / xyz[:, 2:]
@@ -117,9 +118,45 @@ def test_separate_scenes_in_one_cluster_are_separate_models_largest_first():
     many, pairs_many, _ = scene(3, cameras=8)
     photos = [{**photo, "name": f"{i}.jpg"} for i, photo in enumerate(few + many)]
     pairs = pairs_few + [(a + 5, b + 5, fundamental, match) for a, b, fundamental, match in pairs_many]
-    models = [to_arrays(model) for model in map_cluster(photos, pairs, 4, seed=0)]
+    models = [to_arrays(model, photos) for model in map_cluster(photos, pairs, 4, seed=0)]
     assert [model["photo"].tolist() for model in models] == [list(range(5, 13)), list(range(5))]
     assert len(map_cluster(photos, pairs, 6, seed=0)) == 1
+
+
+def part(photos, pairs, kept):
+    """Some photos in another order, and the pairs among them."""
+    place = {number: position for position, number in enumerate(kept)}
+    inside = [(a, b, fundamental, match) for a, b, fundamental, match in pairs if a in place and b in place]
+    turned = [(a, b, f, m) if place[a] < place[b] else (b, a, f.T, m[:, ::-1]) for a, b, f, m in inside]
+    return [photos[number] for number in kept], [(place[a], place[b], f, m) for a, b, f, m in turned]
+
+
+def test_a_model_grows_by_the_photos_that_come(tmp_path):
+    photos, pairs, truth = scene(0, known=False)
+    (before,) = map_cluster(*part(photos, pairs, [4, 2, 6, 3, 5]), 3, seed=0)
+    write_model(before, tmp_path / "0")
+    arrays, again = (to_arrays(extend_model(tmp_path / "0", photos, pairs, seed=0), photos) for _ in range(2))
+    assert arrays["photo"].tolist() == list(range(8)) and np.array_equal(arrays["point"], again["point"])
+    assert np.median(aligned_errors(centres(arrays), truth)) < 0.02 and arrays["error"] < 1
+    np.testing.assert_allclose(arrays["focal"], FOCAL, rtol=0.15)
+    for (points, features), photo in zip(arrays["observations"], photos, strict=True):
+        assert len(points) > 100 and features.max() < len(photo["xy"])
+
+
+def test_models_of_a_cluster_that_has_grown(tmp_path):
+    """One grows, one is there to the end, one is new; two that become one are one."""
+    few, pairs_few, _ = scene(2, cameras=5)
+    many, pairs_many, _ = scene(3, cameras=8)
+    photos = [{**photo, "name": f"{i}.jpg"} for i, photo in enumerate(few + many)]
+    pairs = pairs_few + [(a + 5, b + 5, fundamental, match) for a, b, fundamental, match in pairs_many]
+    halves = [[5, 6, 7, 8], [9, 10, 11, 12]]
+    for number, half in enumerate(halves):
+        (model,) = map_cluster(*part(photos, pairs, half), 3, seed=0)
+        write_model(model, tmp_path / str(number))
+    found = extend_models([tmp_path / "0", tmp_path / "1"], photos, pairs, 4, seed=0)
+    assert [to_arrays(model, photos)["photo"].tolist() for model in found] == [list(range(5, 13)), list(range(5))]
+    alone = extend_models([tmp_path / "0"], *part(photos, pairs, [*range(5), *halves[0]]), 4, seed=0)
+    assert [model.num_reg_images() for model in alone] == [5, 4]
 
 
 def test_the_true_cameras_of_rendered_photos_come_back(modelled):
@@ -218,6 +255,41 @@ def test_models_of_unchanged_clusters_are_kept(modelled, tmp_path, monkeypatch):
     gather_models([tmp_path / "m.h5"], modelled.collection, tmp_path / "models.h5", tmp_path / "state")
     assert len(list((tmp_path / "state").iterdir())) == 2, "what no model of this run comes from is dropped"
     assert built(seed=1)[0] == 0
+
+
+def test_models_of_a_cluster_that_has_grown_are_extended(modelled, tmp_path, monkeypatch):
+    whole = artefact.read(modelled.clusters, "clusters")
+    first = whole["photo"][: whole["offset"][1]]
+    mapped = []
+    for module in (reconstruct, extend):
+        real = module.map_cluster
+        monkeypatch.setattr(module, "map_cluster", lambda *given, real=real: mapped.append(len(given[0])) or real(*given))
+
+    def built(photos, lineage, state="state"):
+        """Photos of every mapping, and the models."""
+        mapped.clear()
+        offset = np.array([0, len(photos), len(photos) + len(whole["photo"]) - len(first)])
+        changed = {**whole, "photo": np.concatenate([photos, whole["photo"][len(first) :]]), "offset": offset}
+        artefact.write(tmp_path / "clusters.h5", "clusters", changed, {"lineage": lineage})
+        arguments = (tmp_path / "clusters.h5", modelled.graph, modelled.collection, modelled.features)
+        reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / state, 4, seed=0)
+        return sorted(mapped), unpack_models(artefact.read(tmp_path / "m.h5", "models"))[0]
+
+    assert built(first[:-2], "then")[0] == [7, 9]
+    nothing, models = built(first, "then")
+    assert nothing == []
+    (model,) = (model for model in models if model["cluster"] == 0)
+    assert model["photo"].tolist() == first.tolist()
+    cameras = [modelled.records[photo].shot.camera for photo in model["photo"]]
+    assert np.median(aligned_errors(centres(model), np.array([camera.centre for camera in cameras]))) < 0.02
+    extended = (tmp_path / "m.h5").read_bytes()
+    assert built(first, "then")[0] == [] and (tmp_path / "m.h5").read_bytes() == extended, "and is kept like others"
+    assert built(first[:-1], "then")[0] == [], "the earlier one, extended by one"
+    for folder in (tmp_path / "state").iterdir():
+        if len(pycolmap.Reconstruction(str(folder / "0")).images) == 7:
+            next(folder.rglob("images.bin")).write_bytes(b"half")
+    assert built(first[:-2], "then")[0] == [7], "a photo that is gone takes its models with it, and what is damaged is not extended"
+    assert built(first[:-2], "then", "other")[0] == [7, 9] and built(first, "now", "other")[0] == [9], "clusters made in another way"
 
 
 def test_an_error_without_a_message_is_recorded_too(modelled, tmp_path, monkeypatch):
@@ -342,7 +414,7 @@ def test_a_full_disk_is_told_and_not_taken_for_a_bad_cluster(modelled, tmp_path,
     try:
         model = pycolmap.Reconstruction(str(next(modelled.colmap.iterdir())))
         with pytest.raises(WriteError, match="cannot be written"):
-            Kept(disk / "kept").save("key", [model])
+            Kept(disk / "kept").save(Source(["view"], [], "", ""), [model])
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
         arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
         with pytest.raises(WriteError, match="no room for COLMAP's database"):

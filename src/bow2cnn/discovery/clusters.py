@@ -6,9 +6,10 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.nothing import NothingFound
 from bow2cnn.photos import photos_of
+from bow2cnn.reuse import lineage, lineage_of
 
 
-def cut_clusters(graph, out, min_photos, bridge_inliers):
+def cut_clusters(graph, out, min_photos, bridge_inliers, code=""):
     """Write the `clusters` artefact, largest cluster first.
 
     An edge is weak when it has fewer than `bridge_inliers` inliers and its removal splits its component into two parts that could
@@ -17,10 +18,12 @@ def cut_clusters(graph, out, min_photos, bridge_inliers):
     Args:
         graph: path.
         min_photos: photos of the smallest cluster.
+        code: digest of the code, part of the lineage.
 
     Raises:
         NothingFound: there is no cluster.
     """
+    made_with = lineage("clusters", lineage_of(graph, "graph"), min_photos, bridge_inliers, code)
     arrays = artefact.read(graph, "graph", ["pair", "inliers", "queried"])
     network = nx.Graph()
     network.add_nodes_from(range(len(arrays["queried"])))
@@ -47,7 +50,7 @@ def cut_clusters(graph, out, min_photos, bridge_inliers):
             "cut/parts": np.array([parts for *_, parts in cut], np.int32).reshape(-1, 2),
             **photos_of(graph),
         },
-        {"min_photos": min_photos, "bridge_inliers": bridge_inliers},
+        {"min_photos": min_photos, "bridge_inliers": bridge_inliers, "lineage": made_with},
     )
 
 

@@ -28,18 +28,48 @@ def map_cluster(photos, pairs, min_photos, seed):
         seed: of pycolmap's RANSAC.
 
     Returns:
-        list of pycolmap.Reconstruction, largest first; image ids are positions in `photos` + 1.
+        list of pycolmap.Reconstruction, largest first.
 
     Raises:
         WriteError: there is no room for the database.
         Exception: of many kinds, pycolmap's, when it fails on these photos.
     """
+    ids = {photo["name"]: number for number, photo in enumerate(photos, 1)}
+    models = _run(photos, pairs, ids, min_photos, seed)
+    return largest_first([model for model in models if model.num_reg_images() >= min_photos], photos)
+
+
+def extend_model(folder, photos, pairs, seed):
+    """A model with what can be added to it: photos that joined its cluster, and what more matches tell of those it has.
+
+    Args:
+        folder: of COLMAP's; the model's photos are known by their names.
+        photos, pairs, seed: see `map_cluster`; all photos of the model are among these, with the same features.
+
+    Returns:
+        pycolmap.Reconstruction.
+
+    Raises:
+        see `map_cluster`.
+    """
+    model = read_model(folder)
+    ids = {image.name: number for number, image in model.images.items()}
+    # A camera has the id of its image, also the camera of a photo that was left out.
+    free = 1 + max([*model.images, *model.cameras, *model.frames, *model.rigs])
+    for photo in photos:
+        if photo["name"] not in ids:
+            ids[photo["name"]], free = free, free + 1
+    return _run(photos, pairs, ids, 1, seed, str(folder))[0]
+
+
+def _run(photos, pairs, ids, min_photos, seed, start=""):
+    """All models that COLMAP makes of some photos, or the one that lies in the folder `start`, extended."""
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
     with writing("COLMAP's database"):
         scratch = tempfile.TemporaryDirectory()
     with scratch as folder, _room(folder):
         database = Path(folder) / "database.db"
-        _write_database(database, photos, pairs)
+        _write_database(database, photos, pairs, ids)
         options = pycolmap.IncrementalPipelineOptions(
             min_model_size=min_photos,
             max_num_models=_MANY,
@@ -48,9 +78,18 @@ def map_cluster(photos, pairs, min_photos, seed):
             extract_colors=False,
             multiple_models=True,
         )
-        models = pycolmap.incremental_mapping(database, folder, folder, options)
-    kept = [model for model in models.values() if model.num_reg_images() >= min_photos]
-    return sorted(kept, key=lambda model: (-model.num_reg_images(), min(model.reg_image_ids())))
+        return list(pycolmap.incremental_mapping(database, folder, folder, options, start).values())
+
+
+def largest_first(models, photos):
+    """Models of a cluster's photos in their order: most photos first, among equals by their first photo."""
+    return sorted(models, key=lambda model: (-model.num_reg_images(), positions_of(model, photos)[0]))
+
+
+def positions_of(model, photos):
+    """Positions in `photos` of the photos that a model has registered, sorted."""
+    position = {photo["name"]: number for number, photo in enumerate(photos)}
+    return sorted(position[model.images[number].name] for number in model.reg_image_ids())
 
 
 def write_model(model, folder):
@@ -105,9 +144,10 @@ def _room(folder):
         raise
 
 
-def _write_database(path, photos, pairs):
+def _write_database(path, photos, pairs, ids):
+    numbers = [ids[photo["name"]] for photo in photos]
     with pycolmap.Database.open(path) as database:
-        for number, photo in enumerate(photos, 1):
+        for number, photo in zip(numbers, photos, strict=True):
             database.write_camera(_camera(photo, number), use_camera_id=True)
             database.write_image(pycolmap.Image(name=photo["name"], camera_id=number, image_id=number), use_image_id=True)
             database.write_keypoints(number, np.ascontiguousarray(photo["xy"], np.float32))
@@ -116,8 +156,8 @@ def _write_database(path, photos, pairs):
             geometry.config = pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED
             geometry.F = fundamental
             geometry.inlier_matches = np.ascontiguousarray(match, np.uint32)
-            database.write_matches(a + 1, b + 1, np.ascontiguousarray(match, np.uint32))
-            database.write_two_view_geometry(a + 1, b + 1, geometry)
+            database.write_matches(numbers[a], numbers[b], np.ascontiguousarray(match, np.uint32))
+            database.write_two_view_geometry(numbers[a], numbers[b], geometry)
 
 
 def _camera(photo, number):
@@ -128,29 +168,31 @@ def _camera(photo, number):
     return camera
 
 
-def to_arrays(model):
+def to_arrays(model, photos):
     """A model as flat arrays.
 
     Args:
-        model: pycolmap.Reconstruction from `map_cluster`.
+        model: pycolmap.Reconstruction.
+        photos: of its cluster, as `map_cluster` takes them.
 
     Returns:
         dict of `photo` int32 [R] (positions in the cluster), `focal`, `k1` float64 [R], `rotation` [R, 3, 3], `translation` [R, 3],
         `point` float32 [X, 3], `observations`: per photo (point int64 [o], feature int32 [o]), `error` mean reprojection error in pixels.
     """
-    ids = sorted(model.reg_image_ids())
+    positions = positions_of(model, photos)
+    images = [model.find_image_with_name(photos[position]["name"]) for position in positions]
     point_ids = sorted(model.points3D)
     row = {point_id: i for i, point_id in enumerate(point_ids)}
-    cameras = [model.cameras[model.images[i].camera_id] for i in ids]
-    poses = [model.images[i].cam_from_world() for i in ids]
+    cameras = [model.cameras[image.camera_id] for image in images]
+    poses = [image.cam_from_world() for image in images]
     return {
-        "photo": np.array(ids, np.int32) - 1,
+        "photo": np.array(positions, np.int32),
         "focal": np.array([camera.params[0] for camera in cameras]),
         "k1": np.array([camera.params[3] for camera in cameras]),
         "rotation": np.array([pose.rotation.matrix() for pose in poses]).reshape(-1, 3, 3),
         "translation": np.array([pose.translation for pose in poses]).reshape(-1, 3),
         "point": np.array([model.points3D[i].xyz for i in point_ids], np.float32).reshape(-1, 3),
-        "observations": [_observations(model.images[i], row) for i in ids],
+        "observations": [_observations(image, row) for image in images],
         "error": float(model.compute_mean_reprojection_error()),
     }
 

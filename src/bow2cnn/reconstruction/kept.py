@@ -1,10 +1,13 @@
-"""Models of clusters on disk, by a key of everything they come from: what an earlier or a killed run built is not built again."""
+"""Models of clusters on disk, by a key of everything they come from: what an earlier or a killed run built is not built again, and a
+cluster that has only grown since goes on from what it was."""
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,42 +15,87 @@ from bow2cnn.files import writing
 from bow2cnn.reconstruction.colmap import read_model, write_model
 
 _SEAL = "sha256"  # of the models: they are linked to where users open and change them, and COLMAP takes any file for sound
+_SOURCE = "source.json"
+
+
+class Source(NamedTuple):
+    """What the models of a cluster come from.
+
+    Attributes:
+        views, pairs: digests, one per photo and per pair of photos.
+        made_with: text, the settings and the code that make models of them.
+        lineage: text, what made a cluster of them, photos aside (`bow2cnn.reuse`).
+    """
+
+    views: list
+    pairs: list
+    made_with: str
+    lineage: str
+
+    @property
+    def key(self):
+        """Of the same photos, pairs and `made_with`. It begins with one of the photos, by which a larger cluster finds it."""
+        content = json.dumps([self.views, self.pairs, self.made_with]).encode()
+        return f"{min(self.views)}-{hashlib.sha256(content).hexdigest()[:32]}"
+
+    def grew_from(self, other):
+        """Whether nothing but photos and pairs came to what the other was."""
+        same = (self.made_with, self.lineage) == (other.made_with, other.lineage)
+        return same and set(self.views) >= set(other.views) and set(self.pairs) >= set(other.pairs)
+
+
+def source_of(views, pairs, made_with, lineage):
+    """`Source` of a cluster's photos and pairs as `colmap.map_cluster` takes them."""
+    photos = [_digest((view["name"], int(view["width"]), int(view["height"]), float(view["focal"])), view["xy"])[:16] for view in views]
+    matches = [_digest((photos[a], photos[b]), fundamental, match)[:16] for a, b, fundamental, match in pairs]
+    return Source(photos, matches, made_with, lineage)
 
 
 class Kept:
     """Clusters' models as COLMAP's folders.
 
     Args:
-        folder: where; one folder per cluster in it, named by its key, with one folder per model and a file with their digest.
+        folder: where; one folder per cluster in it, named by its key, with one folder per model, a file that tells what they come from
+            and one with the digest of both.
     """
 
     def __init__(self, folder):
         self._folder = Path(folder)
 
-    def load(self, key):
+    def load(self, source):
         """Models of a cluster and their folders, or None if they are not there, or damaged."""
-        place = self._folder / key
+        place = self._folder / source.key
         try:
-            if (place / _SEAL).read_text() != _digest(place):
-                return None
-            return [(read_model(folder), folder) for folder in sorted(_models(place), key=lambda folder: int(folder.name))]
+            return [(read_model(folder), folder) for folder in _sound(place)]
         except Exception:  # not there, or of a COLMAP that wrote otherwise
             return None
 
-    def save(self, key, models):
+    def outgrown(self, source):
+        """Folders of the models, largest first, of the largest cluster from which this one has grown; none if there is none."""
+        known, found = set(source.views), []
+        for place in sorted(self._folder.glob("*-*")):
+            if place.name.split("-")[0] in known:
+                with contextlib.suppress(OSError, ValueError, TypeError):
+                    before = Source(**json.loads((place / _SOURCE).read_text()))
+                    if source.grew_from(before):
+                        found.append((len(before.views), _sound(place)))
+        return max(found, key=lambda one: one[0], default=(0, []))[1]
+
+    def save(self, source, models):
         """Keep a cluster's models, all or none.
 
         Raises:
             WriteError: the disk is full or not writable.
         """
-        place, temporary = self._folder / key, self._folder / f".{key}.{os.getpid()}.tmp"
+        place, temporary = self._folder / source.key, self._folder / f".{source.key}.{os.getpid()}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             with writing(place):
                 temporary.mkdir(parents=True)
                 for number, model in enumerate(models):
                     write_model(model, temporary / str(number))
-                (temporary / _SEAL).write_text(_digest(temporary))
+                (temporary / _SOURCE).write_text(json.dumps(source._asdict()))
+                (temporary / _SEAL).write_text(_digest_of(temporary))
                 shutil.rmtree(place, ignore_errors=True)
                 os.replace(temporary, place)
         finally:
@@ -61,27 +109,29 @@ class Kept:
                     shutil.rmtree(entry, ignore_errors=True)
 
 
-def _models(place):
-    return [entry for entry in place.iterdir() if entry.is_dir()]
+def _sound(place):
+    """Folders of a cluster's models, in their order.
+
+    Raises:
+        OSError, ValueError: they are not there, or damaged.
+    """
+    if (place / _SEAL).read_text() != _digest_of(place):
+        raise ValueError(f"{place}: damaged")
+    return sorted((entry for entry in place.iterdir() if entry.is_dir()), key=lambda folder: int(folder.name))
 
 
-def _digest(place):
-    """Digest of the files of all models of a cluster."""
-    files = sorted(file for folder in _models(place) for file in folder.iterdir())
-    parts = [(str(file.relative_to(place)), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+def _digest_of(place):
+    """Digest of what is kept of a cluster."""
+    files = sorted(file for file in place.rglob("*") if file.is_file() and file != place / _SEAL)
+    return _digest([(str(file.relative_to(place)), _digest((), file.read_bytes())) for file in files])
 
 
-def key_of(views, pairs, *made_with):
-    """Key of a cluster: its photos and matches as `map_cluster` takes them, and what else its models depend on."""
-    total = hashlib.sha256(repr(made_with).encode())
-    for view in views:
-        total.update(repr((view["name"], int(view["width"]), int(view["height"]), float(view["focal"]))).encode())
-        total.update(np.ascontiguousarray(view["xy"]).tobytes())
-    for a, b, fundamental, match in pairs:
-        total.update(repr((a, b, len(match))).encode())
-        total.update(np.ascontiguousarray(fundamental).tobytes() + np.ascontiguousarray(match).tobytes())
-    return total.hexdigest()[:32]
+def _digest(values, *contents):
+    """Digest of some values and of the bytes of arrays."""
+    total = hashlib.sha256(repr(values).encode())
+    for content in contents:
+        total.update(content if isinstance(content, bytes) else np.ascontiguousarray(content).tobytes())
+    return total.hexdigest()
 
 
 def link_folder(source, target):

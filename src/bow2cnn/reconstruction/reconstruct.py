@@ -12,8 +12,10 @@ from bow2cnn.files import WriteError, writing
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.reconstruction.colmap import map_cluster, to_arrays
-from bow2cnn.reconstruction.kept import Kept, key_of, link_folder
+from bow2cnn.reconstruction.extend import extend_models
+from bow2cnn.reconstruction.kept import Kept, link_folder, source_of
 from bow2cnn.reconstruction.models import pack_models
+from bow2cnn.reuse import lineage, lineage_of
 from bow2cnn.text import printable
 
 _COLOR_SIDE = 400  # longer side at which photos are read for the colours of points
@@ -25,7 +27,7 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
     """Write the `models` artefact of one shard of clusters and a COLMAP folder per model.
 
     A cluster that fails is recorded with its reason; the others go on. One whose photos and matches are those of an earlier run, or
-    that a killed run got done, is not mapped again.
+    that a killed run got done, is not mapped again; one that only got more of them has its models extended.
 
     Args:
         shard, shards: this shard and how many there are; clusters are dealt out by size.
@@ -42,21 +44,24 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
         shutil.rmtree(colmap, ignore_errors=True)
         colmap.mkdir(parents=True)
     kept, keys = Kept(state), []
+    made_with, grown_by = lineage("models", min_photos, seed, code), lineage_of(clusters, "clusters")
     models, rejected = [], []
     for cluster in progress(deal(inputs.edge_counts(), shards)[shard], f"models of shard {shard}"):
         photos = inputs.members(cluster)
+        views, pairs = inputs.views(photos), inputs.pairs(photos)
+        source = source_of(views, pairs, made_with, grown_by)
         try:
-            key, found = _build(kept, inputs.views(photos), inputs.pairs(photos), min_photos, seed, code)
+            found = _build(kept, source, views, pairs, min_photos, seed)
         except (WriteError, artefact.ArtefactError):  # of disks and files: nothing that this cluster is to blame for
             raise
         except Exception as error:  # pycolmap raises RuntimeError and ValueError of its own; one bad cluster never stops the rest
             rejected.append((cluster, len(photos), f"mapping failed: {(str(error) or type(error).__name__).splitlines()[0]}"))
             continue
-        keys.append(key)
+        keys.append(source.key)
         if not found:
             rejected.append((cluster, len(photos), f"no model of {min_photos} photos or more could be built"))
         for number, (model, folder) in enumerate(found):
-            arrays = to_arrays(model)
+            arrays = to_arrays(model, views)
             reason = absurd(arrays, inputs.longer_side[photos[arrays["photo"]]])
             if reason:
                 rejected.append((cluster, len(arrays["photo"]), reason))
@@ -69,14 +74,14 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
     )
 
 
-def _build(kept, views, pairs, min_photos, seed, code):
-    """Key of a cluster, and its models with the folders they are kept in. New ones are read back too, so that all are alike."""
-    key = key_of(views, pairs, min_photos, seed, code)
-    found = kept.load(key)
+def _build(kept, source, views, pairs, min_photos, seed):
+    """The models of a cluster with the folders they are kept in. New ones are read back too, so that all are alike."""
+    found = kept.load(source)
     if found is None:
-        kept.save(key, map_cluster(views, pairs, min_photos, seed))
-        found = kept.load(key)
-    return key, found
+        before = kept.outgrown(source)
+        kept.save(source, extend_models(before, views, pairs, min_photos, seed) if before else map_cluster(views, pairs, min_photos, seed))
+        found = kept.load(source)
+    return found
 
 
 def deal(weights, shards):
