@@ -244,14 +244,18 @@ def test_rankings_in_which_a_network_is_missing_still_get_their_page(files):
     assert page.count("No query with positives.") == 2
 
 
-def test_exemplars_are_counted_and_not_shown(files):
+def test_exemplars_are_shown_with_a_changed_copy(files):
     assert "changed copy" not in write(files)
     history = {**files.history, "negatives/query": np.array([[18, 1], [1, 19]], np.int32)}
     history["negatives/positive"] = np.array([[18, 2], [2, 19]], np.int32)
     artefact.write(files.arguments["histories"]["gem"], "history", history)
     page = write(files)
     check(page)
-    assert "Not shown: 1 in every epoch" in page and page.count('class="tuple"') == 1
+    assert "stand for 1 of every epoch" in page
+    matched, alone = (part.split("</section>")[0] for part in page.split('class="tuple"')[1:])
+    assert "a changed copy of it" in alone and "a changed copy of it" not in matched
+    query, copy = (figure.split('src="')[1].split('"')[0] for figure in alone.split("<figure")[1:3])
+    assert query.startswith("data:image/jpeg") and copy.startswith("data:image/jpeg") and query != copy
 
 
 def test_an_experiment_without_epochs_still_gets_its_page(files):

@@ -29,6 +29,10 @@ class Thumbs:
             self._known[path, size] = _shrunk(path, size)
         return self._known[path, size]
 
+    def changed(self, path, change):
+        """The same of what a function makes of the photo, uint8 RGB [h, w, 3]."""
+        return _shrunk(path, _SIZE, change)
+
 
 def to_uri(image, quality=_QUALITY):
     """A picture (Pillow or uint8 [height, width, 3]) as a JPEG data URI."""
@@ -73,9 +77,9 @@ def _frame(points, size):
     return [round(left), round(top), max(round(left) + 1, round(left + width)), max(round(top) + 1, round(top + height))]
 
 
-def _shrunk(path, size):
+def _shrunk(path, size, change=lambda rgb: rgb):
     try:
-        image = Image.fromarray(read_rgb(path, 2 * max(size)))
+        image = Image.fromarray(change(read_rgb(path, 2 * max(size))))
     except PhotoError:
         return Markup(_GONE)
     image.thumbnail(size, Image.Resampling.LANCZOS)

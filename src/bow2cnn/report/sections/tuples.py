@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from bow2cnn.training.augment import another_view
+
 _SHOWN = 10  # tuples of all experiments together
+_EXEMPLARS = 2  # besides, of each
 
 
 def tuples(run, thumbs):
@@ -12,7 +15,6 @@ def tuples(run, thumbs):
 
 
 def _tuples(run, thumbs, arrays, count):
-    # An exemplar is its own positive; its changed copy is nowhere but in the training, so only the others are shown.
     exemplar = arrays["negatives/query"] == arrays["negatives/positive"]
     query = np.where(exemplar, -1, arrays["negatives/query"])
     if query.size == 0:
@@ -37,7 +39,19 @@ def _tuples(run, thumbs, arrays, count):
             }
         )
     hardness = [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in arrays["negatives/similarity"]]
-    return {"rows": rows, "epochs": len(query), "hardness": hardness, "exemplars": int(exemplar[last].sum())}
+    alone = [_exemplar(run, thumbs, arrays, last, place) for place in np.flatnonzero(exemplar[last])[:_EXEMPLARS].tolist()]
+    return {"rows": rows + alone, "epochs": len(query), "hardness": hardness, "exemplars": int(exemplar[last].sum())}
+
+
+def _exemplar(run, thumbs, arrays, epoch, place):
+    """A tuple whose query is its own positive; the copies of the training are kept nowhere, so another one is made here."""
+    row = int(arrays["negatives/query"][epoch][place])
+    copy = thumbs.changed(run.photos["path"][row], lambda rgb: another_view(rgb, np.random.default_rng(row)))
+    return {
+        "query": _picture(run, thumbs, row),
+        "positive": {"uri": copy, "name": run.photos["name"][row], "evidence": "a changed copy of it"},
+        "mined": [{"epoch": epoch + 1, "negatives": _negatives(run, thumbs, arrays, epoch, place)}],
+    }
 
 
 def _one_per_place(run, queries, count):
