@@ -163,7 +163,7 @@ def _write_database(path, photos, pairs, ids):
 def _camera(photo, number):
     known = np.isfinite(photo["focal"])
     focal = float(photo["focal"]) if known else _GUESSED_FOCAL * max(photo["width"], photo["height"])
-    camera = pycolmap.Camera.create(number, "SIMPLE_RADIAL", focal, int(photo["width"]), int(photo["height"]))
+    camera = pycolmap.Camera.create_from_model_name(number, "SIMPLE_RADIAL", focal, int(photo["width"]), int(photo["height"]))
     camera.has_prior_focal_length = bool(known)
     return camera
 
