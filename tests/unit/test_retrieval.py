@@ -14,7 +14,7 @@ from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import index_arrays
 from bow2cnn.retrieval.benchmark import rank_benchmark
 from bow2cnn.retrieval.engine import Engine, Words
-from bow2cnn.retrieval.search import expand, search
+from bow2cnn.retrieval.search import Ranking, expand, search, sure_first
 from bow2cnn.split.contamination import find_contamination
 
 SIZE = (400, 300)
@@ -74,8 +74,17 @@ def test_expansion_finds_what_the_query_alone_misses(chain):
     engine, query, _ = chain
     found = search(engine, query, shortlist=10, min_inliers=8, expansion=5, expansion_inliers=15)
     assert 3 not in found["plain"].photo and 3 not in found["sv"].photo
-    assert set(found["sv+qe"].photo[:2].tolist()) == {2, 3}
-    assert found["sv+qe"].inliers[:2].min() >= 30
+    assert found["sv+qe"].photo[:2].tolist() == [2, 3] and len(np.unique(found["sv+qe"].photo)) == len(found["sv+qe"].photo)
+    assert found["sv+qe"].inliers[0] == 25 and found["sv+qe"].inliers[1] >= 30
+
+
+@pytest.mark.parametrize(("sure", "first"), [(15, 2), (26, 3)])
+def test_what_the_query_is_sure_of_stays_first(sure, first):
+    verified = Ranking(np.array([2, 1]), np.array([0.5, 0.6], np.float32), np.array([25, 3], np.int32))
+    again = Ranking(np.array([3, 1, 2]), np.array([0.9, 0.8, 0.7], np.float32), np.array([65, 9, 8], np.int32))
+    joined = sure_first(verified, again, sure)
+    assert joined.photo[0] == first and sorted(joined.photo.tolist()) == [1, 2, 3]
+    assert dict(zip(joined.photo.tolist(), joined.inliers.tolist(), strict=True)) == {3: 65, 1: 9, 2: 25 if first == 2 else 8}
 
 
 def test_expansion_projects_back_what_falls_into_the_query(chain):

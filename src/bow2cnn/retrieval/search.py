@@ -26,7 +26,8 @@ def search(engine, query, shortlist, min_inliers, expansion, expansion_inliers):
         expansion: the best verified photos, at most, whose words expand the query; `expansion_inliers`: that they need for it.
 
     Returns:
-        dict of `Ranking`: `plain`, `sv` (the shortlist ordered by geometry), `sv+qe` (the expanded query, verified again).
+        dict of `Ranking`: `plain`, `sv` (the shortlist ordered by geometry), `sv+qe` (the expanded query, verified again, behind the
+        photos of which the query itself is sure).
     """
     plain = Ranking(*engine.rank(query, len(engine)), np.zeros(0, np.int32))
     plain = plain._replace(inliers=np.zeros(len(plain.photo), np.int32))
@@ -35,7 +36,16 @@ def search(engine, query, shortlist, min_inliers, expansion, expansion_inliers):
     if len(expanded) == len(query):
         return {"plain": plain, "sv": verified, "sv+qe": verified}
     again = Ranking(*engine.rank(expanded, len(engine)), np.zeros(0, np.int32))
-    return {"plain": plain, "sv": verified, "sv+qe": _verify(engine, expanded, again, shortlist, min_inliers)[0]}
+    again, _ = _verify(engine, expanded, again, shortlist, min_inliers)
+    return {"plain": plain, "sv": verified, "sv+qe": sure_first(verified, again, expansion_inliers)}
+
+
+def sure_first(verified, again, sure):
+    """The ranking of the expanded query behind the photos of which the query itself is sure: an expansion by something that many photos
+    show must not push the one right answer back."""
+    first = verified.inliers >= sure
+    rest = ~np.isin(again.photo, verified.photo[first])
+    return Ranking(*(np.concatenate([before[first], after[rest]]) for before, after in zip(verified, again, strict=True)))
 
 
 def expand(engine, query, verified, transforms, expansion, expansion_inliers):
