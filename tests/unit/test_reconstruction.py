@@ -13,9 +13,9 @@ from bow2cnn.discovery.clusters import cut_clusters
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.files import WriteError
 from bow2cnn.nothing import NothingFound
-from bow2cnn.reconstruction import extend, reconstruct
+from bow2cnn.reconstruction import build
+from bow2cnn.reconstruction.build import build_models
 from bow2cnn.reconstruction.colmap import extend_model, map_cluster, to_arrays, write_model
-from bow2cnn.reconstruction.extend import extend_models
 from bow2cnn.reconstruction.gather import gather_models
 from bow2cnn.reconstruction.kept import Kept, Source
 from bow2cnn.reconstruction.models import pack_models, unpack_models
@@ -153,10 +153,13 @@ def test_models_of_a_cluster_that_has_grown(tmp_path):
     for number, half in enumerate(halves):
         (model,) = map_cluster(*part(photos, pairs, half), 3, seed=0)
         write_model(model, tmp_path / str(number))
-    found = extend_models([tmp_path / "0", tmp_path / "1"], photos, pairs, 4, seed=0)
+    found = build_models([tmp_path / "0", tmp_path / "1"], photos, pairs, 4, seed=0)
     assert [to_arrays(model, photos)["photo"].tolist() for model in found] == [list(range(5, 13)), list(range(5))]
-    alone = extend_models([tmp_path / "0"], *part(photos, pairs, [*range(5), *halves[0]]), 4, seed=0)
+    alone = build_models([tmp_path / "0"], *part(photos, pairs, [*range(5), *halves[0]]), 4, seed=0)
     assert [model.num_reg_images() for model in alone] == [5, 4]
+    (tmp_path / "0/images.bin").unlink()
+    again = build_models([tmp_path / "0"], photos, pairs, 4, seed=0)
+    assert [model.num_reg_images() for model in again] == [8, 5], "what cannot be read is mapped anew"
 
 
 def test_the_true_cameras_of_rendered_photos_come_back(modelled):
@@ -210,7 +213,7 @@ def test_two_runs_and_any_number_of_shards_give_the_same_models(modelled, tmp_pa
 
 
 def test_a_failing_cluster_is_recorded_and_the_others_go_on(modelled, tmp_path, monkeypatch):
-    real, seen = reconstruct.map_cluster, []
+    real, seen = build.map_cluster, []
 
     def fail_first(photos, *arguments):
         seen.append(photos)
@@ -218,7 +221,7 @@ def test_a_failing_cluster_is_recorded_and_the_others_go_on(modelled, tmp_path, 
             raise RuntimeError("bundle adjustment\nblew up")
         return real(photos, *arguments)
 
-    monkeypatch.setattr(reconstruct, "map_cluster", fail_first)
+    monkeypatch.setattr(build, "map_cluster", fail_first)
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
     reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
     models, rejected = unpack_models(artefact.read(tmp_path / "m.h5", "models"))
@@ -228,8 +231,8 @@ def test_a_failing_cluster_is_recorded_and_the_others_go_on(modelled, tmp_path, 
 
 def test_models_of_unchanged_clusters_are_kept(modelled, tmp_path, monkeypatch):
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
-    mapped, real = [], reconstruct.map_cluster
-    monkeypatch.setattr(reconstruct, "map_cluster", lambda *given: mapped.append(len(given[0])) or real(*given))
+    mapped, real = [], build.map_cluster
+    monkeypatch.setattr(build, "map_cluster", lambda *given: mapped.append(len(given[0])) or real(*given))
 
     def built(seed=0, code=""):
         mapped.clear()
@@ -261,9 +264,8 @@ def test_models_of_a_cluster_that_has_grown_are_extended(modelled, tmp_path, mon
     whole = artefact.read(modelled.clusters, "clusters")
     first = whole["photo"][: whole["offset"][1]]
     mapped = []
-    for module in (reconstruct, extend):
-        real = module.map_cluster
-        monkeypatch.setattr(module, "map_cluster", lambda *given, real=real: mapped.append(len(given[0])) or real(*given))
+    real = build.map_cluster
+    monkeypatch.setattr(build, "map_cluster", lambda *given: mapped.append(len(given[0])) or real(*given))
 
     def built(photos, lineage, state="state"):
         """Photos of every mapping, and the models."""
@@ -296,7 +298,7 @@ def test_an_error_without_a_message_is_recorded_too(modelled, tmp_path, monkeypa
     def fail(*_):
         raise RuntimeError
 
-    monkeypatch.setattr(reconstruct, "map_cluster", fail)
+    monkeypatch.setattr(build, "map_cluster", fail)
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
     reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
     assert all("RuntimeError" in reason for *_, reason in unpack_models(artefact.read(tmp_path / "m.h5", "models"))[1])

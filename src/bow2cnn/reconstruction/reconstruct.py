@@ -11,8 +11,8 @@ from bow2cnn.features.store import FeatureStore
 from bow2cnn.files import WriteError, writing
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
-from bow2cnn.reconstruction.colmap import map_cluster, to_arrays
-from bow2cnn.reconstruction.extend import extend_models
+from bow2cnn.reconstruction.build import build_models
+from bow2cnn.reconstruction.colmap import to_arrays
 from bow2cnn.reconstruction.kept import Kept, link_folder, source_of
 from bow2cnn.reconstruction.models import pack_models
 from bow2cnn.reuse import lineage, lineage_of
@@ -78,8 +78,7 @@ def _build(kept, source, views, pairs, min_photos, seed):
     """The models of a cluster with the folders they are kept in. New ones are read back too, so that all are alike."""
     found = kept.load(source)
     if found is None:
-        before = kept.outgrown(source)
-        kept.save(source, extend_models(before, views, pairs, min_photos, seed) if before else map_cluster(views, pairs, min_photos, seed))
+        kept.save(source, build_models(kept.outgrown(source), views, pairs, min_photos, seed))
         found = kept.load(source)
     return found
 

@@ -1,13 +1,19 @@
-"""Models of a cluster that has grown."""
+"""The models of one cluster."""
 
+import logging
+
+from bow2cnn.files import WriteError
 from bow2cnn.reconstruction.colmap import extend_model, largest_first, map_cluster, positions_of
+from bow2cnn.text import first_line
+
+_LOG = logging.getLogger("bow2cnn")
 
 
-def extend_models(folders, photos, pairs, min_photos, seed):
-    """The models that a cluster had, each extended by what is new, and those of the photos that none of them takes.
+def build_models(before, photos, pairs, min_photos, seed):
+    """The models that a cluster had before it grew, each extended by what is new, and those of the photos that none of them takes.
 
     Args:
-        folders: of COLMAP's, the models it had, largest first.
+        before: folders of COLMAP's with the models it had, largest first; none for a cluster that is new.
         photos, pairs, min_photos, seed: see `colmap.map_cluster`.
 
     Returns:
@@ -17,8 +23,14 @@ def extend_models(folders, photos, pairs, min_photos, seed):
         see `colmap.map_cluster`.
     """
     models, placed = [], set()
-    for folder in folders:
-        model = extend_model(folder, photos, pairs, seed)
+    for folder in before:
+        try:
+            model = extend_model(folder, photos, pairs, seed)
+        except WriteError:
+            raise
+        except Exception as error:  # of pycolmap's; its photos are mapped anew
+            _LOG.warning("models: %s cannot be extended: %s", folder, first_line(error))
+            continue
         positions = positions_of(model, photos)
         if not placed.issuperset(positions):
             models.append(model)
