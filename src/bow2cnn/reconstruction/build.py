@@ -3,7 +3,7 @@
 import logging
 
 from bow2cnn.files import WriteError
-from bow2cnn.reconstruction.colmap import extend_model, largest_first, map_cluster, positions_of
+from bow2cnn.reconstruction.colmap import extend_model, largest_first, map_cluster, positions_of, read_model
 from bow2cnn.text import first_line
 
 _LOG = logging.getLogger("bow2cnn")
@@ -25,19 +25,30 @@ def build_models(before, photos, pairs, min_photos, seed):
     models, placed = [], set()
     for folder in before:
         try:
-            model = extend_model(folder, photos, pairs, seed)
+            # Photos that a larger model has taken would be tried again and again: only those that this one had too stay with it.
+            had = set(positions_of(read_model(folder), photos))
+            if had <= placed:
+                continue
+            model = extend_model(folder, *_among(photos, pairs, had | _others(photos, placed)), seed)
         except WriteError:
             raise
         except Exception as error:  # of pycolmap's; its photos are mapped anew
             _LOG.warning("models: %s cannot be extended: %s", folder, first_line(error))
             continue
-        positions = positions_of(model, photos)
-        if not placed.issuperset(positions):
-            models.append(model)
-            placed.update(positions)
-    left = [number for number in range(len(photos)) if number not in placed]
+        models.append(model)
+        placed.update(positions_of(model, photos))
+    left = _others(photos, placed)
     if len(left) >= min_photos:
-        new = {number: place for place, number in enumerate(left)}
-        among = [(new[a], new[b], fundamental, match) for a, b, fundamental, match in pairs if a in new and b in new]
-        models += map_cluster([photos[number] for number in left], among, min_photos, seed)
+        models += map_cluster(*_among(photos, pairs, left), min_photos, seed)
     return largest_first(models, photos)
+
+
+def _others(photos, placed):
+    return set(range(len(photos))) - placed
+
+
+def _among(photos, pairs, numbers):
+    """Some of the photos and the pairs among them."""
+    place = {number: position for position, number in enumerate(sorted(numbers))}
+    inside = [(place[a], place[b], fundamental, match) for a, b, fundamental, match in pairs if a in place and b in place]
+    return [photos[number] for number in place], inside
