@@ -9,15 +9,12 @@ from harness import Run
 # Short waits: these jobs take seconds, and the file system is local.
 QUICK = ("--slurm-init-seconds-before-status-checks", 1, "--seconds-between-status-checks", 1, "--latency-wait", 20)
 # Goes before every script of a copied workflow. Each start leaves a line; a job waits while the test holds it; and where the test says
-# how much memory a rule needs, it fails with less, as if it had been killed for it. The GPU of the tests' node
-# is a file: what is sent there computes on the processor.
+# how much memory a rule needs, it fails with less, as if it had been killed for it.
 PROLOGUE = """
 import os as _os, time as _time
 _name = "-".join([snakemake.rule, *snakemake.wildcards]).replace("/", "-")
 with open("starts", "a") as _file:
     _file.write(f"{_name} {_os.environ.get('SLURM_JOB_ID', 0)} {_os.getpid()} {snakemake.resources.mem_mb}\\n")
-if hasattr(snakemake.params, "device"):
-    snakemake.params.device = "cpu"
 while _os.path.exists(f"hold-{_name}"):
     _time.sleep(0.1)
 if _os.path.exists(f"needs-{_name}") and snakemake.resources.mem_mb < int(open(f"needs-{_name}").read()):
@@ -40,7 +37,8 @@ class SlurmRun(Run):
         super().__init__(folder)
         self.slurm = slurm
         for script in (self.code / "workflow/scripts").glob("*.py"):
-            script.write_text(PROLOGUE + script.read_text())
+            # The GPU of the tests' node is a file: what is sent there computes on the processor.
+            script.write_text(PROLOGUE + script.read_text().replace("snakemake.params.device", '"cpu"'))
         self.output = folder / "output"
 
     def submit(self, *arguments):
