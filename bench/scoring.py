@@ -25,6 +25,7 @@ from bow2cnn.features.sift import DESCRIPTOR_SCALE
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import index_arrays, read_words
 from bow2cnn.index.words import sorted_words
+from bow2cnn.lookup.lookup import DEFAULTS
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
 from bow2cnn.retrieval.engine import Engine, Words
 
@@ -83,11 +84,11 @@ class Ours:
         forward = {name: np.concatenate([first[name], others[name]]) for name in first if name != "offset"}
         forward["offset"] = artefact.offsets(np.concatenate([np.diff(first["offset"]), np.diff(others["offset"])]))
         size = np.concatenate([photos.size[task.database], np.stack(list(sizes.values()), 1)])
-        self._vocabulary = photos.vocabulary
+        self._vocabulary, self._soft = photos.vocabulary, DEFAULTS["soft_words"]
         self._engine = Engine(index_arrays(forward, size, len(self._vocabulary)), max_hamming=24)
 
     def rank(self, keypoint, descriptor):
-        words = sorted_words(descriptor, keypoint, np.array([0, len(descriptor)]), self._vocabulary)
+        words = sorted_words(descriptor, keypoint, np.array([0, len(descriptor)]), self._vocabulary, self._soft)
         query = Words(words["word"], words["signature"], words["keypoint"], words["feature"], (0, 0))
         return self._engine.rank(query, len(self._engine))[0]
 

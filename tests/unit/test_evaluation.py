@@ -181,7 +181,7 @@ def test_no_link_leads_out_of_the_folder(tmp_path):
 
 
 def mined(**changes):
-    """Photos 0-2 of validation model 0, 3-4 of training model 1, 5 of a model in model 0's cluster, 6 unvouched, 7 outside all models."""
+    """Photos 0-2 of validation model 0, 3-4 of training model 1, 5 of a model in model 0's cluster, 6 in no model, 7 outside all models."""
     arrays = {
         "group": np.array([0, 0, 0, 1, 1, 2, -1, 3]),
         "side": np.array([2, 2, 2, 1, 1, 1, 0, 1]),
@@ -199,9 +199,10 @@ def test_the_ground_truth_of_validation():
     validation = build_validation(mined())
     assert validation.query.tolist() == [0]  # 2 has no positive, 3 is a training query
     [(positives, junk)] = validation.truth
-    # itself and its model, its cluster; the rest (3, 4) are negatives, but for the photos nobody vouches for
-    assert positives.tolist() == [1] and junk.tolist() == [0, 2, 5]
-    assert validation.database.tolist() == [0, 1, 2, 3, 4, 5]
+    assert positives.tolist() == [1] and junk.tolist() == [0, 2, 5], "itself and its model, and its cluster"
+    assert validation.database.tolist() == list(range(8)), "all the others are negatives"
+    missing = np.arange(8) == 6
+    assert build_validation(mined(), missing).database.tolist() == [0, 1, 2, 3, 4, 5, 7]
 
 
 def test_validation_map():

@@ -9,6 +9,7 @@ import pytest
 from bow2cnn import artefact
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index, drop_features, index_arrays, read_words
+from bow2cnn.index.words import sorted_words
 from bow2cnn.retrieval.engine import Engine, Words, word_weights
 from bow2cnn.retrieval.verify import hamming
 from bow2cnn.vocabulary.vocabulary import Vocabulary
@@ -173,6 +174,20 @@ def test_words_point_to_their_features_and_are_sorted(made):
         assert (word == own).mean() > 0.999
         differing = forward["signature"][rows] ^ vocabulary.sign(descriptor[feature], word)
         assert np.bitwise_count(differing).mean() < 0.2, "but for rounding at the medians"
+
+
+def test_soft_words_are_the_nearest_of_every_feature(made):
+    keypoint, descriptor = FeatureStore(made.features)[3]
+    vocabulary = Vocabulary.load(made.vocabulary)
+    found = sorted_words(descriptor, keypoint, np.array([0, len(keypoint)]), vocabulary, 3)
+    expected = vocabulary.assign(descriptor, 3)
+    assert (np.diff(found["word"].astype(int)) >= 0).all() and len(found["word"]) == 3 * len(keypoint)
+    for feature in (0, 5, len(keypoint) - 1):
+        rows = found["feature"] == feature
+        assert set(found["word"][rows]) == set(expected[feature])
+        np.testing.assert_array_equal(found["keypoint"][rows], np.repeat(keypoint[feature][None], 3, 0))
+    differing = found["signature"] ^ vocabulary.sign(descriptor[found["feature"]], found["word"])
+    assert np.bitwise_count(differing).mean() < 0.2, "but for rounding at the medians"
 
 
 def test_the_index_leaves_marked_features_out_of_both_files(made, tmp_path):

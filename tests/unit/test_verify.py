@@ -31,6 +31,10 @@ def nearest_similarity(frame):
     return np.column_stack([frame[:, :2], c, -s, s, c]).astype(np.float32)
 
 
+def verified(a, b, match, tolerance):
+    return verify(a, np.arange(len(a), dtype=np.int32), b, match, tolerance)
+
+
 def one_to_one(count):
     return np.repeat(np.arange(count, dtype=np.int32)[:, None], 2, 1)
 
@@ -71,7 +75,7 @@ def test_a_known_transform_is_recovered(transform, outliers):
     a = np.concatenate([frames(rng, 30), frames(rng, outliers)])
     b = np.concatenate([nearest_similarity(moved(a[:30], transform)), frames(rng, outliers)])
     b[:, :2] += rng.normal(0, 0.7, (len(b), 2)).astype(np.float32)
-    found, inliers = verify(a, b, one_to_one(len(a)), 12.0)
+    found, inliers = verified(a, b, one_to_one(len(a)), 12.0)
     assert (inliers < 30).sum() == 30
     assert (inliers >= 30).sum() <= 2
     corners = np.array([[0, 0], [500, 0], [0, 500], [500, 500], [250, 250]], float)
@@ -81,9 +85,9 @@ def test_a_known_transform_is_recovered(transform, outliers):
 
 def test_the_transform_goes_from_a_to_b():
     a = frames(np.random.default_rng(0), 20)
-    found, _ = verify(a, moved(a, SIMILARITY), one_to_one(20), 5.0)
+    found, _ = verified(a, moved(a, SIMILARITY), one_to_one(20), 5.0)
     np.testing.assert_allclose(found, SIMILARITY, atol=1e-2)
-    back, _ = verify(moved(a, SIMILARITY), a, one_to_one(20), 5.0)
+    back, _ = verified(moved(a, SIMILARITY), a, one_to_one(20), 5.0)
     np.testing.assert_allclose(back[:, :2] @ SIMILARITY[:, :2], np.eye(2), atol=1e-3)
 
 
@@ -96,7 +100,7 @@ def test_no_feature_of_either_photo_counts_twice():
     a, b = np.concatenate([a, a + near]), np.concatenate([b, b + near])
     match = np.array([(i % 20, (i + 10 * (i // 20)) % 20) for i in range(40)], np.int32)
     match = np.unique(np.concatenate([match, one_to_one(20)]), axis=0)
-    inliers = match[verify(a, b, match, 12.0)[1]]
+    inliers = match[verified(a, b, match, 12.0)[1]]
     assert len(inliers) == 20
     assert len(set(inliers[:, 0])) == len(set(inliers[:, 1])) == 20
 
@@ -108,8 +112,17 @@ def test_two_features_never_share_a_partner(side):
     double = np.concatenate([single, single + np.array([3, 3, 0, 0, 0, 0], np.float32)])
     match = np.column_stack([np.arange(20), np.tile(np.arange(10), 2)]).astype(np.int32)
     a, b, match = (double, single, match) if side == 0 else (single, double, match[:, ::-1].copy())
-    inliers = match[verify(a, b, match, 12.0)[1]]
+    inliers = match[verified(a, b, match, 12.0)[1]]
     assert len(inliers) == len(set(inliers[:, 0])) == len(set(inliers[:, 1])) == 10
+
+
+def test_a_feature_with_several_words_counts_once():
+    """Ten features of a, each with two words, found by each of them in another feature of b close by."""
+    single = frames(np.random.default_rng(1), 10)
+    b = np.concatenate([single, single + np.array([3, 3, 0, 0, 0, 0], np.float32)])
+    feature = np.tile(np.arange(10, dtype=np.int32), 2)
+    inliers = verify(np.concatenate([single, single]), feature, b, one_to_one(20), 12.0)[1]
+    assert sorted(feature[inliers]) == list(range(10))
 
 
 def test_inliers_are_those_within_the_tolerance():
@@ -118,7 +131,7 @@ def test_inliers_are_those_within_the_tolerance():
     b[30:, 0] += 8
     match = one_to_one(40)
     for tolerance, expected in ((5.0, 30), (20.0, 40)):
-        found, inliers = verify(a, b, match, tolerance)
+        found, inliers = verified(a, b, match, tolerance)
         assert len(inliers) == expected
         error = np.linalg.norm(a[:, :2] @ found[:, :2].T + found[:, 2] - b[:, :2], axis=1)
         assert (error[inliers] < tolerance).all()
@@ -126,7 +139,7 @@ def test_inliers_are_those_within_the_tolerance():
 
 def test_random_matches_have_few_inliers():
     rng = np.random.default_rng(3)
-    counts = [len(verify(frames(rng, 60), frames(rng, 60), one_to_one(60), 12.5)[1]) for _ in range(30)]
+    counts = [len(verified(frames(rng, 60), frames(rng, 60), one_to_one(60), 12.5)[1]) for _ in range(30)]
     assert max(counts) < 8
 
 
@@ -144,17 +157,17 @@ def test_transforms_no_camera_makes_give_nothing(damage):
     a = frames(rng, 20)
     b = np.float32(damage(a))
     b[:, :2] = rng.uniform(0, 10, (20, 2))  # all in the upper left corner, where a transform of zeros would put them
-    found, inliers = verify(a, b, one_to_one(20), 12.0)
+    found, inliers = verified(a, b, one_to_one(20), 12.0)
     assert len(inliers) == 0 and not found.any()
 
 
 def test_nothing_matches_nothing():
     a = frames(np.random.default_rng(0), 5)
-    assert len(verify(a, a, np.zeros((0, 2), np.int32), 5.0)[1]) == 0
+    assert len(verified(a, a, np.zeros((0, 2), np.int32), 5.0)[1]) == 0
 
 
 def test_points_on_a_line_do_not_break_the_refinement():
     a = frames(np.random.default_rng(5), 20)
     a[:, 1] = 0.5 * a[:, 0]
-    found, inliers = verify(a, moved(a, SIMILARITY), one_to_one(20), 5.0)
+    found, inliers = verified(a, moved(a, SIMILARITY), one_to_one(20), 5.0)
     assert len(inliers) == 20 and np.isfinite(found).all()

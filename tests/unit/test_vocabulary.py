@@ -133,6 +133,7 @@ def test_few_descriptors_make_few_words(tmp_path):
     assert 1 < len(vocabulary) <= 300 // 30
     assert np.isfinite(vocabulary.threshold).all()
     assert set(vocabulary.assign(descriptors(1, 200))) <= set(range(len(vocabulary)))
+    assert sorted(vocabulary.assign(descriptors(1, 1), 99)[0]) == list(range(len(vocabulary))), "no word twice"
 
 
 def test_equal_descriptors_do_no_harm(tmp_path):

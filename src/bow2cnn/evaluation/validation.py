@@ -1,9 +1,8 @@
 """The ground truth that the teacher gives: no label, only the models that it found.
 
 Queries come from the validation models. Positives are the photos with enough common 3D points; the other photos of the same model, and of
-the same cluster, are junk; the photos of all other models are negatives, the training ones too: with few models the validation photos
-alone would make retrieval too easy to tell two networks apart. Photos outside every model are left out: geometry cannot vouch that one
-of them does not show the place from another side, and a network must not be chosen for telling those apart.
+the same cluster, are junk; all other photos of the collection are negatives, those of training models and those outside every model too:
+with few models the validation photos alone would make retrieval too easy to tell two networks apart.
 """
 
 from typing import NamedTuple
@@ -49,11 +48,11 @@ def read_validation(pairs):
     return build_validation(artefact.read(pairs, "pairs", _ARRAYS))
 
 
-def build_validation(arrays):
-    """The same from the arrays of the artefact."""
+def build_validation(arrays, missing=None):
+    """The same from the arrays of the artefact; photos that are `missing`, bool [n], take no part."""
     group, cluster = np.asarray(arrays["group"], np.int64), np.asarray(arrays["cluster"], np.int64)
     side, offset = np.asarray(arrays["side"]), np.asarray(arrays["positive_offset"])
-    database = np.flatnonzero((group >= 0) & (cluster >= 0))
+    database = np.arange(len(group)) if missing is None else np.flatnonzero(~missing)
     queries, truth = [], []
     for number, query in enumerate(np.asarray(arrays["query"], np.int64)):
         positives = np.unique(np.asarray(arrays["positive"], np.int64)[offset[number] : offset[number + 1]])

@@ -70,25 +70,29 @@ def _block(reader, offset, photos, vocabulary):
     return sorted_words(descriptors, keypoints, artefact.offsets(np.diff(offset)[photos]), vocabulary)
 
 
-def sorted_words(descriptors, keypoints, bounds, vocabulary):
+def sorted_words(descriptors, keypoints, bounds, vocabulary, count=1):
     """The words of some photos' features, sorted by word within each photo.
 
     Args:
         descriptors: uint8 [N, 128]; keypoints: float32 [N, 6].
         bounds: offsets int64 [n + 1] of the photos' features.
+        count: nearest words that a feature is given (soft assignment: Philbin et al., Lost in quantization, CVPR 2008).
 
     Returns:
-        dict of `word`, `signature`, `feature` and `keypoint`, as in a `words` artefact.
+        dict of `word`, `signature`, `feature` and `keypoint`, as in a `words` artefact, every feature once per word.
     """
     descriptors = descriptors.astype(np.float32)
-    word = vocabulary.assign(descriptors)
-    signature = vocabulary.sign(descriptors, word)
+    words = vocabulary.assign(descriptors, count)
+    words = words[:, None] if words.ndim == 1 else words
+    signatures = np.stack([vocabulary.sign(descriptors, word) for word in words.T], 1)
     photo = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-    feature = np.arange(len(word)) - bounds[photo]
+    feature = np.arange(len(words)) - bounds[photo]
+    row, photo, feature = (np.repeat(array, words.shape[1]) for array in (np.arange(len(words)), photo, feature))
+    word, signature = words.ravel(), signatures.ravel()
     order = np.lexsort((feature, word, photo))
     return {
         "word": word[order].astype(np.uint32),
         "signature": signature[order],
         "feature": feature[order].astype(np.int32),
-        "keypoint": keypoints[order],
+        "keypoint": keypoints[row[order]],
     }

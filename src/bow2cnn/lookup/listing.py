@@ -1,5 +1,7 @@
 """An answer in words: the table that the command line prints, and the captions of the sheet."""
 
+import numpy as np
+
 from bow2cnn.text import printable
 
 
@@ -21,7 +23,7 @@ def _asked(lookup, query):
     features = f"{query.features:,} features"
     if query.region is not None:
         region = " ".join(f"{value:g}" for value in query.region)
-        features = f"region {region} with {len(query.words):,} of its {features}"
+        features = f"region {region} with {len(np.unique(query.words.feature)):,} of its {features}"
     return f"{query.path}: {features}; {len(lookup):,} photos are searched"
 
 

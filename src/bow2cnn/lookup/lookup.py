@@ -12,12 +12,13 @@ from bow2cnn.retrieval.search import search
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 # The config's defaults, for what no artefact of the run records.
-DEFAULTS = {"shortlist": 100, "max_hamming": 24, "min_inliers": 6, "expansion": 10, "expansion_inliers": 15}
+DEFAULTS = {"soft_words": 3, "shortlist": 100, "max_hamming": 24, "min_inliers": 6, "expansion": 10, "expansion_inliers": 15}
 # Which artefacts record what a run's retrieval goes by. The index does not: it is the same whatever the shortlist.
 _RECORDS = {
     "max_hamming": ("index/marks.h5", "marks"),
     "min_inliers": ("discovery/seeds.h5", "seeds"),
     "shortlist": ("discovery/graph.h5", "graph"),
+    "soft_words": ("retrieval/*.h5", "ranking"),
     "expansion": ("retrieval/*.h5", "ranking"),
     "expansion_inliers": ("retrieval/*.h5", "ranking"),
 }
@@ -84,7 +85,7 @@ class Lookup:
 
     def query(self, path, region=None):
         """The `Query` that a photo, or a region of it, is to this index; see `read_query`."""
-        return read_query(path, region, self._vocabulary, max_pixels=self._max_pixels, **self._features)
+        return read_query(path, region, self._vocabulary, self.settings["soft_words"], max_pixels=self._max_pixels, **self._features)
 
     def search(self, query, count, expand=False):
         """The `Answer` to a query with its first `count` photos, verified by geometry; with `expand` after query expansion."""

@@ -27,13 +27,14 @@ class Query(NamedTuple):
     features: int
 
 
-def read_query(path, region, vocabulary, max_features, max_side, max_pixels):
+def read_query(path, region, vocabulary, soft_words, max_features, max_side, max_pixels):
     """The query that a photo is, or a region of it.
 
     Args:
         path: the photo. Nobody has looked at it before, so it is decoded in a process of its own.
         region: (left, top, right, bottom) in pixels of the upright photo, or None; what of it stands out of the photo is cut off.
         vocabulary: `Vocabulary` of the index.
+        soft_words: words of every feature.
         max_features, max_side: what the features of the index were made with, see `extract_features`.
         max_pixels: larger photos are refused.
 
@@ -49,9 +50,9 @@ def read_query(path, region, vocabulary, max_features, max_side, max_pixels):
     ((_, (keypoint, descriptor, error)),) = extract_apart([(path, *size, max_features, max_side)], 1)
     if error:
         raise PhotoError(error)
-    found = sorted_words(descriptor, keypoint, np.array([0, len(keypoint)]), vocabulary)
+    found = sorted_words(descriptor, keypoint, np.array([0, len(keypoint)]), vocabulary, soft_words)
     words = Words(found["word"], found["signature"], found["keypoint"], found["feature"], size)
-    return Query(path, region, in_region(words, region), len(words))
+    return Query(path, region, in_region(words, region), len(keypoint))
 
 
 def _clip(region, width, height):

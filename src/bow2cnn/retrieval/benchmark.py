@@ -18,13 +18,14 @@ LISTS = ("plain", "sv", "sv+qe")
 
 def rank_benchmark(
     vocabulary, collection, features, gnd, out,
-    shortlist, max_hamming, min_inliers, expansion, expansion_inliers, min_photos, seed, threads,
+    soft_words, shortlist, max_hamming, min_inliers, expansion, expansion_inliers, min_photos, seed, threads,
 ):  # fmt: skip
     """Write the `ranking` artefact of a benchmark: lists `plain`, `sv`, `sv+qe`, photos as rows of the benchmark's collection.
 
     Args:
         vocabulary: path; it was trained on the collection, never on the benchmark.
         collection, features, gnd: paths of the benchmark's photos, their features and its ground truth.
+        soft_words: words of every feature of a query.
         shortlist, min_inliers, expansion, expansion_inliers: see `search`.
         max_hamming, min_photos: see `Engine` and `mark_features`.
     """
@@ -35,7 +36,8 @@ def rank_benchmark(
     queries = [photos.row[name] for name in truth.qimlist]
     found = {name: [] for name in LISTS}
     for row, query in zip(queries, progress(truth.queries, "teacher"), strict=True):
-        rankings = search(engine, in_region(photos.words(row), query.region), shortlist, min_inliers, expansion, expansion_inliers)
+        words = in_region(photos.query(row, soft_words), query.region)
+        rankings = search(engine, words, shortlist, min_inliers, expansion, expansion_inliers)
         for name in LISTS:
             found[name].append(rankings[name])
     arrays = {"query": np.array(queries, np.int32), **photos_of(collection)}
@@ -44,7 +46,8 @@ def rank_benchmark(
         arrays[f"{name}/photo"] = np.concatenate([database[ranking.photo] for ranking in rankings]).astype(np.int32)
         arrays[f"{name}/score"] = np.concatenate([ranking.score for ranking in rankings])
         arrays[f"{name}/inliers"] = np.concatenate([ranking.inliers for ranking in rankings])
-    params = {"shortlist": shortlist, "min_inliers": min_inliers, "expansion": expansion, "expansion_inliers": expansion_inliers}
+    params = {"soft_words": soft_words, "shortlist": shortlist, "min_inliers": min_inliers}
+    params |= {"expansion": expansion, "expansion_inliers": expansion_inliers}
     artefact.write(out, "ranking", arrays, params)
 
 

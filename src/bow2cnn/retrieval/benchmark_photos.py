@@ -3,7 +3,8 @@
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.index.words import words_of
+from bow2cnn.features.store import FeatureStore
+from bow2cnn.index.words import sorted_words, words_of
 from bow2cnn.photos import check_photos
 from bow2cnn.retrieval.engine import Words
 from bow2cnn.vocabulary.vocabulary import Vocabulary
@@ -26,11 +27,18 @@ class BenchmarkPhotos:
         self.row = {name: row for row, name in enumerate(photos["name"])}
         self.size = np.stack([photos["width"], photos["height"]], 1)
         self._words = words_of(features, self.vocabulary)
+        self._features = FeatureStore([features], capacity=1)
 
     def words(self, row):
         """`Words` of a photo."""
         rows = slice(*self._words["offset"][row : row + 2])
         return Words(*(self._words[name][rows] for name in _ARRAYS), tuple(self.size[row]))
+
+    def query(self, row, soft_words):
+        """`Words` of a photo that is asked with: each feature with so many words."""
+        keypoint, descriptor = self._features[row]
+        words = sorted_words(descriptor, keypoint, np.array([0, len(keypoint)]), self.vocabulary, soft_words)
+        return Words(*(words[name] for name in _ARRAYS), tuple(self.size[row]))
 
     def forward(self, rows):
         """A forward file of some rows."""

@@ -5,8 +5,9 @@ Schmid, IJCV 2010; burstiness: the same, CVPR 2009):
 
     score(q, d) = 1 / (|q| |d|)  sum over matched features  w_q w_d exp(-h^2 / 16^2),   w = idf(word) / sqrt(features of that word)
 
-where a query feature and a photo's feature match when they share the word and their signatures differ in h <= `max_hamming` bits; a query
-feature counts once per photo, for its best match there; |x| = sqrt(sum w^2).
+where a query feature and a photo's feature match when they share a word and their signatures differ in h <= `max_hamming` bits; a query
+feature counts once per photo and word, for its best match there, and may have several words (soft assignment: Philbin et al., CVPR 2008),
+a photo's feature has one; |x| = sqrt(sum w^2).
 """
 
 import numba
@@ -20,7 +21,10 @@ TOLERANCE = 0.025  # transfer error of an inlier as a fraction of the photo's lo
 
 
 class Words:
-    """Words of one photo: word uint32 [N], signature uint64 [N], keypoint float32 [N, 6], feature int32 [N], rows sorted by word."""
+    """Words of one photo: word uint32 [N], signature uint64 [N], keypoint float32 [N, 6], feature int32 [N], rows sorted by word.
+
+    With soft assignment a feature has a row for each of its words.
+    """
 
     __slots__ = ("feature", "keypoint", "signature", "size", "word")
 
@@ -85,7 +89,7 @@ class Engine:
     def verify_all(self, query, photos):
         """Number of verified inliers of the query with each photo, int32 [len(photos)], and the transforms float64 [len, 2, 3]."""
         return _verify_shortlist(
-            query.word, query.signature, query.keypoint, np.asarray(photos, np.int64), self._offset, *self._forward[:3], self.size,
+            query.word, query.signature, query.keypoint, query.feature, np.asarray(photos, np.int64), self._offset, *self._forward[:3], self.size,
             self.max_hamming, TOLERANCE,
         )  # fmt: skip
 
@@ -101,7 +105,7 @@ def word_weights(word, idf):
 def verify_words(a, b, max_hamming):
     """Transform a to b and the inlier rows int32 [k, 2] into the words of both."""
     match = match_words(a.word, a.signature, b.word, b.signature, max_hamming)
-    transform, inliers = verify(a.keypoint, b.keypoint, match, TOLERANCE * max(b.size))
+    transform, inliers = verify(a.keypoint, a.feature, b.keypoint, match, TOLERANCE * max(b.size))
     return transform, match[inliers]
 
 
@@ -128,13 +132,13 @@ def _accumulate(word, signature, weight, word_offset, photo, posting_signature, 
 
 
 @numba.njit(cache=True, nogil=True)
-def _verify_shortlist(word, signature, keypoint, photos, offset, words, signatures, keypoints, size, max_hamming, tolerance):
+def _verify_shortlist(word, signature, keypoint, feature, photos, offset, words, signatures, keypoints, size, max_hamming, tolerance):
     inliers = np.zeros(len(photos), np.int32)
     transforms = np.zeros((len(photos), 2, 3))
     for i in range(len(photos)):
         start, stop = offset[photos[i]], offset[photos[i] + 1]
         match = match_words(word, signature, words[start:stop], signatures[start:stop], max_hamming)
         limit = tolerance * max(size[photos[i], 0], size[photos[i], 1])
-        transforms[i], kept = verify(keypoint, keypoints[start:stop], match, limit)
+        transforms[i], kept = verify(keypoint, feature, keypoints[start:stop], match, limit)
         inliers[i] = len(kept)
     return inliers, transforms

@@ -57,9 +57,11 @@ def expand(engine, query, verified, transforms, expansion, expansion_inliers):
             parts.append(_project_back(engine.words(photo), transforms[photo], query))
     if len(parts) == 1:
         return query
-    joined = [np.concatenate([getattr(part, name) for part in parts]) for name in ("word", "signature", "keypoint", "feature")]
-    order = np.argsort(joined[0], kind="stable")
-    return Words(*(array[order] for array in joined), query.size)
+    word, signature, keypoint = (np.concatenate([getattr(part, name) for part in parts]) for name in ("word", "signature", "keypoint"))
+    numbers = np.cumsum([0, *(part.feature.max(initial=-1) + 1 for part in parts[:-1])])  # features of different photos stay apart
+    feature = np.concatenate([part.feature + number for part, number in zip(parts, numbers, strict=True)])
+    order = np.argsort(word, kind="stable")
+    return Words(word[order], signature[order], keypoint[order], feature[order], query.size)
 
 
 def _verify(engine, query, ranking, shortlist, min_inliers):

@@ -55,16 +55,17 @@ def match_words(word_a, signature_a, word_b, signature_b, max_hamming):
 
 
 @numba.njit(cache=True, nogil=True)
-def verify(frame_a, frame_b, match, tolerance):
+def verify(frame_a, feature_a, frame_b, match, tolerance):
     """The transform a to b that most tentative matches agree with.
 
     Args:
         frame_a, frame_b: float32 [N, 6] affine frames (x, y, a11, a12, a21, a22).
+        feature_a: int32 [N], which rows of a are of one feature: with soft assignment it has a row for each of its words.
         match: int32 [m, 2] rows.
         tolerance: largest transfer error of an inlier, in pixels of b.
 
     Returns:
-        transform float64 [2, 3], and the rows of `match` that are inliers, one-to-one.
+        transform float64 [2, 3], and the rows of `match` that are inliers, one-to-one by feature.
     """
     m = len(match)
     best = np.zeros((2, 3))
@@ -74,6 +75,7 @@ def verify(frame_a, frame_b, match, tolerance):
         for c in range(2):
             xy_a[i, c] = frame_a[match[i, 0], c]
             xy_b[i, c] = frame_b[match[i, 1], c]
+    partners = np.stack((feature_a[match[:, 0]], match[:, 1]), axis=1)
     for i in range(m):
         transform = _from_frames(frame_a[match[i, 0]], frame_b[match[i, 1]])
         if not _sane(transform):
@@ -83,21 +85,21 @@ def verify(frame_a, frame_b, match, tolerance):
             best_count, best = count, transform
     if best_count == 0:  # no sane hypothesis
         return best, np.empty(0, np.int64)
-    inliers = _one_to_one(best, xy_a, xy_b, match, tolerance * _LOOSE)
+    inliers = _one_to_one(best, xy_a, xy_b, partners, tolerance * _LOOSE)
     for _ in range(4):  # local optimisation: fit to the inliers, look for more of them, tighten at the end
         if len(inliers) < 4:
             break
         transform = _fit(xy_a, xy_b, inliers)
         if not _sane(transform):
             break
-        more = _one_to_one(transform, xy_a, xy_b, match, tolerance * _LOOSE)
+        more = _one_to_one(transform, xy_a, xy_b, partners, tolerance * _LOOSE)
         if len(more) < len(inliers):
             break
         grown = len(more) > len(inliers)
         best, inliers = transform, more
         if not grown:
             break
-    return best, _one_to_one(best, xy_a, xy_b, match, tolerance)
+    return best, _one_to_one(best, xy_a, xy_b, partners, tolerance)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -141,9 +143,9 @@ def _count(transform, xy_a, xy_b, tolerance):
 
 
 @numba.njit(cache=True, nogil=True)
-def _one_to_one(transform, xy_a, xy_b, match, tolerance):
+def _one_to_one(transform, xy_a, xy_b, partners, tolerance):
     """Inliers, nearest first, no feature of either photo used twice."""
-    m = len(match)
+    m = len(partners)
     error = np.empty(m)
     for i in range(m):
         dx = transform[0, 0] * xy_a[i, 0] + transform[0, 1] * xy_a[i, 1] + transform[0, 2] - xy_b[i, 0]
@@ -158,10 +160,10 @@ def _one_to_one(transform, xy_a, xy_b, match, tolerance):
     for i in order:
         if error[i] >= tolerance * tolerance:
             break
-        if match[i, 0] in used_a or match[i, 1] in used_b:
+        if partners[i, 0] in used_a or partners[i, 1] in used_b:
             continue
-        used_a.add(match[i, 0])
-        used_b.add(match[i, 1])
+        used_a.add(partners[i, 0])
+        used_b.add(partners[i, 1])
         kept[count] = i
         count += 1
     return np.sort(kept[:count])

@@ -54,7 +54,7 @@ def read_pairs(path, outsiders, missing):
     negative = np.flatnonzero(training if outsiders else training & ~outsider)
     if len(queries) == 0 or len(np.unique(group[negative])) < 2:
         raise TrainingError(f"{path}: no training query with positives and photos of another place; nothing to train on")
-    return Pairs(group, cluster, outsider, arrays["weak"].astype(np.int64), queries, pools, negative, build_validation(arrays))
+    return Pairs(group, cluster, outsider, arrays["weak"].astype(np.int64), queries, pools, negative, build_validation(arrays, missing))
 
 
 def _queries(arrays, training):

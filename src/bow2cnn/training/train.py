@@ -48,11 +48,10 @@ def train_experiment(pairs, collection, start, network, history, state, settings
     threads = threads or torch.get_num_threads()
     check_photos(collection, pairs)
     table = artefact.read(collection, "collection", ["path", "sha256"])
-    group = artefact.read(pairs, "pairs", ["group"])["group"]
     model = start_model(start, settings).to(pick_device(device))
     key = _key(pairs, start, table["sha256"], settings, seed, device)
     checkpoint = Checkpoint(state, key)
-    photos = PhotoCache(state, table["path"], np.flatnonzero(group >= 0), settings.image_size, threads, key)
+    photos = PhotoCache(state, table["path"], range(len(table["path"])), settings.image_size, threads, key)
     mined = read_pairs(pairs, settings.outsiders, photos.missing)
     run = Run(model, mined, photos, settings, seed, threads, checkpoint)
     run.run()

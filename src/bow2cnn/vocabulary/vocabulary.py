@@ -33,9 +33,10 @@ class Vocabulary:
         return self.fine.reshape(-1, self.fine.shape[-1])
 
     def assign(self, descriptors, count=1):
-        """Nearest words among the four nearest coarse cells: int64 [n] (or [n, count], nearest first)."""
+        """Nearest words among the four nearest coarse cells: int64 [n] (or [n, count], nearest first; fewer where the cells have fewer)."""
         descriptors = np.ascontiguousarray(descriptors, np.float32)
         probes = min(_PROBES, len(self.coarse))
+        count = min(count, probes * self.fine.shape[1])
         cells = nearest(descriptors, self.coarse, self._threads, probes).reshape(len(descriptors), probes)
         words = np.zeros((len(descriptors), count), np.int64)
         distances = np.full((len(descriptors), count), np.inf, np.float32)
