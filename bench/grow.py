@@ -96,17 +96,25 @@ def report(name, seconds, config):
         results = Path(config["results"])
         model = artefact.read(results / "models/models.h5", "models", ["model"])["model"]
         print(f"  registered: {np.count_nonzero(model >= 0)} in {model.max(initial=-1) + 1} models")
+        everything = []
         for benchmark, files in config["benchmarks"].items():
-            print(f"  teacher on {benchmark}: {'; '.join(teacher(results, benchmark, files))}")
+            scores = teacher(results, benchmark, files)
+            lines = (
+                f"{protocol} {', '.join(f'{post} {score:.2f}' for post, score in found.items())}" for protocol, found in scores.items()
+            )
+            print(f"  teacher on {benchmark}: {'; '.join(lines)}")
+            everything += [score for found in scores.values() for score in found.values()]
+        print(f"  the teacher's mAP over all these: {np.mean(everything):.2f}")
 
 
 def teacher(results, benchmark, files):
-    """The teacher's mAP per protocol: plain, verified, expanded."""
+    """The teacher's mAP by protocol and step: plain, verified, expanded."""
     task = benchmark_task(benchmark, files["gnd"], files["photos"], results / f"benchmarks/{benchmark}/collection.h5")
     rankings = bow_rankings(task, results / f"retrieval/{benchmark}.h5")
-    for protocol, truth in task.truth.items():
-        means = [f"{post or 'plain'} {np.nanmean(score_rankings(lists, truth)['mAP']):.2f}" for post, lists in rankings.items()]
-        yield f"{protocol} {', '.join(means)}"
+    return {
+        protocol: {post or "plain": np.nanmean(score_rankings(lists, truth)["mAP"]) for post, lists in rankings.items()}
+        for protocol, truth in task.truth.items()
+    }
 
 
 if __name__ == "__main__":

@@ -70,7 +70,9 @@ def best_recall(inliers, right):
 
 def ours(words, pairs, matches):
     def run(some):
-        return [len(verify(words[a].keypoint, words[a].feature, words[b].keypoint, m, TOLERANCE * max(words[b].size))[1]) for (a, b), m in some]
+        return [
+            len(verify(words[a].keypoint, words[a].feature, words[b].keypoint, m, TOLERANCE * max(words[b].size))[1]) for (a, b), m in some
+        ]
 
     run([(pairs[0], matches[0])])  # compiled before the clock starts
     return timed(run, pairs, matches)

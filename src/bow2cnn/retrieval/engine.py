@@ -89,8 +89,8 @@ class Engine:
     def verify_all(self, query, photos):
         """Number of verified inliers of the query with each photo, int32 [len(photos)], and the transforms float64 [len, 2, 3]."""
         return _verify_shortlist(
-            query.word, query.signature, query.keypoint, query.feature, np.asarray(photos, np.int64), self._offset, *self._forward[:3], self.size,
-            self.max_hamming, TOLERANCE,
+            query.word, query.signature, query.keypoint, query.feature, np.asarray(photos, np.int64),
+            self._offset, *self._forward[:3], self.size, self.max_hamming, TOLERANCE,
         )  # fmt: skip
 
 
