@@ -16,18 +16,10 @@ from pathlib import Path
 import faiss
 import numpy as np
 from asmk.asmk_method import ASMKMethod
+from distractors import Pool
 from threadpoolctl import threadpool_limits
 
-from bow2cnn import artefact
-from bow2cnn.evaluation.scores import score_rankings
-from bow2cnn.evaluation.systems import benchmark_task
 from bow2cnn.features.sift import DESCRIPTOR_SCALE
-from bow2cnn.features.store import FeatureStore
-from bow2cnn.index.build import index_arrays, read_words
-from bow2cnn.index.words import sorted_words
-from bow2cnn.lookup.lookup import DEFAULTS
-from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
-from bow2cnn.retrieval.engine import Engine, Words
 
 STEPS = {
     "index": {"gpu_id": None},
@@ -50,53 +42,31 @@ def main():
     parser.add_argument("--sample", type=int, default=200_000)
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)
-    folder = options.results / "benchmarks" / options.benchmark
-    task = benchmark_task(options.benchmark, options.folder / "gnd.json", options.folder / "photos", folder / "collection.h5")
-    own = FeatureStore([folder / "features.h5"])
-    distractors = FeatureStore(sorted((options.results / "features").glob("shard-*.h5")))
-    print(f"database: {len(task.database)} photos and {len(distractors)} distractors, {len(task.query)} queries")
+    pool = Pool(options.results, options.folder, options.benchmark)
     with threadpool_limits(1):
-        for name, method in {
-            "bow2cnn": Ours(options.results, folder, task),
-            f"ASMK {options.words}": Asmk(own, distractors, task, options),
-        }.items():
+        for name, method in {"bow2cnn": Ours(pool), f"ASMK {options.words}": Asmk(pool, options)}.items():
             rankings, seconds = [], 0.0
-            for query in task.query.tolist():
-                features = own[query]
+            for query in pool.task.query.tolist():
+                features = pool.own[query]
                 begin = time.perf_counter()
-                found = method.rank(*features)
+                rankings.append(method.rank(*features))
                 seconds += time.perf_counter() - begin
-                # Rows of the benchmark's photos; what lies beyond are distractors.
-                rankings.append(np.where(found < len(task.database), task.database[found % len(task.database)], len(own) + found))
-            scores = {protocol: np.nanmean(score_rankings(rankings, truth)["mAP"]) for protocol, truth in task.truth.items()}
-            maps = ", ".join(f"{protocol} {score:.2f}" for protocol, score in scores.items())
-            print(f"{name}: mAP {maps}; {1000 * seconds / len(rankings):.1f} ms per query")
+            print(f"{name}: mAP {pool.maps(rankings)}; {1000 * seconds / len(rankings):.1f} ms per query")
 
 
 class Ours:
-    """The index of the benchmark's database and the distractors; no watermarks are left out, since ASMK sees them too."""
-
-    def __init__(self, results, folder, task):
-        photos = BenchmarkPhotos(results / "vocabulary/vocabulary.h5", folder / "collection.h5", folder / "features.h5", 1)
-        others = read_words(sorted((results / "words").glob("shard-*.h5")))
-        sizes = artefact.read(results / "collection/collection.h5", "collection", ["width", "height"])
-        first = photos.forward(task.database)
-        forward = {name: np.concatenate([first[name], others[name]]) for name in first if name != "offset"}
-        forward["offset"] = artefact.offsets(np.concatenate([np.diff(first["offset"]), np.diff(others["offset"])]))
-        size = np.concatenate([photos.size[task.database], np.stack(list(sizes.values()), 1)])
-        self._vocabulary, self._soft = photos.vocabulary, DEFAULTS["soft_words"]
-        self._engine = Engine(index_arrays(forward, size, len(self._vocabulary)), max_hamming=24)
+    def __init__(self, pool):
+        self._engine, self._words = pool.engine()
 
     def rank(self, keypoint, descriptor):
-        words = sorted_words(descriptor, keypoint, np.array([0, len(descriptor)]), self._vocabulary, self._soft)
-        query = Words(words["word"], words["signature"], words["keypoint"], words["feature"], (0, 0))
-        return self._engine.rank(query, len(self._engine))[0]
+        return self._engine.rank(self._words(keypoint, descriptor), len(self._engine))[0]
 
 
 class Asmk:
     """ASMK's codebook and inverted file of the same photos."""
 
-    def __init__(self, own, distractors, task, options):
+    def __init__(self, pool, options):
+        own, distractors, task = pool.own, pool.distractors, pool.task
         steps = STEPS | {"train_codebook": {"codebook": {"size": options.words}}}
         method = ASMKMethod.initialize_untrained(steps).train_codebook(_sample(distractors, options.sample))
         photos = [own[row][1] for row in task.database.tolist()] + [distractors[row][1] for row in range(len(distractors))]

@@ -1,0 +1,61 @@
+"""A benchmark's database with all photos of a run's collection as distractors, for the scripts that rank it."""
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.evaluation.systems import benchmark_task
+from bow2cnn.features.store import FeatureStore
+from bow2cnn.index.build import index_arrays, read_words
+from bow2cnn.index.words import sorted_words
+from bow2cnn.lookup.lookup import DEFAULTS
+from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
+from bow2cnn.retrieval.engine import Engine, Words
+
+
+class Pool:
+    """Photos of the pool are numbered: the benchmark's database in its order, then the collection by row.
+
+    Args:
+        results: of a run up to the stage `retrieval`.
+        folder: with the photos and gnd.json of the benchmark.
+        benchmark: its name in the run.
+    """
+
+    def __init__(self, results, folder, benchmark):
+        self._results, self._folder = results, results / "benchmarks" / benchmark
+        self.task = benchmark_task(benchmark, folder / "gnd.json", folder / "photos", self._folder / "collection.h5")
+        self.own = FeatureStore([self._folder / "features.h5"])
+        self.distractors = FeatureStore(sorted((results / "features").glob("shard-*.h5")))
+        print(f"database: {len(self.task.database)} photos and {len(self.distractors)} distractors, {len(self.task.query)} queries")
+
+    def paths(self):
+        """Of the queries, and of all photos in the order of their numbers."""
+        own = artefact.read(self._folder / "collection.h5", "collection", ["path"])["path"]
+        others = artefact.read(self._results / "collection/collection.h5", "collection", ["path"])["path"]
+        return [own[row] for row in self.task.query], [*(own[row] for row in self.task.database), *others]
+
+    def maps(self, rankings):
+        """mAP by protocol as a text, of a ranking (numbers of the pool, best first) per query."""
+        count = len(self.task.database)
+        # Rows of the benchmark's photos; what lies beyond are distractors.
+        rows = [np.where(found < count, self.task.database[found % count], len(self.own) + found) for found in rankings]
+        scores = {protocol: np.nanmean(score_rankings(rows, truth)["mAP"]) for protocol, truth in self.task.truth.items()}
+        return ", ".join(f"{protocol} {score:.2f}" for protocol, score in scores.items())
+
+    def engine(self):
+        """(`Engine`, function that makes the `Words` of a query's features); no watermarks are left out, since the peers see them too."""
+        vocabulary = self._results / "vocabulary/vocabulary.h5"
+        photos = BenchmarkPhotos(vocabulary, self._folder / "collection.h5", self._folder / "features.h5", 1)
+        others = read_words(sorted((self._results / "words").glob("shard-*.h5")))
+        sizes = artefact.read(self._results / "collection/collection.h5", "collection", ["width", "height"])
+        first = photos.forward(self.task.database)
+        forward = {name: np.concatenate([first[name], others[name]]) for name in first if name != "offset"}
+        forward["offset"] = artefact.offsets(np.concatenate([np.diff(first["offset"]), np.diff(others["offset"])]))
+        size = np.concatenate([photos.size[self.task.database], np.stack(list(sizes.values()), 1)])
+
+        def words(keypoint, descriptor):
+            found = sorted_words(descriptor, keypoint, np.array([0, len(descriptor)]), photos.vocabulary, DEFAULTS["soft_words"])
+            return Words(found["word"], found["signature"], found["keypoint"], found["feature"], (0, 0))
+
+        return Engine(index_arrays(forward, size, len(photos.vocabulary)), DEFAULTS["max_hamming"]), words

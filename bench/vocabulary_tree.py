@@ -1,0 +1,136 @@
+"""The teacher's verified ranking beside COLMAP's: vocabulary-tree pairing, matching, verification; a whole collection as distractors.
+
+    python bench/vocabulary_tree.py RESULTS FOLDER BENCHMARK [--shortlist 100] [--threads 2]
+
+RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK, whose photos and gnd.json lie in FOLDER. The database is the
+benchmark's and all photos of the collection. COLMAP extracts its own features (SIFT, at most 4,096), builds a vocabulary tree of 16,384
+words from the collection, takes the tree's shortlist of every query, matches and verifies it (its defaults), and ranks it by inliers.
+Both sides verify a shortlist of one length. Seconds are wall clock from features to ranking, all queries together, indexing not counted;
+the peer has `--threads`, ours has one.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+from distractors import Pool
+from threadpoolctl import threadpool_limits
+
+from bow2cnn.lookup.lookup import DEFAULTS
+from bow2cnn.retrieval.search import search
+
+WORDS, SAMPLE = 16_384, 2_000_000
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("benchmark")
+    parser.add_argument("--shortlist", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    pool = Pool(options.results, options.folder, options.benchmark)
+    for name, rank in {"bow2cnn": ours, "COLMAP": theirs}.items():
+        rankings, seconds = rank(pool, options)
+        print(f"{name}: mAP {pool.maps(rankings)}; {1000 * seconds / len(rankings):.0f} ms per query", flush=True)
+
+
+def ours(pool, options):
+    """Verified rankings and their seconds."""
+    engine, words = pool.engine()
+    settings = {name: DEFAULTS[name] for name in ("min_inliers", "expansion_inliers")} | {"shortlist": options.shortlist, "expansion": 0}
+    with threadpool_limits(1):
+        search(engine, words(*pool.own[pool.task.query[0]]), **settings)  # compiles
+        features = [pool.own[row] for row in pool.task.query.tolist()]
+        begin = time.perf_counter()
+        rankings = [search(engine, words(*found), **settings)["sv"].photo for found in features]
+        return rankings, time.perf_counter() - begin
+
+
+def theirs(pool, options):
+    with tempfile.TemporaryDirectory() as folder:
+        peer = Colmap(pool, Path(folder), options)
+        begin = time.perf_counter()
+        shortlists = peer.shortlists()
+        peer.match(shortlists)
+        rankings = [peer.ranking(query, shortlist) for query, shortlist in enumerate(shortlists)]
+        return rankings, time.perf_counter() - begin
+
+
+class Colmap:
+    """A database of the pool's photos, its images named by the number of the photo, those of the queries by q and the number."""
+
+    def __init__(self, pool, folder, options):
+        self._options, self._path = options, folder / "peer.db"
+        queries, photos = pool.paths()
+        self._photos, self._queries = len(photos), len(queries)
+        for names, paths in ((map(str, range(len(photos))), photos), (self._query_names(), queries)):
+            for name, path in zip(names, paths, strict=True):
+                (folder / f"{name}{Path(path).suffix}").symlink_to(Path(path).resolve())
+        settings = pycolmap.FeatureExtractionOptions(num_threads=options.threads, use_gpu=False)
+        settings.sift.max_num_features = 4096
+        pycolmap.extract_features(self._path, folder, extraction_options=settings)
+        self._database = pycolmap.Database.open(self._path)
+        self._files = {Path(image.name).stem: image.name for image in self._database.read_all_images()}
+        self._ids = {Path(image.name).stem: image.image_id for image in self._database.read_all_images()}
+        self._names = {number: name for name, number in self._ids.items()}
+        self._tree = self._build_tree(folder / "tree.bin", range(len(pool.task.database), len(photos)))
+        self._generator = self._index()
+
+    def _query_names(self):
+        return [f"q{query}" for query in range(self._queries)]
+
+    def _build_tree(self, path, photos):
+        descriptors = [self._database.read_descriptors(self._ids[str(photo)]) for photo in photos if str(photo) in self._ids]
+        everything = np.concatenate([np.asarray(getattr(found, "data", found)) for found in descriptors])
+        sample = np.random.default_rng(0).choice(len(everything), min(SAMPLE, len(everything)), replace=False)
+        kind = pycolmap.FeatureExtractorType.SIFT
+        tree = pycolmap.VisualIndex.create(128, 64)
+        build = pycolmap.VisualIndex.BuildOptions(
+            num_visual_words=WORDS, num_iterations=11, num_rounds=1, num_threads=self._options.threads
+        )
+        tree.build(build, pycolmap.FeatureDescriptorsFloat(kind, everything[sample].astype(np.float32)))
+        tree.write(path)
+        return path
+
+    def _index(self):
+        """Every image goes into the tree's index. A query may find the other queries in it, so that its shortlist asks for more."""
+        pairing = pycolmap.VocabTreePairingOptions(num_threads=self._options.threads, vocab_tree_path=self._tree)
+        pairing.num_images = self._options.shortlist + self._queries
+        return pycolmap.VocabTreePairGenerator(pairing, self._database, [self._ids[name] for name in self._query_names()])
+
+    def shortlists(self):
+        """Per query the photos that the tree finds, best first."""
+        found = {name: [] for name in self._query_names()}
+        while not self._generator.has_finished():
+            for pair in self._generator.next():
+                names = [self._names[number] for number in pair]
+                query, photo = names if names[0] in found else names[::-1]
+                if query in found and photo not in found and len(found[query]) < self._options.shortlist:
+                    found[query].append(int(photo))
+        return list(found.values())
+
+    def match(self, shortlists):
+        pairs = self._path.with_suffix(".txt")
+        lines = [
+            f"{self._files[f'q{query}']} {self._files[str(photo)]}\n" for query, shortlist in enumerate(shortlists) for photo in shortlist
+        ]
+        pairs.write_text("".join(lines))
+        matching = pycolmap.FeatureMatchingOptions(num_threads=self._options.threads, use_gpu=False)
+        pycolmap.match_image_pairs(self._path, matching, pycolmap.ImportedPairingOptions(match_list_path=pairs))
+
+    def ranking(self, query, shortlist):
+        """The shortlist by inliers (ties in its order), then all other photos."""
+        inliers = [
+            len(self._database.read_two_view_geometry(self._ids[f"q{query}"], self._ids[str(photo)]).inlier_matches) for photo in shortlist
+        ]
+        first = np.array(shortlist, np.int64)[np.argsort(-np.array(inliers, np.int64), kind="stable")]
+        return np.concatenate([first, np.setdiff1d(np.arange(self._photos), first)])
+
+
+if __name__ == "__main__":
+    main()
