@@ -33,6 +33,7 @@ def main():
     parser.add_argument("--shortlist", type=int, default=100)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
     pool = Pool(options.results, options.folder, options.benchmark)
     for name, rank in {"bow2cnn": ours, "COLMAP": theirs}.items():
         rankings, seconds = rank(pool, options)
@@ -66,14 +67,16 @@ class Colmap:
 
     def __init__(self, pool, folder, options):
         self._options, self._path = options, folder / "peer.db"
+        images = folder / "images"
+        images.mkdir()
         queries, photos = pool.paths()
         self._photos, self._queries = len(photos), len(queries)
         for names, paths in ((map(str, range(len(photos))), photos), (self._query_names(), queries)):
             for name, path in zip(names, paths, strict=True):
-                (folder / f"{name}{Path(path).suffix}").symlink_to(Path(path).resolve())
+                (images / f"{name}{Path(path).suffix}").symlink_to(Path(path).resolve())
         settings = pycolmap.FeatureExtractionOptions(num_threads=options.threads, use_gpu=False)
         settings.sift.max_num_features = 4096
-        pycolmap.extract_features(self._path, folder, extraction_options=settings)
+        pycolmap.extract_features(self._path, images, extraction_options=settings)
         self._database = pycolmap.Database.open(self._path)
         self._files = {Path(image.name).stem: image.name for image in self._database.read_all_images()}
         self._ids = {Path(image.name).stem: image.image_id for image in self._database.read_all_images()}
