@@ -7,10 +7,10 @@ from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import benchmark_task
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import index_arrays, read_words
-from bow2cnn.index.words import sorted_words
 from bow2cnn.lookup.lookup import DEFAULTS
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
-from bow2cnn.retrieval.engine import Engine, Words
+from bow2cnn.retrieval.engine import Engine
+from bow2cnn.retrieval.query_words import query_words
 
 
 class Pool:
@@ -55,7 +55,6 @@ class Pool:
         size = np.concatenate([photos.size[self.task.database], np.stack(list(sizes.values()), 1)])
 
         def words(keypoint, descriptor):
-            found = sorted_words(descriptor, keypoint, np.array([0, len(descriptor)]), photos.vocabulary, DEFAULTS["soft_words"])
-            return Words(found["word"], found["signature"], found["keypoint"], found["feature"], (0, 0))
+            return query_words(keypoint, descriptor, (0, 0), photos.vocabulary, DEFAULTS["soft_words"])
 
         return Engine(index_arrays(forward, size, len(photos.vocabulary)), DEFAULTS["max_hamming"]), words

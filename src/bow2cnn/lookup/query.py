@@ -4,12 +4,10 @@ import math
 import os
 from typing import NamedTuple
 
-import numpy as np
-
 from bow2cnn.collection.photo import PhotoError, read_header
 from bow2cnn.features.extract import extract_apart
-from bow2cnn.index.words import sorted_words
 from bow2cnn.retrieval.engine import Words
+from bow2cnn.retrieval.query_words import query_words
 from bow2cnn.retrieval.region import in_region
 
 
@@ -50,8 +48,7 @@ def read_query(path, region, vocabulary, soft_words, max_features, max_side, max
     ((_, (keypoint, descriptor, error)),) = extract_apart([(path, *size, max_features, max_side)], 1)
     if error:
         raise PhotoError(error)
-    found = sorted_words(descriptor, keypoint, np.array([0, len(keypoint)]), vocabulary, soft_words)
-    words = Words(found["word"], found["signature"], found["keypoint"], found["feature"], size)
+    words = query_words(keypoint, descriptor, size, vocabulary, soft_words)
     return Query(path, region, in_region(words, region), len(keypoint))
 
 

@@ -4,9 +4,10 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.index.words import sorted_words, words_of
+from bow2cnn.index.words import words_of
 from bow2cnn.photos import check_photos
 from bow2cnn.retrieval.engine import Words
+from bow2cnn.retrieval.query_words import query_words
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 _ARRAYS = ("word", "signature", "keypoint", "feature")
@@ -37,8 +38,7 @@ class BenchmarkPhotos:
     def query(self, row, soft_words):
         """`Words` of a photo that is asked with: each feature with so many words."""
         keypoint, descriptor = self._features[row]
-        words = sorted_words(descriptor, keypoint, np.array([0, len(keypoint)]), self.vocabulary, soft_words)
-        return Words(*(words[name] for name in _ARRAYS), tuple(self.size[row]))
+        return query_words(keypoint, descriptor, tuple(self.size[row]), self.vocabulary, soft_words)
 
     def forward(self, rows):
         """A forward file of some rows."""
