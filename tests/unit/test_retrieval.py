@@ -70,6 +70,15 @@ def test_geometry_puts_the_true_photo_before_a_decoy(chain):
     assert found["sv"].score.tolist() == found["plain"].score.tolist()[::-1]
 
 
+def test_inliers_raise_the_score_by_words(chain):
+    """The order is by score (1 + inliers / 8); inliers below the minimum count for nothing."""
+    engine, query, _ = chain
+    plain = search(engine, query, 10, 8, 5, 15)["plain"]
+    decoy, true = plain.score.tolist()
+    assert true < decoy < true * (1 + 25 / 8)
+    assert search(engine, query, 10, 26, 5, 26)["sv"].photo.tolist() == [1, 2]
+
+
 def test_expansion_finds_what_the_query_alone_misses(chain):
     engine, query, _ = chain
     found = search(engine, query, shortlist=10, min_inliers=8, expansion=5, expansion_inliers=15)

@@ -6,6 +6,8 @@ import numpy as np
 
 from bow2cnn.retrieval.engine import Words
 
+_DOUBLING_INLIERS = 8  # so many verified inliers double a photo's score
+
 
 class Ranking(NamedTuple):
     """Photos int64 [r] best first, their scores float32 [r], and verified inliers int32 [r]."""
@@ -22,12 +24,12 @@ def search(engine, query, shortlist, min_inliers, expansion, expansion_inliers):
         engine: `Engine`.
         query: `Words` of the query (of its region only, where there is one).
         shortlist: photos that are verified.
-        min_inliers: verified inliers that move a photo ahead of the unverified ones.
+        min_inliers: fewer verified inliers than so many count for nothing.
         expansion: the best verified photos, at most, whose words expand the query; `expansion_inliers`: that they need for it.
 
     Returns:
-        dict of `Ranking`: `plain`, `sv` (the shortlist ordered by geometry), `sv+qe` (the expanded query, verified again, behind the
-        photos of which the query itself is sure).
+        dict of `Ranking`: `plain`, `sv` (the shortlist ordered by words and geometry), `sv+qe` (the expanded query, verified again,
+        behind the photos of which the query itself is sure).
     """
     plain = Ranking(*engine.rank(query, len(engine)), np.zeros(0, np.int32))
     plain = plain._replace(inliers=np.zeros(len(plain.photo), np.int32))
@@ -52,9 +54,8 @@ def expand(engine, query, verified, transforms, expansion, expansion_inliers):
     """The query's words and those of its best verified photos that fall into it when they are projected back (Chum et al., Total
     recall, ICCV 2007: the transform brings every result into the frame of the query)."""
     parts = [query]
-    for photo, inliers in zip(verified.photo[:expansion].tolist(), verified.inliers[:expansion], strict=True):
-        if inliers >= expansion_inliers:
-            parts.append(_project_back(engine.words(photo), transforms[photo], query))
+    for photo in verified.photo[verified.inliers >= expansion_inliers][:expansion].tolist():
+        parts.append(_project_back(engine.words(photo), transforms[photo], query))
     if len(parts) == 1:
         return query
     word, signature, keypoint = (np.concatenate([getattr(part, name) for part in parts]) for name in ("word", "signature", "keypoint"))
@@ -65,12 +66,17 @@ def expand(engine, query, verified, transforms, expansion, expansion_inliers):
 
 
 def _verify(engine, query, ranking, shortlist, min_inliers):
-    """The ranking with its shortlist ordered by inliers where there are enough of them, and the transforms by photo."""
+    """The ranking with its shortlist ordered anew, and the transforms by photo.
+
+    The score by words is multiplied by 1 + inliers / 8: inliers alone would forget all other evidence, and a photo with many features has
+    some by chance.
+    """
     head = ranking.photo[:shortlist]
     inliers, transforms = engine.verify_all(query, head)
     all_inliers = np.zeros(len(ranking.photo), np.int32)
     all_inliers[: len(head)] = inliers
-    order = np.argsort(-np.where(all_inliers >= min_inliers, all_inliers, 0), kind="stable")
+    counted = np.where(all_inliers >= min_inliers, all_inliers, 0)
+    order = np.argsort(-ranking.score * (1 + counted / _DOUBLING_INLIERS), kind="stable")
     return Ranking(ranking.photo[order], ranking.score[order], all_inliers[order]), dict(zip(head.tolist(), transforms, strict=True))
 
 
