@@ -78,8 +78,9 @@ class Colmap:
         settings.sift.max_num_features = 4096
         pycolmap.extract_features(self._path, images, extraction_options=settings)
         self._database = pycolmap.Database.open(self._path)
-        self._files = {Path(image.name).stem: image.name for image in self._database.read_all_images()}
-        self._ids = {Path(image.name).stem: image.image_id for image in self._database.read_all_images()}
+        found = {Path(image.name).stem: image for image in self._database.read_all_images()}
+        self._files = {name: image.name for name, image in found.items()}
+        self._ids = {name: image.image_id for name, image in found.items()}
         self._names = {number: name for name, number in self._ids.items()}
         self._tree = self._build_tree(folder / "tree.bin", range(len(pool.task.database), len(photos)))
         self._generator = self._index()
