@@ -55,6 +55,11 @@ onstart:
         sys.exit(str(error))
 
 
+# A run killed after a stage's end, before its temporary files were deleted, would leave them for good.
+onsuccess:
+    drop_gathered_shards()
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/collection.smk"
 include: "workflow/rules/features.smk"

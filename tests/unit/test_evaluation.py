@@ -181,11 +181,10 @@ def test_no_link_leads_out_of_the_folder(tmp_path):
 
 
 def mined(**changes):
-    """Photos 0-2 of validation model 0, 3-4 of training model 1, 5 of a model in model 0's cluster, 6 in no model, 7 outside all models."""
+    """Photos 0-2 of validation model 0, 3-4 of training model 1, 5 of model 2, 6 in no model, 7 outside all models."""
     arrays = {
         "group": np.array([0, 0, 0, 1, 1, 2, -1, 3]),
         "side": np.array([2, 2, 2, 1, 1, 1, 0, 1]),
-        "cluster": np.array([0, 0, 0, 1, 1, 0, -1, -1]),
         "query": np.array([0, 2, 3]),
         "positive_offset": artefact.offsets([2, 0, 1]),
         "positive": np.array([1, 0, 4]),
@@ -199,7 +198,7 @@ def test_the_ground_truth_of_validation():
     validation = build_validation(mined())
     assert validation.query.tolist() == [0]  # 2 has no positive, 3 is a training query
     [(positives, junk)] = validation.truth
-    assert positives.tolist() == [1] and junk.tolist() == [0, 2, 5], "itself and its model, and its cluster"
+    assert positives.tolist() == [1] and junk.tolist() == [0, 2], "itself and its model"
     assert validation.database.tolist() == list(range(8)), "all the others are negatives"
     missing = np.arange(8) == 6
     assert build_validation(mined(), missing).database.tolist() == [0, 1, 2, 3, 4, 5, 7]
@@ -208,8 +207,8 @@ def test_the_ground_truth_of_validation():
 def test_validation_map():
     validation = build_validation(mined())
     descriptors = np.zeros((8, 2), np.float32)
-    descriptors[[0, 1, 2, 5]] = [1, 0]
-    descriptors[[3, 4, 7]] = [0, 1]
+    descriptors[[0, 1, 2]] = [1, 0]
+    descriptors[[3, 4, 5, 7]] = [0, 1]
     assert validation_map(validation, descriptors) == 100.0
     descriptors[1], descriptors[4] = [0, 1], [1, 0]  # now 4 comes first, then 1 (ties by row)
     assert validation_map(validation, descriptors) == pytest.approx(25.0)

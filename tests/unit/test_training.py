@@ -21,6 +21,7 @@ from bow2cnn.training.augment import another_view, augment
 from bow2cnn.training.batches import Batches
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
+from bow2cnn.training.choice import error_of, nearest_good
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.loss import tuple_loss
@@ -452,9 +453,9 @@ def test_the_untrained_network_can_win(made, tmp_path, undisturbed):
 
 
 def scored(monkeypatch, scores):
-    """Validation by these mAP, one after the other: every epoch, then the start again and the shares."""
+    """Validation by these mAP, one after the other: every epoch, then the shares. All queries have the same AP: nothing is uncertain."""
     scores = iter(scores)
-    monkeypatch.setattr(run_module, "validation_map", lambda *_: next(scores))
+    monkeypatch.setattr(run_module, "validation_scores", lambda *_: np.full(4, next(scores)))
 
 
 def test_validation_decides(made, tmp_path, monkeypatch):
@@ -468,7 +469,7 @@ def test_validation_decides(made, tmp_path, monkeypatch):
 
 
 def test_without_validation_the_last_is_kept(made, tmp_path, monkeypatch):
-    scored(monkeypatch, [None] * 5)
+    monkeypatch.setattr(run_module, "validation_scores", lambda *_: np.zeros(0))
     train(made, tmp_path, interpolation=[1.0])
     assert history(tmp_path)["chosen"] == 2 and history(tmp_path)["tried/share"][history(tmp_path)["tried/chosen"]] == 1
     assert not same_weights(made, tmp_path)
@@ -487,8 +488,22 @@ def test_the_smallest_share_among_equals_is_kept(made, tmp_path, monkeypatch):
     train(made, tmp_path, epochs=1, interpolation=[1.0, 0.25, 0.5])
     middle, tried = weights(tmp_path / "network.h5"), history(tmp_path)
     assert tried["tried/share"].tolist() == [0.0, 0.25, 0.5, 1.0] and tried["tried/chosen"] == 2
+    assert tried["tried/error"].tolist() == [0.0] * 4
     for key, value in middle.items():
         np.testing.assert_allclose(value, start[key] + 0.5 * (learned[key] - start[key]), atol=1e-6)
+
+
+def test_the_nearest_network_within_one_standard_error_is_good():
+    def around(mean):
+        return np.array([mean - 2, mean, mean, mean + 2]) * 1.0
+
+    assert error_of(around(50)) == pytest.approx(np.sqrt(8 / 3) / 2)
+    assert nearest_good([around(50), around(53), around(54), around(54.5)]) == 2
+    assert nearest_good([around(50), around(53.8), around(54), around(54.5)]) == 1
+    assert nearest_good([around(50), around(49.9), around(50.5)]) == 2, "nothing below the start"
+    assert nearest_good([around(50), around(50), around(49)]) == 0, "no gain"
+    assert nearest_good([np.array([50.0]), np.array([51.0]), np.array([52.0])]) == 2, "one query has no error"
+    assert nearest_good([np.zeros(0)] * 3) == 2
 
 
 def test_diverging_weights_are_not_kept(made, tmp_path):

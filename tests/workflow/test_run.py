@@ -1,6 +1,7 @@
 """The whole workflow on a tiny demo: what it leaves, what a second run does, what an edit reruns."""
 
 import csv
+import os
 import re
 import shutil
 
@@ -55,6 +56,15 @@ def test_a_second_run_does_nothing_but_the_scan(finished):
     assert jobs(start(finished, 2)) == ["scan"]
     assert contents(finished.results) == finished.contents
     assert plan(finished) == {}
+
+
+def test_a_temporary_file_that_a_killed_run_left_is_deleted(finished):
+    models = finished.results / "models/models.h5"
+    left, written = models.with_name("shard-00.h5"), models.stat().st_mtime_ns
+    shutil.copy(models, left)
+    os.utime(left, ns=(written - 1000, written - 1000))
+    assert jobs(start(finished, 2)) == ["scan"]
+    assert contents(finished.results) == finished.contents
 
 
 def test_a_training_key_reruns_nothing_before_the_training(finished):

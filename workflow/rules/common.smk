@@ -118,3 +118,13 @@ def whitening_settings(wildcards):
     folder, name = wildcards.system.split("/")
     settings = config["experiments"][name] if folder == "experiments" else {"whitening": "learned", "dimensions": 0}
     return {key: settings[key] for key in ("whitening", "dimensions")}
+
+
+def drop_gathered_shards():
+    """Delete the shards' models where they are in the gathered ones, unless the user keeps temporary files (`--notemp`)."""
+    models = Path(config["results"]) / "models"
+    if workflow.storage_settings.notemp or not (models / "models.h5").exists():
+        return
+    for shard in models.glob("shard-*.h5"):
+        if shard.stat().st_mtime_ns < (models / "models.h5").stat().st_mtime_ns:
+            shard.unlink()

@@ -1,8 +1,8 @@
 """The ground truth that the teacher gives: no label, only the models that it found.
 
-Queries come from the validation models. Positives are the photos with enough common 3D points; the other photos of the same model, and of
-the same cluster, are junk; all other photos of the collection are negatives, those of training models and those outside every model too:
-with few models the validation photos alone would make retrieval too easy to tell two networks apart.
+Queries come from the validation models. Positives are the photos with enough common 3D points; the other photos of the same model are
+junk; all other photos of the collection are negatives, those of training models and those outside every model too: with few models the
+validation photos alone would make retrieval too easy to tell two networks apart.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from bow2cnn import artefact
 from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.scores import score_rankings
 
-_ARRAYS = ["group", "side", "cluster", "query", "positive_offset", "positive"]
+_ARRAYS = ["group", "side", "query", "positive_offset", "positive"]
 VALIDATION_SIDE = 2
 
 
@@ -36,11 +36,14 @@ def validation_rankings(validation, descriptors, missing=None):
     return [database[row][database[row] != query] for row, query in zip(order, validation.query, strict=True)]
 
 
+def validation_scores(validation, descriptors):
+    """AP of every validation query, float [q], 0 to 100."""
+    return score_rankings(validation_rankings(validation, descriptors), validation.truth)["mAP"]
+
+
 def validation_map(validation, descriptors):
     """mAP on the validation queries, 0 to 100; None where there is nothing to validate on."""
-    if not len(validation.query):
-        return None
-    return float(np.nanmean(score_rankings(validation_rankings(validation, descriptors), validation.truth)["mAP"]))
+    return float(validation_scores(validation, descriptors).mean()) if len(validation.query) else None
 
 
 def read_validation(pairs):
@@ -50,8 +53,7 @@ def read_validation(pairs):
 
 def build_validation(arrays, missing=None):
     """The same from the arrays of the artefact; photos that are `missing`, bool [n], take no part."""
-    group, cluster = np.asarray(arrays["group"], np.int64), np.asarray(arrays["cluster"], np.int64)
-    side, offset = np.asarray(arrays["side"]), np.asarray(arrays["positive_offset"])
+    group, side, offset = np.asarray(arrays["group"], np.int64), np.asarray(arrays["side"]), np.asarray(arrays["positive_offset"])
     database = np.arange(len(group)) if missing is None else np.flatnonzero(~missing)
     queries, truth = [], []
     for number, query in enumerate(np.asarray(arrays["query"], np.int64)):
@@ -59,7 +61,6 @@ def build_validation(arrays, missing=None):
         positives = positives[positives != query]
         if side[query] != VALIDATION_SIDE or group[query] < 0 or len(positives) == 0:
             continue
-        related = (group[database] == group[query]) | (cluster[database] == cluster[query])
         queries.append(query)
-        truth.append((positives, np.setdiff1d(database[related], positives)))
+        truth.append((positives, np.setdiff1d(database[group[database] == group[query]], positives)))
     return Validation(np.array(queries, np.int64), truth, database)

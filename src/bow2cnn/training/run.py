@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from bow2cnn.description.describe import describe_photos
-from bow2cnn.evaluation.validation import validation_map
+from bow2cnn.evaluation.validation import validation_scores
 from bow2cnn.network.workers import Workers
 from bow2cnn.progress import progress
 from bow2cnn.training.batches import Batches
+from bow2cnn.training.choice import error_of, mean_of, nearest_good
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.optimiser import make_optimiser, set_rate
 from bow2cnn.training.plan import Plan
@@ -35,7 +36,8 @@ class Run:
 
     Attributes:
         chosen: the network to keep: `epoch` (0 for the start), `share` of the way from the start to that epoch's weights, `weights`.
-        tried: the networks from the start to the best epoch: `share` [s], `validation_map` [s], and `chosen`, the row of the one kept.
+        tried: the networks from the start to the best epoch: `share` [s], `validation_map` [s], its standard `error` [s] over queries, and
+            `chosen`, the row of the one kept.
         history: lists per epoch (the untrained network is epoch 0).
         tuples: per epoch what `Plan.mine` returned.
         viewer: a network of the same kind to load weights into.
@@ -93,7 +95,7 @@ class Run:
         wanted = rows if last else np.union1d(rows, self.plan.needed(self._epoch + 1))
         learned = copy_weights(self._model) if self._mean is None else self._mean
         descriptors = self._describe(learned, wanted, f"look {self._epoch}") if self._epoch else self._first
-        score = self._validate(descriptors)
+        score = mean_of(self._validate(descriptors))
         # Without any validation the last epoch is the best.
         if self._epoch and (self._best is None or not score <= self._best["score"]):
             kept = {name: value.detach().clone() for name, value in learned.items()}
@@ -106,25 +108,23 @@ class Run:
             self.tuples.append(self.plan.mine(self._epoch + 1, descriptors))
 
     def _choose(self):
-        """The network to keep: on the way from the start to the best epoch, the one that validates best; the start itself among equals."""
+        """The network to keep of those on the way from the start to the best epoch."""
         rows, networks, scores = self.plan.validation_rows(), [(0, 0.0, self._start)], [self._validate(self._first)]
         for share in sorted(self._settings.interpolation) if self._best else []:
             weights = between(self._start, self._best["weights"], share)
             networks.append((self._best["epoch"], share, weights))
             scores.append(self._validate(self._describe(weights, rows, f"share {share:g}")))
-            _LOG.info("training: %g of the way to epoch %d, validation mAP %.2f", share, self._best["epoch"], scores[-1])
-        # Without any validation the last one.
-        chosen = int(np.argmax(scores)) if np.isfinite(scores).all() else len(scores) - 1
+            _LOG.info("training: %g of the way to epoch %d, validation mAP %.2f", share, self._best["epoch"], mean_of(scores[-1]))
+        chosen = nearest_good(scores)
         self.chosen = dict(zip(("epoch", "share", "weights"), networks[chosen], strict=True))
         shares = np.array([share for _, share, _ in networks])
-        self.tried = {"share": shares, "validation_map": np.array(scores), "chosen": np.int32(chosen)}
+        means, errors = (np.array([of(values) for values in scores]) for of in (mean_of, error_of))
+        self.tried = {"share": shares, "validation_map": means, "error": errors, "chosen": np.int32(chosen)}
 
     def _validate(self, descriptors):
-        """mAP on the validation queries; -1 where the training diverged, NaN where there are no queries."""
-        if not np.isfinite(descriptors).all():
-            return -1.0
-        score = validation_map(self.plan.validation, descriptors)
-        return float("nan") if score is None else score
+        """AP of the validation queries, float [q]; -1 where the training diverged."""
+        validation = self.plan.validation
+        return validation_scores(validation, descriptors) if np.isfinite(descriptors).all() else np.full(len(validation.query), -1.0)
 
     def _describe(self, weights, rows, label):
         """Descriptors float32 [n, D] by collection row of some rows, zero elsewhere."""

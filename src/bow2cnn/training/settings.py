@@ -53,9 +53,10 @@ class Settings:
         0.9, "memory of the running average of the weights that is validated and kept (0: the weights as they are)", None, 0, 1
     )
     interpolation: tuple = _key(
-        (0.5,),
-        "validation tries the start weights moved by these shares towards those of the best epoch; half way keeps most of what was learned "
-        "and of what the start knew of things that the collection does not show (Wortsman et al., CVPR 2022, section 4)",
+        (0.25, 0.5, 0.75, 1.0),
+        "validation tries the start weights moved by these shares towards those of the best epoch, and keeps the smallest share within one "
+        "standard error of the best, which has forgotten least of what the collection does not show (Wortsman et al., CVPR 2022, section "
+        "4; Hastie et al., The Elements of Statistical Learning, section 7.10)",
     )
     freeze: int = _key(0, "the first so many stages of the backbone do not learn", minimum=0)
     learn_norms: bool = _key(True, "the scales and shifts of batch normalisation learn (their statistics never do)")
