@@ -1,0 +1,95 @@
+"""How far the teacher's mAP moves with the vocabulary: by chance, and because it was trained before the collection grew.
+
+    python bench/vocabularies.py CONFIG RESULTS [--late 20] [--seeds 8]
+
+CONFIG is a run's config (tests/configs/riviera.yaml), RESULTS that run. A grown run keeps the vocabulary of the photos that it began
+with, so it ranks a benchmark otherwise than a run from nothing. Here `--seeds` vocabularies are trained on the features of all photos, and
+as many without one of every `--late` photos, and every benchmark is ranked with each. Printed are means over the vocabularies, the
+standard deviation of one vocabulary, and the difference between the two means with its standard error.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from bow2cnn import artefact
+from bow2cnn.config import load
+from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.evaluation.systems import benchmark_task, bow_rankings
+from bow2cnn.progress import progress
+from bow2cnn.retrieval.benchmark import rank_benchmark
+from bow2cnn.vocabulary.train import train_vocabulary
+
+SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--late", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=8)
+    options = parser.parse_args()
+    config = load(yaml.safe_load(options.config.read_text()), SCHEMA)
+    features = sorted((options.results / "features").glob("shard-*.h5"))
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        early = [without_late(path, folder / path.name, options.late) for path in features]
+        scores = {"early": [], "all": []}
+        for seed in progress(range(1, options.seeds + 1), "vocabularies"):
+            for name, paths in (("early", early), ("all", features)):
+                scores[name].append(teacher(config, options.results, paths, folder, seed))
+    for row in scores["all"][0]:
+        before, after = (np.array([found[row] for found in scores[name]]) for name in ("early", "all"))
+        deviation = np.sqrt((before.var(ddof=1) + after.var(ddof=1)) / 2)
+        error = deviation * np.sqrt(2 / options.seeds)
+        print(
+            f"{row}: early {before.mean():.2f}, all {after.mean():.2f}, one vocabulary +- {deviation:.2f}, "
+            f"difference {before.mean() - after.mean():+.2f} +- {error:.2f}"
+        )
+
+
+def without_late(path, out, late):
+    """The `features` artefact without one of every `late` photos; what a vocabulary needs of it."""
+    arrays = artefact.read(path, "features", ["offset", "descriptor", "error"])
+    kept = np.arange(len(arrays["error"])) % late != 0
+    lengths = np.diff(arrays["offset"])
+    arrays = {
+        "offset": artefact.offsets(lengths[kept]),
+        "descriptor": arrays["descriptor"][np.repeat(kept, lengths)],
+        "error": [error for error, keep in zip(arrays["error"], kept, strict=True) if keep],
+    }
+    artefact.write(out, "features", arrays, {})
+    return out
+
+
+def teacher(config, results, features, folder, seed):
+    """Row of the table -> mAP, with a vocabulary of its own; the mean of all rows too."""
+    vocabulary, threads = folder / "vocabulary.h5", config["threads"]
+    train_vocabulary(features=features, out=vocabulary, seed=seed, threads=threads, **config["vocabulary"])
+    found = {}
+    for benchmark, files in config["benchmarks"].items():
+        place, ranking = results / "benchmarks" / benchmark, folder / "ranking.h5"
+        rank_benchmark(
+            vocabulary=vocabulary,
+            collection=place / "collection.h5",
+            features=place / "features.h5",
+            gnd=files["gnd"],
+            out=ranking,
+            seed=seed,
+            threads=threads,
+            **config["retrieval"],
+            **config["marks"],
+        )
+        task = benchmark_task(benchmark, files["gnd"], files["photos"], place / "collection.h5")
+        for post, lists in bow_rankings(task, ranking).items():
+            for protocol, truth in task.truth.items():
+                found[f"{benchmark} {protocol} {post or 'plain'}"] = np.nanmean(score_rankings(lists, truth)["mAP"])
+    return found | {"mean of the rows": np.mean(list(found.values()))}
+
+
+if __name__ == "__main__":
+    main()
