@@ -6,7 +6,8 @@ from bow2cnn import artefact
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import benchmark_task
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.index.build import index_arrays, read_words
+from bow2cnn.index.forward import read_words
+from bow2cnn.index.invert import index_arrays
 from bow2cnn.lookup.lookup import DEFAULTS
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
 from bow2cnn.retrieval.engine import Engine

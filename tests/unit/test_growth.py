@@ -8,7 +8,8 @@ from bow2cnn import artefact
 from bow2cnn.discovery.growth import grow_graph
 from bow2cnn.discovery.matching import compact, match_descriptors, spread, verify_epipolar
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.index.build import build_index, read_words
+from bow2cnn.index.build import build_index
+from bow2cnn.index.forward import read_words
 
 K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 SIZE = (640, 480)

@@ -1,6 +1,9 @@
 """The index: words in order, idf, weights and norms against a computation with dicts, scores against the formula, all of it small."""
 
+import errno
+import functools
 import math
+import os
 from collections import Counter
 
 import numpy as np
@@ -8,7 +11,11 @@ import pytest
 
 from bow2cnn import artefact
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.index.build import build_index, drop_features, index_arrays, read_words
+from bow2cnn.files import WriteError
+from bow2cnn.index import invert
+from bow2cnn.index.build import build_index
+from bow2cnn.index.forward import drop_features, read_words
+from bow2cnn.index.invert import index_arrays
 from bow2cnn.index.words import sorted_words
 from bow2cnn.retrieval.engine import Engine, Words, word_weights
 from bow2cnn.retrieval.verify import hamming
@@ -142,6 +149,34 @@ def test_the_ranking_breaks_ties_by_row_and_ends_with_the_score(forward):
     assert (np.diff(scores) <= 0).all() and (scores > 0).all()
     assert engine.rank(engine.words(3), 1)[0].tolist() == [2]
     assert len(engine.rank(engine.words(1), 10)[0]) == 0
+
+
+@pytest.mark.parametrize("block", [1, 30, 70])
+def test_an_index_is_the_same_from_pieces_and_on_disk(forward, index, tmp_path, monkeypatch, block):
+    monkeypatch.setattr(invert, "_BLOCK", block)
+    cuts = [(0, 2), (2, 2), (2, 3), (3, 6)]
+    offset = forward["offset"]
+    pieces = [
+        {"offset": offset[a : b + 1] - offset[a]}
+        | {name: array[offset[a] : offset[b]] for name, array in forward.items() if name != "offset"}
+        for a, b in cuts
+    ]
+    empty = functools.partial(invert.empty_on_disk, tmp_path)
+    found = invert.assemble(pieces, len(forward["word"]), np.full((6, 2), 100), WORDS, empty)
+    assert found.keys() == index.keys()
+    for name, array in index.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+    assert list(tmp_path.iterdir()) == [], "files without a name"
+
+
+def test_no_room_for_an_index_is_one_line(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(WriteError, match=r"cannot be written \(No space left on device\)"):
+        invert.empty_on_disk(tmp_path, (10,), np.int32)
 
 
 def test_weights_of_no_words():

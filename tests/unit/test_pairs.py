@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bow2cnn import artefact
-from bow2cnn.index.build import index_arrays
+from bow2cnn.index.invert import index_arrays
 from bow2cnn.nothing import NothingFound
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.pairs.mine import add_outsiders, assign_groups, mine_pairs

@@ -11,7 +11,7 @@ from bow2cnn import artefact
 from bow2cnn.collection.benchmark import read_benchmark
 from bow2cnn.evaluation.ground_truth import GroundTruthError
 from bow2cnn.features.extract import extract_features
-from bow2cnn.index.build import index_arrays
+from bow2cnn.index.invert import index_arrays
 from bow2cnn.retrieval.benchmark import rank_benchmark
 from bow2cnn.retrieval.engine import Engine, Words
 from bow2cnn.retrieval.search import Ranking, expand, search, sure_first

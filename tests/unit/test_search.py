@@ -23,7 +23,8 @@ from bow2cnn.demo.photo import jpeg
 from bow2cnn.discovery.minhash import find_seeds
 from bow2cnn.features import extract
 from bow2cnn.features.extract import extract_features
-from bow2cnn.index.build import build_index, read_words
+from bow2cnn.index.build import build_index
+from bow2cnn.index.forward import read_words
 from bow2cnn.index.marks import find_marks
 from bow2cnn.index.words import quantise
 from bow2cnn.lookup.lookup import DEFAULTS, Answer, Hit, Lookup, Match

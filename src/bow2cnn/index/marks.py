@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.index.build import read_words
+from bow2cnn.index.forward import read_words
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Words, verify_words

@@ -4,7 +4,8 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.ground_truth import read_ground_truth
-from bow2cnn.index.build import drop_features, index_arrays
+from bow2cnn.index.forward import drop_features
+from bow2cnn.index.invert import index_arrays
 from bow2cnn.index.marks import mark_features
 from bow2cnn.photos import photos_of
 from bow2cnn.progress import progress
