@@ -11,7 +11,8 @@ from PIL import Image
 from bow2cnn import artefact
 from bow2cnn.collection.scan import scan, to_arrays
 from bow2cnn.demo.photo import jpeg
-from bow2cnn.features import extract
+from bow2cnn.features import affine
+from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.features.sift import detect, root_sift
 from bow2cnn.features.store import FeatureStore
@@ -51,8 +52,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def extracted(folder, name="features.h5", workers=2, max_features=1000, max_side=0):
-    extract_features(folder / "collection.h5", folder / name, max_features, max_side, workers)
+def extracted(folder, name="features.h5", workers=2, **settings):
+    extract_features(folder / "collection.h5", folder / name, Detector(**{"max_features": 1000, **settings}), workers)
     photos = artefact.read(folder / "collection.h5", "collection", ["name", "sha256"])
     arrays = artefact.read(folder / name, "features")
     np.testing.assert_array_equal(arrays["sha256"], photos["sha256"])
@@ -126,6 +127,62 @@ def test_frames_follow_the_scale():
     assert agreeing(detect(gray, 60, scale=2.0)[0], before * 2, 1e-3) == 1
 
 
+def test_upright_features_are_the_same_points_without_a_direction(folder):
+    gray = blobs(3)
+    own, _ = detect(gray, 1000)
+    upright, descriptors = detect(gray, 1000, upright=True)
+    assert (upright[:, 3:5] == 0).all() and (upright[:, 2] > 0).all() and len(descriptors) == len(upright)
+    places = {(x, y, np.float32(np.hypot(a, b))) for x, y, a, _, b, _ in own.astype(np.float64).tolist()}
+    found = [(x, y, np.float32(a)) for x, y, a, *_ in upright.astype(np.float64).tolist()]
+    assert len(set(found)) == len(found) < len(own)
+    assert {key[:2] for key in found} == {key[:2] for key in places}
+    bare = extracted(folder, "upright.h5", upright=True)[0]["keypoint"]
+    assert len(bare) and (bare[:, 3:5] == 0).all()
+
+
+def shapes(frames):
+    """A A^T of frames, float [N, 2, 2]."""
+    a = frames[:, 2:].reshape(-1, 2, 2).astype(float)
+    return a @ a.transpose(0, 2, 1)
+
+
+def test_affine_features_follow_a_stretch():
+    """Under (x, y) to (1.6 x, y) the second moments of a frame go to S A A^T S; those of similarity frames stay round."""
+    gray, stretch = blobs(5), np.diag([1.6, 1.0])
+    wide = cv2.resize(gray, None, fx=1.6, fy=1, interpolation=cv2.INTER_CUBIC)
+    errors = {}
+    for name, detector in {"affine": affine.detect, "similarity": detect}.items():
+        before, after = detector(gray, 1000)[0], detector(wide, 1000)[0]
+        expected = before[:, :2] * [1.6, 1]
+        near = np.linalg.norm(after[:, None, :2] - expected[None], axis=2)
+        pairs = [(int(np.argmin(column)), row) for row, column in enumerate(near.T) if column.min() < 1]
+        rows = np.array(pairs)
+        assert len(rows) > 15
+        wanted, found = stretch @ shapes(before[rows[:, 1]]) @ stretch, shapes(after[rows[:, 0]])
+        values = np.linalg.eigvals(np.linalg.solve(wanted, found)).real
+        errors[name] = np.median(np.abs(np.log(values[:, 0] / values[:, 1])))  # 0 where the shapes are alike but for their size
+    assert errors["affine"] < 0.4 < 0.8 < errors["similarity"]
+
+
+def test_affine_features_lie_and_turn_as_others_do(folder):
+    gray = blobs(1)
+    before, descriptors = affine.detect(gray, 1000)
+    assert descriptors.shape == (len(before), 128) and descriptors.dtype == np.uint8
+    after, _ = affine.detect(np.ascontiguousarray(np.rot90(gray, -1)), 1000)
+    frames = (np.array([[0.0, -1], [1, 0]]) @ before[:, 2:].reshape(-1, 2, 2)).reshape(-1, 4)
+    expected = np.column_stack([gray.shape[0] - before[:, 1], before[:, 0], frames])
+    assert agreeing(after, expected, 0.5) > 0.6 > 0.2 > agreeing(after, before, 0.5)
+    plain, _ = detect(gray, 1000)
+    near = np.linalg.norm(plain[:, None, :2] - before[None, :, :2], axis=2).min(1)
+    assert np.median(near) < 0.5
+    assert len(affine.detect(gray, 10)[0]) == 10
+    assert affine.detect(np.full((50, 50), 9, np.uint8), 10)[0].shape == (0, 6)
+    arrays, row = extracted(folder, "affine.h5", affine=True, max_side=450)
+    keypoint = arrays["keypoint"][slice(*arrays["offset"][row["5.jpg"] :][:2])]
+    assert keypoint[:, 0].max() > 500, "in pixels of the full photo"
+    assert not np.allclose(arrays["keypoint"][:, 2], arrays["keypoint"][:, 5])
+
+
 def test_a_shrunk_photo_has_features_in_pixels_of_the_full_one(folder):
     small, row = extracted(folder, max_side=450)
     full, _ = extracted(folder, "full.h5")
@@ -169,12 +226,13 @@ def test_photos_that_are_cut_or_gone_give_nothing_and_say_why(folder):
 def test_a_photo_that_kills_its_process_is_recorded_and_the_others_go_on(folder, monkeypatch):
     whole, row = extracted(folder)
 
-    def detect_or_die(gray, *limits):
-        if max(gray.shape) == 900:
+    def detect_or_die(self, path, width, height):
+        if width == 900:
             os.kill(os.getpid(), signal.SIGKILL)
-        return detect(gray, *limits)
+        return found(self, path, width, height)
 
-    monkeypatch.setattr(extract, "detect", detect_or_die)
+    found = Detector.detect
+    monkeypatch.setattr(Detector, "detect", detect_or_die)
     arrays, _ = extracted(folder, "again.h5")
     assert arrays["error"][row["5.jpg"]] == "its process died (SIGKILL)"
     counts, before = np.diff(arrays["offset"]), np.diff(whole["offset"])

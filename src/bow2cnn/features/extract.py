@@ -1,13 +1,13 @@
 """Local features of a shard of photos, in worker processes, each photo on one thread."""
 
+import functools
 import logging
 
 import cv2
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.collection.photo import PhotoError, read_rgb
-from bow2cnn.features.sift import detect
+from bow2cnn.collection.photo import PhotoError
 from bow2cnn.processes import Lost, work_apart
 from bow2cnn.progress import progress
 from bow2cnn.reuse import digests, earlier, find_rows, lineage, tell
@@ -18,25 +18,24 @@ _LOG = logging.getLogger("bow2cnn")
 _SECONDS, _SECONDS_PER_MEGAPIXEL = 120.0, 20.0
 
 
-def extract_features(collection, out, max_features, max_side, workers, code=""):
+def extract_features(collection, out, detector, workers, code=""):
     """Write the `features` artefact of a `collection` artefact (a shard or a benchmark).
 
     Photos whose features an earlier version of the artefact holds are not read again.
 
     Args:
         collection, out: paths.
-        max_features: the strongest so many per photo.
-        max_side: larger photos are shrunk to this longer side first (0: never).
+        detector: `Detector`.
         workers: processes; the result does not depend on them.
         code: digest of the code, part of the lineage.
     """
     photos = artefact.read(collection, "collection", ["path", "sha256", "width", "height"])
-    made_with = lineage("features", max_features, max_side, code)
+    made_with = lineage("features", detector._asdict(), code)
     results = _earlier_results(out, made_with, photos["sha256"])
     new = [row for row, result in enumerate(results) if result is None]
     tell("features", len(new), len(results))
-    tasks = [(photos["path"][row], int(photos["width"][row]), int(photos["height"][row]), max_features, max_side) for row in new]
-    for row, result in zip(new, _extract(tasks, workers), strict=True):
+    tasks = [(photos["path"][row], int(photos["width"][row]), int(photos["height"][row])) for row in new]
+    for row, result in zip(new, _extract(tasks, detector, workers), strict=True):
         results[row] = result
         if result[-1]:
             _LOG.warning("features: %s gives none: %s", printable(photos["path"][row]), result[-1])
@@ -49,7 +48,7 @@ def extract_features(collection, out, max_features, max_side, workers, code=""):
         "content": digests(photos["sha256"], map(np.ndarray.tobytes, keypoints), map(np.ndarray.tobytes, descriptors)),
         "error": list(errors),
     }
-    artefact.write(out, "features", arrays, {"max_features": max_features, "max_side": max_side, "lineage": made_with})
+    artefact.write(out, "features", arrays, {**detector._asdict(), "lineage": made_with})
 
 
 def _earlier_results(out, made_with, sha256):
@@ -67,17 +66,18 @@ def _earlier_results(out, made_with, sha256):
     return results
 
 
-def _extract(tasks, workers):
+def _extract(tasks, detector, workers):
     """(keypoints, descriptors, error) of every task, in their order."""
-    results = dict(progress(extract_apart(tasks, workers), "features", len(tasks)))
+    results = dict(progress(extract_apart(tasks, detector, workers), "features", len(tasks)))
     return [results[number] for number in range(len(tasks))]
 
 
-def extract_apart(tasks, workers):
+def extract_apart(tasks, detector, workers):
     """Features of photos, in worker processes: a photo that kills or stalls its process is an error like others.
 
     Args:
-        tasks: list of (path, width, height, max_features, max_side), the photo's size being that of its header, upright.
+        tasks: list of (path, width, height), the photo's size being that of its header, upright.
+        detector: `Detector`.
         workers: processes.
 
     Yields:
@@ -87,19 +87,16 @@ def extract_apart(tasks, workers):
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # before the fork: a process forked while OpenCV's threads wait hangs at its first call
     try:
-        seconds = [_SECONDS + _SECONDS_PER_MEGAPIXEL * width * height / 1e6 for _, width, height, *_ in tasks]
-        for number, result in work_apart(_extract_one, tasks, workers, seconds):
+        seconds = [_SECONDS + _SECONDS_PER_MEGAPIXEL * width * height / 1e6 for _, width, height in tasks]
+        for number, result in work_apart(functools.partial(_extract_one, detector), tasks, workers, seconds):
             yield number, _nothing(result) if isinstance(result, Lost) else result
     finally:
         cv2.setNumThreads(threads)
 
 
-def _extract_one(task):
-    path, width, height, max_features, max_side = task
+def _extract_one(detector, task):
     try:
-        rgb = read_rgb(path, max_side or None)
-        scale = max(width, height) / max(rgb.shape[:2])
-        return (*detect(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), max_features, scale), "")
+        return (*detector.detect(*task), "")
     except (PhotoError, cv2.error) as error:
         return _nothing(str(error).splitlines()[0])
 

@@ -7,13 +7,15 @@ import numpy as np
 DESCRIPTOR_SCALE = 512.0
 
 
-def detect(gray, max_features, scale=1.0):
+def detect(gray, max_features, scale=1.0, upright=False):
     """Features of a grey photo.
 
     Args:
         gray: uint8 [h, w].
         max_features: the strongest so many by difference-of-Gaussians contrast.
         scale: factor from the pixels of `gray` to those of the full photo.
+        upright: whether all of them have the direction of the photo, not their own: photos are taken upright, and what lies is not what
+            stands (Perdoch, Chum, Matas, Efficient representation of local geometry, CVPR 2009).
 
     Returns:
         keypoints float32 [N, 6] in pixels of the full photo (x, y, a11, a12, a21, a22; centre of the top left pixel at 0.5, 0.5)
@@ -22,11 +24,21 @@ def detect(gray, max_features, scale=1.0):
     # Without the precise upscaling every keypoint lies a quarter of a pixel too far to the right and down.
     sift = cv2.SIFT_create(nfeatures=0, contrastThreshold=0.02, edgeThreshold=10, enable_precise_upscale=True)
     found = sift.detect(gray, None)
+    if upright:
+        found = _turn_upright(found)
     strongest = np.argsort([-k.response for k in found], kind="stable")[:max_features]
     found, descriptors = sift.compute(gray, [found[i] for i in strongest])
     if not found:
         return np.zeros((0, 6), np.float32), np.zeros((0, 128), np.uint8)
     return _frames(found, scale), root_sift(descriptors)
+
+
+def _turn_upright(keypoints):
+    """The keypoints, each once, without a direction of their own."""
+    places = {(*keypoint.pt, keypoint.size): keypoint for keypoint in keypoints}
+    for keypoint in places.values():
+        keypoint.angle = 0.0
+    return list(places.values())
 
 
 def root_sift(descriptors):

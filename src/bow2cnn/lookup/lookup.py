@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.features.detector import Detector
 from bow2cnn.lookup.query import read_query
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.search import search
@@ -78,14 +79,14 @@ class Lookup:
         _check_vocabulary(index, vocabulary)
         self._vocabulary = Vocabulary.load(vocabulary)
         with artefact.Reader(results / "features/shard-000.h5", "features") as reader:
-            self._features = {name: reader.params[name] for name in ("max_features", "max_side")}
+            self._detector = Detector(*(reader.params[name] for name in Detector._fields))
 
     def __len__(self):
         return len(self._engine)
 
     def query(self, path, region=None):
         """The `Query` that a photo, or a region of it, is to this index; see `read_query`."""
-        return read_query(path, region, self._vocabulary, self.settings["soft_words"], max_pixels=self._max_pixels, **self._features)
+        return read_query(path, region, self._vocabulary, self.settings["soft_words"], self._detector, self._max_pixels)
 
     def search(self, query, count, expand=False):
         """The `Answer` to a query with its first `count` photos, verified by geometry; with `expand` after query expansion."""

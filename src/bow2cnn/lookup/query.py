@@ -25,7 +25,7 @@ class Query(NamedTuple):
     features: int
 
 
-def read_query(path, region, vocabulary, soft_words, max_features, max_side, max_pixels):
+def read_query(path, region, vocabulary, soft_words, detector, max_pixels):
     """The query that a photo is, or a region of it.
 
     Args:
@@ -33,7 +33,7 @@ def read_query(path, region, vocabulary, soft_words, max_features, max_side, max
         region: (left, top, right, bottom) in pixels of the upright photo, or None; what of it stands out of the photo is cut off.
         vocabulary: `Vocabulary` of the index.
         soft_words: words of every feature.
-        max_features, max_side: what the features of the index were made with, see `extract_features`.
+        detector: the `Detector` of the index's features.
         max_pixels: larger photos are refused.
 
     Raises:
@@ -45,7 +45,7 @@ def read_query(path, region, vocabulary, soft_words, max_features, max_side, max
     header = read_header(path, 1, max_pixels)
     size = header["width"], header["height"]
     region = None if region is None else _clip(region, *size)
-    ((_, (keypoint, descriptor, error)),) = extract_apart([(path, *size, max_features, max_side)], 1)
+    ((_, (keypoint, descriptor, error)),) = extract_apart([(path, *size)], detector, 1)
     if error:
         raise PhotoError(error)
     words = query_words(keypoint, descriptor, size, vocabulary, soft_words)
