@@ -68,7 +68,7 @@ rule build_index:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(2000, words=4),
+        mem_mb=memory(4000),
     params:
         threads=config["threads"],
         digest=digest("build_index"),
