@@ -74,7 +74,7 @@ def test_another_lineage_or_a_damaged_file_is_not_used(tmp_path):
 
 
 def test_features_of_known_photos_are_kept(growing, monkeypatch):
-    asked = watch(monkeypatch, extract, "_extract", lambda tasks, _: len(tasks))
+    asked = watch(monkeypatch, extract, "_extract", lambda tasks, *_: len(tasks))
     features(growing, "few")
     grown = features(growing, "all")
     same(grown, features(growing, "all", "fresh.h5"))
@@ -86,7 +86,7 @@ def test_features_of_known_photos_are_kept(growing, monkeypatch):
 @pytest.mark.parametrize("change", [{"max_features": 700}, {"code": "edited"}])
 def test_features_made_otherwise_are_not(growing, monkeypatch, change):
     features(growing, "few")
-    asked = watch(monkeypatch, extract, "_extract", lambda tasks, _: len(tasks))
+    asked = watch(monkeypatch, extract, "_extract", lambda tasks, *_: len(tasks))
     features(growing, "all", **change)
     assert asked == [len(growing.all)]
 
@@ -102,7 +102,7 @@ def test_a_photo_that_gave_an_error_is_tried_again(growing, monkeypatch):
     assert np.diff(artefact.read(folder / "words.h5", "words")["offset"])[2] == 0
     collection["path"][2] = path
     artefact.write(folder / "few.h5", "collection", collection)
-    asked = watch(monkeypatch, extract, "_extract", lambda tasks, _: len(tasks))
+    asked = watch(monkeypatch, extract, "_extract", lambda tasks, *_: len(tasks))
     assert features(growing, "few")["error"][2] == "" and asked == [1]
     quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
     assert np.diff(artefact.read(folder / "words.h5", "words")["offset"])[2] > 100
