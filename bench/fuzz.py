@@ -29,7 +29,6 @@ from bow2cnn.collection.scan import scan
 from bow2cnn.demo.distractors import distractor
 from bow2cnn.demo.photo import Tags, jpeg
 from bow2cnn.features import extract
-from bow2cnn.features.detector import Detector
 from bow2cnn.processes import work_apart
 
 SOURCES = 8
@@ -212,7 +211,7 @@ def look(folder, seconds):
     folder = Path(folder)
     scan([folder / "photos"], folder, 1, MIN_SIDE, MAX_PIXELS)
     extract._SECONDS, extract._SECONDS_PER_MEGAPIXEL = seconds, 0.0
-    extract.extract_features(folder / "collection.h5", folder / "features.h5", Detector(2000, 1024), 2)
+    extract.extract_features(folder / "collection.h5", folder / "features.h5", 2, 2000, 1024)
     collection = artefact.read(folder / "collection.h5", "collection", ["path", "rejected/reason"])
     errors = [error for error in artefact.read(folder / "features.h5", "features", ["error"])["error"] if error]
     small = [str(result) for _, result in work_apart(_decode, collection["path"], 2, [seconds] * len(collection["path"])) if result]

@@ -12,7 +12,6 @@ from bow2cnn.demo import collection
 from bow2cnn.discovery.clusters import cut_clusters
 from bow2cnn.discovery.growth import grow_graph
 from bow2cnn.discovery.minhash import find_seeds
-from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
 from bow2cnn.index.marks import find_marks
@@ -45,7 +44,7 @@ def made(rendered, tmp_path_factory):
     paths["features"] = [folder / f"features-{shard}.h5" for shard in range(SHARDS)]
     paths["words"] = [folder / f"words-{shard}.h5" for shard in range(SHARDS)]
     for shard, features in enumerate(paths["features"]):
-        extract_features(folder / f"shard-{shard:03d}.h5", features, Detector(1500), workers=2)
+        extract_features(folder / f"shard-{shard:03d}.h5", features, workers=2, max_features=1500)
     train_vocabulary(paths["features"], paths["vocabulary"], words=1024, sample=40_000, iterations=5, seed=0, threads=1)
     for features, words in zip(paths["features"], paths["words"], strict=True):
         quantise(features, paths["vocabulary"], words, threads=1)

@@ -53,7 +53,7 @@ def folder(tmp_path):
 
 
 def extracted(folder, name="features.h5", workers=2, **settings):
-    extract_features(folder / "collection.h5", folder / name, Detector(**{"max_features": 1000, **settings}), workers)
+    extract_features(folder / "collection.h5", folder / name, workers, **{"max_features": 1000, **settings})
     photos = artefact.read(folder / "collection.h5", "collection", ["name", "sha256"])
     arrays = artefact.read(folder / name, "features")
     np.testing.assert_array_equal(arrays["sha256"], photos["sha256"])

@@ -10,7 +10,6 @@ import pytest
 from bow2cnn import artefact
 from bow2cnn.collection.benchmark import read_benchmark
 from bow2cnn.evaluation.ground_truth import GroundTruthError
-from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.retrieval.benchmark import rank_benchmark
@@ -190,7 +189,7 @@ def benchmark(made, tmp_path_factory):
     }
     (folder / "gnd.json").write_text(json.dumps(truth))
     read_benchmark(folder / "photos", folder / "gnd.json", folder / "collection.h5", 32, 10**7)
-    extract_features(folder / "collection.h5", folder / "features.h5", Detector(1500), workers=2)
+    extract_features(folder / "collection.h5", folder / "features.h5", workers=2, max_features=1500)
     return SimpleNamespace(folder=folder, truth=truth, rows=dict(zip(names, rows, strict=True)))
 
 

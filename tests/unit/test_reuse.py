@@ -10,7 +10,6 @@ from bow2cnn import artefact
 from bow2cnn.discovery.growth import grow_graph
 from bow2cnn.discovery.minhash import find_seeds
 from bow2cnn.features import extract
-from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index import words as index_words
 from bow2cnn.index.build import build_index
@@ -33,7 +32,7 @@ def growing(made, tmp_path):
 
 
 def features(growing, name, out="features.h5", max_features=800, code=""):
-    extract_features(growing.folder / f"{name}.h5", growing.folder / out, Detector(max_features), 2, code)
+    extract_features(growing.folder / f"{name}.h5", growing.folder / out, 2, max_features, code=code)
     return artefact.read(growing.folder / out, "features")
 
 

@@ -21,7 +21,6 @@ from bow2cnn.collection.photo import PhotoError
 from bow2cnn.collection.scan import scan
 from bow2cnn.demo.photo import jpeg
 from bow2cnn.discovery.minhash import find_seeds
-from bow2cnn.features import extract
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
@@ -81,7 +80,7 @@ def run(tmp_path_factory):
     shards = [f"shard-{shard:03d}.h5" for shard in range(2)]
     features, words = ([results / stage / shard for shard in shards] for stage in ("features", "words"))
     for shard, path in zip(shards, features, strict=True):
-        extract_features(results / "collection" / shard, path, Detector(500, 560), workers=2)
+        extract_features(results / "collection" / shard, path, workers=2, max_features=500, max_side=560)
     vocabulary, collection = results / "vocabulary/vocabulary.h5", results / "collection/collection.h5"
     train_vocabulary(features, vocabulary, words=256, sample=10_000, iterations=4, seed=0, threads=1)
     for source, path in zip(features, words, strict=True):
@@ -303,7 +302,7 @@ def test_a_run_that_does_not_fit_together_is_one_line(copy, asked, capsys, damag
 
 def test_a_photo_that_kills_its_process_is_an_error_like_others(run, asked, monkeypatch):
     lookup = Lookup(run.results)
-    monkeypatch.setattr(extract, "detect", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(Detector, "detect", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(PhotoError, match="its process died"):
         lookup.query(asked)
 

@@ -1,6 +1,5 @@
 """Local features of a shard or a benchmark. One process per core given: a photo's features depend on the photo alone."""
 
-from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.stage import stage
 
@@ -8,7 +7,7 @@ with stage(snakemake.log[0]):
     extract_features(
         collection=snakemake.input.collection,
         out=snakemake.output.features,
-        detector=Detector(**snakemake.params.settings),
         workers=snakemake.threads,
         code=snakemake.params.digest,
+        **snakemake.params.settings,
     )

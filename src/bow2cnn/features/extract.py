@@ -8,6 +8,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError
+from bow2cnn.features.detector import Detector
 from bow2cnn.processes import Lost, work_apart
 from bow2cnn.progress import progress
 from bow2cnn.reuse import digests, earlier, find_rows, lineage, tell
@@ -18,17 +19,18 @@ _LOG = logging.getLogger("bow2cnn")
 _SECONDS, _SECONDS_PER_MEGAPIXEL = 120.0, 20.0
 
 
-def extract_features(collection, out, detector, workers, code=""):
+def extract_features(collection, out, workers, max_features, max_side=0, affine=False, upright=False, code=""):
     """Write the `features` artefact of a `collection` artefact (a shard or a benchmark).
 
     Photos whose features an earlier version of the artefact holds are not read again.
 
     Args:
         collection, out: paths.
-        detector: `Detector`.
         workers: processes; the result does not depend on them.
+        max_features, max_side, affine, upright: see `Detector`.
         code: digest of the code, part of the lineage.
     """
+    detector = Detector(max_features, max_side, affine, upright)
     photos = artefact.read(collection, "collection", ["path", "sha256", "width", "height"])
     made_with = lineage("features", detector._asdict(), code)
     results = _earlier_results(out, made_with, photos["sha256"])
