@@ -1,0 +1,202 @@
+"""How the index grows: building and asking indexes of more and more photos, real ones padded with invented ones.
+
+    python bench/scale.py RESULTS FOLDER [--photos 1000 4000 16000 64000 256000] [--features 700] [--queries 50]
+
+RESULTS is a run that has its index. Photos of it come first, with their strongest `--features` features; the others are made from what
+the real ones have: their sizes and numbers of features, and features drawn from all of theirs with word and frame, with the signature of
+another feature of that word, of which three bits in ten are drawn anew. Every size is built by `build_index` in FOLDER (which needs
+room for 160 bytes a feature) and asked with real photos, soft assignment, verification and expansion included, each in a process of its
+own on one thread. Memory is what a process has of its own at most; what of the mapped files lies in memory too stands beside it, and
+can be given back.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from bow2cnn import artefact
+from bow2cnn.features.store import FeatureStore
+from bow2cnn.index.build import build_index
+from bow2cnn.lookup.lookup import DEFAULTS
+from bow2cnn.progress import progress
+from bow2cnn.retrieval.engine import Engine
+from bow2cnn.retrieval.query_words import query_words
+from bow2cnn.retrieval.search import search
+from bow2cnn.vocabulary.vocabulary import Vocabulary
+
+SHARD = 4000
+FLIPPED = 0.3
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--photos", type=int, nargs="+", default=[1000, 4000, 16000, 64000, 256000])
+    parser.add_argument("--features", type=int, default=700)
+    parser.add_argument("--queries", type=int, default=50)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True)
+    real = Real(options.results, options.features)
+    queries = real_queries(options.results, options.features, options.queries)
+    rows = []
+    for photos in options.photos:
+        folder = options.folder / str(photos)
+        words = make_words(real, photos, folder)
+        built = apart(build, folder, words, options.results / "vocabulary/vocabulary.h5")
+        for path in words:
+            path.unlink()
+        asked = apart(ask, folder, queries)
+        size = os.path.getsize(folder / "index.h5")
+        rows.append((photos, built["seconds"]))
+        print(
+            f"{photos} photos: built in {built['seconds']:.1f} s, {size / photos:.0f} bytes per photo, {memory(built)}; "
+            f"a query takes {asked['seconds']:.3f} s (ranking {asked['ranking']:.3f} s), {memory(asked)}",
+            flush=True,
+        )
+        shutil.rmtree(folder)
+    for (few, before), (many, after) in zip(rows[:-1], rows[1:], strict=True):
+        print(f"from {few} to {many} photos the time to build grows as n^{np.log(after / before) / np.log(many / few):.2f}")
+
+
+def real_queries(results, features, count):
+    """`Words` of some photos of the run as of photos from outside, of their strongest `features` features."""
+    store = FeatureStore(sorted((results / "features").glob("shard-*.h5")))
+    size = artefact.read(results / "index/index.h5", "index", ["size"])["size"]
+    vocabulary = Vocabulary.load(results / "vocabulary/vocabulary.h5")
+    rows = np.linspace(0, len(store) - 1, count).astype(int).tolist()
+    return [query_words(*(part[:features] for part in store[row]), size[row], vocabulary, DEFAULTS["soft_words"]) for row in rows]
+
+
+class Real:
+    """The words of a run's photos, the strongest `features` of each, and those of invented ones."""
+
+    def __init__(self, results, features):
+        arrays = artefact.read(results / "index/index.h5", "index", ["offset", "word", "signature", "feature", "keypoint", "size"])
+        photo = np.repeat(np.arange(len(arrays["size"])), np.diff(arrays["offset"]))
+        kept = arrays["feature"] < features
+        self.counts = np.bincount(photo[kept], minlength=len(arrays["size"]))
+        self.size, self.starts = arrays["size"], artefact.offsets(self.counts)
+        self.columns = {name: arrays[name][kept] for name in ("word", "signature", "feature", "keypoint")}
+        self._by_word = np.argsort(self.columns["word"], kind="stable")
+        words = self.columns["word"]
+        self._first, self._last = (np.searchsorted(words[self._by_word], words, side) for side in ("left", "right"))
+
+    def __len__(self):
+        return len(self.size)
+
+    def part(self, first, last):
+        """Sizes, numbers of features and columns of some of the real photos."""
+        rows = slice(self.starts[first], self.starts[last])
+        return self.size[first:last], self.counts[first:last], {name: column[rows] for name, column in self.columns.items()}
+
+    def invent(self, count, rng):
+        """The same of invented photos."""
+        like = rng.integers(len(self), size=count)
+        counts = self.counts[like]
+        total = int(counts.sum())
+        drawn = rng.integers(len(self.columns["word"]), size=total)
+        other = self._by_word[rng.integers(self._first[drawn], self._last[drawn])]
+        # A bit drawn anew is the other one half of the time.
+        flips = np.packbits(rng.random((total, 64), np.float32) < FLIPPED / 2, axis=1).view(np.uint64).ravel()
+        photo = np.repeat(np.arange(count), counts)
+        order = np.lexsort((self.columns["word"][drawn], photo))
+        feature = np.arange(total) - artefact.offsets(counts)[photo]
+        columns = {
+            "word": self.columns["word"][drawn][order],
+            "signature": (self.columns["signature"][other] ^ flips)[order],
+            "feature": feature.astype(np.int32),
+            "keypoint": self.columns["keypoint"][drawn][order],
+        }
+        return self.size[like], counts, columns
+
+
+def make_words(real, photos, folder):
+    """The `words` artefacts of so many photos, and their `collection`; paths of the words."""
+    folder.mkdir()
+    paths, sizes = [], []
+    starts = list(range(0, photos, SHARD))
+    for start in progress(starts, f"photos of {photos}"):
+        stop = min(start + SHARD, photos)
+        known = [real.part(start, min(stop, len(real)))] if start < len(real) else []
+        missing = stop - max(start, min(stop, len(real)))
+        parts = known + ([real.invent(missing, np.random.default_rng([0, start]))] if missing else [])
+        size, counts = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+        columns = {name: np.concatenate([part[2][name] for part in parts]) for name in real.columns}
+        sha256 = np.frombuffer(np.arange(4 * start, 4 * stop).astype(np.int64).tobytes(), np.uint8).reshape(-1, 32)
+        paths.append(folder / f"words-{start:06d}.h5")
+        artefact.write(paths[-1], "words", {"offset": artefact.offsets(counts), **columns, "content": sha256, "sha256": sha256})
+        sizes.append((size, sha256))
+    size, sha256 = (np.concatenate(arrays) for arrays in zip(*sizes, strict=True))
+    artefact.write(folder / "collection.h5", "collection", {"width": size[:, 0], "height": size[:, 1], "sha256": sha256})
+    return paths
+
+
+def build(folder, words, vocabulary):
+    begin = time.perf_counter()
+    build_index(folder / "collection.h5", words, None, vocabulary, folder / "index.h5")
+    return {"seconds": time.perf_counter() - begin}
+
+
+def ask(folder, queries):
+    """Mean seconds of a query and of its ranking alone, once the files are in memory as far as they fit."""
+    engine = Engine.load(folder / "index.h5", DEFAULTS["max_hamming"])
+    settings = {name: DEFAULTS[name] for name in ("shortlist", "min_inliers", "expansion", "expansion_inliers")}
+    for query in queries[:2]:
+        search(engine, query, **settings)  # compiled
+    begin = time.perf_counter()
+    for query in queries:
+        search(engine, query, **settings)
+    whole = time.perf_counter() - begin
+    begin = time.perf_counter()
+    for query in queries:
+        engine.rank(query, len(engine))
+    return {"seconds": whole / len(queries), "ranking": (time.perf_counter() - begin) / len(queries)}
+
+
+def apart(function, *arguments):
+    """What a function returns in a process of its own on one thread, and the memory of that process."""
+    receiver, sender = multiprocessing.Pipe(False)
+    process = multiprocessing.get_context("fork").Process(target=_work, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    found = json.loads(receiver.recv())
+    process.join()
+    return found
+
+
+def _work(sender, function, arguments):
+    with threadpool_limits(1):
+        before, peaks = _memory(), {"own": 0, "mapped": 0}
+        threading.Thread(target=_watch, args=(before, peaks), daemon=True).start()
+        found = function(*arguments)
+        sender.send(json.dumps(found | peaks))
+
+
+def _watch(before, peaks):
+    while True:
+        for name, value in _memory().items():
+            peaks[name] = max(peaks[name], value - before[name])
+        time.sleep(0.05)
+
+
+def _memory():
+    """Bytes that this process has in memory: its own, and of mapped files."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {name: int(lines[key].split()[0]) * 1024 for name, key in (("own", "RssAnon"), ("mapped", "RssFile"))}
+
+
+def memory(found):
+    return f"{found['own'] / 1e6:.0f} MB of memory (and {found['mapped'] / 1e6:.0f} MB mapped)"
+
+
+if __name__ == "__main__":
+    main()
