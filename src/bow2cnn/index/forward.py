@@ -7,8 +7,7 @@ import numpy as np
 
 from bow2cnn import artefact
 
-COLUMNS = {"word": (), "signature": (), "feature": (), "keypoint": (6,)}
-TYPES = {"word": np.uint32, "signature": np.uint64, "feature": np.int32, "keypoint": np.float32}
+COLUMNS = {"word": np.uint32, "signature": np.uint64, "feature": np.int32, "keypoint": np.dtype((np.float32, 6))}
 
 
 def read_words(paths):

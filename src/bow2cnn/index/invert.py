@@ -10,7 +10,8 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.files import writing
-from bow2cnn.index.forward import COLUMNS, TYPES
+from bow2cnn.index.forward import COLUMNS
+from bow2cnn.retrieval.engine import first_of_word, word_weights
 
 _POSTINGS = {"photo": np.int32, "posting_signature": np.uint64, "weight": np.float32}
 _BLOCK = 1 << 22  # features that are sorted at once
@@ -24,8 +25,7 @@ def index_arrays(forward, size, word_count):
 def assemble(pieces, total, size, word_count, empty):
     """The arrays of an index.
 
-    Postings are sorted by word, then photo; idf = ln(photos / photos with the word), and the weight of a posting is idf / sqrt(features
-    of that word in the photo).
+    Postings are sorted by word, then photo; idf = ln(photos / photos with the word).
 
     Args:
         pieces: forward files, one photo after the other.
@@ -34,7 +34,7 @@ def assemble(pieces, total, size, word_count, empty):
         word_count: of the vocabulary.
         empty: makes an array of a shape and a type to be filled.
     """
-    forward = {name: empty((total, *shape), TYPES[name]) for name, shape in COLUMNS.items()}
+    forward = {name: empty((total, *np.dtype(kind).shape), np.dtype(kind).base) for name, kind in COLUMNS.items()}
     forward["offset"], frequency, occurrences = _gather(pieces, forward, word_count)
     photos = len(forward["offset"]) - 1
     idf = np.log(max(photos, 1) / np.maximum(frequency, 1)).astype(np.float32)
@@ -45,7 +45,7 @@ def assemble(pieces, total, size, word_count, empty):
     for first, last in _blocks(forward["offset"]):
         rows = slice(forward["offset"][first], forward["offset"][last])
         word, photo = np.asarray(forward["word"][rows]), np.repeat(np.arange(last - first), np.diff(forward["offset"][first : last + 1]))
-        weight = _weights(word, photo, idf)
+        weight = word_weights(word, idf, photo)
         norm[first:last] = np.sqrt(np.bincount(photo, weight.astype(np.float64) ** 2, minlength=last - first))
         order = np.argsort(word, kind="stable")  # photos come in their order
         place = _places(word[order], cursor)
@@ -65,23 +65,10 @@ def _gather(pieces, forward, word_count):
             forward[name][rows] = piece[name]
         lengths.append(np.diff(piece["offset"]))
         photo = np.repeat(np.arange(len(lengths[-1])), lengths[-1])
-        frequency += np.bincount(piece["word"][_starts(piece["word"], photo)], minlength=word_count)
+        frequency += np.bincount(piece["word"][first_of_word(piece["word"], photo)], minlength=word_count)
         occurrences += np.bincount(piece["word"], minlength=word_count)
         filled = rows.stop
     return artefact.offsets(np.concatenate([np.zeros(0, np.int64), *lengths])), frequency, occurrences
-
-
-def _starts(word, photo):
-    """Whether a feature is its photo's first of its word, bool [N]; the words of a photo are sorted."""
-    starts = np.ones(len(word), bool)
-    starts[1:] = (word[1:] != word[:-1]) | (photo[1:] != photo[:-1])
-    return starts
-
-
-def _weights(word, photo, idf):
-    """idf / sqrt(features of the same word and photo), float32 [N]."""
-    run = np.cumsum(_starts(word, photo)) - 1
-    return (idf[word] / np.sqrt(np.bincount(run)[run])).astype(np.float32)
 
 
 def _blocks(offset):

@@ -94,12 +94,24 @@ class Engine:
         )  # fmt: skip
 
 
-def word_weights(word, idf):
-    """w = idf / sqrt(features of the word) of the features of one photo whose words are sorted, float32 [N]."""
-    if not len(word):
-        return np.zeros(0, np.float32)
-    _, inverse, counts = np.unique(word, return_inverse=True, return_counts=True)
-    return (idf[word] / np.sqrt(counts[inverse])).astype(np.float32)
+def word_weights(word, idf, photo=None):
+    """w = idf / sqrt(features of the word) of features, float32 [N]; see `first_of_word`."""
+    run = np.cumsum(first_of_word(word, photo)) - 1
+    return (idf[word] / np.sqrt(np.bincount(run)[run])).astype(np.float32)
+
+
+def first_of_word(word, photo=None):
+    """Whether a feature is its photo's first of its word, bool [N].
+
+    Args:
+        word: [N], sorted within each photo.
+        photo: [N], ascending; None where there is but one.
+    """
+    first = np.ones(len(word), bool)
+    first[1:] = word[1:] != word[:-1]
+    if photo is not None:
+        first[1:] |= photo[1:] != photo[:-1]
+    return first
 
 
 def verify_words(a, b, max_hamming):
