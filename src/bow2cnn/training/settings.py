@@ -44,7 +44,7 @@ class Settings:
         minimum=0,
     )
     batch: int = _key(5, "tuples of a step", minimum=1)
-    image_size: int = _key(256, "longer side of the photos in training and validation (pixels)", minimum=32)
+    image_size: int = _key(362, "longer side of the photos in training and validation (pixels)", minimum=32)
     learning_rate: float = _key(2e-5, "step size of the optimiser; GeM's p takes steps ten times as long", minimum=0)
     weight_decay: float = _key(1e-6, "pull of the weights towards zero", minimum=0)
     decay: float = _key(0.1, "the learning rate of epoch e is that of the first times exp(-decay (e - 1))", minimum=0)
