@@ -6,6 +6,7 @@ import pytest
 
 from bow2cnn import artefact
 from bow2cnn.features.sift import detect
+from bow2cnn.index.forward import Forward
 from bow2cnn.index.marks import find_marks, mark_features
 from bow2cnn.index.words import words_of
 from bow2cnn.vocabulary.train import train_vocabulary
@@ -46,7 +47,7 @@ def forward_file(images, folder, seed=0):
 
 
 def marked(forward, min_photos=8):
-    return mark_features(forward, np.full((len(forward["offset"]) - 1, 2), SIZE), 24, min_photos, seed=0)
+    return mark_features(Forward(forward), np.full((len(forward["offset"]) - 1, 2), SIZE), 24, min_photos, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def test_marks_sit_relative_to_a_corner_of_photos_of_any_size():
     }
     order = np.lexsort((forward["word"], np.repeat(np.arange(12), 105)))
     forward = {name: array if name == "offset" else array[order] for name, array in forward.items()}
-    found, masked, _ = mark_features(forward, size, 24, 8, seed=0)
+    found, masked, _ = mark_features(Forward(forward), size, 24, 8, seed=0)
     assert found[forward["word"] < 5].mean() > 0.75
     assert masked[forward["word"] < 5].mean() > 0.9 and masked[forward["word"] >= 5].mean() < 0.02
 

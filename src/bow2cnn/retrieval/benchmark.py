@@ -4,7 +4,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.ground_truth import read_ground_truth
-from bow2cnn.index.forward import drop_features
+from bow2cnn.index.forward import Forward, drop_features
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.index.marks import mark_features
 from bow2cnn.photos import photos_of
@@ -55,5 +55,5 @@ def rank_benchmark(
 def _database_index(photos, database, max_hamming, min_photos, seed):
     """Index arrays of the database, its watermarks left out as in the collection's."""
     forward, size = photos.forward(database), photos.size[database]
-    masked = mark_features(forward, size, max_hamming, min_photos, seed)[1]
+    masked = mark_features(Forward(forward), size, max_hamming, min_photos, seed)[1]
     return index_arrays(drop_features(forward, ~masked), size, len(photos.vocabulary))
