@@ -7,7 +7,7 @@ from bow2cnn import artefact
 from bow2cnn.features.sift import root_sift
 from bow2cnn.nothing import NothingFound
 from bow2cnn.vocabulary.kmeans import kmeans, nearest
-from bow2cnn.vocabulary.train import sample_descriptors, train_vocabulary
+from bow2cnn.vocabulary.train import sample_descriptors, train_vocabulary, words_for
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 
@@ -109,7 +109,7 @@ def test_the_projection_is_a_part_of_a_rotation(vocabulary):
 
 
 def test_thresholds_are_the_medians_of_the_words(vocabulary, features):
-    points = sample_descriptors(features, 10_000, 0)
+    points = sample_descriptors(features, 30 * 100, 0)
     words = vocabulary.assign(points)
     for word in np.unique(words)[::7]:
         own = points[words == word].astype(float) @ vocabulary.projection.T.astype(float)
@@ -136,6 +136,24 @@ def test_few_descriptors_make_few_words(tmp_path):
     assert sorted(vocabulary.assign(descriptors(1, 1), 99)[0]) == list(range(len(vocabulary))), "no word twice"
 
 
+@pytest.mark.parametrize(("features", "words"), [(0, 1 << 14), (3 << 20, 1 << 16), (1 << 23, 1 << 17), (10**9, 1 << 20)])
+def test_the_number_of_words_follows_the_features(features, words):
+    assert words_for(features) == words
+
+
+def test_a_vocabulary_that_follows_the_collection_has_thirty_descriptors_a_word(features, tmp_path):
+    assert len(trained(features, tmp_path / "v.h5", words=0)) == pytest.approx(4500 / 30, rel=0.05)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_descriptors_may_be_assigned_in_blocks(vocabulary, monkeypatch, count):
+    points = descriptors(8, 500)
+    expected = vocabulary.assign(points, count)
+    monkeypatch.setattr("bow2cnn.vocabulary.vocabulary._AT_ONCE", 64)
+    monkeypatch.setattr("bow2cnn.vocabulary.kmeans._AT_ONCE", 48)
+    np.testing.assert_array_equal(vocabulary.assign(points, count), expected)
+
+
 def test_equal_descriptors_do_no_harm(tmp_path):
     features = [write_features(tmp_path / "f.h5", np.repeat(descriptors(0, 1), 300, 0))]
     vocabulary = trained(features, tmp_path / "v.h5")
@@ -157,9 +175,9 @@ def test_a_single_photo_with_features_is_one_clear_line(tmp_path):
 
 def test_the_sample_is_spread_over_the_files_and_bounded(features):
     sample = sample_descriptors(features, 450, 0)
-    assert len(sample) == 450 and sample.dtype == np.float32
+    assert len(sample) == 450 and sample.dtype == np.uint8
     known = [{row.tobytes() for row in descriptors(i, n)} for i, n in ((0, 3000), (2, 1500))]
-    counts = [sum(row.astype(np.uint8).tobytes() in rows for row in sample) for rows in known]
+    counts = [sum(row.tobytes() in rows for row in sample) for rows in known]
     assert counts == [300, 150]
     assert len(np.unique(sample, axis=0)) == 450
     assert len(sample_descriptors(features, 10**6, 0)) == 4500

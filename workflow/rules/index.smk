@@ -40,7 +40,7 @@ rule find_marks:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(2000, words=4),
+        mem_mb=memory(4000, words=0.2),
     params:
         settings=settings("marks") | settings("retrieval", "max_hamming"),
         seed=config["seed"],

@@ -43,7 +43,8 @@ rule train_vocabulary:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(4000),
+        # The sample, once more as sorted, and what k-means needs of a part of it.
+        mem_mb=memory(4000 + 400 * config["vocabulary"]["sample"] / 1e6),
     params:
         settings=settings("vocabulary"),
         seed=config["seed"],

@@ -4,6 +4,7 @@ import faiss
 import numpy as np
 
 _FAR = 1e4  # no byte descriptor comes near a centroid here
+_AT_ONCE = 1 << 20  # points that are searched together
 
 
 def kmeans(points, count, iterations, seed, threads):
@@ -24,5 +25,8 @@ def nearest(points, centroids, threads, count=1):
     faiss.omp_set_num_threads(threads)
     index = faiss.IndexFlatL2(centroids.shape[1])
     index.add(np.ascontiguousarray(centroids))
-    found = index.search(np.ascontiguousarray(points, dtype=np.float32), count)[1]
+    found = np.empty((len(points), count), np.int64)
+    for start in range(0, len(points), _AT_ONCE):
+        block = np.ascontiguousarray(points[start : start + _AT_ONCE], dtype=np.float32)
+        found[start : start + _AT_ONCE] = index.search(block, count)[1]
     return found[:, 0] if count == 1 else found

@@ -1,6 +1,7 @@
 """Training of the visual vocabulary on a bounded sample of the collection's features."""
 
 import hashlib
+import itertools
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from bow2cnn.vocabulary.kmeans import kmeans, nearest
 from bow2cnn.vocabulary.vocabulary import SIGNATURE_BITS, Vocabulary
 
 _POINTS_PER_WORD = 30  # faiss's own advice for a sound k-means lies between 39 and 256; below 30 words turn into noise
+_POINTS_PER_CELL = 256  # from how many points at most a coarse cell is found; faiss's own limit
+_FEATURES_PER_WORD = 64  # of the collection, where the number of words follows it
+_FEWEST, _MOST = 1 << 14, 1 << 20  # words of such a vocabulary
 
 
 def train_vocabulary(features, out, words, sample, iterations, seed, threads):
@@ -20,15 +24,16 @@ def train_vocabulary(features, out, words, sample, iterations, seed, threads):
 
     Args:
         features: paths of the `features` artefacts.
-        words: wanted number of words, made smaller where the sample has fewer than 30 descriptors a word.
-        sample: number of descriptors to train on, at most.
+        words: wanted number of words, made smaller where the sample has fewer than 30 descriptors a word; 0 for `words_for` of them.
+        sample: number of descriptors to train on, at most; 30 for every word are enough.
         iterations: of k-means.
 
     Raises:
         NothingFound: fewer than two photos have local features, or all of them together too few.
     """
     _check_photos(features)
-    descriptors = sample_descriptors(features, sample, seed)
+    words = words or words_for(count_features(features))
+    descriptors = sample_descriptors(features, min(sample, words * _POINTS_PER_WORD), seed)
     if len(descriptors) < 2 * _POINTS_PER_WORD:
         raise NothingFound(
             f"vocabulary: only {len(descriptors)} local features in the whole collection, {2 * _POINTS_PER_WORD} are needed for two words; "
@@ -37,7 +42,7 @@ def train_vocabulary(features, out, words, sample, iterations, seed, threads):
     words = min(words, len(descriptors) // _POINTS_PER_WORD)
     cells = max(1, round(np.sqrt(words)))
     fine_words = max(1, words // cells)
-    coarse = kmeans(descriptors, cells, iterations, seed, threads)
+    coarse = _train_coarse(descriptors, cells, iterations, seed, threads)
     fine = _train_fine(descriptors, coarse, fine_words, iterations, seed, threads)
     projection = _random_rotation(seed)
     vocabulary = Vocabulary(coarse, fine, projection, np.zeros((cells * fine_words, SIGNATURE_BITS), np.float32), threads)
@@ -65,31 +70,54 @@ def _check_photos(features):
         )
 
 
+def words_for(features):
+    """Number of words for a collection of so many features: the power of two nearest to one for 64 features, from 2^14 to 2^20."""
+    return int(np.clip(2.0 ** np.round(np.log2(max(features, 1) / _FEATURES_PER_WORD)), _FEWEST, _MOST))
+
+
+def count_features(features):
+    """Number of features in these artefacts."""
+    total = 0
+    for path in features:
+        with artefact.Reader(path, "features") as reader:
+            total += reader.shape("descriptor")[0]
+    return total
+
+
 def sample_descriptors(features, sample, seed):
-    """At most `sample` descriptors, float32 [n, 128], spread evenly over all files."""
-    readers = [artefact.Reader(path, "features") for path in features]
-    total = sum(reader.shape("descriptor")[0] for reader in readers)
-    share = min(1.0, sample / max(total, 1))
+    """At most `sample` descriptors, uint8 [n, 128], spread evenly over all files."""
+    share = min(1.0, sample / max(count_features(features), 1))
     chosen = []
-    for number, reader in enumerate(readers):
-        with reader:
-            descriptors = reader["descriptor"]
+    for number, path in enumerate(features):
+        descriptors = artefact.read(path, "features", ["descriptor"])["descriptor"]
         count = round(len(descriptors) * share)
         rows = np.random.default_rng([seed, 1, number]).choice(len(descriptors), count, replace=False)
         chosen.append(descriptors[np.sort(rows)])
-    return np.concatenate([np.zeros((0, 128), np.uint8), *chosen]).astype(np.float32)
+    return np.concatenate([np.zeros((0, 128), np.uint8), *chosen])
+
+
+def _train_coarse(descriptors, cells, iterations, seed, threads):
+    """k-means of a part of the descriptors, float32 [c, 128]."""
+    most = cells * _POINTS_PER_CELL
+    if len(descriptors) > most:
+        descriptors = descriptors[np.sort(np.random.default_rng([seed, 7]).choice(len(descriptors), most, replace=False))]
+    return kmeans(descriptors.astype(np.float32), cells, iterations, seed, threads)
 
 
 def _train_fine(descriptors, coarse, fine_words, iterations, seed, threads):
     """k-means inside every coarse cell, float32 [c, f, 128]; a cell with too few points repeats its points' mean far away."""
-    cell = nearest(descriptors, coarse, threads)
-    order = np.argsort(cell, kind="stable")
-    bounds = np.searchsorted(cell[order], np.arange(len(coarse) + 1))
     fine = np.empty((len(coarse), fine_words, descriptors.shape[1]), np.float32)
-    for i in progress(range(len(coarse)), "vocabulary"):
-        points = descriptors[order[bounds[i] : bounds[i + 1]]]
+    for i, points in progress(grouped(descriptors, nearest(descriptors, coarse, threads), len(coarse)), "vocabulary", len(coarse)):
         fine[i] = kmeans(points, fine_words, iterations, seed + i, threads)
     return fine
+
+
+def grouped(descriptors, group, count):
+    """(number, descriptors float32 [m, 128]) of each of `count` groups."""
+    order = np.argsort(group, kind="stable")
+    bounds = np.searchsorted(group[order], np.arange(count + 1))
+    for number, (start, stop) in enumerate(itertools.pairwise(bounds)):
+        yield number, descriptors[order[start:stop]].astype(np.float32)
 
 
 def _random_rotation(seed):
@@ -100,11 +128,8 @@ def _random_rotation(seed):
 
 def _medians(vocabulary, descriptors):
     """Median of every projected component within every word, float32 [K, 64]; words without points take their centre's values."""
-    word = vocabulary.assign(descriptors)
-    projected = descriptors @ vocabulary.projection.T
     threshold = vocabulary.centroids() @ vocabulary.projection.T
-    order = np.argsort(word, kind="stable")
-    starts = np.flatnonzero(np.diff(word[order], prepend=-1))
-    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
-        threshold[word[order[start]]] = np.median(projected[order[start:stop]], axis=0)
-    return threshold.astype(np.float32)
+    for word, points in grouped(descriptors, vocabulary.assign(descriptors), len(vocabulary)):
+        if len(points):
+            threshold[word] = np.median(points @ vocabulary.projection.T, axis=0)
+    return threshold

@@ -8,6 +8,7 @@ from bow2cnn.vocabulary.kmeans import nearest
 
 SIGNATURE_BITS = 64
 _PROBES = 4  # coarse cells searched per descriptor
+_AT_ONCE = 1 << 20  # descriptors that are assigned together
 
 
 class Vocabulary:
@@ -34,15 +35,20 @@ class Vocabulary:
 
     def assign(self, descriptors, count=1):
         """Nearest words among the four nearest coarse cells: int64 [n] (or [n, count], nearest first; fewer where the cells have fewer)."""
-        descriptors = np.ascontiguousarray(descriptors, np.float32)
-        probes = min(_PROBES, len(self.coarse))
-        count = min(count, probes * self.fine.shape[1])
-        cells = nearest(descriptors, self.coarse, self._threads, probes).reshape(len(descriptors), probes)
+        count = min(count, min(_PROBES, len(self.coarse)) * self.fine.shape[1])
         words = np.zeros((len(descriptors), count), np.int64)
-        distances = np.full((len(descriptors), count), np.inf, np.float32)
+        for start in range(0, len(descriptors), _AT_ONCE):
+            block = np.ascontiguousarray(descriptors[start : start + _AT_ONCE], np.float32)
+            self._assign_block(block, words[start : start + _AT_ONCE])
+        return words[:, 0] if count == 1 else words
+
+    def _assign_block(self, descriptors, words):
+        """Fill `words` int64 [n, count] of descriptors float32 [n, 128]."""
+        probes = min(_PROBES, len(self.coarse))
+        cells = nearest(descriptors, self.coarse, self._threads, probes).reshape(len(descriptors), probes)
+        distances = np.full(words.shape, np.inf, np.float32)
         for probe in range(probes):
             self._assign_in_cells(descriptors, cells[:, probe], words, distances)
-        return words[:, 0] if count == 1 else words
 
     def _assign_in_cells(self, descriptors, cells, words, distances):
         order = np.argsort(cells, kind="stable")
