@@ -176,6 +176,8 @@ def _check_paths(config):
     results = Path(config["results"]).resolve()
     folders = {f"photos.{i}": folder for i, folder in enumerate(config["photos"])}
     folders |= {f"benchmarks.{name}.photos": benchmark["photos"] for name, benchmark in config["benchmarks"].items()}
+    for name, benchmark in config["benchmarks"].items():
+        folders |= {f"benchmarks.{name}.distractors.{i}": folder for i, folder in enumerate(benchmark["distractors"])}
     files = {f"benchmarks.{name}.gnd": benchmark["gnd"] for name, benchmark in config["benchmarks"].items()}
     files |= {f"experiments.{name}.weights": experiment["weights"] for name, experiment in config["experiments"].items()}
     files = {key: file for key, file in files.items() if file is not None}

@@ -468,7 +468,9 @@ def test_what_a_benchmark_shows_is_noted_by_name(tmp_path, monkeypatch):
     truth = {"imlist": ["gone.jpg", "link.jpg", "a.jpg"], "qimlist": ["q.jpg"], "gnd": [{"ok": [1]}]}
     (tmp_path / "gnd.json").write_text(json.dumps(truth))
     (tmp_path / "wrong.json").write_text("{}")
-    benchmarks = {name: {"photos": str(tmp_path / "photos"), "gnd": str(tmp_path / f"{name}.json")} for name in ("gnd", "wrong")}
+    (tmp_path / "more").mkdir()
+    common = {"photos": str(tmp_path / "photos"), "distractors": [str(tmp_path / "more")]}
+    benchmarks = {name: {**common, "gnd": str(tmp_path / f"{name}.json")} for name in ("gnd", "wrong")}
 
     def noted():
         scan([tmp_path / "photos"], tmp_path, 1, MIN_SIDE, MAX_PIXELS, benchmarks)
@@ -485,6 +487,8 @@ def test_what_a_benchmark_shows_is_noted_by_name(tmp_path, monkeypatch):
     (tmp_path / "photos/a.jpg").write_bytes(jpeg(noise(5)))
     after = noted()
     assert after["a.jpg"] == after["link.jpg"] != first["a.jpg"] and after["q.jpg"] == first["q.jpg"]
+    (tmp_path / "more/d.jpg").write_bytes(jpeg(noise(6)))
+    assert noted() == {**after, f"distractor {tmp_path}/more/d.jpg": hashlib.sha256(jpeg(noise(6))).hexdigest()}
 
 
 def told_by_the_rules(name):

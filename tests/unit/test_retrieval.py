@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bow2cnn import artefact
-from bow2cnn.collection.benchmark import read_benchmark
+from bow2cnn.collection.benchmark import read_benchmark, read_benchmark_rows
 from bow2cnn.evaluation.ground_truth import GroundTruthError
+from bow2cnn.evaluation.systems import benchmark_task, bow_rankings
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.retrieval.benchmark import rank_benchmark
@@ -188,7 +190,7 @@ def benchmark(made, tmp_path_factory):
         "gnd": [{"ok": [0, 1, 2, 3], "junk": [], "bbx": [width * 0.2, height * 0.1, width * 0.8, height * 0.9]}, {"ok": [5], "junk": []}],
     }
     (folder / "gnd.json").write_text(json.dumps(truth))
-    read_benchmark(folder / "photos", folder / "gnd.json", folder / "collection.h5", 32, 10**7)
+    read_benchmark(folder / "photos", folder / "gnd.json", folder / "collection.h5", [], 32, 10**7)
     extract_features(folder / "collection.h5", folder / "features.h5", workers=2, max_features=1500)
     return SimpleNamespace(folder=folder, truth=truth, rows=dict(zip(names, rows, strict=True)))
 
@@ -206,7 +208,32 @@ def test_a_benchmark_with_an_unusable_photo_is_refused(benchmark, tmp_path):
         truth = {"imlist": imlist, "qimlist": ["good.jpg"], "gnd": [{"ok": [0], "junk": []}]}
         (tmp_path / "gnd.json").write_text(json.dumps(truth))
         with pytest.raises(error, match=imlist[-1]):
-            read_benchmark(tmp_path, tmp_path / "gnd.json", tmp_path / "c.h5", 32, 10**7)
+            read_benchmark(tmp_path, tmp_path / "gnd.json", tmp_path / "c.h5", [], 32, 10**7)
+
+
+def test_distractors_make_the_database_larger_and_nothing_else(made, benchmark, tmp_path):
+    """A folder of photos of other places, one that the benchmark has itself, and a file that is no photo."""
+    others = [made.photos["path"][row] for row in np.flatnonzero(made.landmark == 1)[2:5]]
+    for path in (*others, benchmark.folder / "photos/9.jpg"):
+        (tmp_path / "more/deep").mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "more/deep" / Path(path).name)
+    (tmp_path / "more/text.jpg").write_text("text")
+    folder, collection, features = benchmark.folder, tmp_path / "collection.h5", tmp_path / "features.h5"
+    read_benchmark(folder / "photos", folder / "gnd.json", collection, [str(tmp_path / "more")], 32, 10**7)
+    rows = read_benchmark_rows(collection)
+    assert list(rows.named) == sorted({*benchmark.truth["imlist"], *benchmark.truth["qimlist"]})
+    paths = artefact.read(collection, "collection", ["path"])["path"]
+    assert {Path(paths[row]).name for row in rows.distractors} == {Path(path).name for path in others} and len(rows.distractors) == 3
+    extract_features(collection, features, workers=2, max_features=1500)
+    arguments = (made.vocabulary, collection, features, folder / "gnd.json", tmp_path / "ranking.h5", 3, 10, 24, 12, 5, 15)
+    rank_benchmark(*arguments, min_photos=8, seed=0, threads=1)
+    task = benchmark_task("mine", folder / "gnd.json", folder / "photos", collection)
+    assert len(task.database) == 6 + 3 and task.database[6:].tolist() == rows.distractors.tolist()
+    rankings = bow_rankings(task, tmp_path / "ranking.h5")["sv"]
+    assert all(sorted(ranking) == sorted(task.database) for ranking in rankings)
+    assert set(rankings[0][:4].tolist()) == {rows.named[name] for name in benchmark.truth["imlist"][:4]}
+    find_contamination(made.index, made.vocabulary, collection, features, tmp_path / "c.h5", 50, 24, 20, threads=1)
+    assert artefact.read(tmp_path / "c.h5", "ranking", ["query"])["query"].tolist() == list(range(8)), "distractors are no evidence"
 
 
 def test_a_benchmark_is_ranked_within_its_own_database(made, benchmark, tmp_path):

@@ -78,6 +78,7 @@ rule read_benchmark:
         mem_mb=memory(1000),
     params:
         photos=lookup("benchmarks/{benchmark}/photos", within=config),
+        distractors=lookup("benchmarks/{benchmark}/distractors", within=config),
         settings=settings("collection"),
         digest=digest("read_benchmark"),
     message:

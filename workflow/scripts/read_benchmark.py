@@ -8,5 +8,6 @@ with stage(snakemake.log[0]):
         photos=snakemake.params.photos,
         gnd=snakemake.input.gnd,
         out=snakemake.output.collection,
+        distractors=snakemake.params.distractors,
         **snakemake.params.settings,
     )

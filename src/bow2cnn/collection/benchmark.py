@@ -1,14 +1,40 @@
 """A benchmark's photos as a collection of their own, so that features and descriptors are made as for any other."""
 
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.collection.scan import read_row, to_arrays
+from bow2cnn.collection.scan import read_row, to_arrays, walk
 from bow2cnn.evaluation.ground_truth import read_ground_truth
 
 
-def read_benchmark(photos, gnd, out, min_side, max_pixels):
-    """Write the collection of a benchmark: rows are the sorted set of the database's and the queries' file names.
+class BenchmarkRows(NamedTuple):
+    """Rows of a benchmark's collection: `named`, file name to row, of the photos that the ground truth names; `distractors` int64."""
+
+    named: dict
+    distractors: np.ndarray
+
+    def database(self, truth):
+        """Rows of the database, int64 [n]: those of the ground truth in its order, then the distractors."""
+        return np.concatenate([np.array([self.named[name] for name in truth.imlist], np.int64), self.distractors])
+
+    def queries(self, truth):
+        """Rows of the queries, int64 [q]."""
+        return np.array([self.named[name] for name in truth.qimlist], np.int64)
+
+
+def read_benchmark(photos, gnd, out, distractors, min_side, max_pixels):
+    """Write the collection of a benchmark: the sorted set of the database's and the queries' file names, then the distractors.
+
+    Distractors that cannot be used are passed over, like those with the bytes of a photo before them.
+
+    Args:
+        photos, gnd: folder and ground truth.
+        out: the artefact.
+        distractors: folders, searched recursively, with photos that show nothing of what is asked for.
+        min_side, max_pixels: see `read_header`.
 
     Raises:
         GroundTruthError: the ground truth is damaged, leaves its folder or names a photo that cannot be used.
@@ -21,4 +47,18 @@ def read_benchmark(photos, gnd, out, min_side, max_pixels):
         if "reason" in row:
             raise artefact.ArtefactError(f"{gnd}: names {name}, which is {row['reason']}")
         rows.append({**row, "path": path, "name": name, "shard": 0})
-    artefact.write(out, "collection", to_arrays(rows, []), {"photos": str(photos), "gnd": str(gnd)})
+    named, seen = len(rows), {row["sha256"] for row in rows}
+    for path in sorted({path for folder in distractors for path, reason in walk(folder) if not reason}):
+        row = read_row(path, min_side, max_pixels)
+        if "reason" not in row and row["sha256"] not in seen:
+            seen.add(row["sha256"])
+            rows.append({**row, "path": path, "name": path, "shard": 0})
+    artefact.write(out, "collection", to_arrays(rows, []), {"photos": str(photos), "gnd": str(gnd), "named": named})
+
+
+def read_benchmark_rows(collection):
+    """The `BenchmarkRows` of what `read_benchmark` wrote."""
+    with artefact.Reader(collection, "collection") as reader:
+        names = reader["name"]
+        named = reader.params.get("named", len(names))
+    return BenchmarkRows({name: row for row, name in enumerate(names[:named])}, np.arange(named, len(names)))

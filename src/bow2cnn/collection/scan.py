@@ -35,7 +35,7 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
         folder: where the lists go.
         shards: number of shards.
         min_side, max_pixels: see `read_header`.
-        benchmarks: name to `photos` and `gnd`, the folder and the ground truth of a benchmark.
+        benchmarks: name to `photos`, `gnd` and `distractors`: the folder, the ground truth, and folders of more photos.
 
     Raises:
         NothingFound: there is not one usable photo. The lists are written all the same.
@@ -43,7 +43,7 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
     folder = Path(folder)
     known = _Memory(folder / "scan-memory.h5", (min_side, max_pixels))
     rows, rejected, seen = [], [], {}
-    files = [(root, path) for root in photos for path in _walk(root)]
+    files = [(root, path) for root in photos for path in walk(root)]
     for root, (path, reason) in progress(files, "scan"):
         row = {"reason": reason} if reason else known.row(path)
         if "reason" in row:
@@ -67,13 +67,15 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
         raise NothingFound(_nothing(photos, folder, rejected))
 
 
-def _look_at(known, photos, gnd):
+def _look_at(known, photos, gnd, distractors):
     """What the photos of a benchmark are, by name; nothing where its ground truth is wrong, as the benchmark's own stage will tell."""
     try:
         truth = read_ground_truth(gnd)
     except GroundTruthError:
         return {}
     rows = {name: known.row(os.path.join(photos, name)) for name in sorted({*truth.imlist, *truth.qimlist})}
+    others = {path for folder in distractors for path, reason in walk(folder) if not reason}
+    rows |= {f"distractor {path}": known.row(path) for path in sorted(others)}
     return {name: row.get("reason") or row["sha256"] for name, row in rows.items()}
 
 
@@ -119,7 +121,7 @@ def read_row(path, min_side, max_pixels):
         return {"reason": f"not readable ({error.strerror})"}
 
 
-def _walk(root):
+def walk(root):
     """(path, reason why it is not even looked at, or an empty string) of everything below a folder that is not hidden."""
     unreadable = []
     for folder, folders, files in os.walk(root, onerror=unreadable.append):

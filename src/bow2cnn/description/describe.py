@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from bow2cnn import artefact
+from bow2cnn.collection.benchmark import read_benchmark_rows
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.description.photo import load_photo
 from bow2cnn.evaluation.ground_truth import read_ground_truth
@@ -36,7 +37,7 @@ def describe_collection(network, collection, out, image_size, scales, threads, g
         device: `cpu` or `cuda`.
     """
     model = load_network(network).to(pick_device(device))
-    table = artefact.read(collection, "collection", ["path", "name", "sha256"])
+    table = artefact.read(collection, "collection", ["path", "sha256"])
     made_with = lineage("descriptors", lineage_of(network, "network"), image_size, list(scales), code, device)
     described, missing = _earlier_descriptors(out, made_with, table["sha256"], model.dimension)
     new = np.flatnonzero(missing)
@@ -45,8 +46,7 @@ def describe_collection(network, collection, out, image_size, scales, threads, g
     regions = {}
     if gnd is not None:
         truth = read_ground_truth(gnd, photos)
-        rows = {name: row for row, name in enumerate(table["name"])}
-        query_rows = np.array([rows[name] for name in truth.qimlist], np.int64)
+        query_rows = read_benchmark_rows(collection).queries(truth)
         regions = {number: query.region for number, query in enumerate(truth.queries) if query.region is not None}
         load += [partial(load_photo, table["path"][query_rows[number]], image_size, region) for number, region in regions.items()]
     made, lost = describe_photos(model, load, scales, threads, "describe")

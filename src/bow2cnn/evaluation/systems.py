@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.collection.benchmark import read_benchmark_rows
 from bow2cnn.evaluation.ground_truth import read_ground_truth
 from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.validation import read_validation
@@ -35,13 +36,12 @@ class Task(NamedTuple):
 def benchmark_task(name, gnd, photos, collection):
     """The task of a benchmark; rows are those of its `collection` artefact."""
     truth = read_ground_truth(gnd, photos)
-    rows = {name: row for row, name in enumerate(artefact.read(collection, "collection", ["name"])["name"])}
-    database = np.array([rows[name] for name in truth.imlist], np.int64)
-    query = np.array([rows[name] for name in truth.qimlist], np.int64)
+    rows = read_benchmark_rows(collection)
+    database = rows.database(truth)
     by_protocol = {
         protocol: [(database[positives], database[junk]) for positives, junk in truth.select(protocol)] for protocol in truth.protocols()
     }
-    return Task(name, query, database, by_protocol, True)
+    return Task(name, rows.queries(truth), database, by_protocol, True)
 
 
 def validation_task(pairs):

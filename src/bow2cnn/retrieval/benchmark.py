@@ -32,16 +32,16 @@ def rank_benchmark(
     """
     photos = BenchmarkPhotos(vocabulary, collection, features, threads)
     truth = read_ground_truth(gnd)
-    database = np.array([photos.row[name] for name in truth.imlist])
+    database = photos.rows.database(truth)
     engine = Engine(_database_index(photos, database, max_hamming, min_photos, seed), max_hamming)
-    queries = [photos.row[name] for name in truth.qimlist]
+    queries = photos.rows.queries(truth)
     found = {name: [] for name in LISTS}
     for row, query in zip(queries, progress(truth.queries, "teacher"), strict=True):
         words = in_region(photos.query(row, soft_words), query.region)
         rankings = search(engine, words, shortlist, min_inliers, expansion, expansion_inliers)
         for name in LISTS:
             found[name].append(rankings[name])
-    arrays = {"query": np.array(queries, np.int32), **photos_of(collection)}
+    arrays = {"query": queries.astype(np.int32), **photos_of(collection)}
     for name, rankings in found.items():
         arrays[f"{name}/offset"] = artefact.offsets([len(ranking.photo) for ranking in rankings])
         arrays[f"{name}/photo"] = np.concatenate([database[ranking.photo] for ranking in rankings]).astype(np.int32)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.collection.benchmark import read_benchmark_rows
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.words import words_of
 from bow2cnn.photos import check_photos
@@ -14,18 +15,23 @@ _ARRAYS = ("word", "signature", "keypoint", "feature")
 
 
 class BenchmarkPhotos:
-    """Words of a benchmark's photos by row of its collection; `row` maps a file name to it.
+    """Words of a benchmark's photos by row of its collection.
 
     Args:
         vocabulary, collection, features: paths.
         threads: library threads.
+
+    Attributes:
+        vocabulary: `Vocabulary`.
+        rows: `BenchmarkRows`.
+        size: int [n, 2], width and height.
     """
 
     def __init__(self, vocabulary, collection, features, threads):
         check_photos(collection, features)
-        photos = artefact.read(collection, "collection", ["name", "width", "height"])
+        photos = artefact.read(collection, "collection", ["width", "height"])
         self.vocabulary = Vocabulary.load(vocabulary, threads)
-        self.row = {name: row for row, name in enumerate(photos["name"])}
+        self.rows = read_benchmark_rows(collection)
         self.size = np.stack([photos["width"], photos["height"]], 1)
         self._words = words_of(features, self.vocabulary)
         self._features = FeatureStore([features], capacity=1)

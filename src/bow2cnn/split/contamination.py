@@ -21,7 +21,7 @@ def find_contamination(index, vocabulary, collection, features, out, shortlist, 
     engine = Engine.load(index, max_hamming)
     photos = BenchmarkPhotos(vocabulary, collection, features, threads)
     found = []
-    for row in progress(range(len(photos.size)), "contamination"):
+    for row in progress(photos.rows.named.values(), "contamination"):
         words = photos.words(row)
         candidates, scores = engine.rank(words, shortlist)
         inliers = engine.verify_all(words, candidates)[0]

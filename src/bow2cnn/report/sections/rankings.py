@@ -3,6 +3,7 @@
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.collection.benchmark import read_benchmark_rows
 from bow2cnn.evaluation.ground_truth import read_ground_truth
 
 _TOP = 8  # photos of a ranking
@@ -75,10 +76,9 @@ def _truth(run, name, queries, protocol):
         return run.photos, [tuple(set(rows.tolist()) for rows in known[query]) for query in queries.tolist()]
     files = run.benchmarks[name]
     photos = artefact.read(files["collection"], "collection", ["path", "name"])
-    row = {name: number for number, name in enumerate(photos["name"])}
     truth = read_ground_truth(files["gnd"])
-    database = [row[name] for name in truth.imlist]
-    return photos, [tuple({database[i] for i in rows.tolist()} for rows in both) for both in truth.select(protocol)]
+    database = read_benchmark_rows(files["collection"]).database(truth)
+    return photos, [tuple(set(database[rows].tolist()) for rows in both) for both in truth.select(protocol)]
 
 
 def _top(photos, thumbs, ranking, system, number, truth):
