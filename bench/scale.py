@@ -11,16 +11,13 @@ can be given back.
 """
 
 import argparse
-import json
-import multiprocessing
 import os
 import shutil
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from apart import apart
 
 from bow2cnn import artefact
 from bow2cnn.features.store import FeatureStore
@@ -160,38 +157,6 @@ def ask(folder, queries):
     for query in queries:
         engine.rank(query, len(engine))
     return {"seconds": whole / len(queries), "ranking": (time.perf_counter() - begin) / len(queries)}
-
-
-def apart(function, *arguments):
-    """What a function returns in a process of its own on one thread, and the memory of that process."""
-    receiver, sender = multiprocessing.Pipe(False)
-    process = multiprocessing.get_context("fork").Process(target=_work, args=(sender, function, arguments))
-    process.start()
-    sender.close()
-    found = json.loads(receiver.recv())
-    process.join()
-    return found
-
-
-def _work(sender, function, arguments):
-    with threadpool_limits(1):
-        before, peaks = _memory(), {"own": 0, "mapped": 0}
-        threading.Thread(target=_watch, args=(before, peaks), daemon=True).start()
-        found = function(*arguments)
-        sender.send(json.dumps(found | peaks))
-
-
-def _watch(before, peaks):
-    while True:
-        for name, value in _memory().items():
-            peaks[name] = max(peaks[name], value - before[name])
-        time.sleep(0.05)
-
-
-def _memory():
-    """Bytes that this process has in memory: its own, and of mapped files."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return {name: int(lines[key].split()[0]) * 1024 for name, key in (("own", "RssAnon"), ("mapped", "RssFile"))}
 
 
 def memory(found):

@@ -41,6 +41,11 @@ def vocabulary(features, tmp_path_factory):
     return trained(features, tmp_path_factory.mktemp("vocabulary") / "v.h5")
 
 
+def centroids(vocabulary):
+    """float32 [K, 128]."""
+    return vocabulary.fine.reshape(-1, 128).astype(np.float32)
+
+
 def distances(points, centroids):
     return ((points[:, None, :].astype(float) - centroids[None].astype(float)) ** 2).sum(2)
 
@@ -72,7 +77,7 @@ def test_nearest_is_brute_force(count):
 def test_words_are_the_nearest_of_the_four_nearest_cells(vocabulary, count):
     points = descriptors(5, 400)
     to_cells = distances(points, vocabulary.coarse)
-    to_words = distances(points, vocabulary.centroids()).reshape(len(points), *vocabulary.fine.shape[:2])
+    to_words = distances(points, centroids(vocabulary)).reshape(len(points), *vocabulary.fine.shape[:2])
     probed = np.argsort(np.argsort(to_cells, axis=1), axis=1) < 4
     to_words = np.where(probed[:, :, None], to_words, np.inf).reshape(len(points), -1)
     found = vocabulary.assign(points, count).reshape(len(points), count)
@@ -83,13 +88,13 @@ def test_words_are_the_nearest_of_the_four_nearest_cells(vocabulary, count):
 
 def test_words_are_nearly_always_the_nearest_of_all(vocabulary):
     points = descriptors(6, 1000)
-    expected = distances(points, vocabulary.centroids()).argmin(1)
+    expected = distances(points, centroids(vocabulary)).argmin(1)
     assert (vocabulary.assign(points) == expected).mean() > 0.95
 
 
 def test_word_numbers_run_through_the_cells(vocabulary):
     assert len(vocabulary) == len(vocabulary.threshold) == vocabulary.fine.shape[0] * vocabulary.fine.shape[1] == 100
-    own = vocabulary.assign(vocabulary.centroids())
+    own = vocabulary.assign(centroids(vocabulary))
     assert (own == np.arange(100)).mean() > 0.95
 
 
@@ -113,7 +118,7 @@ def test_thresholds_are_the_medians_of_the_words(vocabulary, features):
     words = vocabulary.assign(points)
     for word in np.unique(words)[::7]:
         own = points[words == word].astype(float) @ vocabulary.projection.T.astype(float)
-        np.testing.assert_allclose(vocabulary.threshold[word], np.median(own, axis=0), atol=1e-2)
+        np.testing.assert_allclose(vocabulary.threshold[word], np.median(own, axis=0), rtol=1e-3, atol=1e-2)
 
 
 def test_half_of_the_bits_are_set_and_kin_agree_in_more(vocabulary, features):

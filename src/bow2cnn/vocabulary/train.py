@@ -39,19 +39,28 @@ def train_vocabulary(features, out, words, sample, iterations, seed, threads):
             f"vocabulary: only {len(descriptors)} local features in the whole collection, {2 * _POINTS_PER_WORD} are needed for two words; "
             "add photos with more texture or more pixels"
         )
-    words = min(words, len(descriptors) // _POINTS_PER_WORD)
+    vocabulary = train_words(descriptors, min(words, len(descriptors) // _POINTS_PER_WORD), iterations, seed, threads)
+    params = {"words": len(vocabulary), "sample": len(descriptors), "iterations": iterations, "seed": seed}
+    # Words are the same under the same vocabulary, whatever photos it was trained on.
+    content = hashlib.sha256()
+    for array in vocabulary.arrays().values():
+        content.update(array)
+    artefact.write(out, "vocabulary", vocabulary.arrays(), {**params, "lineage": lineage("vocabulary", content.hexdigest())})
+
+
+def train_words(descriptors, words, iterations, seed, threads):
+    """A `Vocabulary` of about so many words, as many fine ones in a coarse cell as there are cells.
+
+    Args:
+        descriptors: uint8 [n, 128].
+    """
     cells = max(1, round(np.sqrt(words)))
     fine_words = max(1, words // cells)
     coarse = _train_coarse(descriptors, cells, iterations, seed, threads)
     fine = _train_fine(descriptors, coarse, fine_words, iterations, seed, threads)
-    projection = _random_rotation(seed)
-    vocabulary = Vocabulary(coarse, fine, projection, np.zeros((cells * fine_words, SIGNATURE_BITS), np.float32), threads)
-    threshold = _medians(vocabulary, descriptors)
-    arrays = {"coarse": coarse, "fine": fine, "projection": projection, "threshold": threshold}
-    params = {"words": cells * fine_words, "sample": len(descriptors), "iterations": iterations, "seed": seed}
-    # Words are the same under the same vocabulary, whatever photos it was trained on.
-    content = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())).hexdigest()
-    artefact.write(out, "vocabulary", arrays, {**params, "lineage": lineage("vocabulary", content)})
+    vocabulary = Vocabulary(coarse, fine, _random_rotation(seed), None, threads)
+    vocabulary.threshold = _medians(vocabulary, descriptors)
+    return vocabulary
 
 
 def _check_photos(features):
@@ -105,8 +114,8 @@ def _train_coarse(descriptors, cells, iterations, seed, threads):
 
 
 def _train_fine(descriptors, coarse, fine_words, iterations, seed, threads):
-    """k-means inside every coarse cell, float32 [c, f, 128]; a cell with too few points repeats its points' mean far away."""
-    fine = np.empty((len(coarse), fine_words, descriptors.shape[1]), np.float32)
+    """k-means inside every coarse cell, float16 [c, f, 128]; where a cell has fewer points than words, the surplus lies out of reach."""
+    fine = np.empty((len(coarse), fine_words, descriptors.shape[1]), np.float16)
     for i, points in progress(grouped(descriptors, nearest(descriptors, coarse, threads), len(coarse)), "vocabulary", len(coarse)):
         fine[i] = kmeans(points, fine_words, iterations, seed + i, threads)
     return fine
@@ -127,8 +136,8 @@ def _random_rotation(seed):
 
 
 def _medians(vocabulary, descriptors):
-    """Median of every projected component within every word, float32 [K, 64]; words without points take their centre's values."""
-    threshold = vocabulary.centroids() @ vocabulary.projection.T
+    """Median of every projected component within every word, float16 [K, 64]; words without points take their centre's values."""
+    threshold = np.concatenate([cell.astype(np.float32) @ vocabulary.projection.T for cell in vocabulary.fine], dtype=np.float16)
     for word, points in grouped(descriptors, vocabulary.assign(descriptors), len(vocabulary)):
         if len(points):
             threshold[word] = np.median(points @ vocabulary.projection.T, axis=0)

@@ -1,0 +1,96 @@
+"""Very fine vocabularies: what they cost in time and memory, and how often a descriptor finds its nearest word.
+
+    python bench/fine_words.py RESULTS [--words 65536 1048576 16777216] [--descriptors 32000000] [--threads 2]
+
+RESULTS is a run that has its features. To its descriptors come invented ones, real ones with noise (standard deviation 10 of 255, about
+what two views of one point differ by), until there are `--descriptors`, or 30 for every word where that is less. Words are trained by the
+stage's own function in a process of its own. 100,000 descriptors with other noise are given their words; of 2,000 of these the nearest of
+all words is found by looking at every one. Below 30 descriptors a word it is a matter of time and memory only, no quality is claimed.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from apart import apart
+
+from bow2cnn.vocabulary.train import sample_descriptors, train_words
+
+NOISE = 10.0
+BLOCK = 1 << 20
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--words", type=int, nargs="+", default=[1 << 16, 1 << 20, 1 << 24])
+    parser.add_argument("--descriptors", type=int, default=32_000_000)
+    parser.add_argument("--iterations", type=int, default=12)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    real = sample_descriptors(sorted((options.results / "features").glob("shard-*.h5")), options.descriptors, seed=0)
+    for words in options.words:
+        found = apart(measure, real, words, options, threads=options.threads)
+        share = found["descriptors"] / found["words"]
+        print(
+            f"{found['words']} words of {found['descriptors']} descriptors ({share:.1f} a word): trained in {found['train']:.0f} s, "
+            f"{found['own'] / 1e9:.1f} GB of memory; 1,000 descriptors are assigned in {1000 * found['assign']:.1f} ms, "
+            f"{found['recall']:.1%} to the nearest of all words",
+            flush=True,
+        )
+
+
+def measure(real, words, options):
+    descriptors = extended(real, min(options.descriptors, 30 * words))
+    begin = time.perf_counter()
+    vocabulary = train_words(descriptors, words, options.iterations, 0, options.threads)
+    trained = time.perf_counter()
+    asked = noisy(real[np.random.default_rng(1).integers(0, len(real), 100_000)], np.random.default_rng(2))
+    vocabulary.assign(asked[:10])  # compiles
+    asking = time.perf_counter()
+    assigned = vocabulary.assign(asked)
+    answered = time.perf_counter()
+    return {
+        "words": len(vocabulary),
+        "descriptors": len(descriptors),
+        "train": trained - begin,
+        "assign": (answered - asking) / 100,
+        "recall": float((assigned[:2000] == nearest_of_all(vocabulary, asked[:2000])).mean()),
+    }
+
+
+def extended(real, count):
+    """So many descriptors: the real ones as far as they reach, then real ones with noise."""
+    if count <= len(real):
+        return real[np.sort(np.random.default_rng(3).choice(len(real), count, replace=False))]
+    out = np.empty((count, real.shape[1]), np.uint8)
+    out[: len(real)] = real
+    rng = np.random.default_rng(4)
+    for start in range(len(real), count, BLOCK):
+        stop = min(start + BLOCK, count)
+        out[start:stop] = noisy(real[rng.integers(0, len(real), stop - start)], rng)
+    return out
+
+
+def noisy(descriptors, rng):
+    noise = rng.standard_normal(descriptors.shape, np.float32) * NOISE
+    return np.clip(np.rint(descriptors + noise), 0, 255).astype(np.uint8)
+
+
+def nearest_of_all(vocabulary, descriptors):
+    """Nearest word of every descriptor, int64 [n], without the coarse level."""
+    descriptors = descriptors.astype(np.float32)
+    best, word = np.full(len(descriptors), np.inf, np.float32), np.zeros(len(descriptors), np.int64)
+    for cell, fine in enumerate(vocabulary.fine):
+        fine = fine.astype(np.float32)
+        squared = (fine**2).sum(1) - 2 * (descriptors @ fine.T)
+        nearest = squared.argmin(1)
+        distance = squared[np.arange(len(nearest)), nearest]
+        closer = distance < best
+        best[closer], word[closer] = distance[closer], cell * len(fine) + nearest[closer]
+    return word
+
+
+if __name__ == "__main__":
+    main()
