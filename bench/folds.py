@@ -7,8 +7,9 @@ dealt to `--folds` parts; every experiment is trained once without each part and
 has seen. Nothing of a benchmark is read. FOLDER keeps what is finished; the command goes on from there.
 
 Printed are mAP of the untrained network, the gain, and the gain less that of the first experiment with the same network, means over all
-queries of all parts; in brackets the widths of their one-sided 95 % intervals. Photos of one place are no independent samples, so places are
-drawn again, not queries (bootstrap of clusters; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8).
+queries of all parts; in brackets the widths of their one-sided 95 % intervals. Photos of one place are no independent samples, so it is
+places that are drawn again, not queries (bootstrap of clusters; Davison and Hinkley, Bootstrap Methods and their Application, 1997,
+section 3.8).
 
 How a default is chosen by it: the value of the paper stays unless another gains more than that width over it.
 """
