@@ -32,7 +32,7 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
     made_with = lineage("graph", lineage_of(seeds, "seeds"), shortlist, max_hamming, min_tentative, min_inliers, code)
     content = artefact.read(index, "index", ["content"])["content"]
     engine = Engine.load(index, max_hamming)
-    grower = _Grower(engine, FeatureStore(features), shortlist, min_tentative, min_inliers)
+    grower = Grower(engine, FeatureStore(features), shortlist, min_tentative, min_inliers)
     known = grower.resume(earlier(out, "graph", made_with), content)
     pairs = artefact.read(seeds, "seeds", ["pair"])["pair"]
     pairs = pairs[~known[pairs].all(1)]
@@ -47,7 +47,7 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
     artefact.write(out, "graph", {**grower.arrays(), "content": content, **photos_of(index)}, params)
 
 
-class _Grower:
+class Grower:
     """The state of the growth: which photos were queried, which pairs were confirmed or refused."""
 
     def __init__(self, engine, store, shortlist, min_tentative, min_inliers):

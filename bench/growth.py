@@ -1,0 +1,67 @@
+"""The grown graph of a run beside the exhaustive one, for which every photo is a query: what is found, for how many verifications.
+
+    python bench/growth.py CONFIG RESULTS
+
+CONFIG is the config of the run RESULTS, which has its graph. The exhaustive graph is made here, by the stage's own code. A verification is
+a pair of photos whose geometry is looked at: those of colliding sketches, those of the shortlists, and those that are matched in full.
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import networkx as nx
+import yaml
+from threadpoolctl import threadpool_limits
+
+from bow2cnn import artefact
+from bow2cnn.config import load
+from bow2cnn.discovery.growth import Grower
+from bow2cnn.features.store import FeatureStore
+from bow2cnn.parallel import thread_pool
+from bow2cnn.retrieval.engine import Engine
+
+SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
+SMALLEST = 5  # photos of a component
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("results", type=Path)
+    options = parser.parse_args()
+    config, discovery = load(yaml.safe_load(options.config.read_text()), SCHEMA), options.results / "discovery"
+    grown, whole = artefact.read(discovery / "graph.h5", "graph"), exhaustive(config, options.results)
+    collisions = int(artefact.read(discovery / "seeds.h5", "seeds", ["collisions"])["collisions"])
+    shortlist = config["retrieval"]["shortlist"]
+    counts = verifications(grown, shortlist) + collisions, verifications(whole, shortlist)
+    photos = found_photos(grown), found_photos(whole)
+    for name, graph, count, found in zip(("grown", "exhaustive"), (grown, whole), counts, photos, strict=True):
+        print(f"{name}: {len(graph['pair'])} pairs, {len(found)} photos in components of {SMALLEST} or more, {count} verifications")
+    both = len(photos[0] & photos[1]) / len(photos[1])
+    print(f"grown has {both:.1%} of the exhaustive graph's photos for {counts[0] / counts[1]:.1%} of its verifications")
+
+
+def exhaustive(config, results):
+    """Arrays of the graph for which every photo is asked."""
+    engine = Engine.load(results / "index/index.h5", config["retrieval"]["max_hamming"])
+    store = FeatureStore(sorted((results / "features").glob("shard-*.h5")))
+    limits = config["discovery"]["min_tentative"], config["discovery"]["min_inliers"]
+    grower = Grower(engine, store, config["retrieval"]["shortlist"], *limits)
+    cv2.setNumThreads(1)
+    with threadpool_limits(1), thread_pool(config["threads"]) as pool:
+        grower.confirm(grower.ask(range(len(engine)), pool), pool)
+    return grower.arrays()
+
+
+def verifications(graph, shortlist):
+    return int(graph["queried"].sum()) * shortlist + len(graph["pair"]) + len(graph["refused"])
+
+
+def found_photos(graph):
+    components = nx.connected_components(nx.Graph(graph["pair"].tolist()))
+    return {photo for component in components if len(component) >= SMALLEST for photo in component}
+
+
+if __name__ == "__main__":
+    main()
