@@ -8,6 +8,7 @@ from bow2cnn import artefact
 from bow2cnn.features.sift import detect
 from bow2cnn.index.forward import Forward
 from bow2cnn.index.marks import find_marks, mark_features
+from bow2cnn.index.recurring import recurring_places
 from bow2cnn.index.words import words_of
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
@@ -117,6 +118,34 @@ def test_marks_sit_relative_to_a_corner_of_photos_of_any_size():
     found, masked, _ = mark_features(Forward(forward), size, 24, 8, seed=0)
     assert found[forward["word"] < 5].mean() > 0.75
     assert masked[forward["word"] < 5].mean() > 0.9 and masked[forward["word"] >= 5].mean() < 0.02
+
+
+def scattered(photos, features, printed):
+    """One word many times in every photo at random, and in the first so many photos at one place besides."""
+    rng = np.random.default_rng(0)
+    keypoint = np.zeros((photos, features, 6), np.float32)
+    keypoint[:, :, :2], keypoint[:, :, 2], keypoint[:, :, 5] = rng.random((photos, features, 2)) * SIZE, 3, 3
+    keypoint[:printed, 0, :2] = (201.3, 101.7)
+    total = photos * features
+    columns = {"word": np.zeros(total, np.uint32), "signature": rng.integers(0, 2**63, total).astype(np.uint64)}
+    columns |= {"feature": np.tile(np.arange(features, dtype=np.int32), photos), "keypoint": keypoint.reshape(-1, 6)}
+    return Forward({"offset": artefact.offsets([features] * photos), **columns})
+
+
+def test_a_frequent_word_recurs_nowhere_by_chance(monkeypatch):
+    size = np.full((400, 2), SIZE)
+    assert not recurring_places(scattered(400, 20, 0), size, 4)
+    places = recurring_places(scattered(400, 20, 40), size, 4)
+    assert len(places) == 5 and all(set(range(40)) <= set(photos.tolist()) for _, photos in places), "the mark, by every anchor"
+    monkeypatch.setattr("bow2cnn.index.recurring.photos_needed", lambda occurrences, fewest: np.full(len(occurrences), fewest))
+    assert len(recurring_places(scattered(400, 20, 0), size, 4)) > 100, "the test can fail"
+
+
+def test_counters_that_places_share_change_nothing(banners, monkeypatch):
+    expected = marked(banners)
+    monkeypatch.setattr("bow2cnn.index.recurring._TABLE", 256)
+    for before, now in zip(expected, marked(banners), strict=True):
+        np.testing.assert_array_equal(before, now)
 
 
 def test_the_artefact_says_what_was_masked(banners, tmp_path):
