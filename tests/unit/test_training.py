@@ -128,6 +128,11 @@ def weights(path):
 # losses
 
 
+def test_networks_have_a_size_of_their_own_unless_told():
+    assert [Settings.of({"network": network}).image_size for network in ("efficientnet-lite0", "squeezenet1_1")] == [256, 362]
+    assert Settings.of({"network": "squeezenet1_1", "image_size": 200}).image_size == 200
+
+
 def test_losses_by_hand():
     descriptors = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [-1.0, 0.0]])
     tuples = torch.tensor([[0, 1, 2, 3], [0, 2, 1, -1]])

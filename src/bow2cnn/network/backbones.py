@@ -16,6 +16,8 @@ class Backbone(NamedTuple):
         dimension: channels of its activations.
         mean, deviation: per RGB channel, in grey levels of 0 to 255; input is (photo - mean) / deviation.
         packaged: whether pretrained weights come with the installation.
+        training_size: longer side of the photos that it is trained on by default, in pixels: that of the paper's recipe (Radenovic, Tolias,
+            Chum, TPAMI 2018; field.md 3.3), unless another validates better (`bench/folds.py`).
     """
 
     build: callable
@@ -23,6 +25,7 @@ class Backbone(NamedTuple):
     mean: tuple
     deviation: tuple
     packaged: bool = False
+    training_size: int = 362
 
 
 _IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
@@ -34,7 +37,7 @@ def _torchvision(build, dimension):
 
 
 BACKBONES = {
-    "efficientnet-lite0": Backbone(EfficientNetLite0, 1280, (127.0,) * 3, (128.0,) * 3, packaged=True),
+    "efficientnet-lite0": Backbone(EfficientNetLite0, 1280, (127.0,) * 3, (128.0,) * 3, packaged=True, training_size=256),
     "alexnet": _torchvision(AlexNet, 256),
     "resnet18": _torchvision(partial(ResNet, (2, 2, 2, 2), bottleneck=False), 512),
     "resnet34": _torchvision(partial(ResNet, (3, 4, 6, 3), bottleneck=False), 512),

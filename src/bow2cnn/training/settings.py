@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from bow2cnn.network.backbones import BACKBONES
 from bow2cnn.training.errors import TrainingError
 
 
@@ -44,7 +45,12 @@ class Settings:
         minimum=0,
     )
     batch: int = _key(5, "tuples of a step", minimum=1)
-    image_size: int = _key(362, "longer side of the photos in training and validation (pixels)", minimum=32)
+    image_size: int = _key(
+        0,
+        "longer side of the photos in training and validation (pixels; 0 for what validation chose for the network: 256 for "
+        "efficientnet-lite0, and for the others the paper's 362)",
+        minimum=0,
+    )
     learning_rate: float = _key(2e-5, "step size of the optimiser; GeM's p takes steps ten times as long", minimum=0)
     weight_decay: float = _key(1e-6, "pull of the weights towards zero", minimum=0)
     decay: float = _key(0.1, "the learning rate of epoch e is that of the first times exp(-decay (e - 1))", minimum=0)
@@ -67,7 +73,7 @@ class Settings:
 
     @classmethod
     def of(cls, values):
-        """Settings from a dict of some keys, checked.
+        """Settings from a dict of some keys, checked; an `image_size` of 0 becomes the network's.
 
         Raises:
             TrainingError: an unknown key or a wrong value.
@@ -76,7 +82,8 @@ class Settings:
         for key in values:
             if key not in known:
                 raise TrainingError(f"settings: no such key {key!r}; known are {', '.join(known)}")
-        return cls(**{key: _checked(known[key], value) for key, value in values.items()})
+        settings = cls(**{key: _checked(known[key], value) for key, value in values.items()})
+        return settings if settings.image_size else dataclasses.replace(settings, image_size=BACKBONES[settings.network].training_size)
 
 
 def _checked(field, value):
