@@ -207,6 +207,13 @@ def test_config_yaml_is_valid(folder):
     load(config, SCHEMA)
 
 
+def test_the_size_of_training_photos_is_none_or_large_enough(folder):
+    for size in (0, 32):
+        assert check(experiments={"mine": {"image_size": size}})["experiments"]["mine"]["image_size"] == size
+    with pytest.raises(ConfigError, match=r"^experiments\.mine\.image_size: must be at least 32, got 31$"):
+        check(experiments={"mine": {"image_size": 31}})
+
+
 def test_experiments_of_the_schema_are_the_settings_of_the_training():
     from bow2cnn.training.settings import Settings
 
