@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from apart import apart
 
-from bow2cnn.vocabulary.train import sample_descriptors, train_words
+from bow2cnn.vocabulary.sample import sample_descriptors
+from bow2cnn.vocabulary.train import train_words
 
 NOISE = 10.0
 BLOCK = 1 << 20
@@ -63,7 +64,7 @@ def measure(real, words, options):
 def extended(real, count):
     """So many descriptors: the real ones as far as they reach, then real ones with noise."""
     if count <= len(real):
-        return real[np.sort(np.random.default_rng(3).choice(len(real), count, replace=False))]
+        return real[:count]
     out = np.empty((count, real.shape[1]), np.uint8)
     out[: len(real)] = real
     rng = np.random.default_rng(4)

@@ -5,7 +5,7 @@
 CONFIG is a run's config (tests/configs/riviera.yaml), RESULTS that run. A grown run keeps the vocabulary of the photos that it began
 with, so it ranks a benchmark otherwise than a run from nothing. Here `--seeds` vocabularies are trained on the features of all photos, and
 as many without one of every `--late` photos, and every benchmark is ranked with each. Printed are means over the vocabularies, the
-standard deviation of one vocabulary, and the difference between the two means with its standard error.
+standard deviation of one vocabulary, and the difference within a seed: its mean with its standard error, and the largest.
 """
 
 import argparse
@@ -45,10 +45,11 @@ def main():
     for row in scores["all"][0]:
         before, after = (np.array([found[row] for found in scores[name]]) for name in ("early", "all"))
         deviation = np.sqrt((before.var(ddof=1) + after.var(ddof=1)) / 2)
-        error = deviation * np.sqrt(2 / options.seeds)
+        difference = before - after
+        error = difference.std(ddof=1) / np.sqrt(options.seeds)
         print(
             f"{row}: early {before.mean():.2f}, all {after.mean():.2f}, one vocabulary +- {deviation:.2f}, "
-            f"difference {before.mean() - after.mean():+.2f} +- {error:.2f}"
+            f"difference {difference.mean():+.2f} +- {error:.2f}, at most {np.abs(difference).max():.2f}"
         )
 
 

@@ -7,7 +7,8 @@ from bow2cnn import artefact
 from bow2cnn.features.sift import root_sift
 from bow2cnn.nothing import NothingFound
 from bow2cnn.vocabulary.kmeans import kmeans, nearest
-from bow2cnn.vocabulary.train import sample_descriptors, train_vocabulary, words_for
+from bow2cnn.vocabulary.sample import hashes, sample_descriptors
+from bow2cnn.vocabulary.train import train_vocabulary, words_for
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 
@@ -53,14 +54,14 @@ def distances(points, centroids):
 def test_kmeans_finds_separate_clouds():
     rng = np.random.default_rng(0)
     centres = np.array([[0, 0], [100, 0], [0, 100]], np.float32)
-    points = (np.repeat(centres, 50, 0) + rng.normal(0, 1, (150, 2))).astype(np.float32)
-    found = kmeans(points, 3, 10, seed=0, threads=1)
+    points = (np.tile(centres, (50, 1)) + rng.normal(0, 1, (150, 2))).astype(np.float32)
+    found = kmeans(points, 3, 10, threads=1)
     assert np.sort(np.sqrt(distances(found, centres)).min(0)).max() < 1
 
 
 def test_fewer_points_than_centroids_are_all_kept_and_the_rest_is_out_of_reach():
     points = np.random.default_rng(0).uniform(0, 255, (5, 128)).astype(np.float32)
-    found = kmeans(points, 8, 10, seed=0, threads=1)
+    found = kmeans(points, 8, 10, threads=1)
     np.testing.assert_array_equal(found[:5], points)
     assert (nearest(np.random.default_rng(1).uniform(0, 255, (200, 128)), found, 1) < 5).all()
 
@@ -183,9 +184,34 @@ def test_the_sample_is_spread_over_the_files_and_bounded(features):
     assert len(sample) == 450 and sample.dtype == np.uint8
     known = [{row.tobytes() for row in descriptors(i, n)} for i, n in ((0, 3000), (2, 1500))]
     counts = [sum(row.tobytes() in rows for row in sample) for rows in known]
-    assert counts == [300, 150]
+    assert sum(counts) == 450 and 250 < counts[0] < 350
     assert len(np.unique(sample, axis=0)) == 450
     assert len(sample_descriptors(features, 10**6, 0)) == 4500
+
+
+def test_the_sample_does_not_depend_on_the_files(features, tmp_path):
+    """The first part of a larger sample, too: it is the same order."""
+    dealt = [write_features(tmp_path / "a", descriptors(2, 1500)[::-1]), write_features(tmp_path / "b", descriptors(0, 3000))]
+    np.testing.assert_array_equal(sample_descriptors(features, 450, 0), sample_descriptors(dealt, 450, 0))
+    np.testing.assert_array_equal(sample_descriptors(features, 450, 0), sample_descriptors(features, 2000, 0)[:450])
+    assert not np.array_equal(sample_descriptors(features, 450, 0), sample_descriptors(features, 450, 1))
+
+
+def test_hashes_are_evenly_spread_and_a_single_bit_changes_them():
+    points = np.zeros((128 * 256, 128), np.uint8)
+    points[np.arange(len(points)), np.arange(len(points)) % 128] = np.arange(len(points)) // 128
+    keys = hashes(np.unique(points, axis=0), 0)
+    assert len(np.unique(keys)) == len(keys) == 128 * 255 + 1
+    bits = (keys[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+    assert np.abs(bits.mean(0) - 0.5).max() < 5 * 0.5 / np.sqrt(len(keys))
+
+
+def test_more_photos_make_nearly_the_same_words(features, tmp_path):
+    """Of words that are drawn anew each time, hardly any would be found again so near."""
+    more = [*features, write_features(tmp_path / "more", descriptors(3, 200))]
+    before, after, other = (trained(paths, tmp_path / "v", seed=seed) for paths, seed in ((features, 0), (more, 0), (more, 1)))
+    moved, redrawn = (np.sqrt(distances(centroids(words), centroids(before)).min(1)) for words in (after, other))
+    assert np.median(moved) < np.median(redrawn) / 2
 
 
 def test_the_same_features_and_seed_are_the_same_bytes(features, tmp_path):

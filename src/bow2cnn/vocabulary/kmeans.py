@@ -7,16 +7,17 @@ _FAR = 1e4  # no byte descriptor comes near a centroid here
 _AT_ONCE = 1 << 20  # points that are searched together
 
 
-def kmeans(points, count, iterations, seed, threads):
-    """Centroids float32 [count, d] of float32 points [n, d]. Where points are fewer than centroids, the surplus lies out of reach."""
+def kmeans(points, count, iterations, threads):
+    """Centroids float32 [count, d] of float32 points [n, d], in random order: it begins with the first `count` of them.
+
+    Where points are fewer than centroids, the surplus lies out of reach.
+    """
     faiss.omp_set_num_threads(threads)
     if len(points) <= count:
         surplus = np.full((count - len(points), points.shape[1]), _FAR, np.float32)
         return np.concatenate([points, surplus]).astype(np.float32)
-    trainer = faiss.Kmeans(
-        points.shape[1], count, niter=iterations, seed=seed % 2**31, min_points_per_centroid=1, max_points_per_centroid=2**31 - 1
-    )
-    trainer.train(np.ascontiguousarray(points))
+    trainer = faiss.Kmeans(points.shape[1], count, niter=iterations, min_points_per_centroid=1, max_points_per_centroid=2**31 - 1)
+    trainer.train(np.ascontiguousarray(points), init_centroids=points[:count])
     return trainer.centroids
 
 

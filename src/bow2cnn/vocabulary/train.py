@@ -10,6 +10,7 @@ from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
 from bow2cnn.reuse import lineage
 from bow2cnn.vocabulary.kmeans import kmeans, nearest
+from bow2cnn.vocabulary.sample import count_features, sample_descriptors
 from bow2cnn.vocabulary.vocabulary import SIGNATURE_BITS, Vocabulary
 
 _POINTS_PER_WORD = 30  # faiss's own advice for a sound k-means lies between 39 and 256; below 30 words turn into noise
@@ -52,12 +53,12 @@ def train_words(descriptors, words, iterations, seed, threads):
     """A `Vocabulary` of about so many words, as many fine ones in a coarse cell as there are cells.
 
     Args:
-        descriptors: uint8 [n, 128].
+        descriptors: uint8 [n, 128], in random order.
     """
     cells = max(1, round(np.sqrt(words)))
     fine_words = max(1, words // cells)
-    coarse = _train_coarse(descriptors, cells, iterations, seed, threads)
-    fine = _train_fine(descriptors, coarse, fine_words, iterations, seed, threads)
+    coarse = _train_coarse(descriptors, cells, iterations, threads)
+    fine = _train_fine(descriptors, coarse, fine_words, iterations, threads)
     vocabulary = Vocabulary(coarse, fine, _random_rotation(seed), None, threads)
     vocabulary.threshold = _medians(vocabulary, descriptors)
     return vocabulary
@@ -84,40 +85,16 @@ def words_for(features):
     return int(np.clip(2.0 ** np.round(np.log2(max(features, 1) / _FEATURES_PER_WORD)), _FEWEST, _MOST))
 
 
-def count_features(features):
-    """Number of features in these artefacts."""
-    total = 0
-    for path in features:
-        with artefact.Reader(path, "features") as reader:
-            total += reader.shape("descriptor")[0]
-    return total
+def _train_coarse(descriptors, cells, iterations, threads):
+    """k-means of the first of the descriptors, float32 [c, 128]."""
+    return kmeans(descriptors[: cells * _POINTS_PER_CELL].astype(np.float32), cells, iterations, threads)
 
 
-def sample_descriptors(features, sample, seed):
-    """At most `sample` descriptors, uint8 [n, 128], spread evenly over all files."""
-    share = min(1.0, sample / max(count_features(features), 1))
-    chosen = []
-    for number, path in enumerate(features):
-        descriptors = artefact.read(path, "features", ["descriptor"])["descriptor"]
-        count = round(len(descriptors) * share)
-        rows = np.random.default_rng([seed, 1, number]).choice(len(descriptors), count, replace=False)
-        chosen.append(descriptors[np.sort(rows)])
-    return np.concatenate([np.zeros((0, 128), np.uint8), *chosen])
-
-
-def _train_coarse(descriptors, cells, iterations, seed, threads):
-    """k-means of a part of the descriptors, float32 [c, 128]."""
-    most = cells * _POINTS_PER_CELL
-    if len(descriptors) > most:
-        descriptors = descriptors[np.sort(np.random.default_rng([seed, 7]).choice(len(descriptors), most, replace=False))]
-    return kmeans(descriptors.astype(np.float32), cells, iterations, seed, threads)
-
-
-def _train_fine(descriptors, coarse, fine_words, iterations, seed, threads):
+def _train_fine(descriptors, coarse, fine_words, iterations, threads):
     """k-means inside every coarse cell, float16 [c, f, 128]; where a cell has fewer points than words, the surplus lies out of reach."""
     fine = np.empty((len(coarse), fine_words, descriptors.shape[1]), np.float16)
     for i, points in progress(grouped(descriptors, nearest(descriptors, coarse, threads), len(coarse)), "vocabulary", len(coarse)):
-        fine[i] = kmeans(points, fine_words, iterations, seed + i, threads)
+        fine[i] = kmeans(points, fine_words, iterations, threads)
     return fine
 
 
