@@ -9,7 +9,7 @@ import numpy as np
 
 MAX_MATCHES = 1000  # tentative matches looked at for one pair; words with many features on both sides are skipped first
 _MAX_BURST = 36  # a word with more combinations than this tells little
-_LOOSE = 2.0  # inlier tolerance while refining, in units of the final one
+_LOOSE = 2.0  # how far what a transform is fitted to may lie, in units of the tolerance of inliers
 
 
 @numba.njit(cache=True, nogil=True)
@@ -85,21 +85,22 @@ def verify(frame_a, feature_a, frame_b, match, tolerance):
             best_count, best = count, transform
     if best_count == 0:  # no sane hypothesis
         return best, np.empty(0, np.int64)
-    inliers = _one_to_one(best, xy_a, xy_b, partners, tolerance * _LOOSE)
-    for _ in range(4):  # local optimisation: fit to the inliers, look for more of them, tighten at the end
-        if len(inliers) < 4:
+    inliers = _one_to_one(best, xy_a, xy_b, partners, tolerance)
+    for _ in range(4):  # local optimisation: fit to all that is near, as long as it does not cost inliers
+        near = _one_to_one(best, xy_a, xy_b, partners, tolerance * _LOOSE)
+        if len(near) < 4:
             break
-        transform = _fit(xy_a, xy_b, inliers)
+        transform = _fit(xy_a, xy_b, near)
         if not _sane(transform):
             break
-        more = _one_to_one(transform, xy_a, xy_b, partners, tolerance * _LOOSE)
-        if len(more) < len(inliers):
+        found = _one_to_one(transform, xy_a, xy_b, partners, tolerance)
+        if len(found) < len(inliers):
             break
-        grown = len(more) > len(inliers)
-        best, inliers = transform, more
+        grown = len(found) > len(inliers)
+        best, inliers = transform, found
         if not grown:
             break
-    return best, _one_to_one(best, xy_a, xy_b, partners, tolerance)
+    return best, inliers
 
 
 @numba.njit(cache=True, nogil=True)
