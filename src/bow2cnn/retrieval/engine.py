@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.retrieval.verify import hamming, match_words, verify
+from bow2cnn.retrieval.verify import hamming, match_words, verify, verify_shortlist
 
 _SIGMA = 16.0  # bits; the paper's choice for signatures of 64 bits
 TOLERANCE = 0.025  # transfer error of an inlier as a fraction of the photo's longer side: facades and statues are no planes
@@ -88,7 +88,7 @@ class Engine:
 
     def verify_all(self, query, photos):
         """Number of verified inliers of the query with each photo, int32 [len(photos)], and the transforms float64 [len, 2, 3]."""
-        return _verify_shortlist(
+        return verify_shortlist(
             query.word, query.signature, query.keypoint, query.feature, np.asarray(photos, np.int64),
             self._offset, *self._forward[:3], self.size, self.max_hamming, TOLERANCE,
         )  # fmt: skip
@@ -141,16 +141,3 @@ def _accumulate(word, signature, weight, word_offset, photo, posting_signature, 
         if last >= 0:
             scores[last] += best * weight[i]
     return scores
-
-
-@numba.njit(cache=True, nogil=True)
-def _verify_shortlist(word, signature, keypoint, feature, photos, offset, words, signatures, keypoints, size, max_hamming, tolerance):
-    inliers = np.zeros(len(photos), np.int32)
-    transforms = np.zeros((len(photos), 2, 3))
-    for i in range(len(photos)):
-        start, stop = offset[photos[i]], offset[photos[i] + 1]
-        match = match_words(word, signature, words[start:stop], signatures[start:stop], max_hamming)
-        limit = tolerance * max(size[photos[i], 0], size[photos[i], 1])
-        transforms[i], kept = verify(keypoint, feature, keypoints[start:stop], match, limit)
-        inliers[i] = len(kept)
-    return inliers, transforms

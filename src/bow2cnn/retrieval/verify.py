@@ -104,6 +104,23 @@ def verify(frame_a, feature_a, frame_b, match, tolerance):
 
 
 @numba.njit(cache=True, nogil=True)
+def verify_shortlist(word, signature, keypoint, feature, photos, offset, words, signatures, keypoints, size, max_hamming, tolerance):
+    """Numbers of inliers int32 [n] and transforms float64 [n, 2, 3] from a query to photos; `tolerance` in longer sides of the photo.
+
+    It stands here because a compiled function that is kept on disk is compiled anew when its own file changes, not one that it calls.
+    """
+    inliers = np.zeros(len(photos), np.int32)
+    transforms = np.zeros((len(photos), 2, 3))
+    for i in range(len(photos)):
+        start, stop = offset[photos[i]], offset[photos[i] + 1]
+        match = match_words(word, signature, words[start:stop], signatures[start:stop], max_hamming)
+        limit = tolerance * max(size[photos[i], 0], size[photos[i], 1])
+        transforms[i], kept = verify(keypoint, feature, keypoints[start:stop], match, limit)
+        inliers[i] = len(kept)
+    return inliers, transforms
+
+
+@numba.njit(cache=True, nogil=True)
 def _from_frames(a, b):
     determinant = a[2] * a[5] - a[3] * a[4]
     transform = np.empty((2, 3))
