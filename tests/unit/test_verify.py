@@ -83,6 +83,26 @@ def test_a_known_transform_is_recovered(transform, outliers):
     assert miss[-1] < 1.5 and miss.max() < 6
 
 
+def test_the_refined_transform_may_lose_what_only_lay_near_the_first():
+    """The directions of all frames are off by three degrees, and wrong matches lie where the best of these hypotheses would have them."""
+    rng = np.random.default_rng(3)
+    c, s = np.cos(np.radians(3)), np.sin(np.radians(3))
+    tilt = np.array([[c, -s], [s, c]])
+    a, wrong = frames(rng, 60), frames(rng, 20)
+    b = moved(a, SIMILARITY)
+    b[:, 2:] = (tilt @ b[:, 2:].reshape(-1, 2, 2)).reshape(-1, 4)
+    middle = a[:, :2].mean(0)
+    tilted = SIMILARITY.copy()
+    tilted[:, :2] = tilt @ SIMILARITY[:, :2]
+    tilted[:, 2] = SIMILARITY[:, :2] @ middle + SIMILARITY[:, 2] - tilted[:, :2] @ middle
+    beside = moved(wrong, tilted)
+    away = beside[:, :2] - moved(wrong, SIMILARITY)[:, :2]
+    beside[:, :2] += 15 * away / np.linalg.norm(away, axis=1, keepdims=True)
+    found, inliers = verified(np.concatenate([a, wrong]), np.concatenate([b, beside]), one_to_one(80), 10.0)
+    assert inliers.tolist() == list(range(60))
+    np.testing.assert_allclose(found[:, :2], SIMILARITY[:, :2], atol=1e-3)
+
+
 def test_the_transform_goes_from_a_to_b():
     a = frames(np.random.default_rng(0), 20)
     found, _ = verified(a, moved(a, SIMILARITY), one_to_one(20), 5.0)

@@ -9,7 +9,7 @@ import numpy as np
 
 MAX_MATCHES = 1000  # tentative matches looked at for one pair; words with many features on both sides are skipped first
 _MAX_BURST = 36  # a word with more combinations than this tells little
-_LOOSE = 2.0  # how far what a transform is fitted to may lie, in units of the tolerance of inliers
+_LOOSENESS = (2.0, 2.0, 1.5, 1.0)  # within how many tolerances lies what each step of the local optimisation fits to
 
 
 @numba.njit(cache=True, nogil=True)
@@ -80,26 +80,22 @@ def verify(frame_a, feature_a, frame_b, match, tolerance):
         transform = _from_frames(frame_a[match[i, 0]], frame_b[match[i, 1]])
         if not _sane(transform):
             continue
-        count = _count(transform, xy_a, xy_b, tolerance * _LOOSE)
+        count = _count(transform, xy_a, xy_b, tolerance * _LOOSENESS[0])
         if count > best_count:
             best_count, best = count, transform
     if best_count == 0:  # no sane hypothesis
         return best, np.empty(0, np.int64)
     inliers = _one_to_one(best, xy_a, xy_b, partners, tolerance)
-    for _ in range(4):  # local optimisation: fit to all that is near, as long as it does not cost inliers
-        near = _one_to_one(best, xy_a, xy_b, partners, tolerance * _LOOSE)
+    for looseness in _LOOSENESS:  # local optimisation
+        near = _one_to_one(best, xy_a, xy_b, partners, tolerance * looseness)
         if len(near) < 4:
             break
         transform = _fit(xy_a, xy_b, near)
         if not _sane(transform):
             break
         found = _one_to_one(transform, xy_a, xy_b, partners, tolerance)
-        if len(found) < len(inliers):
-            break
-        grown = len(found) > len(inliers)
-        best, inliers = transform, found
-        if not grown:
-            break
+        if len(found) >= len(inliers):
+            best, inliers = transform, found
     return best, inliers
 
 
