@@ -1,5 +1,7 @@
 """What the rules share: the run's shards, benchmarks and systems, and every function. The rules themselves stay declarative."""
 
+import math
+
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 from bow2cnn.digest import digest as digest_of_code
@@ -52,17 +54,19 @@ def digest(script):
     return digest_of_code(f"{workflow.basedir}/workflow/scripts/{script}.py")
 
 
-def memory(megabytes, **times):
-    """Memory of a job: so much, and so many times the size of these inputs; half as much again at every further attempt (`--retries`).
+def memory(megabytes, at_most=math.inf, **times):
+    """Memory of a job: so much, and so many times the size of these inputs, but no more than `at_most` for them; half as much again at
+    every further attempt (`--retries`).
 
     `docs/scaling.md` says where the numbers come from.
     """
 
     def needed(wildcards, input, attempt):
-        growing = 0
+        growing = 0 if at_most == math.inf else at_most * 1e6
         if SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage:  # else the inputs lie elsewhere
             files = {name: [input[name]] if isinstance(input[name], str) else input[name] for name in times}
-            growing = sum(factor * os.path.getsize(path) for name, factor in times.items() for path in files[name])
+            size = sum(factor * os.path.getsize(path) for name, factor in times.items() for path in files[name])
+            growing = min(size, at_most * 1e6)
         return int((megabytes + growing / 1e6) * 1.5 ** (attempt - 1))
 
     return needed

@@ -43,8 +43,8 @@ rule train_vocabulary:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        # The sample, once more as sorted, and what k-means needs of a part of it.
-        mem_mb=memory(4000 + 400 * config["vocabulary"]["sample"] / 1e6),
+        # The sample, once more as sorted, and what k-means needs of a part of it. A feature takes 152 bytes of the input.
+        mem_mb=memory(4000, at_most=400 * config["vocabulary"]["sample"] / 1e6, features=400 / 152),
     params:
         settings=settings("vocabulary"),
         seed=config["seed"],
