@@ -4,9 +4,9 @@
 
 CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, new, one of every `--late` photos is held back, the rest runs up to
 the models and the teacher's rankings, then the late photos join and it runs again. `--full` names the results of a run on all photos
-that is already there; without it that is run too. With `--truth` every labelled photo of the collection is a query too: a benchmark has
-some dozen queries, so that another vocabulary alone moves its mAP by a point or two. Photos are linked, not copied, where the disk
-allows.
+that is already there, of which the jobs of the same rules are counted; without it that is run too. With `--truth` every labelled photo
+of the collection is a query too: a benchmark has some dozen queries, so that another vocabulary alone moves its mAP by a point or two.
+Photos are linked, not copied, where the disk allows.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main():
     place(options.folder / "photos", late)
     grown = run(mine, options.folder / "grow.yaml", options.cores)
     whole = {**config, "results": options.full or str(options.folder / "full")}
-    full = None if options.full else run(whole, options.folder / "full.yaml", options.cores)
+    full = known(Path(options.full), Path(mine["results"])) if options.full else run(whole, options.folder / "full.yaml", options.cores)
     print(f"photos: {len(photos)}, of which {len(late)} came late")
     report("first run", first, None, None)
     report("grown run", grown, mine, options.truth)
@@ -85,10 +85,15 @@ def run(config, path, cores):
     return time.time() - begin, *job_seconds(Path(config["results"]), begin)
 
 
-def job_seconds(results, since=0.0):
-    """Sum over the jobs that began since then: wall and processor seconds."""
+def known(results, like):
+    """The same of a run that is already there, without its own seconds: its jobs of those rules that another run has."""
+    return None, *job_seconds(results, rules=[path.name for path in (like / "timings").iterdir()])
+
+
+def job_seconds(results, since=0.0, rules=("",)):
+    """Sum over the jobs (of these rules) that began since then: wall and processor seconds."""
     rows = []
-    for path in (results / "timings").rglob("*.tsv"):
+    for path in (path for rule in rules for path in (results / "timings" / rule).rglob("*.tsv")):
         if path.stat().st_mtime >= since:
             with open(path, encoding="utf-8") as file:
                 rows += list(csv.DictReader(file, delimiter="\t"))
@@ -96,10 +101,8 @@ def job_seconds(results, since=0.0):
 
 
 def report(name, seconds, config, truth):
-    line = f"{name}:"
-    if seconds:
-        line += f" {seconds[0]:.0f} s, processor time of its jobs {seconds[2]:.0f} s"
-    print(line)
+    whole = "" if seconds[0] is None else f"{seconds[0]:.0f} s, "
+    print(f"{name}: {whole}processor time of its jobs {seconds[2]:.0f} s")
     if config:
         results = Path(config["results"])
         model = artefact.read(results / "models/models.h5", "models", ["model"])["model"]
