@@ -151,6 +151,17 @@ def test_the_ranking_breaks_ties_by_row_and_ends_with_the_score(forward):
     assert len(engine.rank(engine.words(1), 10)[0]) == 0
 
 
+@pytest.mark.parametrize("count", [0, 1, 7, 60, 199, 200, 500])
+def test_the_best_photos_are_the_first_of_all(index, monkeypatch, count):
+    scores = np.random.default_rng(0).integers(0, 12, 200).astype(np.float32)
+    engine = Engine(index, 24)
+    monkeypatch.setattr(engine, "score", lambda query: scores)
+    expected = [row for row in sorted(range(200), key=lambda row: (-scores[row], row)) if scores[row] > 0][:count]
+    photos, found = engine.rank(None, count)
+    assert photos.tolist() == expected
+    assert found.tolist() == scores[expected].tolist()
+
+
 @pytest.mark.parametrize("block", [1, 30, 70])
 def test_an_index_is_the_same_from_pieces_and_on_disk(forward, index, tmp_path, monkeypatch, block):
     monkeypatch.setattr(invert, "_BLOCK", block)

@@ -77,8 +77,9 @@ class Engine:
     def rank(self, query, count):
         """The `count` photos of highest score: rows int64 and scores float32, ties by row; photos of score 0 are left out."""
         scores = self.score(query)
-        best = np.lexsort((np.arange(len(scores)), -scores))[:count]
-        best = best[scores[best] > 0]
+        least = np.partition(scores, -count)[-count] if 0 < count < len(scores) else 0.0  # of a large index hardly a photo is sorted
+        rows = np.flatnonzero((scores >= least) & (scores > 0))
+        best = rows[np.argsort(-scores[rows], kind="stable")][:count]
         return best, scores[best]
 
     def verify(self, query, photo):
