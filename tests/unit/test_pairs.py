@@ -157,6 +157,7 @@ OPTIONS = {
     "max_queries": 100,
     "query_fraction": 1.0,
     "outsider_inliers": 3,
+    "max_outsiders": 100,
     "validation": 0.5,
     "shortlist": 10,
     "max_hamming": 24,
@@ -232,6 +233,20 @@ def test_sides_and_groups_of_photos_inside_and_outside_of_models(inputs):
     assert found["group"][[12, 13, 15]].tolist() == [3, 4, 5] and set(found["side"][[12, 13, 15]]) <= {TRAIN, VALIDATION}
     assert found["weak"].tolist() == [[12, 13], [13, 12]]
     assert (found["group"][[14, 16]] == -1).all() and (found["side"][[14, 16]] == 0).all()
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_outsiders_are_limited(inputs, limit):
+    """Whoever is not drawn is neither asked for nor used."""
+    asked = {}
+    for seed in range(8):
+        found = mined(inputs, max_outsiders=limit, seed=seed)
+        drawn = [row for row in (12, 13, 15) if found["group"][row] >= 0]
+        assert len(drawn) == limit and found["group"][drawn].tolist() == list(range(3, 3 + limit))
+        assert all(found["side"][row] == 0 for row in (12, 13, 15) if row not in drawn)
+        assert set(found["weak"][:, 0].tolist()) == set(drawn) & {12, 13}
+        asked[tuple(drawn)] = seed
+    assert len(asked) > 1 or not limit
 
 
 def test_a_dropped_model_gives_no_query_and_no_negative(inputs):

@@ -15,7 +15,7 @@ from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
 
 def mine_pairs(
     models, split, graph, clusters, index, features, out,
-    min_shared, pool, max_queries, query_fraction, outsider_inliers, validation, shortlist, max_hamming, seed, threads,
+    min_shared, pool, max_queries, query_fraction, outsider_inliers, max_outsiders, validation, shortlist, max_hamming, seed, threads,
 ):  # fmt: skip
     """Write the `pairs` artefact.
 
@@ -27,6 +27,7 @@ def mine_pairs(
         max_queries, query_fraction: of a model's photos so many are queries at most.
         outsider_inliers: a photo outside every cluster is no negative of a place with one of whose photos the teacher finds more
             inliers than so many; what it finds is noted (`weak`).
+        max_outsiders: so many of these photos at most are used, drawn at random: the teacher is asked with each of them.
         validation: share of these photos on the validation side.
         shortlist, max_hamming: see `search` and `Engine`.
 
@@ -39,7 +40,7 @@ def mine_pairs(
     _check_places(sides)
     edges = artefact.read(graph, "graph", ["pair", "inliers"])
     group, side, cluster = assign_groups(built["model"], sides, artefact.read(clusters, "clusters", ["cluster"])["cluster"])
-    outsiders = np.setdiff1d(np.flatnonzero(cluster < 0), np.unique(edges["pair"]))
+    outsiders = draw(np.setdiff1d(np.flatnonzero(cluster < 0), np.unique(edges["pair"])), max_outsiders, [seed, 7])
     add_outsiders(group, side, outsiders, validation, seed)
     evidence = Evidence(built, edges, features)
     queries = []
@@ -78,6 +79,11 @@ def assign_groups(model, sides, cluster):
     return group, side, cluster.astype(np.int32)
 
 
+def draw(rows, limit, seed):
+    """So many of some rows at most, drawn at random, sorted."""
+    return rows if len(rows) <= limit else np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
+
+
 def _check_places(sides):
     """The photos of one place are the negatives of another, so a single place cannot train a network."""
     places = {side: len(np.unique(sides["place"][sides["side"] == side])) for side in (DROPPED, TRAIN, VALIDATION)}
@@ -104,6 +110,5 @@ def _queries_of(evidence, built, model, min_shared, pool, max_queries, query_fra
     pools = {view: evidence.pool(view, own, min_shared, pool) for view in own}
     usable = [view for view in own if len(pools[view]["photo"])]
     limit = min(max_queries, max(1, round(len(own) * query_fraction)))
-    if len(usable) > limit:
-        usable = np.sort(np.random.default_rng([seed, 6, model]).choice(usable, limit, replace=False)).tolist()
+    usable = draw(np.array(usable, int), limit, [seed, 6, model]).tolist()
     return [(int(built["photo"][view]), pools[view], evidence.sharing(view, own, min_shared)) for view in usable]
