@@ -7,10 +7,12 @@ the real ones have: their sizes and numbers of features, and features drawn from
 another feature of that word, of which three bits in ten are drawn anew. Every size is built by `build_index` in FOLDER (which needs
 room for 160 bytes a feature), three times, of which the middle one counts, and asked with real photos, soft assignment, verification and
 expansion included, each in a process of its own on one thread. "Ranking" is what a shortlist takes. Memory is what a process has of its
-own at most; what of the mapped files lies in memory too stands beside it, and can be given back.
+own at most; what of the mapped files lies in memory too stands beside it, and can be given back. The figures go to FOLDER/scale.json
+too, for bench/outlook.py.
 """
 
 import argparse
+import json
 import os
 import shutil
 import time
@@ -55,17 +57,17 @@ def main():
             path.unlink()
         asked = apart(ask, folder, queries)
         size = os.path.getsize(folder / "index.h5")
-        rows.append((photos, built["seconds"]))
+        rows.append({"photos": photos, "built": built["seconds"], "bytes": size} | {name: asked[name] for name in ("seconds", "ranking")})
         print(
             f"{photos} photos: built in {built['seconds']:.1f} s, {size / photos:.0f} bytes per photo, {memory(built)}; "
             f"a query takes {asked['seconds']:.3f} s (ranking {asked['ranking']:.3f} s), {memory(asked)}",
             flush=True,
         )
         shutil.rmtree(folder)
-    for (few, before), (many, after) in zip(rows[:-1], rows[1:], strict=True):
-        print(f"from {few} to {many} photos the time to build grows as n^{np.log(after / before) / np.log(many / few):.2f}")
-    if len(rows) > 1:
-        print(f"over all sizes as n^{np.polyfit(*np.log(np.array(rows)).T, 1)[0]:.2f} (least squares of the logarithms)")
+    exponent = np.polyfit(np.log([row["photos"] for row in rows]), np.log([row["built"] for row in rows]), 1)[0]
+    print(f"the time to build grows as n^{exponent:.2f} (least squares of the logarithms)")
+    curves = {"features": options.features, "exponent": exponent, "rows": rows}
+    (options.folder / "scale.json").write_text(json.dumps(curves, indent=1))
 
 
 def real_queries(results, features, count):

@@ -1,0 +1,134 @@
+"""What a collection of any size would cost: the times of a run and the curves of bench/scale.py, carried on.
+
+    python bench/outlook.py RESULTS SCALE.json [--photos 7400000] [--features 700] [--words 1048576] [--found 0.05] [--partners 50]
+
+RESULTS is a finished run whose jobs had `--run-threads` threads, SCALE.json what bench/scale.py wrote. `--found` is the share of photos
+that come into clusters; of each of these `--partners` pairs are verified in full. A stage grows as its work does (`outlook`): with the
+photos, their features, the queries that it asks the index, the words. Nothing here was measured at that size.
+"""
+
+import argparse
+import csv
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from bow2cnn import artefact
+
+
+class Cost(NamedTuple):
+    """Core seconds of a stage in so many jobs; `threads`, those that one job can use."""
+
+    stage: str
+    jobs: int
+    seconds: float
+    threads: int
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("scale", type=Path)
+    parser.add_argument("--photos", type=int, default=7_400_000)
+    parser.add_argument("--features", type=int, default=700)
+    parser.add_argument("--words", type=int, default=1 << 20)
+    parser.add_argument("--found", type=float, default=0.05)
+    parser.add_argument("--partners", type=int, default=50)
+    parser.add_argument("--outsiders", type=int, default=100_000)
+    parser.add_argument("--photo-shards", type=int, default=2000)
+    parser.add_argument("--cluster-shards", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=16)
+    parser.add_argument("--run-threads", type=int, default=2)
+    options = parser.parse_args()
+    run, curves = Run(options.results, options.run_threads), json.loads(options.scale.read_text())
+    costs = outlook(run, curves, options)
+    print("| stage | jobs | core hours | hours of the longest job |\n|---|---|---|---|")
+    for cost in costs:
+        print(f"| {cost.stage} | {cost.jobs:,} | {cost.seconds / 3600:,.1f} | {cost.seconds / 3600 / cost.jobs / cost.threads:,.1f} |")
+    print(f"| all | {sum(cost.jobs for cost in costs):,} | {sum(cost.seconds for cost in costs) / 3600:,.0f} | |\n")
+    print("| folder | GB |\n|---|---|")
+    for folder, size in disk(run, options).items():
+        print(f"| `{folder}/` | {size / 1e9:,.0f} |")
+
+
+class Run:
+    """A finished run: its counts, the core seconds of its rules, the bytes of its folders."""
+
+    def __init__(self, results, threads):
+        self._results, self._threads = results, threads
+        with artefact.Reader(results / "index/index.h5", "index") as reader:
+            self.photos, self.words = reader.shape("norm")[0], reader.shape("idf")[0]
+        counts = []
+        for path in (results / "features").glob("shard-*.h5"):
+            with artefact.Reader(path, "features") as reader:
+                counts.append(int(reader["offset"][-1]))
+        self.features = sum(counts) / self.photos
+        graph = artefact.read(results / "discovery/graph.h5", "graph", ["queried", "pair", "refused"])
+        self.queried, self.pairs = int(graph["queried"].sum()), len(graph["pair"]) + len(graph["refused"])
+        self.registered = int((artefact.read(results / "models/models.h5", "models", ["model"])["model"] >= 0).sum())
+
+    def seconds(self, rule, threads=None, only="*"):
+        """Core seconds of all jobs of a rule whose names match."""
+        rows = [next(csv.DictReader(path.open(), delimiter="\t")) for path in self._timings(rule, only)]
+        return sum(float(row["s"]) for row in rows) * (threads or self._threads)
+
+    def jobs(self, rule, only="*"):
+        return len(self._timings(rule, only))
+
+    def _timings(self, rule, only):
+        return sorted((self._results / "timings" / rule).rglob(f"{only}.tsv"))
+
+    def bytes(self, folder):
+        return sum(path.stat().st_size for path in (self._results / folder).rglob("*") if path.is_file() and not os.path.islink(path))
+
+
+def outlook(run, curves, options):
+    """`Cost` of every stage."""
+    photos, features = options.photos / run.photos, options.features / run.features
+    found = options.found * options.photos
+    most = curves["rows"][-1]
+    larger = options.photos / most["photos"]
+
+    def query(count, words):
+        """Seconds of one query of the index and of the verification of its shortlist; `seconds` has two of each, for the expansion."""
+        postings = most["ranking"] * count / most["photos"] * (options.features / curves["features"]) ** 2 * run.words / words
+        return postings + (most["seconds"] - 2 * most["ranking"]) / 2
+
+    pair = (run.seconds("grow_graph") - run.queried * query(run.photos, run.words)) / run.pairs * features**2
+    index = most["built"] * larger ** curves["exponent"] * options.features / curves["features"]
+    ask = query(options.photos, options.words)
+    more_words = options.words / run.words
+    return [
+        Cost("scan", 1, run.seconds("scan", 1) * photos, 1),
+        Cost("features", options.photo_shards, run.seconds("extract_features", only="[0-9]*") * photos, options.threads),
+        Cost("vocabulary", 1, run.seconds("train_vocabulary") * more_words**1.5, options.threads),
+        Cost("words", options.photo_shards, run.seconds("quantise_words") * photos * features * more_words**0.5, options.threads),
+        Cost("watermarks", 1, run.seconds("find_marks") * photos * features, options.threads),
+        Cost("index", 1, index, 1),
+        Cost("seeds", 1, run.seconds("find_seeds") * photos * features, options.threads),
+        Cost("growth", 1, found * (ask + options.partners * pair), options.threads),
+        Cost("3D models", options.cluster_shards, run.seconds("reconstruct_clusters", 1) / run.registered * found, 1),
+        Cost(
+            "contamination",
+            run.jobs("find_contamination"),
+            run.seconds("find_contamination") * ask / query(run.photos, run.words),
+            options.threads,
+        ),
+        Cost("training database", 1, options.outsiders * ask, options.threads),
+        Cost("descriptors", run.jobs("describe", only="collection"), run.seconds("describe", only="collection") * photos, options.threads),
+        Cost("training", run.jobs("train_network"), run.seconds("train_network"), options.threads),
+    ]
+
+
+def disk(run, options):
+    """Bytes by folder."""
+    features = options.photos * options.features / (run.photos * run.features)
+    found = options.found * options.photos / run.registered
+    return {name: run.bytes(name) * features for name in ("features", "words", "index")} | {
+        name: run.bytes(name) * found for name in ("discovery", "models", "pairs")
+    }
+
+
+if __name__ == "__main__":
+    main()
