@@ -106,7 +106,7 @@ def outlook(run, curves, options):
         Cost("words", options.photo_shards, run.seconds("quantise_words") * photos * features * more_words**0.5, options.threads),
         Cost("watermarks", 1, run.seconds("find_marks") * photos * features, options.threads),
         Cost("index", 1, index, 1),
-        Cost("seeds", 1, run.seconds("find_seeds") * photos * features, options.threads),
+        Cost("seeds", 2, (run.seconds("collide_sketches") + run.seconds("find_seeds")) * photos * features, options.threads),
         Cost("growth", 1, found * (ask + options.partners * pair), options.threads),
         Cost("3D models", options.cluster_shards, run.seconds("reconstruct_clusters", 1) / run.registered * found, 1),
         Cost(

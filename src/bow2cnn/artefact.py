@@ -32,6 +32,7 @@ VERSIONS = {
     "marks": 1,
     "index": 1,
     "retrieval": 1,
+    "collisions": 1,
     "seeds": 1,
     "graph": 1,
     "clusters": 1,

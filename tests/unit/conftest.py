@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from seeding import write_seeds
 
 from bow2cnn import artefact
 from bow2cnn.collection.scan import scan
 from bow2cnn.demo import collection
 from bow2cnn.discovery.clusters import cut_clusters
 from bow2cnn.discovery.growth import grow_graph
-from bow2cnn.discovery.minhash import find_seeds
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
 from bow2cnn.index.marks import find_marks
@@ -59,7 +59,7 @@ def made(rendered, tmp_path_factory):
 @pytest.fixture(scope="session")
 def grown(made):
     """The same with seeds, graph and clusters."""
-    find_seeds(made.index, made.seeds, 3, 512, 0.045, MAX_HAMMING, 8, seed=0, threads=2)
+    write_seeds(made.index, made.seeds, MAX_HAMMING, threads=2)
     grow_graph(made.index, made.seeds, made.features, made.graph, 100, MAX_HAMMING, 8, 20, threads=2)
     cut_clusters(made.graph, made.clusters, min_photos=4, bridge_inliers=40)
     return made

@@ -73,7 +73,7 @@ def test_numbers_as_yaml_writes_them(folder):
         ({"photo": 1}, "photo: no such key; did you mean photos?"),
         ({"features": {"max_featurs": 1}}, "features.max_featurs: no such key; did you mean max_features?"),
         ({"experiments": {"a": {"netwrk": "vgg16"}}}, "experiments.a.netwrk: no such key; did you mean network?"),
-        ({"shards": {"zzz": 1}}, "shards.zzz: no such key; known here: photos, clusters"),
+        ({"shards": {"zzz": 1}}, "shards.zzz: no such key; known here: photos, sketches, clusters"),
         ({"seed": "x"}, "seed: expected a whole number, got 'x'"),
         ({"seed": True}, "seed: expected a whole number, got True"),
         ({"seed": -1}, "seed: must be at least 0, got -1"),

@@ -5,10 +5,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from seeding import write_seeds
 
 from bow2cnn import artefact
-from bow2cnn.discovery.minhash import _hash_values, collide, find_seeds, min_words, overlap, word_sets
-from bow2cnn.retrieval.engine import Engine
+from bow2cnn.discovery import minhash
+from bow2cnn.discovery.minhash import _hash_values, collide, min_words, overlap
 
 
 def pack(sets):
@@ -27,6 +28,11 @@ def pairs_with_overlap(count, common, alone, first=0):
     return sets, word
 
 
+def collided(sets, idf, sketch_size, sketches, threads=1, min_similarity=0.0):
+    """Pairs that share a sketch."""
+    return collide(*pack(sets), idf, sketch_size, range(sketches), min_similarity, seed=0, threads=threads)[0]
+
+
 def weighted_overlap(a, b, idf):
     union = sum(float(idf[w]) for w in a | b)
     return sum(float(idf[w]) for w in a & b) / union if union else 0.0
@@ -38,7 +44,7 @@ def test_photos_collide_as_often_as_the_law_says(common, alone):
     sets, words = pairs_with_overlap(300, common, alone)
     x = common / (common + 2 * alone)
     expected = 1 - (1 - x**3) ** 512
-    found = collide(*pack(sets), np.ones(words, np.float32), 3, 512, seed=0, threads=2)
+    found = collided(sets, np.ones(words, np.float32), 3, 512, threads=2)
     assert set(map(tuple, found.tolist())) <= {(2 * i, 2 * i + 1) for i in range(300)}
     assert abs(len(found) - 300 * expected) <= 3.5 * math.sqrt(300 * expected * (1 - expected)) + 0.5
 
@@ -58,7 +64,7 @@ def test_the_law_holds_for_overlaps_weighted_by_idf():
 
 def test_a_sketch_needs_all_its_hashes():
     sets, words = pairs_with_overlap(200, 10, 10)
-    counts = [len(collide(*pack(sets), np.ones(words, np.float32), size, 4, seed=0, threads=1)) for size in (1, 2, 3)]
+    counts = [len(collided(sets, np.ones(words, np.float32), size, 4)) for size in (1, 2, 3)]
     expected = [200 * (1 - (1 - (1 / 3) ** size) ** 4) for size in (1, 2, 3)]
     np.testing.assert_allclose(counts, expected, atol=25)
 
@@ -84,30 +90,23 @@ def test_overlaps_are_those_of_sets():
 
 def test_equal_photos_always_collide_and_empty_ones_never():
     sets = [{1, 2, 3}, set(), {1, 2, 3}, set(), {7, 8}]
-    assert collide(*pack(sets), np.ones(10, np.float32), 3, 20, seed=0, threads=1).tolist() == [[0, 2]]
+    assert collided(sets, np.ones(10, np.float32), 3, 20).tolist() == [[0, 2]]
 
 
 def test_words_of_every_photo_decide_nothing():
     """Their idf is zero."""
     sets = [{0, 1 + i, 10 + i} for i in range(5)]
     idf = np.array([0.0] + [1.0] * 20, np.float32)
-    assert len(collide(*pack(sets), idf, 1, 50, seed=0, threads=1)) == 0
+    assert len(collided(sets, idf, 1, 50)) == 0
 
 
 def test_a_crowd_with_one_sketch_is_left_out():
     sets = [{1, 2}] * 201 + [{3, 4}] * 2
-    assert collide(*pack(sets), np.ones(10, np.float32), 1, 5, seed=0, threads=1).tolist() == [[201, 202]]
+    assert collided(sets, np.ones(10, np.float32), 1, 5).tolist() == [[201, 202]]
 
 
 def test_no_photos_no_pairs():
-    assert collide(*pack([]), np.ones(10, np.float32), 3, 5, seed=0, threads=1).shape == (0, 2)
-
-
-def test_word_sets_are_distinct_and_sorted(made):
-    engine = Engine.load(made.index, made.max_hamming)
-    offset, word = word_sets(engine)
-    for photo in range(len(engine)):
-        assert word[offset[photo] : offset[photo + 1]].tolist() == sorted(set(engine.words(photo).word.tolist()))
+    assert collided([], np.ones(10, np.float32), 3, 5).shape == (0, 2)
 
 
 def test_most_seeds_join_photos_of_one_landmark(grown):
@@ -119,22 +118,42 @@ def test_most_seeds_join_photos_of_one_landmark(grown):
     assert seeds["inliers"].min() >= 8 and seeds["similarity"].min() >= 0.045 and seeds["collisions"] >= len(a)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_seeds_do_not_depend_on_threads(grown, tmp_path, threads):
-    find_seeds(grown.index, tmp_path / "seeds.h5", 3, 512, 0.045, grown.max_hamming, 8, seed=0, threads=threads)
+@pytest.mark.parametrize(("threads", "parts"), [(1, 1), (2, 1), (1, 3), (2, 7)])
+def test_seeds_depend_on_neither_threads_nor_parts(grown, tmp_path, threads, parts):
+    write_seeds(grown.index, tmp_path / "seeds.h5", grown.max_hamming, parts=parts, threads=threads)
     assert (tmp_path / "seeds.h5").read_bytes() == grown.seeds.read_bytes()
 
 
+def test_words_that_are_there_twice_count_once():
+    rng = np.random.default_rng(0)
+    sets = [sorted(rng.choice(60, 12, replace=False).tolist()) for _ in range(12)]
+    twice = [sorted(words + words[:5]) for words in sets]
+    offset = artefact.offsets([len(words) for words in twice])
+    word = np.concatenate([np.array(words, np.uint32) for words in twice])
+    idf = rng.random(60).astype(np.float32)
+    pairs, similarity = collide(offset, word, idf, 2, range(30), 0.0, seed=0, threads=1)
+    expected, expected_similarity = collide(*pack(sets), idf, 2, range(30), 0.0, seed=0, threads=1)
+    assert len(pairs) > 10 and pairs.tolist() == expected.tolist()
+    np.testing.assert_array_equal(similarity, expected_similarity)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 16])
+def test_pairs_of_little_overlap_are_dropped(monkeypatch, at_once):
+    monkeypatch.setattr(minhash, "_AT_ONCE", at_once)
+    sets = pairs_with_overlap(20, 10, 10)[0] + pairs_with_overlap(20, 2, 18, first=1000)[0]
+    pairs, similarity = collide(*pack(sets), np.ones(2000, np.float32), 1, range(40), 0.2, seed=0, threads=2)
+    assert pairs.tolist() == [[2 * i, 2 * i + 1] for i in range(20)]
+    np.testing.assert_allclose(similarity, 1 / 3, atol=1e-6)
+    assert len(collided(sets, np.ones(2000, np.float32), 1, 40)) > 30
+
+
 def test_no_candidates_no_seeds(made, tmp_path):
-    find_seeds(made.index, tmp_path / "s.h5", 3, 512, 1.0, made.max_hamming, 8, seed=0, threads=2)
-    found = artefact.read(tmp_path / "s.h5", "seeds")
+    found = write_seeds(made.index, tmp_path / "seeds.h5", made.max_hamming, min_similarity=1.0)
     assert found["pair"].shape == (0, 2) and len(found["inliers"]) == 0
 
 
 def test_seeds_follow_the_seed(grown, tmp_path):
     """Other hashes, other collisions."""
-    collisions = []
-    for seed in range(3):
-        find_seeds(grown.index, tmp_path / "s.h5", 3, 64, 0.0, grown.max_hamming, 8, seed=seed, threads=1)
-        collisions.append(int(artefact.read(tmp_path / "s.h5", "seeds")["collisions"]))
+    found = [write_seeds(grown.index, tmp_path / "seeds.h5", grown.max_hamming, 64, 0.0, seed=seed) for seed in range(3)]
+    collisions = [int(seeds["collisions"]) for seeds in found]
     assert len(set(collisions)) > 1

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from seeding import write_seeds
 
 from bow2cnn import artefact
 from bow2cnn.discovery.growth import grow_graph
-from bow2cnn.discovery.minhash import find_seeds
 from bow2cnn.features import extract
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index import words as index_words
@@ -134,7 +134,7 @@ def graph_of(growing, name, out, tentative=8):
     quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
     find_marks(folder / f"{name}.h5", [folder / "words.h5"], folder / "marks.h5", 24, 8, 0)
     build_index(folder / f"{name}.h5", [folder / "words.h5"], folder / "marks.h5", growing.vocabulary, folder / "index.h5")
-    find_seeds(folder / "index.h5", folder / "seeds.h5", 3, 512, 0.045, 24, 8, seed=0, threads=2)
+    write_seeds(folder / "index.h5", folder / "seeds.h5", 24, threads=2)
     grow_graph(folder / "index.h5", folder / "seeds.h5", [folder / "features.h5"], folder / out, 100, 24, tentative, 20, threads=2)
     return artefact.read(folder / out, "graph")
 
@@ -162,7 +162,7 @@ def test_another_choice_of_seeds_is_another_graph(growing):
     assert len(graph_of(growing, "few", "graph.h5")["pair"]) > 0
     grow = ([folder / "features.h5"], folder / "graph.h5", 100, 24, 8, 20)
     for similarity, some in ((0.99, False), (0.045, True)):
-        find_seeds(folder / "index.h5", folder / "seeds.h5", 3, 512, similarity, 24, 8, seed=0, threads=2)
+        write_seeds(folder / "index.h5", folder / "seeds.h5", 24, min_similarity=similarity, threads=2)
         grow_graph(folder / "index.h5", folder / "seeds.h5", *grow, threads=2)
         assert bool(len(artefact.read(folder / "graph.h5", "graph")["pair"])) == some
 

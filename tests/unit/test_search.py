@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from seeding import write_seeds
 
 from bow2cnn import artefact
 from bow2cnn.cli import main
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.collection.scan import scan
 from bow2cnn.demo.photo import jpeg
-from bow2cnn.discovery.minhash import find_seeds
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
@@ -185,7 +185,7 @@ def test_settings_are_those_of_the_run_unless_others_are_given(run, copy):
     schema = yaml.safe_load((Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml").read_text())
     assert {name: key["default"] for name, key in schema["properties"]["retrieval"]["properties"].items()} == DEFAULTS
     assert Lookup(run.results).settings == {**DEFAULTS, "max_hamming": 20}, "marks.h5 says so"
-    find_seeds(copy / "index/index.h5", copy / "discovery/seeds.h5", 3, 16, 0.05, 20, min_inliers=9, seed=0, threads=1)
+    write_seeds(copy / "index/index.h5", copy / "discovery/seeds.h5", 20, sketches=16, min_inliers=9)
     artefact.write(copy / "discovery/graph.h5", "graph", {}, {"shortlist": 77, "min_inliers": 15})
     artefact.write(copy / "retrieval/a.h5", "ranking", {}, {"soft_words": 4, "shortlist": 66, "expansion": 3, "expansion_inliers": 20})
     expected = {"soft_words": 4, "max_hamming": 20, "min_inliers": 9, "shortlist": 77, "expansion": 3, "expansion_inliers": 20}

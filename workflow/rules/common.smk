@@ -7,6 +7,7 @@ from snakemake_interface_executor_plugins.settings import SharedFSUsage
 from bow2cnn.digest import digest as digest_of_code
 
 PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
+SKETCH_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["sketches"])]
 CLUSTER_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["clusters"])]
 BENCHMARKS = list(config["benchmarks"])
 EXPERIMENTS = list(config["experiments"])

@@ -1,9 +1,36 @@
 """Discovery: seeds by min-hash, the graph of verified pairs grown from them, clusters cut from the graph."""
 
 
+rule collide_sketches:
+    input:
+        index="<results>/index/index.h5",
+    output:
+        collisions="<results>/discovery/collisions-{part}.h5",
+    log:
+        "<logs>/collide_sketches/{part}.log",
+    benchmark:
+        "<timings>/collide_sketches/{part}.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory(3000, index=0.3),
+    params:
+        parts=len(SKETCH_SHARDS),
+        settings=settings("discovery", "sketch_size", "sketches", "min_similarity"),
+        seed=config["seed"],
+        threads=config["threads"],
+        digest=digest("collide_sketches"),
+    message:
+        "clusters: colliding sketches, part {wildcards.part}"
+    script:
+        "../scripts/collide_sketches.py"
+
+
 rule find_seeds:
     input:
         index="<results>/index/index.h5",
+        collisions=expand("<results>/discovery/collisions-{part}.h5", part=SKETCH_SHARDS),
     output:
         seeds="<results>/discovery/seeds.h5",
     log:
@@ -14,15 +41,13 @@ rule find_seeds:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(3000, index=1),
+        mem_mb=memory(3000, index=0.5, collisions=6),
     params:
-        settings=settings("discovery", "sketch_size", "sketches", "min_similarity")
-        | settings("retrieval", "max_hamming", "min_inliers"),
-        seed=config["seed"],
+        settings=settings("retrieval", "max_hamming", "min_inliers"),
         threads=config["threads"],
         digest=digest("find_seeds"),
     message:
-        "clusters: seeds by min-hash"
+        "clusters: seeds among the colliding pairs"
     script:
         "../scripts/find_seeds.py"
 

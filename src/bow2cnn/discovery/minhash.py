@@ -13,49 +13,39 @@ from bow2cnn import artefact
 from bow2cnn.parallel import thread_pool
 from bow2cnn.photos import photos_of
 from bow2cnn.progress import progress
-from bow2cnn.retrieval.engine import Engine
 from bow2cnn.reuse import lineage, lineage_of
 
 _LARGEST_BUCKET = 200  # photos with one sketch; more than this is a mark that nobody saw or a blank page
+_NO_WORD = 0xFFFFFFFF
+_AT_ONCE = 16  # sketches whose pairs are in memory together
 
 
-def find_seeds(index, out, sketch_size, sketches, min_similarity, max_hamming, min_inliers, seed, threads, code=""):
-    """Write the `seeds` artefact: colliding pairs that geometry confirms.
+def collide_sketches(index, out, part, parts, sketch_size, sketches, min_similarity, seed, threads, code=""):
+    """Write the `collisions` artefact: the pairs of photos that share one of a part of the sketches.
 
     Args:
         index: path.
+        part, parts: which part of the sketches, and of how many.
         sketch_size, sketches: s and k.
-        min_similarity: pairs with a smaller overlap of words are dropped before verification.
-        min_inliers: verified inliers of a seed.
+        min_similarity: pairs with a smaller overlap of words are dropped.
         code: digest of the code, part of the lineage.
     """
-    made_with = lineage("seeds", lineage_of(index, "index"), sketch_size, sketches, min_similarity, max_hamming, min_inliers, seed, code)
-    engine = Engine.load(index, max_hamming)
-    offset, word = word_sets(engine)
-    pairs = collide(offset, word, engine.idf, sketch_size, sketches, seed, threads)
-    similarity = overlap(pairs, offset, word, engine.idf)
-    pairs, similarity = pairs[similarity >= min_similarity], similarity[similarity >= min_similarity]
-    inliers = _verify(engine, pairs, threads)
-    keep = inliers >= min_inliers
-    arrays = {
-        "pair": pairs[keep],
-        "similarity": similarity[keep],
-        "inliers": inliers[keep],
-        "collisions": np.int64(len(pairs)),
-        **photos_of(index),
-    }
-    params = {"sketch_size": sketch_size, "sketches": sketches, "min_similarity": min_similarity, "min_inliers": min_inliers, "seed": seed}
-    artefact.write(out, "seeds", arrays, {**params, "lineage": made_with})
+    made_with = lineage("collisions", lineage_of(index, "index"), sketch_size, sketches, min_similarity, seed, code)
+    with artefact.Reader(index, "index") as reader:
+        offset, word, idf = (reader.map(name) for name in ("offset", "word", "idf"))
+    pairs, similarity = collide(offset, word, idf, sketch_size, range(part, sketches, parts), min_similarity, seed, threads)
+    params = {"sketch_size": sketch_size, "sketches": sketches, "min_similarity": min_similarity, "seed": seed, "lineage": made_with}
+    artefact.write(out, "collisions", {"pair": pairs, "similarity": similarity, **photos_of(index)}, params)
 
 
-def word_sets(engine):
-    """Sorted distinct words of every photo: offset int64 [n + 1], word uint32."""
-    sets = [np.unique(engine.words(photo).word) for photo in range(len(engine))]
-    return artefact.offsets([len(words) for words in sets]), np.concatenate([np.zeros(0, np.uint32), *sets])
+def collide(offset, word, idf, sketch_size, sketches, min_similarity, seed, threads):
+    """Pairs (a < b), int32 [m, 2] sorted, of photos that share one of the sketches, and their overlap, float32 [m].
 
-
-def collide(offset, word, idf, sketch_size, sketches, seed, threads):
-    """Pairs (a < b), int32 [m, 2] sorted, of photos that share at least one sketch."""
+    Args:
+        offset, word: the words of every photo, sorted; a word may be there more than once.
+        sketches: numbers of the sketches.
+        min_similarity: see `collide_sketches`. What it drops is never in memory for more than some sketches.
+    """
     scale = (1.0 / np.maximum(idf, 1e-6)).astype(np.float32)
 
     def pairs_of(sketch):
@@ -64,9 +54,19 @@ def collide(offset, word, idf, sketch_size, sketches, seed, threads):
             keys[i] = min_words(offset, word, _hash_values(len(idf), seed, sketch * sketch_size + i, scale))
         return _equal_columns(keys)
 
+    codes, similarity = np.zeros(0, np.int64), np.zeros(0, np.float32)
     with thread_pool(threads) as pool:
-        found = list(progress(pool.map(pairs_of, range(sketches)), "min-hash", sketches))
-    codes = np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+        for start in progress(range(0, len(sketches), _AT_ONCE), "min-hash"):
+            new = np.setdiff1d(np.concatenate(list(pool.map(pairs_of, sketches[start : start + _AT_ONCE]))), codes)
+            parts = np.array_split(_pairs(new), threads)
+            overlaps = np.concatenate(list(pool.map(lambda pairs: overlap(pairs, offset, word, idf), parts)))
+            codes = np.concatenate([codes, new[overlaps >= min_similarity]])
+            similarity = np.concatenate([similarity, overlaps[overlaps >= min_similarity]])
+    order = np.argsort(codes)
+    return _pairs(codes[order]), similarity[order]
+
+
+def _pairs(codes):
     return np.stack([codes >> 32, codes & 0xFFFFFFFF], 1).astype(np.int32)
 
 
@@ -88,7 +88,7 @@ def _hash_values(words, seed, number, scale):
 @numba.njit(cache=True, nogil=True)
 def min_words(offset, word, values):
     """Word of the smallest value of every photo, uint32 [n] (2^32 - 1 for a photo without words)."""
-    result = np.full(len(offset) - 1, np.uint32(0xFFFFFFFF))
+    result = np.full(len(offset) - 1, np.uint32(_NO_WORD))
     for photo in range(len(offset) - 1):
         smallest = np.float32(np.inf)
         for k in range(offset[photo], offset[photo + 1]):
@@ -105,13 +105,22 @@ def _equal_columns(keys):
     differs[1:-1] = (keys[:, order[1:]] != keys[:, order[:-1]]).any(0)
     bounds = np.flatnonzero(differs)
     sizes = np.diff(bounds)
-    codes = [np.zeros(0, np.int64)]
-    for start, size in zip(bounds[:-1][sizes > 1], sizes[sizes > 1], strict=True):
-        members = np.sort(order[start : start + size])
-        if size <= _LARGEST_BUCKET and keys[0, members[0]] != 0xFFFFFFFF:
-            a, b = np.triu_indices(size, 1)
-            codes.append((members[a].astype(np.int64) << 32) | members[b])
-    return np.concatenate(codes)
+    shared = (sizes > 1) & (sizes <= _LARGEST_BUCKET) & (keys[0, order[bounds[:-1]]] != _NO_WORD)
+    return _codes(order, bounds[:-1][shared], sizes[shared])
+
+
+@numba.njit(cache=True, nogil=True)
+def _codes(order, starts, sizes):
+    """Codes of all pairs of photos within the runs of `order`, whose photos ascend (`lexsort` is stable)."""
+    codes = np.empty((sizes * (sizes - 1) // 2).sum(), np.int64)
+    count = 0
+    for run in range(len(starts)):
+        stop = starts[run] + sizes[run]
+        for i in range(starts[run], stop):
+            for j in range(i + 1, stop):
+                codes[count] = (order[i] << 32) | order[j]
+                count += 1
+    return codes
 
 
 @numba.njit(cache=True, nogil=True)
@@ -124,28 +133,18 @@ def overlap(pairs, offset, word, idf):
         common = union = 0.0
         while i < i_end or j < j_end:
             if j >= j_end or (i < i_end and word[i] < word[j]):
-                union += idf[word[i]]
-                i += 1
-            elif i >= i_end or word[j] < word[i]:
-                union += idf[word[j]]
-                j += 1
+                now = word[i]
             else:
-                union += idf[word[i]]
-                common += idf[word[i]]
+                now = word[j]
+            in_a = in_b = False
+            while i < i_end and word[i] == now:
+                in_a = True
                 i += 1
+            while j < j_end and word[j] == now:
+                in_b = True
                 j += 1
+            union += idf[now]
+            if in_a and in_b:
+                common += idf[now]
         result[m] = common / union if union > 0 else 0.0
     return result
-
-
-def _verify(engine, pairs, threads):
-    """Verified inliers of every pair, int32 [m]; pairs of one first photo go together."""
-    bounds = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1, append=-1))
-
-    def inliers_of(part):
-        start, stop = part
-        return engine.verify_all(engine.words(pairs[start, 0]), pairs[start:stop, 1])[0]
-
-    with thread_pool(threads) as pool:
-        found = list(pool.map(inliers_of, zip(bounds[:-1], bounds[1:], strict=True)))
-    return np.concatenate([np.zeros(0, np.int32), *found])

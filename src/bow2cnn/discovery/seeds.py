@@ -1,0 +1,55 @@
+"""Seeds of the growth: pairs of photos whose sketches collide, confirmed by geometry."""
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.parallel import thread_pool
+from bow2cnn.photos import check_photos, photos_of
+from bow2cnn.progress import progress
+from bow2cnn.retrieval.engine import Engine
+from bow2cnn.reuse import lineage, lineage_of
+
+
+def find_seeds(index, collisions, out, max_hamming, min_inliers, threads, code=""):
+    """Write the `seeds` artefact.
+
+    Args:
+        index: path.
+        collisions: paths of the `collisions` of all parts of the sketches.
+        min_inliers: verified inliers of a seed.
+        code: digest of the code, part of the lineage.
+    """
+    check_photos(index, *collisions)
+    made_with = lineage("seeds", lineage_of(collisions[0], "collisions"), max_hamming, min_inliers, code)
+    pairs, similarity = _all_of(collisions)
+    inliers = _verify(Engine.load(index, max_hamming), pairs, threads)
+    keep = inliers >= min_inliers
+    arrays = {
+        "pair": pairs[keep],
+        "similarity": similarity[keep],
+        "inliers": inliers[keep],
+        "collisions": np.int64(len(pairs)),
+        **photos_of(index),
+    }
+    artefact.write(out, "seeds", arrays, {"min_inliers": min_inliers, "lineage": made_with})
+
+
+def _all_of(collisions):
+    """Pairs int32 [m, 2] of all parts, each once, sorted, and their overlaps float32 [m]."""
+    parts = [artefact.read(path, "collisions", ["pair", "similarity"]) for path in collisions]
+    pairs, rows = np.unique(np.concatenate([part["pair"] for part in parts]), axis=0, return_index=True)
+    return pairs, np.concatenate([part["similarity"] for part in parts])[rows]
+
+
+def _verify(engine, pairs, threads):
+    """Verified inliers of every pair, int32 [m]; pairs of one first photo go together."""
+    bounds = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1, append=-1))
+
+    def inliers_of(part):
+        start, stop = part
+        return engine.verify_all(engine.words(pairs[start, 0]), pairs[start:stop, 1])[0]
+
+    with thread_pool(threads) as pool:
+        parts = list(zip(bounds[:-1], bounds[1:], strict=True))
+        found = list(progress(pool.map(inliers_of, parts), "seeds", len(parts)))
+    return np.concatenate([np.zeros(0, np.int32), *found])

@@ -1,0 +1,16 @@
+"""Pairs of photos that share a sketch, for a part of the sketches."""
+
+from bow2cnn.discovery.minhash import collide_sketches
+from bow2cnn.stage import stage
+
+with stage(snakemake.log[0], snakemake.params.threads):
+    collide_sketches(
+        index=snakemake.input.index,
+        out=snakemake.output.collisions,
+        part=int(snakemake.wildcards.part),
+        parts=snakemake.params.parts,
+        seed=snakemake.params.seed,
+        threads=snakemake.params.threads,
+        code=snakemake.params.digest,
+        **snakemake.params.settings,
+    )
