@@ -4,14 +4,16 @@
 
 So many pairs of photos of one place, and as many of two (place `-`: belongs to nothing), are drawn from TRUTH.csv. Either side's features
 are matched by the same code (mutual nearest neighbours that pass the ratio test) and verified by pycolmap; a pair is verified from 20
-inliers on. pycolmap keeps `--max-features` at most; ours then keep as many as give the same mean. Extraction runs on one thread, from
-the file to the descriptors.
+inliers on. pycolmap keeps `--max-features` places at most, which may have two directions each; ours half as many more, of the contrast that
+gives the same mean number on some of the photos. Extraction runs on one thread, from the file to the descriptors, the two taking turns of
+some photos each, either in a process of its own.
 """
 
 import argparse
+import multiprocessing
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -23,8 +25,10 @@ from truth import read_places
 from bow2cnn.collection.photo import read_rgb
 from bow2cnn.discovery.matching import match_descriptors
 from bow2cnn.features.sift import detect
+from bow2cnn.processes import keep_memory
 
 INLIERS = 20
+TURN = 50  # photos
 
 
 def main():
@@ -43,13 +47,14 @@ def main():
     pairs, same = draw_pairs(np.array([places[name] for name in names]), options)
     names, pairs = [names[row] for row in np.unique(pairs)], np.unique(pairs, return_inverse=True)[1].reshape(pairs.shape)
     with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
-        theirs, seconds = colmap_features(Path(folder), names, options)
-        mean = np.mean([len(xy) for xy, _ in theirs])
+        contrast = match_mean(names[:: len(names) // 150 or 1], options)
+        theirs, ours = extract_in_turns(names, contrast, options)
         print(f"photos: {len(names)}, pairs of one place: {same.sum()}, of two: {(~same).sum()}")
-        print(f"pycolmap: {mean:.0f} features, {seconds / len(names):.3f} s of processor time per photo")
-        most = match_mean(names, mean, options)
-        ours, seconds = our_features(names, most, options)
-        print(f"bow2cnn: {np.mean([len(xy) for xy, _ in ours]):.0f} features, {seconds / len(names):.3f} s of processor time per photo")
+        for name, (features, seconds) in {"pycolmap": theirs, "bow2cnn": ours}.items():
+            mean = np.mean([len(xy) for xy, _ in features])
+            print(f"{name}: {mean:.0f} features, {seconds / len(names):.3f} s of processor time per photo", flush=True)
+        print(f"bow2cnn takes 1/{theirs[1] / ours[1]:.2f} of pycolmap's time")
+        theirs, ours = theirs[0], ours[0]
         found = {
             name: verify(Path(folder), features, pairs, options, seed)
             for name, features, seed in (("pycolmap", theirs, 0), ("pycolmap, another seed", theirs, 1), ("bow2cnn", ours, 0))
@@ -73,38 +78,55 @@ def draw_pairs(place, options):
     return np.array([*sorted(same), *sorted(other)]), np.arange(2 * options.pairs) < options.pairs
 
 
-def colmap_features(folder, names, options):
-    """Per photo xy float32 [N, 2] and descriptors uint8 [N, 128], and the processor time."""
-    settings = pycolmap.FeatureExtractionOptions(num_threads=1, use_gpu=False)
-    settings.sift.max_num_features = options.max_features
-    begin = time.process_time()
-    pycolmap.extract_features(folder / "theirs.db", options.photos, names, extraction_options=settings)
-    seconds = time.process_time() - begin
-    with pycolmap.Database.open(folder / "theirs.db") as database:
-        images = {image.name: image.image_id for image in database.read_all_images()}
-        found = [(database.read_keypoints(images[name])[:, :2], database.read_descriptors(images[name])) for name in names]
-    return [(np.ascontiguousarray(xy), np.asarray(getattr(d, "data", d))) for xy, d in found], seconds
-
-
-def match_mean(names, mean, options):
-    """How many features ours may keep for the same mean number, from a tenth of the photos."""
-    counts = np.array([len(extract(options.photos / name, 10**6)[0]) for name in names[::10]])
-    low, high = 1, int(counts.max())
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if np.minimum(counts, middle).mean() < mean else (low, middle)
+def match_mean(names, options):
+    """The contrast from which ours have as many features, on the mean of some photos."""
+    mean = np.mean([len(xy) for xy, _ in colmap_features(names, options.photos, options.max_features)[0]])
+    low, high = 0.002, 0.04
+    for _ in range(7):
+        middle = np.sqrt(low * high)
+        found, _ = our_features(names, options.photos, 3 * options.max_features // 2, middle)
+        low, high = (low, middle) if np.mean([len(xy) for xy, _ in found]) < mean else (middle, high)
     return low
 
 
-def our_features(names, most, options):
+def extract_in_turns(names, contrast, options):
+    """Features of all photos and the processor time, of either side."""
+    limits = (options.max_features,), (3 * options.max_features // 2, contrast)
+    sides = [([], [], colmap_features, limits[0]), ([], [], our_features, limits[1])]
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, fork) as first, ProcessPoolExecutor(1, fork) as second:
+        for start in range(0, len(names), TURN):
+            for pool, (features, seconds, extract, limit) in zip((first, second), sides, strict=True):
+                found, spent = pool.submit(extract, names[start : start + TURN], options.photos, *limit).result()
+                features += found
+                seconds.append(spent)
+    return [(features, sum(seconds)) for features, seconds, *_ in sides]
+
+
+def colmap_features(names, photos, most):
+    """Per photo xy float32 [N, 2] and descriptors uint8 [N, 128], and the processor time."""
+    settings = pycolmap.FeatureExtractionOptions(num_threads=1, use_gpu=False)
+    settings.sift.max_num_features = most
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "theirs.db"
+        begin = time.process_time()
+        pycolmap.extract_features(path, photos, names, extraction_options=settings)
+        seconds = time.process_time() - begin
+        with pycolmap.Database.open(path) as database:
+            images = {image.name: image.image_id for image in database.read_all_images()}
+            found = [(database.read_keypoints(images[name])[:, :2], database.read_descriptors(images[name])) for name in names]
+    return [(np.ascontiguousarray(xy), np.asarray(getattr(d, "data", d))) for xy, d in found], seconds
+
+
+def our_features(names, photos, most, contrast):
+    """The same of ours, in a process like those of the stage."""
+    keep_memory()
     begin = time.process_time()
-    found = [extract(options.photos / name, most) for name in names]
+    found = []
+    for name in names:
+        keypoint, descriptor = detect(cv2.cvtColor(read_rgb(str(photos / name)), cv2.COLOR_RGB2GRAY), most, contrast=contrast)
+        found.append((keypoint[:, :2], descriptor))
     return found, time.process_time() - begin
-
-
-def extract(path, most):
-    keypoint, descriptor = detect(cv2.cvtColor(read_rgb(str(path)), cv2.COLOR_RGB2GRAY), most)
-    return keypoint[:, :2], descriptor
 
 
 def verify(folder, features, pairs, options, seed):

@@ -4,12 +4,15 @@ The standard library's pool gives up on all work when one worker dies, and does 
 """
 
 import contextlib
+import ctypes
+import functools
 import multiprocessing
 import multiprocessing.connection
 import signal
 import time
 
 _FORK = multiprocessing.get_context("fork")
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of limits in glibc's malloc.h
 
 
 class Lost(str):
@@ -38,6 +41,18 @@ def work_apart(function, tasks, workers, seconds):
             yield number, result
     for number in sorted(again):
         yield from _round(function, tasks, [number], 1, seconds)
+
+
+@functools.cache
+def keep_memory():
+    """Let this process keep what it frees, and not ask for it anew with every photo: a tenth of the time of finding features.
+
+    Only glibc can be told so; elsewhere nothing is done.
+    """
+    set_limit = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_limit is not None:
+        set_limit(_TRIM_THRESHOLD, 2**31 - 1)
+        set_limit(_MMAP_THRESHOLD, 2**30)
 
 
 def _round(function, tasks, numbers, workers, seconds):

@@ -9,7 +9,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.features.detector import Detector
-from bow2cnn.processes import Lost, work_apart
+from bow2cnn.processes import Lost, keep_memory, work_apart
 from bow2cnn.progress import progress
 from bow2cnn.reuse import digests, earlier, find_rows, lineage, tell
 from bow2cnn.text import printable
@@ -97,6 +97,7 @@ def extract_apart(tasks, detector, workers):
 
 
 def _extract_one(detector, task):
+    keep_memory()
     try:
         return (*detector.detect(*task), "")
     except (PhotoError, cv2.error) as error:
