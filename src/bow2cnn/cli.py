@@ -1,5 +1,5 @@
 """The command line for people: `show` prints what is inside artefacts, `summary` what a run found and gained, `search` which photos of
-a run's index show what another photo shows."""
+a run's index show what another photo shows, `explain` what became of one photo of a run, and why."""
 
 import argparse
 import sys
@@ -22,9 +22,15 @@ def main(arguments=None):
     summary = commands.add_parser("summary", help="print what a run found and gained, in three lines")
     summary.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     _add_search(commands)
+    explain = commands.add_parser(
+        "explain", help="say what became of a photo: its cluster, its 3D model, its part in the training, and why"
+    )
+    explain.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
+    explain.add_argument("photo", metavar="PHOTO", help="a photo of the collection: its path, its name, or a copy of it")
+    explain.add_argument("--draw", metavar="OUT", help="a picture (.png, .jpg) of the verified pairs that join it to its cluster")
     options = parser.parse_args(arguments)
-    if options.command == "search":
-        sys.exit(_search(options))
+    if options.command in ("search", "explain"):
+        sys.exit(_search(options) if options.command == "search" else _explain(options))
     sys.exit(_show(options.files) if options.command == "show" else _summary(options.results))
 
 
@@ -72,8 +78,9 @@ def _search(options):
     from bow2cnn.files import WriteError
     from bow2cnn.lookup.listing import lines_of
     from bow2cnn.lookup.lookup import Lookup
+    from bow2cnn.lookup.panels import SheetError, format_of
     from bow2cnn.lookup.query import RegionError
-    from bow2cnn.lookup.sheet import SheetError, format_of, write_sheet
+    from bow2cnn.lookup.sheet import write_sheet
 
     chosen = {"shortlist": options.shortlist, "min_inliers": options.min_inliers}
     try:
@@ -86,6 +93,28 @@ def _search(options):
         if options.draw is not None:
             write_sheet(options.draw, lookup, query, answer)
     except (PhotoError, RegionError) as error:
+        return _fail(f"{options.photo}: {error}")
+    except (artefact.ArtefactError, SheetError, WriteError, OSError) as error:
+        return _fail(error)
+    return 0
+
+
+def _explain(options):
+    from bow2cnn.explain.files import Files, UnknownPhoto
+    from bow2cnn.explain.story import draw_story, explain
+    from bow2cnn.files import WriteError
+    from bow2cnn.lookup.panels import SheetError, format_of, save_sheet
+
+    try:
+        if options.draw is not None:
+            format_of(options.draw)  # before all work
+        files = Files(options.results)
+        row = files.find(options.photo)
+        story = explain(files, row)
+        print("\n".join(story.lines))
+        if options.draw is not None:
+            save_sheet(options.draw, draw_story(files, row, story))
+    except UnknownPhoto as error:
         return _fail(f"{options.photo}: {error}")
     except (artefact.ArtefactError, SheetError, WriteError, OSError) as error:
         return _fail(error)

@@ -1,0 +1,108 @@
+"""The artefacts of a run that say something of its photos, as far as its stages have been run."""
+
+import hashlib
+import os
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from bow2cnn import artefact
+
+_MODELS = [
+    "model", "cluster", "photo", "photo_offset", "observation_offset", "observation/point", "observation/feature",
+    "rejected/cluster", "rejected/photos", "rejected/reason",
+]  # fmt: skip
+_PAIRS = ["group", "side", "cluster", "query", "pool_offset", "pool/photo", "weak"]
+_HISTORY = ["chosen", "negatives/query", "negatives/positive", "negatives/photo"]
+
+
+class UnknownPhoto(ValueError):
+    """A photo of which the run knows nothing; the message says why, or what to do."""
+
+
+class Files:
+    """Artefacts of a run; each is None where its stage has not been run.
+
+    Args:
+        results: the run's folder.
+
+    Raises:
+        ArtefactError: there is no collection, or a file is damaged.
+    """
+
+    def __init__(self, results):
+        self._results = Path(results)
+        self.photos = artefact.read(self._results / "collection/collection.h5", "collection")
+
+    @cached_property
+    def features(self):
+        paths = sorted((self._results / "features").glob("shard-*.h5"))
+        return paths or None
+
+    @cached_property
+    def graph(self):
+        return self._read("discovery/graph.h5", "graph")
+
+    @cached_property
+    def seeds(self):
+        return self._read("discovery/seeds.h5", "seeds", ["pair", "inliers"])
+
+    @cached_property
+    def clusters(self):
+        return self._read("discovery/clusters.h5", "clusters")
+
+    @cached_property
+    def min_photos(self):
+        """Of a cluster."""
+        with artefact.Reader(self._results / "discovery/clusters.h5", "clusters") as reader:
+            return reader.params["min_photos"]
+
+    @cached_property
+    def models(self):
+        return self._read("models/models.h5", "models", _MODELS)
+
+    @cached_property
+    def split(self):
+        return self._read("split/split.h5", "split", ["side", "place", "reason"])
+
+    @cached_property
+    def pairs(self):
+        return self._read("pairs/pairs.h5", "pairs", _PAIRS)
+
+    @cached_property
+    def histories(self):
+        """Of every experiment that has been trained, by name."""
+        paths = sorted((self._results / "experiments").glob("*/history.h5"))
+        return {path.parent.name: artefact.read(path, "history", _HISTORY) for path in paths}
+
+    def _read(self, name, kind, arrays=None):
+        path = self._results / name
+        return artefact.read(path, kind, arrays) if path.exists() else None
+
+    def find(self, photo):
+        """Row of a photo of the collection: by its path, by the bytes of a file, or by the end of a path that only one photo has.
+
+        Raises:
+            UnknownPhoto: it is not in the collection, with the reason where the scan rejected it.
+        """
+        known = {os.path.realpath(path): row for row, path in enumerate(self.photos["path"])}
+        if (row := known.get(os.path.realpath(photo))) is not None:
+            return row
+        for path, reason in zip(self.photos["rejected/path"], self.photos["rejected/reason"], strict=True):
+            if os.path.realpath(path) == os.path.realpath(photo):
+                raise UnknownPhoto(f"is not in the collection: {reason}")
+        if os.path.isfile(photo):
+            return self._with_content(photo)
+        ends = [row for row, path in enumerate(self.photos["path"]) if path.endswith(os.sep + str(photo))]
+        if len(ends) == 1:
+            return ends[0]
+        raise UnknownPhoto(f"{len(ends)} photos of the collection have this name" if ends else "no such file, and no photo of that name")
+
+    def _with_content(self, photo):
+        with open(photo, "rb") as file:
+            content = np.frombuffer(hashlib.file_digest(file, "sha256").digest(), np.uint8)
+        rows = np.flatnonzero((self.photos["sha256"] == content).all(1))
+        if not len(rows):
+            raise UnknownPhoto("is not in the collection; `python -m bow2cnn search` shows what it is like")
+        return int(rows[0])

@@ -1,0 +1,64 @@
+"""What a photo was used for in training, or why for nothing."""
+
+import numpy as np
+
+from bow2cnn.split.split import DROPPED, TRAIN
+
+_SIDE = {1: "training", 2: "validation"}
+
+
+def explain_training(files, row):
+    """Lines about a photo's part in the training."""
+    if files.pairs is None:
+        return ["training: not known yet; run the stage `pairs`"]
+    group, side = int(files.pairs["group"][row]), int(files.pairs["side"][row])
+    if group < 0:
+        return [f"training: not used; {_why_not(files, row)}"]
+    outsider = files.pairs["cluster"][row] < 0
+    used = _as_outsider(files, row, side) if outsider else _as_photo_of_a_model(files, row, side)
+    return [f"training: {used}", *_in_tuples(files, row)]
+
+
+def _why_not(files, row):
+    model = -1 if files.models is None else int(files.models["model"][row])
+    if model >= 0 and files.split["side"][model] == DROPPED:
+        return f"model {model} is left out: {files.split['reason'][model]}"
+    if files.pairs["cluster"][row] >= 0:
+        return "it may show what the models of its cluster show, so that it is no negative, and without a model it is no positive"
+    if files.graph is not None and (files.graph["pair"] == row).any():
+        return "verified pairs join it to others, so that it is no negative for sure, and without a model it is no positive"
+    return "other photos outside every cluster were drawn (pairs.max_outsiders)"
+
+
+def _as_outsider(files, row, side):
+    doubtful = np.unique(files.pairs["weak"][files.pairs["weak"][:, 0] == row, 1])
+    groups = np.unique(files.pairs["group"][doubtful])
+    but = f", but not of {np.count_nonzero(groups >= 0)} groups with which it has a little in common" if (groups >= 0).any() else ""
+    return f"on the side of {_SIDE[side]}, a negative of all places{but}"
+
+
+def _as_photo_of_a_model(files, row, side):
+    pairs = files.pairs
+    number = np.flatnonzero(pairs["query"] == row)
+    pool = int(np.diff(pairs["pool_offset"])[number[0]]) if len(number) else 0
+    query = f"a query with {pool} candidate positives" if len(number) else "no query"
+    positive = int(np.count_nonzero(pairs["pool/photo"] == row))
+    negative = ", a negative of other places" if side == TRAIN else ""
+    return f"place {int(pairs['group'][row])}, on the side of {_SIDE[side]}: {query}, a candidate positive of {positive} queries{negative}"
+
+
+def _in_tuples(files, row):
+    """A line for every experiment: what the photo was in the tuples of all epochs."""
+    lines = []
+    for name, history in files.histories.items():
+        query, positive, photo = (history[f"negatives/{part}"] for part in ("query", "positive", "photo"))
+        alone = (query == row) & (positive == row)
+        counts = {
+            "query": np.count_nonzero((query == row) & ~alone),
+            "positive": np.count_nonzero((positive == row) & ~alone),
+            "negative": np.count_nonzero(photo == row),
+            "query with a changed copy of itself": np.count_nonzero(alone),
+        }
+        told = ", ".join(f"{count} x {what}" for what, count in counts.items() if count)
+        lines.append(f"  {name}, all epochs: {told or 'in no tuple'}")
+    return lines

@@ -1,0 +1,200 @@
+"""Explaining a photo: each fate has its reason, photos are found by path, name and content, and the picture shows the chain."""
+
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bow2cnn import artefact
+from bow2cnn.cli import main
+from bow2cnn.explain.cluster import explain_cluster
+from bow2cnn.explain.files import Files, UnknownPhoto
+from bow2cnn.explain.story import draw_story, explain
+
+PHOTOS = 16
+
+
+def pack(rows, dtype=np.int32):
+    """Offsets and values of ragged rows."""
+    return artefact.offsets([len(row) for row in rows]), np.array([value for row in rows for value in row], dtype)
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Photos 0-4 are a cluster held together by 0-1, 1-2, 1-3, 3-4, of which model 0 has 0 to 2; 5 and 6 are a pair, too few; 7-9 are
+    a cluster without a model, cut from the other (4-7); 10 was refused twice; 11 stands alone and 12 was not drawn; 13-15 are a
+    cluster whose model a benchmark shows."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    paths = [f"photos/{number:02d}.png" for number in range(PHOTOS)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (80, 60), (number * 9, 0, 0)).save(path)
+    folder, pixel = tmp_path / "run", np.full(PHOTOS, 80, np.int32)
+    sha256 = np.random.default_rng(0).integers(0, 256, (PHOTOS, 32)).astype(np.uint8)
+    arrays = {"path": paths, "name": [path.removeprefix("photos/") for path in paths], "sha256": sha256, "width": pixel}
+    lists = {"rejected/path": ["photos/bad.png"], "rejected/reason": ["not a photo"]}
+    artefact.write(folder / "collection/collection.h5", "collection", arrays | lists | {"height": pixel - 20})
+    pairs = [(0, 1), (1, 2), (1, 3), (3, 4), (4, 7), (5, 6), (7, 8), (8, 9), (13, 14), (14, 15)]
+    inliers = [50, 40, 30, 33, 15, 60, 20, 21, 70, 71]
+    match = [[(feature, feature + 1) for feature in range(count)] for count in inliers]
+    graph = {
+        "pair": np.array(pairs, np.int32),
+        "inliers": np.array(inliers, np.int32),
+        "match_offset": artefact.offsets(inliers),
+        "match": np.array([row for rows in match for row in rows], np.int32),
+        "queried": np.ones(PHOTOS, bool),
+        "refused": np.array([[2, 10], [4, 10]], np.int32),
+    }
+    artefact.write(folder / "discovery/graph.h5", "graph", graph)
+    artefact.write(folder / "discovery/seeds.h5", "seeds", {"pair": np.array([[0, 1]], np.int32), "inliers": np.array([9], np.int32)})
+    cluster = np.array([0] * 5 + [-1] * 2 + [1] * 3 + [-1] * 3 + [2] * 3, np.int32)
+    cut = {"cut/pair": np.array([[4, 7]], np.int32), "cut/inliers": np.array([15], np.int32), "cut/parts": np.array([[5, 3]], np.int32)}
+    artefact.write(folder / "discovery/clusters.h5", "clusters", {"cluster": cluster, **cut}, {"min_photos": 3})
+    photo_offset, photo = pack([[0, 1, 2], [13, 14, 15]])
+    offset, feature = pack([range(10), range(12), range(5), range(3), range(3), range(3)])
+    models = {
+        "model": np.array([0] * 3 + [-1] * 10 + [1] * 3, np.int32),
+        "cluster": np.array([0, 2], np.int32),
+        "photo": photo,
+        "photo_offset": photo_offset,
+        "observation_offset": offset,
+        "observation/feature": feature,
+        "observation/point": feature.astype(np.int64),
+        "rejected/cluster": np.array([1], np.int32),
+        "rejected/photos": np.array([3], np.int32),
+        "rejected/reason": ["only 12 points"],
+    }
+    artefact.write(folder / "models/models.h5", "models", models)
+    split = {"side": np.array([1, 0], np.int8), "place": np.array([0, 1], np.int32), "reason": ["training", "dropped: 3 photos match"]}
+    artefact.write(folder / "split/split.h5", "split", split)
+    group, side = np.full(PHOTOS, -1, np.int32), np.zeros(PHOTOS, np.int8)
+    group[:3], side[:3], group[[10, 11]], side[[10, 11]] = 0, 1, [2, 3], [1, 2]
+    pool_offset, pool = pack([[1], [0, 2]])
+    weak = np.array([[10, 0], [10, 1], [11, 5]], np.int32)
+    columns = {"group": group, "side": side, "cluster": cluster, "query": np.array([0, 1], np.int32), "pool_offset": pool_offset}
+    artefact.write(folder / "pairs/pairs.h5", "pairs", {**columns, "pool/photo": pool, "weak": weak})
+    tuples = {"query": [[0, 11]], "positive": [[1, 11]], "photo": [[[10], [2]]]}
+    history = {f"negatives/{name}": np.array(values, np.int32) for name, values in tuples.items()}
+    artefact.write(folder / "experiments/gem/history.h5", "history", {"chosen": np.int32(1), **history})
+    keypoint = np.tile(np.array([20, 30, 4, 0, 0, 4], np.float32), (100 * PHOTOS, 1))
+    features = {"offset": np.arange(PHOTOS + 1) * 100, "keypoint": keypoint, "descriptor": np.zeros((100 * PHOTOS, 128), np.uint8)}
+    artefact.write(folder / "features/shard-000.h5", "features", features)
+    return folder
+
+
+def told(results, row):
+    return "\n".join(explain(Files(results), row).lines[1:])
+
+
+def test_a_photo_of_a_model(results):
+    assert told(results, 0).splitlines() == [
+        "cluster: 0, 5 photos; a verified pair joins it to the one with most of them (3):",
+        "  00.png - 01.png: 50 inliers, a seed of min-hash",
+        "3D model: 0, 3 photos; it sees 10 of its points",
+        "training: place 0, on the side of training: a query with 1 candidate positives, a candidate positive of 1 queries, a negative of "
+        "other places",
+        "  gem, all epochs: 1 x query",
+    ]
+
+
+def test_the_photo_with_most_pairs_names_its_strongest(results):
+    lines = told(results, 1).splitlines()
+    assert lines[0] == "cluster: 0, 5 photos; no other of them has as many verified pairs (3):"
+    assert [line.split(":")[0].strip() for line in lines[1:4]] == ["01.png - 00.png", "01.png - 02.png", "01.png - 03.png"]
+    assert "gem, all epochs: 1 x positive" in lines[-1]
+
+
+def test_a_photo_that_no_model_has(results):
+    """Of the 33 features that 4 shares with 3, which is in no model, none reaches a point; 3 shares 30 with 1, which sees 12 points."""
+    four, three = told(results, 4), told(results, 3)
+    assert (
+        "2 verified pairs join it to the one with most of them (3):\n  04.png - 03.png: 33 inliers, found by a query\n  03.png - 01.png"
+        in four
+    )
+    assert "  cut: 04.png - 07.png: with 15 inliers too weak to join groups of 5 and 3 photos by itself" in four
+    assert "3D model: none of cluster 0 has it\n  model 0: no verified pair with a photo of it" in four
+    assert "model 0: 1 verified pairs reach 12 of its points; COLMAP registers a photo from 30" in three
+    assert "training: not used; it may show what the models of its cluster show" in three
+
+
+def test_a_cluster_without_a_model(results):
+    assert "3D model: none of cluster 1 has it\n  rejected, 3 photos: only 12 points" in told(results, 9)
+
+
+def test_photos_in_no_cluster(results):
+    too_few, refused, alone, undrawn = (told(results, row) for row in (5, 10, 11, 12))
+    assert too_few.startswith(
+        "cluster: none; the 2 photos that verified pairs join are fewer than discovery.min_photos (3):\n  05.png - 06.png"
+    )
+    assert "training: not used; verified pairs join it to others" in too_few
+    assert refused.startswith("cluster: none; no photo matches it, geometry refused the 2 that looked like it\n3D model: none, because")
+    assert "a negative of all places, but not of 1 groups with which it has a little in common\n  gem, all epochs: 1 x negative" in refused
+    assert "none was enough like it" in alone
+    assert "on the side of validation, a negative of all places\n  gem, all epochs: 1 x query with a changed copy of itself" in alone
+    assert "training: not used; other photos outside every cluster were drawn (pairs.max_outsiders)" in undrawn
+
+
+def test_a_model_that_a_benchmark_shows(results):
+    assert "training: not used; model 1 is left out: dropped: 3 photos match" in told(results, 14)
+
+
+@pytest.mark.parametrize(
+    ("stage", "line"),
+    [
+        ("discovery/graph.h5", "cluster: not known yet; run the stage `clusters`"),
+        ("discovery/clusters.h5", "cluster: not known yet; 1 photos match it"),
+        ("models/models.h5", "3D model: not known yet; run the stage `models`"),
+        ("pairs/pairs.h5", "training: not known yet; run the stage `pairs`"),
+    ],
+)
+def test_a_run_that_is_not_finished(results, stage, line):
+    stages = ["discovery/graph.h5", "discovery/clusters.h5", "models/models.h5", "pairs/pairs.h5"]
+    for later in stages[stages.index(stage) :]:
+        (results / later).unlink()
+    shutil.rmtree(results / "experiments")
+    assert line in told(results, 0)
+
+
+def test_photos_are_found_by_path_name_and_content(results, tmp_path):
+    files = Files(results)
+    assert [files.find(name) for name in ("photos/03.png", tmp_path / "photos/03.png", "03.png")] == [3, 3, 3]
+    for name, reason in (
+        ("bad.png", "no such file"),
+        ("photos/bad.png", "is not in the collection: not a photo"),
+        ("0.png", "no such file"),
+    ):
+        with pytest.raises(UnknownPhoto, match=reason):
+            files.find(name)
+    copy = tmp_path / "copy.png"
+    shutil.copy("photos/05.png", copy)
+    with pytest.raises(UnknownPhoto, match="is not in the collection; `python -m bow2cnn search`"):
+        files.find(copy)
+    arrays = artefact.read(results / "collection/collection.h5", "collection")
+    arrays["sha256"][5] = np.frombuffer(hashlib.sha256(copy.read_bytes()).digest(), np.uint8)
+    artefact.write(results / "collection/collection.h5", "collection", arrays)
+    assert Files(results).find(copy) == 5
+
+
+def test_the_picture_has_a_panel_for_every_pair(results):
+    files = Files(results)
+    heights = [draw_story(files, row, explain(files, row)).height for row in (11, 4, 1)]
+    assert [len(explain_cluster(files, row)[1]) for row in (11, 4, 1)] == [0, 2, 3]
+    assert heights[0] < heights[1] <= heights[2]
+
+
+def test_the_command(results, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["explain", str(results), "03.png", "--draw", "story.png"])
+    assert ended.value.code == 0 and capsys.readouterr().out.startswith(
+        "photos/03.png: 80 x 60 pixels, row 3 of the collection\ncluster: 0"
+    )
+    assert Image.open("story.png").format == "PNG"
+    for arguments, reason in (
+        (["nothing.png"], "error: nothing.png: no such file, and no photo of that name\n"),
+        (["03.png", "--draw", "story.pdf"], "error: story.pdf: the name of a picture ends in .png, .jpg, .jpeg\n"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["explain", str(results), *arguments])
+        assert ended.value.code == 1 and capsys.readouterr().err == reason
