@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bow2cnn import artefact
-from bow2cnn.discovery.clusters import cut_clusters, cut_weak_bridges
+from bow2cnn.discovery.clusters import cut_clusters, cut_unmoved, cut_weak_bridges
 from bow2cnn.nothing import NothingFound
 
 
@@ -15,11 +15,12 @@ def clique(photos, inliers=100):
     return [(a, b, inliers) for a, b in combinations(photos, 2)]
 
 
-def clustered(tmp_path, edges, photos, min_photos=4, bridge_inliers=40):
-    """The clusters' arrays, and the members of every cluster."""
+def clustered(tmp_path, edges, photos, min_photos=4, bridge_inliers=40, unmoved=()):
+    """The clusters' arrays, and the members of every cluster; `unmoved` are the edges whose matches are."""
+    still = np.array([(a, b) in unmoved for a, b, _ in edges], np.float32)
     pair = np.array([(a, b) for a, b, _ in edges], np.int32).reshape(-1, 2)
     inliers = np.array([n for *_, n in edges], np.int32)
-    artefact.write(tmp_path / "graph.h5", "graph", {"pair": pair, "inliers": inliers, "queried": np.zeros(photos, bool)})
+    artefact.write(tmp_path / "graph.h5", "graph", {"pair": pair, "inliers": inliers, "unmoved": still, "queried": np.zeros(photos, bool)})
     cut_clusters(tmp_path / "graph.h5", tmp_path / "clusters.h5", min_photos, bridge_inliers)
     found = artefact.read(tmp_path / "clusters.h5", "clusters")
     members = [found["photo"][a:b].tolist() for a, b in zip(found["offset"][:-1], found["offset"][1:], strict=True)]
@@ -58,6 +59,35 @@ def test_a_chain_of_places_is_cut_at_every_link(tmp_path):
     assert found["cut/pair"].tolist() == [[0, 5], [9, 14]]
 
 
+def test_marks_do_not_join_two_places(tmp_path):
+    """However strong they are, and how many; but they stay inside a cluster, and where they join a few photos to it."""
+    places = clique(range(6)) + clique(range(6, 11)) + clique([11, 12])
+    marks = [(0, 6, 200), (1, 7, 300), (2, 3, 90), (4, 11, 80), (9, 12, 85)]
+    found, members = clustered(tmp_path, [edge for edge in places if edge[:2] != (2, 3)] + marks, 13, unmoved={mark[:2] for mark in marks})
+    assert members == [list(range(6, 13)), list(range(6))]
+    assert found["cut/pair"].tolist() == [[1, 7], [0, 6], [4, 11]] and found["cut/inliers"].tolist() == [300, 200, 80]
+    assert found["cut/parts"].tolist() == [[6, 5], [6, 5], [6, 7]]
+    assert found["cut/reason"] == ["they lie at the same places in both photos, as marks do"] * 3
+    assert clustered(tmp_path, places + marks, 13)[1] == [list(range(13))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_cut_joins_groups_that_moved_pairs_do_not(seed):
+    """On random graphs: no group of the rest is cut apart, and no two groups of a cluster's size are left joined by marks alone."""
+    rng = np.random.default_rng(seed)
+    network = nx.gnm_random_graph(60, 55, seed=seed)
+    for edge in network.edges:
+        network.edges[edge].update(inliers=int(rng.integers(15, 90)), unmoved=float(rng.random()))
+    moved = nx.Graph(network)
+    moved.remove_edges_from([edge for edge in network.edges if network.edges[edge]["unmoved"] > 0.5])
+    groups = {photo: number for number, group in enumerate(nx.connected_components(moved)) for photo in group}
+    large = {number for number in groups.values() if list(groups.values()).count(number) >= 4}
+    cut = cut_unmoved(network, 4)
+    assert all(groups[edge.a] != groups[edge.b] and min(edge.parts) >= 4 for edge in cut)
+    for component in nx.connected_components(network):
+        assert len({groups[photo] for photo in component} & large) <= 1
+
+
 def test_clusters_are_numbered_by_size_then_photo_and_small_ones_left_out(tmp_path):
     edges = clique([0, 1, 2, 3]) + clique([4, 5, 6, 7, 8]) + clique([9, 10, 11, 12]) + clique([13, 14, 15])
     _, members = clustered(tmp_path, edges, 17)
@@ -90,7 +120,7 @@ def test_what_remains_has_no_weak_bridge_left(seed):
     cut = cut_weak_bridges(network, 4, 40)
     bridges = {tuple(sorted(edge)) for edge in nx.bridges(before)}
     assert {edge for edge in map(tuple, map(sorted, before.edges)) if not network.has_edge(*edge)} == {(a, b) for a, b, *_ in cut}
-    for a, b, inliers, parts in cut:
+    for a, b, inliers, parts, _ in cut:
         assert (a, b) in bridges and inliers == before.edges[a, b]["inliers"] < 40 and min(parts) >= 4
     for a, b in list(nx.bridges(network)):
         inliers = network.edges[a, b]["inliers"]

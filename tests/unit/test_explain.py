@@ -51,6 +51,7 @@ def results(tmp_path, monkeypatch):
     artefact.write(folder / "discovery/seeds.h5", "seeds", {"pair": np.array([[0, 1]], np.int32), "inliers": np.array([9], np.int32)})
     cluster = np.array([0] * 5 + [-1] * 2 + [1] * 3 + [-1] * 3 + [2] * 3, np.int32)
     cut = {"cut/pair": np.array([[4, 7]], np.int32), "cut/inliers": np.array([15], np.int32), "cut/parts": np.array([[5, 3]], np.int32)}
+    cut["cut/reason"] = ["they lie at the same places"]
     artefact.write(folder / "discovery/clusters.h5", "clusters", {"cluster": cluster, **cut}, {"min_photos": 3})
     photo_offset, photo = pack([[0, 1, 2], [13, 14, 15]])
     offset, feature = pack([range(10), range(12), range(5), range(3), range(3), range(3)])
@@ -113,7 +114,7 @@ def test_a_photo_that_no_model_has(results):
         "2 verified pairs join it to the one with most of them (3):\n  04.png - 03.png: 33 inliers, found by a query\n  03.png - 01.png"
         in four
     )
-    assert "  cut: 04.png - 07.png: with 15 inliers too weak to join groups of 5 and 3 photos by itself" in four
+    assert "  cut: 04.png - 07.png: 15 inliers joined groups of 5 and 3 photos, but they lie at the same places" in four
     assert "3D model: none of cluster 0 has it\n  model 0: no verified pair with a photo of it" in four
     assert "model 0: 1 verified pairs reach 12 of its points; COLMAP registers a photo from 30" in three
     assert "training: not used; it may show what the models of its cluster show" in three

@@ -6,7 +6,7 @@ import pytest
 
 from bow2cnn import artefact
 from bow2cnn.discovery.growth import grow_graph
-from bow2cnn.discovery.matching import compact, match_descriptors, spread, verify_epipolar
+from bow2cnn.discovery.matching import compact, match_descriptors, spread, unmoved, verify_epipolar
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
 from bow2cnn.index.forward import read_words
@@ -111,6 +111,16 @@ def test_compact_refuses_points_on_a_line_in_either_photo():
     assert spread(wide[:2]) == 0
 
 
+def test_unmoved_are_the_inliers_at_the_same_place_of_both_photos():
+    """Whatever the sizes of the photos; places are within a fiftieth of the sides."""
+    rng = np.random.default_rng(0)
+    there = rng.random((40, 2))
+    here = there + np.repeat([[0.0, 0.0], [0.019, -0.019], [0.021, 0.0], [0.0, 0.3]], 10, axis=0)
+    pair = here * SIZE, there * (2000, 500)
+    assert unmoved(*pair, rows(40), SIZE, (2000, 500)) == 0.5
+    assert unmoved(*pair, rows(40)[:20], SIZE, (2000, 500)) == 1 and unmoved(*pair, rows(40)[20:], SIZE, (2000, 500)) == 0
+
+
 def test_spread_is_the_deviation_across_the_main_direction():
     rng = np.random.default_rng(0)
     points = np.column_stack([rng.normal(0, 50, 4000), rng.normal(0, 7, 4000)])
@@ -132,6 +142,7 @@ def write_seeds(path, pairs, params=None):
 def test_the_graph_joins_photos_of_one_landmark_only(grown):
     graph = artefact.read(grown.graph, "graph")
     a, b = graph["pair"].T
+    assert len(graph["unmoved"]) == len(a) and (graph["unmoved"] < 0.5).mean() > 0.9
     assert (a < b).all() and len(np.unique(graph["pair"], axis=0)) == len(a)
     assert (grown.landmark[a] == grown.landmark[b]).all() and (grown.landmark[a] >= 0).all()
     assert [len(set(graph["pair"][grown.landmark[a] == landmark].ravel().tolist())) for landmark in (0, 1)] == [9, 9]

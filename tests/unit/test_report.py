@@ -104,7 +104,7 @@ def files(tmp_path):
         "clusters", "clusters",
         {
             "offset": np.array([0, 6, 12, 18]), "photo": members, "cut/pair": np.array([[3, 9]], np.int32),
-            "cut/inliers": np.array([16], np.int32), "cut/parts": np.array([[6, 12]], np.int32),
+            "cut/inliers": np.array([16], np.int32), "cut/parts": np.array([[6, 12]], np.int32), "cut/reason": ["a single pair"],
         },
     )  # fmt: skip
     models = [cameras(6, model) for model in range(MODELS)]
@@ -271,7 +271,7 @@ def test_a_run_that_found_nothing_still_gets_its_page(files):
     given = files.arguments
     none = np.zeros(0, np.int32)
     artefact.write(given["graph"], "graph", {"pair": none.reshape(0, 2), "inliers": none})
-    cut = {"cut/pair": none.reshape(0, 2), "cut/inliers": none, "cut/parts": none.reshape(0, 2)}
+    cut = {"cut/pair": none.reshape(0, 2), "cut/inliers": none, "cut/parts": none.reshape(0, 2), "cut/reason": []}
     artefact.write(given["clusters"], "clusters", {"offset": np.zeros(1, np.int64), "photo": none, **cut})
     empty = dict.fromkeys(("photo", "cluster", "rejected/cluster", "rejected/photos"), none)
     empty |= {"photo_offset": np.zeros(1, np.int64), "point_offset": np.zeros(1, np.int64), "rejected/reason": []}

@@ -5,7 +5,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bow2cnn import artefact
-from bow2cnn.discovery.matching import compact, match_descriptors, verify_epipolar
+from bow2cnn.discovery.matching import compact, match_descriptors, unmoved, verify_epipolar
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.parallel import thread_pool
 from bow2cnn.photos import check_photos, photos_of
@@ -54,7 +54,7 @@ class Grower:
         self._engine, self._store = engine, store
         self._shortlist, self._min_tentative, self._min_inliers = shortlist, min_tentative, min_inliers
         self._queried = np.zeros(len(engine), bool)
-        self._pairs = {}  # (first, second) -> (tentative, fundamental, matches), or None when refused
+        self._pairs = {}  # (first, second) -> (tentative, fundamental, matches, unmoved), or None when refused
 
     def resume(self, arrays, content):
         """Take over what an earlier graph (its arrays, or None) says of photos that are still there; bool [n], which were in it."""
@@ -68,7 +68,7 @@ class Grower:
             match = arrays["match"][slice(*arrays["match_offset"][edge : edge + 2])]
             if a > b:
                 a, b, fundamental, match = b, a, fundamental.T, np.ascontiguousarray(match[:, ::-1])
-            self._pairs[a, b] = int(arrays["tentative"][edge]), fundamental, match
+            self._pairs[a, b] = int(arrays["tentative"][edge]), fundamental, match, float(arrays["unmoved"][edge])
         for a, b in now[arrays["refused"]].tolist():
             if min(a, b) >= 0:
                 self._pairs[min(a, b), max(a, b)] = None
@@ -107,6 +107,7 @@ class Grower:
             "tentative": np.array([edge[0] for _, edge in edges], np.int32),
             "inliers": np.array([len(match) for match in matches], np.int32),
             "fundamental": np.array([edge[1] for _, edge in edges], np.float64).reshape(-1, 3, 3),
+            "unmoved": np.array([edge[3] for _, edge in edges], np.float32),
             "match_offset": artefact.offsets([len(match) for match in matches]),
             "match": np.concatenate([np.zeros((0, 2), np.int32), *matches]),
             "queried": self._queried,
@@ -120,13 +121,15 @@ class Grower:
         return found, self._engine.verify_all(words, found)[0]
 
     def _match(self, pair):
-        """Fundamental matrix and matches (feature rows) of a pair, or None."""
+        """Fundamental matrix, matches (feature rows) and how much of them is `unmoved`, of a pair, or None."""
         (rows_a, keypoint_a, descriptor_a), (rows_b, keypoint_b, descriptor_b) = (self._unmarked(photo) for photo in pair)
         match = match_descriptors(descriptor_a, descriptor_b)
         fundamental, inliers = verify_epipolar(keypoint_a, keypoint_b, match)
-        if len(inliers) < self._min_inliers or compact(keypoint_a, keypoint_b, inliers, *(self._engine.size[photo] for photo in pair)):
+        sizes = [self._engine.size[photo] for photo in pair]
+        if len(inliers) < self._min_inliers or compact(keypoint_a, keypoint_b, inliers, *sizes):
             return None
-        return fundamental, np.stack([rows_a[inliers[:, 0]], rows_b[inliers[:, 1]]], 1)
+        matches = np.stack([rows_a[inliers[:, 0]], rows_b[inliers[:, 1]]], 1)
+        return fundamental, matches, unmoved(keypoint_a, keypoint_b, inliers, *sizes)
 
     def _unmarked(self, photo):
         """Rows, keypoints and descriptors of the features that belong to no watermark."""

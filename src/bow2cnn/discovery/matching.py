@@ -6,6 +6,7 @@ import numpy as np
 
 _RATIO = 0.85  # of the distances to the nearest and second nearest descriptor (Lowe, IJCV 2004, section 7.1)
 _ERROR = 4.0  # pixels to the epipolar line; COLMAP's default
+_SAME_PLACE = 0.02  # of either side of the photo
 _MIN_SPREAD = 0.012  # inliers that lie along a line (a printed name, a horizon) fix no geometry: fraction of the longer side
 
 
@@ -61,6 +62,12 @@ def compact(keypoint_a, keypoint_b, inliers, size_a, size_b):
         for side, (keypoint, size) in enumerate(((keypoint_a, size_a), (keypoint_b, size_b)))
     )
     return min(spreads) < _MIN_SPREAD
+
+
+def unmoved(keypoint_a, keypoint_b, inliers, size_a, size_b):
+    """Share of the inliers that lie at the same place in both photos, as a mark or a frame does and hardly ever a building."""
+    a, b = (k[rows, :2] / size for k, rows, size in ((keypoint_a, inliers[:, 0], size_a), (keypoint_b, inliers[:, 1], size_b)))
+    return float((np.abs(a - b).max(1) < _SAME_PLACE).mean())
 
 
 def _squares(descriptors):

@@ -26,10 +26,7 @@ def explain_cluster(files, row):
     if files.clusters is None:
         return [f"cluster: not known yet; {len(own)} photos match it"], own[:_STRONGEST]
     cluster = int(files.clusters["cluster"][row])
-    cuts = [
-        _cut(files, *cut) for cut in zip(*(files.clusters[f"cut/{name}"].tolist() for name in ("pair", "inliers", "parts")), strict=True)
-    ]
-    told = [line for pair, line in cuts if row in pair]
+    told = [_told_cut(files, number) for number in np.flatnonzero((files.clusters["cut/pair"] == row).any(1)).tolist()]
     if cluster < 0:
         reason, links = _why_none(files, verified, own, row)
         return [reason, *_told(files, links), *told], links
@@ -81,9 +78,11 @@ def _why_none(files, verified, own, row):
     return f"cluster: none; no photo matches it, {looked}", []
 
 
-def _cut(files, pair, inliers, parts):
+def _told_cut(files, number):
+    """A line for a pair that was cut."""
+    pair, inliers, parts, reason = (files.clusters[f"cut/{name}"][number] for name in ("pair", "inliers", "parts", "reason"))
     names = " - ".join(files.photos["name"][photo] for photo in pair)
-    return pair, f"  cut: {names}: with {inliers} inliers too weak to join groups of {parts[0]} and {parts[1]} photos by itself"
+    return f"  cut: {names}: {inliers} inliers joined groups of {parts[0]} and {parts[1]} photos, but {reason}"
 
 
 def _told(files, links):

@@ -55,7 +55,7 @@ class Run:
 
     @cached_property
     def clusters(self):
-        return artefact.read(self._paths["clusters"], "clusters", ["offset", "photo", "cut/pair", "cut/inliers", "cut/parts"])
+        return artefact.read(self._paths["clusters"], "clusters", ["offset", "photo", "cut/pair", "cut/inliers", "cut/parts", "cut/reason"])
 
     @cached_property
     def models(self):

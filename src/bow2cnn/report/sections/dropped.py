@@ -71,12 +71,13 @@ def _crop(run, row):
 
 def _bridges(run, thumbs):
     cut, photos = run.clusters, run.photos
-    rows = zip(cut["cut/pair"].tolist(), cut["cut/inliers"].tolist(), cut["cut/parts"].tolist(), strict=True)
+    rows = zip(cut["cut/pair"].tolist(), cut["cut/inliers"].tolist(), cut["cut/parts"].tolist(), cut["cut/reason"], strict=True)
     return [
         {
             "inliers": inliers,
             "parts": parts,
+            "reason": reason,
             "photos": [{"uri": thumbs.photo(photos["path"][row]), "name": photos["name"][row]} for row in pair],
         }
-        for pair, inliers, parts in list(rows)[:_BRIDGES]
+        for pair, inliers, parts, reason in list(rows)[:_BRIDGES]
     ]
