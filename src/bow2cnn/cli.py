@@ -1,5 +1,6 @@
 """The command line for people: `show` prints what is inside artefacts, `summary` what a run found and gained, `search` which photos of
-a run's index show what another photo shows, `explain` what became of one photo of a run, and why."""
+a run's index show what another photo shows, `explain` what became of one photo of a run, and why; `export` writes what a run found in
+the formats of other programs."""
 
 import argparse
 import sys
@@ -28,10 +29,14 @@ def main(arguments=None):
     explain.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     explain.add_argument("photo", metavar="PHOTO", help="a photo of the collection: its path, its name, or a copy of it")
     explain.add_argument("--draw", metavar="OUT", help="a picture (.png, .jpg) of the verified pairs that join it to its cluster")
+    export = commands.add_parser("export", help="write what a run found for other programs (its COLMAP models lie in models/ anyway)")
+    export.add_argument(
+        "format", choices=["retrieval-sfm", "hloc"], help="the training database of cnnimageretrieval; or features and pairs"
+    )
+    export.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
+    export.add_argument("out", metavar="OUT", help="the folder to write")
     options = parser.parse_args(arguments)
-    if options.command in ("search", "explain"):
-        sys.exit(_search(options) if options.command == "search" else _explain(options))
-    sys.exit(_show(options.files) if options.command == "show" else _summary(options.results))
+    sys.exit({"show": _show, "summary": _summary, "search": _search, "explain": _explain, "export": _export}[options.command](options))
 
 
 def _add_search(commands):
@@ -53,9 +58,9 @@ def _positive(text):
     return int(text)
 
 
-def _show(files):
+def _show(options):
     failed = 0
-    for file in files:
+    for file in options.files:
         try:
             print("\n".join([*artefact.describe(file), *_rejected(file)]))
         except artefact.ArtefactError as error:
@@ -121,16 +126,35 @@ def _explain(options):
     return 0
 
 
+def _export(options):
+    from bow2cnn.files import WriteError
+
+    try:
+        if options.format == "hloc":
+            from bow2cnn.exchange.hloc import export_hloc
+
+            photos, pairs = export_hloc(options.results, options.out)
+            print(f"{options.out}: {photos} photos, {pairs} verified pairs")
+        else:
+            from bow2cnn.exchange.retrieval_sfm import export_database
+
+            for side, (photos, pairs) in export_database(options.results, options.out).items():
+                print(f"{options.out}: {side}, {photos} photos, {pairs} pairs")
+    except (artefact.ArtefactError, WriteError) as error:
+        return _fail(error)
+    return 0
+
+
 def _fail(message):
     print(printable(f"error: {message}"), file=sys.stderr)
     return 1
 
 
-def _summary(results):
+def _summary(options):
     try:
-        print("\n".join(summarise(results)))
+        print("\n".join(summarise(options.results)))
     except (artefact.ArtefactError, OSError, ValueError, KeyError) as error:
-        return _fail(f"{results}: not a finished run ({error})")
+        return _fail(f"{options.results}: not a finished run ({error})")
     return 0
 
 

@@ -1,0 +1,94 @@
+"""What a run gives to other programs: the reference trainer's database, and hloc's features, pairs and matches."""
+
+import hashlib
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.cli import main
+from bow2cnn.features.store import FeatureStore
+
+
+def command(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return ended.value.code
+
+
+@pytest.fixture
+def database(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(finished.folder)
+    assert command("export", "retrieval-sfm", finished.results, tmp_path) == 0
+    return pickle.loads((tmp_path / "retrieval-SfM-bow2cnn.pkl").read_bytes())  # noqa: S301 (our own)
+
+
+def test_the_database_keeps_the_rules_of_the_reference(database, finished):
+    """Sides share neither photos nor places, pairs stay in their place, none is there twice, validation queries have one positive."""
+    assert set(database) == {"train", "val"}
+    for side in database.values():
+        assert len(side["cids"]) == len(set(side["cids"])) == len(side["cluster"]) and len(side["qidxs"]) == len(side["pidxs"]) > 0
+        pairs = list(zip(side["qidxs"], side["pidxs"], strict=True))
+        assert all(side["cluster"][q] == side["cluster"][p] and q != p for q, p in pairs)
+        assert len({frozenset(pair) for pair in pairs}) == len(pairs)
+        assert all(type(value) is int for name in ("cluster", "qidxs", "pidxs") for value in side[name])
+    for name in ("cids", "cluster"):
+        assert not set(database["train"][name]) & set(database["val"][name])
+    assert len(database["val"]["qidxs"]) == len(set(database["val"]["qidxs"]))
+
+
+def test_pairs_of_the_database_are_those_of_the_run(database, finished):
+    pairs = artefact.read(finished.results / "pairs/pairs.h5", "pairs")
+    sha256 = artefact.read(finished.results / "collection/collection.h5", "collection", ["sha256"])["sha256"]
+    row = {bytes(digest).hex(): number for number, digest in enumerate(sha256)}
+    pools = {
+        int(query): set(pairs["pool/photo"][a:b].tolist())
+        for query, a, b in zip(pairs["query"], pairs["pool_offset"][:-1], pairs["pool_offset"][1:], strict=True)
+    }
+    for side in database.values():
+        photos = [row[cid] for cid in side["cids"]]
+        assert pairs["group"][photos].tolist() == side["cluster"]
+        assert all(photos[p] in pools[photos[q]] for q, p in zip(side["qidxs"], side["pidxs"], strict=True))
+
+
+def test_photos_lie_where_the_trainer_looks(database, tmp_path):
+    """cnnimageretrieval's `cid2filename`: ims/CID[-2:]/CID[-4:-2]/CID[-6:-4]/CID."""
+    for side in database.values():
+        for cid in side["cids"]:
+            path = tmp_path / "ims" / cid[-2:] / cid[-4:-2] / cid[-6:-4] / cid
+            assert hashlib.sha256(path.read_bytes()).hexdigest() == cid
+
+
+def test_hloc_gets_features_and_verified_pairs(finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(finished.folder)
+    assert command("export", "hloc", finished.results, tmp_path) == 0
+    photos = artefact.read(finished.results / "collection/collection.h5", "collection", ["name", "width", "height"])
+    graph = artefact.read(finished.results / "discovery/graph.h5", "graph")
+    assert capsys.readouterr().out == f"{tmp_path}: {len(photos['name'])} photos, {len(graph['pair'])} verified pairs\n"
+    store = FeatureStore(sorted((finished.results / "features").glob("shard-*.h5")))
+    with h5py.File(tmp_path / "features.h5") as features, h5py.File(tmp_path / "matches.h5") as matches:
+        for row, name in enumerate(photos["name"]):
+            keypoint, descriptor = store[row]
+            group = features[name]
+            np.testing.assert_allclose(group["keypoints"][()], keypoint[:, :2] - 0.5)
+            np.testing.assert_allclose(group["descriptors"][()].T * 512, descriptor, atol=0.1)
+            assert group["image_size"][()].tolist() == [photos["width"][row], photos["height"][row]]
+            assert (np.diff(group["scores"][()]) <= 0).all()
+        lines = (tmp_path / "pairs.txt").read_text().splitlines()
+        assert len(lines) == len(graph["pair"])
+        for edge, line in enumerate(lines):
+            names = line.split(" ")
+            assert names == [photos["name"][row] for row in graph["pair"][edge]]
+            found = matches["/".join(names)]["matches0"][()]
+            assert len(found) == len(features[names[0]]["keypoints"])
+            match = graph["match"][slice(*graph["match_offset"][edge : edge + 2])]
+            assert sorted(map(tuple, match.tolist())) == [(a, int(found[a])) for a in np.flatnonzero(found >= 0)]
+
+
+def test_an_unfinished_run_is_one_line(tmp_path, capsys):
+    for name in ("retrieval-sfm", "hloc"):
+        assert command("export", name, tmp_path, tmp_path / "out") == 1
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and "no such file; run the stage that makes it" in error and error.count("\n") == 1
