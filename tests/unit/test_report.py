@@ -11,10 +11,11 @@ from PIL import Image
 
 from bow2cnn import artefact
 from bow2cnn.report import charts, cloud
-from bow2cnn.report.page import duration, write_report
+from bow2cnn.report.page import write_report
 from bow2cnn.report.run import Run
 from bow2cnn.report.sections.making import flatten, read_timings
 from bow2cnn.report.sections.rankings import pick
+from bow2cnn.report.templates import duration
 
 PHOTOS, MODELS, FEATURES = 24, 3, 40
 EVIL = "<script>alert('x')</script>.jpg"

@@ -49,7 +49,7 @@ def test_every_stage_has_a_name(mine, target):
 
 def test_the_whole_plan_before_the_first_scan(mine):
     jobs = planned(mine("-n", "--configfile", "mine.yaml"))
-    assert jobs["first_scan"] == jobs["train_vocabulary"] == jobs["write_report"] == 1
+    assert jobs["first_scan"] == jobs["train_vocabulary"] == jobs["write_report"] == jobs["write_pages"] == 1
     assert jobs["extract_features"] == jobs["quantise_words"] == 3 and jobs["reconstruct_clusters"] == 2
     assert jobs["start_network"] == jobs["train_network"] == 2
     assert jobs["describe_collection"] == jobs["describe_benchmark"] == jobs["learn_whitening"] == 4

@@ -34,8 +34,12 @@ def test_leaves_table_and_report(finished):
     assert {row["system"] for row in rows} >= {"bow", "off-the-shelf:efficientnet-lite0", "gem"}
     assert {row["benchmark"] for row in rows} == {"held-out", "validation"}
     assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows if row["low"])
-    page = (results / "report.html").read_text(encoding="utf-8")
-    assert not re.search(r"""(src|href)=["']?(https?:)?//""", page), "the report must open without a network"
+    models = len(artefact.read(results / "models/models.h5", "models", ["cluster"])["cluster"])
+    pages = sorted(path.name for path in (results / "models/pages").iterdir())
+    assert pages == ["index.html", *(f"model-{number:03d}.html" for number in range(models))]
+    for path in (results / "report.html", *(results / "models/pages").iterdir()):
+        page = path.read_text(encoding="utf-8")
+        assert not re.search(r"""(src|href)=["']?(https?:)?//""", page), "the report must open without a network"
 
 
 def test_every_artefact_can_be_shown(finished):

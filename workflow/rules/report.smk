@@ -1,4 +1,4 @@
-"""The report: one page with everything on it."""
+"""The report: one page with everything on it, and a page for every 3D model."""
 
 
 rule write_report:
@@ -41,3 +41,30 @@ rule write_report:
         "report: writing the page"
     script:
         "../scripts/write_report.py"
+
+
+rule write_pages:
+    input:
+        collection="<results>/collection/collection.h5",
+        graph="<results>/discovery/graph.h5",
+        clusters="<results>/discovery/clusters.h5",
+        models="<results>/models/models.h5",
+        split="<results>/split/split.h5",
+        features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
+    output:
+        pages=directory("<results>/models/pages"),
+    log:
+        "<logs>/write_pages/all.log",
+    benchmark:
+        "<timings>/write_pages/all.tsv"
+    conda:
+        "../../envs/report.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(2000 + DECODING, graph=2, models=4),
+    params:
+        digest=digest("write_pages"),
+    message:
+        "report: a page for every 3D model"
+    script:
+        "../scripts/write_pages.py"

@@ -1,10 +1,5 @@
 """The page: everything a run found, learned and dropped, in one HTML file that needs no network."""
 
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from bow2cnn.files import write_bytes
 from bow2cnn.photos import check_photos
 from bow2cnn.report.run import Run
@@ -17,9 +12,8 @@ from bow2cnn.report.sections.opening import opening as show_opening
 from bow2cnn.report.sections.rankings import rankings as show_rankings
 from bow2cnn.report.sections.table import table as show_table
 from bow2cnn.report.sections.tuples import tuples as show_tuples
+from bow2cnn.report.templates import environment
 from bow2cnn.report.thumbs import Thumbs
-
-_HERE = Path(__file__).parent
 
 
 def write_report(
@@ -56,26 +50,4 @@ def write_report(
         "making": ("Making", show_making(run, timings)),
     }
     # File names need not be UTF-8; what is not becomes a question mark.
-    write_bytes(out, _render(sections).encode("utf-8", "replace"))
-
-
-def _render(sections):
-    # Names of photos and reasons are not ours: everything is escaped.
-    environment = Environment(
-        loader=FileSystemLoader([_HERE, _HERE / "sections"]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["duration"] = duration
-    style, viewer = (Markup((_HERE / name).read_text(encoding="utf-8")) for name in ("style.css", "viewer.js"))
-    return environment.get_template("page.html").render(sections=sections, style=style, viewer=viewer)
-
-
-def duration(seconds):
-    """Seconds as people say them."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    write_bytes(out, environment().get_template("page.html").render(sections=sections).encode("utf-8", "replace"))

@@ -1,0 +1,1 @@
+"""A page for every 3D model, and an overview of all clusters."""

@@ -1,0 +1,109 @@
+"""What the page of a 3D model shows: its points and cameras, its photos, the match graph of its cluster, its hardest true pairs."""
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.features.store import FeatureStore
+from bow2cnn.lookup.panels import pair_panel
+from bow2cnn.lookup.view import SAMPLES, View
+from bow2cnn.report import cloud
+from bow2cnn.report.pages.network import draw_network
+from bow2cnn.report.sections.models import SIDES
+from bow2cnn.report.thumbs import to_uri
+
+_POINTS = 25_000  # of the viewer
+_PHOTOS = 400  # shown
+_PAIRS = 8
+_MIN_SHARED = 15  # points of a pair that is shown
+
+
+class Models:
+    """The models of a run, and what their pages take from its artefacts.
+
+    Args:
+        collection, graph, clusters, models, split, features: see `write_pages`.
+        thumbs: `Thumbs`.
+    """
+
+    def __init__(self, collection, graph, clusters, models, split, features, thumbs):
+        self.photos = artefact.read(collection, "collection", ["path", "name", "width", "height"])
+        self.graph = artefact.read(graph, "graph", ["pair", "inliers"])
+        self.clusters = artefact.read(clusters, "clusters", ["offset", "photo", "cluster"])
+        self.models, self.split = artefact.read(models, "models"), artefact.read(split, "split", ["side", "reason"])
+        self._store, self._thumbs = FeatureStore(features, capacity=0), thumbs
+
+    def __len__(self):
+        return len(self.models["cluster"])
+
+    def page(self, number):
+        """What the template shows of a model."""
+        arrays = self.models
+        views = slice(*arrays["photo_offset"][number : number + 2])
+        points = slice(*arrays["point_offset"][number : number + 2])
+        cluster, side = int(arrays["cluster"][number]), int(self.split["side"][number])
+        scene = cloud.arrange(arrays["point"][points], arrays["color"][points], arrays["rotation"][views], arrays["translation"][views])
+        members = arrays["photo"][views].tolist()
+        return {
+            "number": number,
+            "cluster": cluster,
+            "of": int(np.count_nonzero(self.clusters["cluster"] == cluster)),
+            "count": len(members),
+            "points": points.stop - points.start,
+            "error": float(arrays["error"][number]),
+            "side": SIDES[side],
+            "reason": self.split["reason"][number] if side == 0 else "",
+            "picture": to_uri(cloud.draw(scene), 80),
+            "packed": cloud.pack(scene, _POINTS),
+            "photos": self._pictures(views),
+            "network": self._network(cluster, set(members)),
+            "pairs": [self._pair(*pair) for pair in self.hardest(views)],
+        }
+
+    def hardest(self, views):
+        """(view, other view, their points) of the pairs that share the smallest part of their points; no photo in more than two."""
+        seen = [self._points(view) for view in range(views.start, views.stop)]
+        shares = []
+        for a in range(len(seen)):
+            for b in range(a + 1, len(seen)):
+                common = len(np.intersect1d(seen[a], seen[b], assume_unique=True))
+                if common >= _MIN_SHARED:
+                    shares.append((common / min(len(seen[a]), len(seen[b])), a, b))
+        used, chosen = np.zeros(len(seen), int), []
+        for _, a, b in sorted(shares):
+            if used[a] < 2 and used[b] < 2 and len(chosen) < _PAIRS:
+                used[[a, b]] += 1
+                chosen.append((views.start + a, views.start + b, np.intersect1d(seen[a], seen[b], assume_unique=True)))
+        return chosen
+
+    def _points(self, view):
+        rows = slice(*self.models["observation_offset"][view : view + 2])
+        return np.unique(self.models["observation/point"][rows])
+
+    def _pictures(self, views):
+        """Photos, those that see most points first."""
+        counts = np.diff(self.models["observation_offset"][views.start : views.stop + 1])
+        order = np.argsort(-counts, kind="stable")[:_PHOTOS]
+        rows = self.models["photo"][views][order].tolist()
+        return [
+            {"uri": self._thumbs.photo(self.photos["path"][row], (150, 110)), "name": self.photos["name"][row], "points": int(count)}
+            for row, count in zip(rows, counts[order], strict=True)
+        ]
+
+    def _network(self, cluster, members):
+        inside = (self.clusters["cluster"][self.graph["pair"]] == cluster).all(1)
+        return draw_network(self.graph["pair"][inside], self.graph["inliers"][inside], self.photos["name"], members)
+
+    def _pair(self, first, second, points):
+        """Two photos with their common points."""
+        rows = [int(self.models["photo"][view]) for view in (first, second)]
+        views = [View(self.photos["path"][row], (int(self.photos["width"][row]), int(self.photos["height"][row]))) for row in rows]
+        places = [view.place(self._seen_at(number, points)) for view, number in zip(views, (first, second), strict=True)]
+        panel = pair_panel(*(view.image for view in views), *places, " - ".join(self.photos["name"][row] for row in rows))
+        return {"uri": to_uri(panel.resize((panel.width // SAMPLES, panel.height // SAMPLES)), 75), "points": len(points)}
+
+    def _seen_at(self, view, points):
+        """Where a view sees points, float32 [k, 2]."""
+        rows = slice(*self.models["observation_offset"][view : view + 2])
+        seen, first = np.unique(self.models["observation/point"][rows], return_index=True)
+        features = self.models["observation/feature"][rows][first][np.searchsorted(seen, points)]
+        return self._store.keypoints(int(self.models["photo"][view]))[features, :2]

@@ -1,0 +1,113 @@
+"""The pages of the 3D models: what they show is what the artefacts say, and nothing in them is dangerous."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.report.pages.model import Models
+from bow2cnn.report.pages.network import draw_network
+from bow2cnn.report.pages.overview import overview
+from bow2cnn.report.pages.write import name_of, write_pages
+from bow2cnn.report.thumbs import Thumbs
+
+
+@pytest.fixture(scope="module")
+def inputs(modelled, tmp_path_factory):
+    """The paths that the pages are made of."""
+    split = tmp_path_factory.mktemp("pages") / "split.h5"
+    count = len(artefact.read(modelled.models, "models", ["cluster"])["cluster"])
+    artefact.write(split, "split", {"side": np.arange(count).astype(np.int8) % 3, "reason": ["dropped: <b>shown</b>"] * count})
+    return modelled.collection, modelled.graph, modelled.clusters, modelled.models, split, modelled.features
+
+
+@pytest.fixture(scope="module")
+def models(inputs):
+    return Models(*inputs, Thumbs())
+
+
+def test_every_model_has_a_page_and_the_overview_leads_to_all(inputs, models, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/model-999.html").write_text("of an earlier run")
+    write_pages(tmp_path / "out", *inputs)
+    written = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir()}
+    assert set(written) == {"index.html", *(name_of(number) for number in range(len(models)))}
+    links = set(re.findall(r'href="([^"#]+)"', written["index.html"])) - {"data:,"}
+    assert links == set(written) - {"index.html"}
+    for name, page in written.items():
+        assert page.count("<script>") == 1 and "<b>shown</b>" not in page
+        assert all(link.startswith("data:") for link in re.findall(r'src="([^"]+)"', page)), name
+    assert "dropped: &lt;b&gt;shown&lt;/b&gt;" in written[name_of(0)]
+    write_pages(tmp_path / "again", *inputs)
+    assert {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "again").iterdir()} == written
+
+
+def test_a_page_says_what_the_model_is(models):
+    arrays = models.models
+    for number in range(len(models)):
+        page = models.page(number)
+        assert page["count"] == np.diff(arrays["photo_offset"])[number] == len(page["photos"])
+        assert page["points"] == np.diff(arrays["point_offset"])[number]
+        seen = [photo["points"] for photo in page["photos"]]
+        assert seen == sorted(seen, reverse=True) and seen[0] > 0
+
+
+def test_hardest_pairs_share_the_smallest_part_of_their_points(models):
+    views = slice(*models.models["photo_offset"][:2])
+    chosen = models.hardest(views)
+    assert chosen
+    shares, used = [], []
+    for first, second, points in chosen:
+        own, other = (set(models._points(view).tolist()) for view in (first, second))
+        assert own & other == set(points.tolist()) and len(points) >= 15
+        shares.append(len(points) / min(len(own), len(other)))
+        used += [first, second]
+        for view in (first, second):
+            assert len(models._seen_at(view, points)) == len(points)
+    assert shares == sorted(shares) and max(used.count(view) for view in used) <= 2
+
+
+def test_points_of_a_pair_are_where_the_photos_see_them(models):
+    """Projected with the model's cameras they fall onto the features."""
+    arrays = models.models
+    first, second, points = models.hardest(slice(*arrays["photo_offset"][:2]))[0]
+    for view in (first, second):
+        row = arrays["photo"][view]
+        camera = arrays["point"][points] @ arrays["rotation"][view].T + arrays["translation"][view]
+        flat = camera[:, :2] / camera[:, 2:]
+        flat = flat * (1 + arrays["k1"][view] * (flat**2).sum(1, keepdims=True)) * arrays["focal"][view]
+        centre = np.array([models.photos["width"][row], models.photos["height"][row]]) / 2
+        assert np.median(np.linalg.norm(flat + centre - models._seen_at(view, points), axis=1)) < 2
+
+
+def test_the_graph_has_all_pairs_of_the_busiest_photos():
+    pairs, inliers = np.array([[0, 1], [1, 2], [2, 0], [2, 3]]), np.array([20, 300, 40, 50])
+    found = draw_network(pairs, inliers, ["a", "b", "c", "<d>"], {0, 1})
+    assert len(found["lines"]) == 4 and found["left_out"] == 0
+    assert [title for *_, title in found["dots"]] == ["a: 2 pairs", "b: 2 pairs", "c: 3 pairs", "<d>: 1 pairs"]
+    assert [inside for *_, inside, _ in found["dots"]] == [True, True, False, False]
+    xy = np.array([dot[:2] for dot in found["dots"]])
+    assert (xy >= 0).all() and (xy <= (found["width"], found["height"])).all() and len(np.unique(xy, axis=0)) == 4
+    star = np.stack([np.zeros(400, int), np.arange(1, 401)], 1)
+    assert draw_network(star, np.full(400, 30), {row: str(row) for row in range(401)}, {0})["left_out"] == 101
+
+
+def test_a_run_without_models_has_an_overview(models):
+    none = np.zeros(0, np.int32)
+
+    class Empty(SimpleNamespace):
+        def __len__(self):
+            return 0
+
+    empty = Empty(
+        photos=models.photos,
+        graph=models.graph,
+        clusters=models.clusters,
+        split={"side": none},
+        models={"cluster": none, "rejected/cluster": np.array([0]), "rejected/reason": ["only 3 points"]},
+    )
+    found = overview(empty, Thumbs(), name_of)
+    assert [card["models"] for card in found["cards"]] == [[]] * len(found["cards"])
+    assert found["cards"][0]["reasons"] == ["only 3 points"]
