@@ -108,6 +108,10 @@ def test_compact_refuses_points_on_a_line_in_either_photo():
     for narrow in (line, spot):
         assert compact(narrow, wide, rows(40), SIZE, SIZE) and compact(wide, narrow, rows(40), SIZE, SIZE)
     assert compact(np.concatenate([line, wide]), wide, rows(40), SIZE, SIZE), "only the inliers count"
+    words = np.column_stack([rng.random(40) * SIZE[0], SIZE[1] - rng.random(40) * 8])
+    some = np.concatenate([words[:33], wide[33:]]), np.concatenate([words[:30], wide[30:]])
+    assert compact(some[0], wide, rows(40), SIZE, SIZE), "a few that agree by chance make no geometry"
+    assert not compact(some[1], wide, rows(40), SIZE, SIZE)
     assert spread(wide[:2]) == 0
 
 
@@ -126,6 +130,8 @@ def test_spread_is_the_deviation_across_the_main_direction():
     points = np.column_stack([rng.normal(0, 50, 4000), rng.normal(0, 7, 4000)])
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
     assert spread(points @ turn.T + 100) == pytest.approx(7, rel=0.05)
+    stray = np.concatenate([points[:3500], rng.uniform(-400, 400, (500, 2))]) @ turn.T + 100
+    assert spread(stray) > 50 and spread(stray, 0.8) < 7
 
 
 def grow(made, seeds, out, threads=1, **changed):

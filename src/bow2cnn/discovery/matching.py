@@ -7,7 +7,10 @@ import numpy as np
 _RATIO = 0.85  # of the distances to the nearest and second nearest descriptor (Lowe, IJCV 2004, section 7.1)
 _ERROR = 4.0  # pixels to the epipolar line; COLMAP's default
 _SAME_PLACE = 0.02  # of either side of the photo
-_MIN_SPREAD = 0.012  # inliers that lie along a line (a printed name, a horizon) fix no geometry: fraction of the longer side
+# Inliers that lie along a line (a printed name, a horizon) fix no geometry, and neither do those with a few more that agree by chance:
+# the smallest spread of so large a share of them, as a fraction of the longer side.
+_MIN_SPREADS = {1.0: 0.012, 0.8: 0.006}
+_TURNS = 5  # until the line is found
 
 
 def match_descriptors(a, b):
@@ -48,20 +51,25 @@ def verify_epipolar(keypoint_a, keypoint_b, match):
     return fundamental, match[mask.ravel().astype(bool)]
 
 
-def spread(xy):
-    """Standard deviation of points float [n, 2] across their main direction: near zero when they lie on a line."""
+def spread(xy, share=1.0):
+    """Standard deviation of points float [n, 2] across their main direction, near zero when they lie on a line.
+
+    With a smaller share only of so many of them as lie nearest to a line, which is fitted to them in turn.
+    """
     if len(xy) < 3:
         return 0.0
-    return float(np.sqrt(max(np.linalg.eigvalsh(np.cov(xy.T.astype(np.float64)))[0], 0.0)))
+    xy, kept = xy.astype(np.float64), np.ones(len(xy), bool)
+    if share < 1:
+        for _ in range(_TURNS):
+            away = np.abs((xy - xy[kept].mean(0)) @ np.linalg.eigh(np.cov(xy[kept].T))[1][:, 0])
+            kept = away <= np.sort(away)[int(np.ceil(share * len(xy))) - 1]
+    return float(np.sqrt(max(np.linalg.eigvalsh(np.cov(xy[kept].T))[0], 0.0)))
 
 
 def compact(keypoint_a, keypoint_b, inliers, size_a, size_b):
-    """Whether the inliers of either photo lie on a line or in one spot."""
-    spreads = (
-        spread(keypoint[inliers[:, side], :2]) / max(size)
-        for side, (keypoint, size) in enumerate(((keypoint_a, size_a), (keypoint_b, size_b)))
-    )
-    return min(spreads) < _MIN_SPREAD
+    """Whether the inliers of either photo, or most of them, lie on a line or in one spot."""
+    points = [k[inliers[:, side], :2] / max(size) for side, (k, size) in enumerate(((keypoint_a, size_a), (keypoint_b, size_b)))]
+    return any(spread(xy, share) < least for xy in points for share, least in _MIN_SPREADS.items())
 
 
 def unmoved(keypoint_a, keypoint_b, inliers, size_a, size_b):
