@@ -80,4 +80,4 @@ include: "workflow/rules/targets.smk"
 rule all:
     default_target: True
     input:
-        after_scan("<results>/report.html", "<results>/models/pages", "<results>/evaluation.csv"),
+        after_scan(*REPORT, "<results>/evaluation.csv"),

@@ -180,6 +180,7 @@ def _check_paths(config):
         folders |= {f"benchmarks.{name}.distractors.{i}": folder for i, folder in enumerate(benchmark["distractors"])}
     files = {f"benchmarks.{name}.gnd": benchmark["gnd"] for name, benchmark in config["benchmarks"].items()}
     files |= {f"experiments.{name}.weights": experiment["weights"] for name, experiment in config["experiments"].items()}
+    files["database"] = config["database"]
     files = {key: file for key, file in files.items() if file is not None}
     for key, path in {"results": config["results"], **folders, **files}.items():
         _need_plain_name(key, path)

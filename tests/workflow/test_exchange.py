@@ -6,10 +6,14 @@ import pickle
 import h5py
 import numpy as np
 import pytest
+import yaml
+from harness import jobs
 
 from bow2cnn import artefact
 from bow2cnn.cli import main
 from bow2cnn.features.store import FeatureStore
+
+COLLECTION = "collection/collection.h5"
 
 
 def command(*arguments):
@@ -92,3 +96,22 @@ def test_an_unfinished_run_is_one_line(tmp_path, capsys):
         assert command("export", name, tmp_path, tmp_path / "out") == 1
         error = capsys.readouterr().err
         assert error.startswith("error: ") and "no such file; run the stage that makes it" in error and error.count("\n") == 1
+
+
+def test_a_database_is_trained_on_without_a_teacher(database, finished, run, tmp_path):
+    """The one that was exported: networks train on the same pairs, and nothing before the training is run."""
+    config = yaml.safe_load((finished.folder / "tiny.yaml").read_text())
+    photos = {name: str(finished.folder / path) for name, path in config["benchmarks"]["held-out"].items()}
+    own = {"photos": [str(tmp_path / "ims")], "database": str(tmp_path / "retrieval-SfM-bow2cnn.pkl"), "results": "results/own"}
+    (run.folder / "own.yaml").write_text(yaml.safe_dump(config | own | {"benchmarks": {"held-out": photos}}))
+    done = jobs(run("--configfile", "own.yaml", "--cores", 2))
+    assert not {"extract_features", "build_index", "reconstruct_clusters", "mine_pairs", "rank_benchmark", "write_report"} & set(done)
+    results = run.folder / "results/own"
+    pairs, names = (artefact.read(results / path, kind) for path, kind in (("pairs/pairs.h5", "pairs"), (COLLECTION, "collection")))
+    cids = [name.split("/")[-1] for name in names["name"]]
+    parts = zip(pairs["query"].tolist(), pairs["pool_offset"][:-1], pairs["pool_offset"][1:], strict=True)
+    found = {(cids[query], cids[row]) for query, a, b in parts for row in pairs["pool/photo"][a:b]}
+    given = {(side["cids"][q], side["cids"][p]) for side in database.values() for q, p in zip(side["qidxs"], side["pidxs"], strict=True)}
+    assert found == given
+    systems = {line.split(",")[0] for line in (results / "evaluation.csv").read_text().splitlines()[1:]}
+    assert systems == {"off-the-shelf:efficientnet-lite0", "gem"}

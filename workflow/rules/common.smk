@@ -9,7 +9,10 @@ from bow2cnn.digest import digest as digest_of_code
 PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
 SKETCH_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["sketches"])]
 CLUSTER_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["clusters"])]
+# Whether bag of words and geometry find the training pairs; else they come from a file.
+TEACHER = config["database"] is None
 BENCHMARKS = list(config["benchmarks"])
+REPORT = ["<results>/report.html", "<results>/models/pages"] if TEACHER else []
 EXPERIMENTS = list(config["experiments"])
 # Megabytes of one photo while it is decoded (25 bytes a pixel: WebP is the worst), and while it is searched for features (236).
 PIXELS = config["collection"]["max_pixels"]

@@ -6,7 +6,7 @@ rule evaluate_systems:
         pairs="<results>/pairs/pairs.h5",
         gnd=[config["benchmarks"][name]["gnd"] for name in BENCHMARKS],
         collections=expand("<results>/benchmarks/{benchmark}/collection.h5", benchmark=BENCHMARKS),
-        rankings=expand("<results>/retrieval/{benchmark}.h5", benchmark=BENCHMARKS),
+        rankings=expand("<results>/retrieval/{benchmark}.h5", benchmark=BENCHMARKS if TEACHER else []),
         histories=expand("<results>/experiments/{experiment}/history.h5", experiment=EXPERIMENTS),
         whitenings=expand("<results>/{system}/whitening.h5", system=SYSTEMS.values()),
         descriptors=expand(

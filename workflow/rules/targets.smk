@@ -69,4 +69,4 @@ rule evaluate:
 
 rule report:
     input:
-        after_scan("<results>/report.html", "<results>/models/pages"),
+        after_scan(*REPORT),

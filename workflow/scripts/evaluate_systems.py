@@ -9,7 +9,8 @@ systems = {
     system: {"whitening": whitening, "descriptors": {photos: next(descriptors) for photos in ["collection", *names]}}
     for system, whitening in zip(snakemake.params.systems, files.whitenings, strict=True)
 }
-parts = zip(names, snakemake.params.photos, files.gnd, files.collections, files.rankings, strict=True)
+rankings = files.rankings or [None] * len(names)  # without a teacher
+parts = zip(names, snakemake.params.photos, files.gnd, files.collections, rankings, strict=True)
 benchmarks = {
     name: {"photos": photos, "gnd": gnd, "collection": collection, "ranking": ranking} for name, photos, gnd, collection, ranking in parts
 }

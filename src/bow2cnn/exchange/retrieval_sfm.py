@@ -4,18 +4,26 @@ The file is a dict of `train` and `val`, each a dict of lists: `cids` (a photo's
 `pidxs` (queries and positives, places in `cids`). The photo CID lies in `ims/CID[-2:]/CID[-4:-2]/CID[-6:-4]/CID`.
 """
 
+import logging
 import pickle
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.exchange.pickles import PickleError, read_plain
 from bow2cnn.files import write_bytes, writing
+from bow2cnn.nothing import NothingFound
+from bow2cnn.pairs.evidence import Evidence
+from bow2cnn.photos import photos_of
 from bow2cnn.progress import progress
 from bow2cnn.split.split import TRAIN, VALIDATION
 
+_LOG = logging.getLogger("bow2cnn")
 NAME = "retrieval-SfM-bow2cnn.pkl"
+_SIDES = {"train": TRAIN, "val": VALIDATION}
+_LISTS = ("cids", "cluster", "qidxs", "pidxs")
 _MIN_OVERLAP, _MAX_SCALE = 0.2, 1.5  # of a positive (m3: TPAMI section 3.3)
 
 
@@ -38,7 +46,7 @@ def export_database(results, out, outsiders=True):
     photos = artefact.read(results / "collection/collection.h5", "collection", ["path", "sha256"])
     names = [bytes(row).hex() for row in photos["sha256"]]
     database, rows = {}, []
-    for name, side in (("train", TRAIN), ("val", VALIDATION)):
+    for name, side in _SIDES.items():
         members = np.flatnonzero((pairs["side"] == side) & (pairs["group"] >= 0) & (outsiders | (pairs["cluster"] >= 0)))
         database[name] = _side(pairs, members, names)
         rows += members.tolist()
@@ -86,3 +94,64 @@ def _place(source, target):
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
+
+
+class DatabaseError(Exception):
+    """A file that is no such database; the message names it and the cause in one line."""
+
+
+def import_database(database, collection, out):
+    """Write the `pairs` artefact of a database, which knows no evidence: all its positives are alike.
+
+    Args:
+        database: the file.
+        collection: path of the `collection` artefact of its photos. Photos that are not there are left out.
+        out: path.
+
+    Raises:
+        DatabaseError: the file is no such database.
+        NothingFound: none of its photos is in the collection.
+    """
+    sides = _read(database)
+    names = artefact.read(collection, "collection", ["name"])["name"]
+    row_of = {PurePath(name).name: row for row, name in enumerate(names)}
+    group, side_of, queries, places = np.full(len(names), -1, np.int32), np.zeros(len(names), np.int8), {}, {}
+    for name, lists in sides.items():
+        rows = [row_of.get(cid, -1) for cid in lists["cids"]]
+        for row, cluster in zip(rows, lists["cluster"], strict=True):
+            if row >= 0:
+                group[row], side_of[row] = places.setdefault((name, int(cluster)), len(places)), _SIDES[name]
+        for query, positive in zip(lists["qidxs"], lists["pidxs"], strict=True):
+            if min(rows[query], rows[positive]) >= 0 and query != positive:
+                queries.setdefault(rows[query], set()).add(rows[positive])
+        _LOG.info("pairs: %d of %d photos of %s are there", sum(row >= 0 for row in rows), len(rows), name)
+    if not queries:
+        raise NothingFound(f"pairs: no pair of {database} is among the photos; `photos` in the config has to name its folder (ims)")
+    pools = [sorted(queries[query]) for query in sorted(queries)]
+    offset, photo = artefact.offsets([len(pool) for pool in pools]), np.array([row for pool in pools for row in pool], np.int32)
+    arrays = {"query": np.array(sorted(queries), np.int32), "pool_offset": offset, "positive_offset": offset, "positive": photo}
+    alike = {"photo": photo, "distance": np.zeros(len(photo))}
+    arrays |= {f"pool/{name}": np.asarray(alike.get(name, np.ones(len(photo))), dtype) for name, dtype in Evidence.FIELDS.items()}
+    arrays |= {"group": group, "side": side_of, "cluster": group, "weak": np.zeros((0, 2), np.int32), **photos_of(collection)}
+    artefact.write(out, "pairs", arrays, {"database": str(database), "places": len(places)})
+
+
+def _read(database):
+    """The lists of a database, checked."""
+    try:
+        found = read_plain(database)
+    except (PickleError, OSError) as error:
+        raise DatabaseError(f"{database}: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(found.get(side), dict) and set(_LISTS) <= set(found[side]) for side in _SIDES):
+        raise DatabaseError(f"{database}: is no database of cnnimageretrieval ({', '.join(_SIDES)} with {', '.join(_LISTS)})")
+    for side in _SIDES:
+        lists = {name: list(found[side][name]) for name in _LISTS}
+        count = len(lists["cids"])
+        if len(lists["cluster"]) != count or len(lists["qidxs"]) != len(lists["pidxs"]):
+            raise DatabaseError(f"{database}: lists of {side} have different lengths")
+        if not all(0 <= int(place) < count for name in ("qidxs", "pidxs") for place in lists[name]):
+            raise DatabaseError(f"{database}: a pair of {side} names a photo that is not there")
+        found[side] = lists
+    if set(found["train"]["cids"]) & set(found["val"]["cids"]):
+        raise DatabaseError(f"{database}: photos for training are photos for validation too")
+    return {side: found[side] for side in _SIDES}

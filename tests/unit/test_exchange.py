@@ -1,0 +1,91 @@
+"""Databases of others: what is in one is checked, and nothing in it is run."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.exchange.pickles import PickleError, read_plain
+from bow2cnn.exchange.retrieval_sfm import DatabaseError, import_database, path_of
+from bow2cnn.nothing import NothingFound
+
+TRAIN = {"cids": ["a" * 6, "b" * 6, "c" * 6, "d" * 6], "cluster": [7, 7, 9, 9], "qidxs": [0, 2, 0], "pidxs": [1, 3, 1]}
+VAL = {"cids": ["e" * 6, "f" * 6], "cluster": [7, 7], "qidxs": [1], "pidxs": [0]}
+
+
+class Evil:
+    def __reduce__(self):
+        return print, ("it ran",)
+
+
+def imported(folder, database, names):
+    (folder / "d.pkl").write_bytes(pickle.dumps(database))
+    artefact.write(folder / "c.h5", "collection", {"name": names, "sha256": np.arange(32 * len(names), dtype=np.uint8).reshape(-1, 32)})
+    import_database(folder / "d.pkl", folder / "c.h5", folder / "p.h5")
+    return artefact.read(folder / "p.h5", "pairs")
+
+
+def test_pairs_are_those_of_the_database(tmp_path):
+    """Rows are those of the collection; the same number on the two sides is two places; a photo that is not there costs its pairs."""
+    names = ["x/stranger", "ee/ee/ee/eeeeee", "aa/aa/aa/aaaaaa", "ff/ff/ff/ffffff", "bbbbbb", "cccccc"]
+    found = imported(tmp_path, {"train": TRAIN, "val": VAL}, names)
+    assert found["query"].tolist() == [2, 3] and found["pool/photo"].tolist() == [4, 1] == found["positive"].tolist()
+    assert found["pool_offset"].tolist() == [0, 1, 2] == found["positive_offset"].tolist()
+    assert found["side"].tolist() == [0, 2, 1, 2, 1, 1]
+    group = found["group"].tolist()
+    assert group[0] == -1 and group[1] == group[3] and group[2] == group[4] and len({group[1], group[2], group[5]}) == 3
+    assert found["cluster"].tolist() == group and found["weak"].shape == (0, 2)
+    assert (found["pool/overlap"] == 1).all() and (found["pool/scale"] == 1).all()
+
+
+def test_lists_may_be_arrays(tmp_path):
+    arrays = {side: {name: np.array(values) for name, values in lists.items()} for side, lists in (("train", TRAIN), ("val", VAL))}
+    assert len(imported(tmp_path, arrays, ["aaaaaa", "bbbbbb"])["query"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "reason"),
+    [
+        ([], VAL, "is no database of cnnimageretrieval"),
+        ({"cids": []}, VAL, "is no database of cnnimageretrieval"),
+        (TRAIN | {"cluster": [1]}, VAL, "lists of train have different lengths"),
+        (TRAIN, VAL | {"qidxs": [2]}, "a pair of val names a photo that is not there"),
+        (TRAIN, VAL | {"pidxs": [-1]}, "a pair of val names a photo that is not there"),
+        (TRAIN, VAL | {"cids": ["aaaaaa", "ffffff"]}, "photos for training are photos for validation too"),
+        (Evil(), VAL, "holds builtins.print, which is no list, text, number or array"),
+    ],
+)
+def test_what_is_no_database_is_one_line(tmp_path, capsys, train, val, reason):
+    with pytest.raises(DatabaseError, match=reason) as caught:
+        imported(tmp_path, {"train": train, "val": val}, ["aaaaaa"])
+    assert str(caught.value).startswith(f"{tmp_path}/d.pkl: ") and "\n" not in str(caught.value)
+    assert "it ran" not in capsys.readouterr().out and not (tmp_path / "p.h5").exists()
+
+
+def test_photos_that_are_not_there_are_one_line(tmp_path):
+    with pytest.raises(NothingFound, match=r"no pair of .* is among the photos; `photos` in the config has to name its folder"):
+        imported(tmp_path, {"train": TRAIN, "val": VAL}, ["aaaaaa", "cccccc"])
+
+
+def test_a_damaged_pickle_is_one_line(tmp_path):
+    whole = pickle.dumps({"train": TRAIN, "val": VAL, "array": np.arange(50), "number": np.float32(3)})
+    path = tmp_path / "d.pkl"
+    path.write_bytes(whole)
+    assert read_plain(path)["array"].tolist() == list(range(50)) and read_plain(path)["number"] == 3
+    rng = np.random.default_rng(0)
+    broken = 0
+    for _ in range(300):
+        content = bytearray(whole[: int(rng.integers(1, len(whole) + 1))])
+        content[int(rng.integers(len(content)))] = int(rng.integers(256))
+        path.write_bytes(content)
+        try:
+            read_plain(path)
+        except PickleError as error:
+            broken += 1
+            assert "\n" not in str(error)
+    assert broken > 150
+
+
+def test_photos_lie_by_the_end_of_their_names():
+    assert str(path_of("0123456789abcdef")) == "ef/cd/ab/0123456789abcdef"
