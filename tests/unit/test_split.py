@@ -7,18 +7,19 @@ from bow2cnn import artefact
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, choose_sides, find_places, split_models
 
 
-def split(tmp_path, members, pairs=(), contamination=None, validation=0.2, seed=0):
+def split(tmp_path, members, pairs=(), contamination=None, validation=0.2, seed=0, cut=()):
     """The split's arrays for models with these photos; `contamination`: benchmark -> (photo, inliers) pairs."""
     offset = artefact.offsets([len(photos) for photos in members])
     photo = np.array([p for photos in members for p in photos], np.int32)
     artefact.write(tmp_path / "m.h5", "models", {"model": np.zeros(1, np.int32), "photo_offset": offset, "photo": photo})
     artefact.write(tmp_path / "g.h5", "graph", {"pair": np.array(pairs, np.int32).reshape(-1, 2)})
+    artefact.write(tmp_path / "c.h5", "clusters", {"cut/pair": np.array(cut, np.int32).reshape(-1, 2)})
     paths = {}
     for name, hits in (contamination or {}).items():
         paths[name] = tmp_path / f"{name}.h5"
         columns = np.array(hits, np.int32).reshape(-1, 2).T
         artefact.write(paths[name], "ranking", {"verified/photo": columns[0], "verified/inliers": columns[1]})
-    split_models(tmp_path / "m.h5", tmp_path / "g.h5", paths, tmp_path / "s.h5", validation, seed)
+    split_models(tmp_path / "m.h5", tmp_path / "g.h5", tmp_path / "c.h5", paths, tmp_path / "s.h5", validation, seed)
     return artefact.read(tmp_path / "s.h5", "split")
 
 
@@ -41,6 +42,11 @@ def test_a_shared_photo_makes_one_place():
 
 def test_a_verified_pair_makes_one_place():
     assert places(apart(4), [(3, 17), (0, 1)]) == [0, 1, 2, 0]
+
+
+def test_a_pair_that_was_cut_joins_nothing(tmp_path):
+    found = [split(tmp_path, apart(4), [(3, 17), (8, 12)], cut=cut)["place"].tolist() for cut in ([], [(17, 3)], [(3, 17), (8, 12)])]
+    assert found == [[0, 1, 1, 0], [0, 1, 1, 2], [0, 1, 2, 3]]
 
 
 def test_pairs_with_photos_outside_the_models_join_nothing():

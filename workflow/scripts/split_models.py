@@ -7,6 +7,7 @@ with stage(snakemake.log[0]):
     split_models(
         models=snakemake.input.models,
         graph=snakemake.input.graph,
+        clusters=snakemake.input.clusters,
         contamination=dict(zip(snakemake.params.benchmarks, snakemake.input.contaminations, strict=True)),
         out=snakemake.output.split,
         seed=snakemake.params.seed,

@@ -9,26 +9,33 @@ from bow2cnn.photos import check_photos, photos_of
 DROPPED, TRAIN, VALIDATION = 0, 1, 2
 
 
-def split_models(models, graph, contamination, out, validation, seed):
+def split_models(models, graph, clusters, contamination, out, validation, seed):
     """Write the `split` artefact.
 
-    Models are one place when they share a photo or when a verified pair joins them; two sides of a building that share nothing count as
+    Models are one place when they share a photo or when a verified pair joins them that was not cut; two sides of a building that share nothing count as
     different places, as in the paper (Radenovic, Tolias, Chum, TPAMI 2018, section 3.2).
 
     Args:
-        models, graph: paths.
+        models, graph, clusters: paths.
         contamination: benchmark name to path of its `find_contamination` artefact.
         validation: fraction of the places for validation; at least one when there are two.
     """
-    check_photos(models, graph)
+    check_photos(models, graph, clusters)
     arrays = artefact.read(models, "models", ["model", "photo_offset", "photo"])
     members = [arrays["photo"][a:b] for a, b in zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)]
-    place = find_places(members, artefact.read(graph, "graph", ["pair"])["pair"])
+    pairs, cut = artefact.read(graph, "graph", ["pair"])["pair"], artefact.read(clusters, "clusters", ["cut/pair"])["cut/pair"]
+    place = find_places(members, without(pairs, cut))
     reasons = _contaminated(members, place, contamination)
     side = choose_sides(members, place, set(reasons), validation, seed)
     reason = [reasons.get(p, {TRAIN: "training", VALIDATION: "validation"}.get(side[m], "")) for m, p in enumerate(place)]
     arrays = {"side": side, "place": place, "reason": reason, **photos_of(models)}
     artefact.write(out, "split", arrays, {"validation": validation, "seed": seed})
+
+
+def without(pairs, cut):
+    """Pairs int [m, 2] that are not among those that were cut."""
+    cut = {frozenset(pair) for pair in cut.tolist()}
+    return pairs[[frozenset(pair) not in cut for pair in pairs.tolist()]] if len(pairs) else pairs
 
 
 def find_places(members, pairs):
