@@ -12,8 +12,8 @@ DROPPED, TRAIN, VALIDATION = 0, 1, 2
 def split_models(models, graph, clusters, contamination, out, validation, seed):
     """Write the `split` artefact.
 
-    Models are one place when they share a photo or when a verified pair joins them that was not cut; two sides of a building that share nothing count as
-    different places, as in the paper (Radenovic, Tolias, Chum, TPAMI 2018, section 3.2).
+    Models are one place when they share a photo or when a verified pair joins them that was not cut; two sides of a building that share
+    nothing count as different places, as in the paper (Radenovic, Tolias, Chum, TPAMI 2018, section 3.2).
 
     Args:
         models, graph, clusters: paths.
