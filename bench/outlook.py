@@ -43,13 +43,14 @@ def main():
     options = parser.parse_args()
     run, curves = Run(options.results, options.run_threads), json.loads(options.scale.read_text())
     costs = outlook(run, curves, options)
-    print("| stage | jobs | core hours | hours of the longest job |\n|---|---|---|---|")
+    print("| stage | jobs | core hours | minutes of a job |\n|---|---|---|---|")
     for cost in costs:
-        print(f"| {cost.stage} | {cost.jobs:,} | {cost.seconds / 3600:,.1f} | {cost.seconds / 3600 / cost.jobs / cost.threads:,.1f} |")
+        print(f"| {cost.stage} | {cost.jobs:,} | {cost.seconds / 3600:,.1f} | {cost.seconds / 60 / cost.jobs / cost.threads:,.1f} |")
     print(f"| all | {sum(cost.jobs for cost in costs):,} | {sum(cost.seconds for cost in costs) / 3600:,.0f} | |\n")
     print("| folder | GB |\n|---|---|")
     for folder, size in disk(run, options).items():
-        print(f"| `{folder}/` | {size / 1e9:,.0f} |")
+        print(f"| {folder} | {size / 1e9:,.0f} |")
+    print(f"| all | {sum(disk(run, options).values()) / 1e9:,.0f} |")
 
 
 class Run:
@@ -124,9 +125,12 @@ def outlook(run, curves, options):
 def disk(run, options):
     """Bytes by folder."""
     features = options.photos * options.features / (run.photos * run.features)
-    found = options.found * options.photos / run.registered
+    found = options.found * options.photos
+    matches = found * options.partners / run.pairs * options.features / run.features
     return {name: run.bytes(name) * features for name in ("features", "words", "index")} | {
-        name: run.bytes(name) * found for name in ("discovery", "models", "pairs")
+        "discovery": run.bytes("discovery") * matches,
+        "models": run.bytes("models") * found / run.registered,
+        "descriptors (of one network)": 4 * 1280 * options.photos,
     }
 
 

@@ -30,7 +30,7 @@ rule write_report:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2000 + DECODING, words=1),
+        mem_mb=memory(2000 + DECODING, marks=2),
     params:
         experiments=EXPERIMENTS,
         benchmarks=BENCHMARKS,
