@@ -55,10 +55,12 @@ def main():
             print(f"{name}: {mean:.0f} features, {seconds / len(names):.3f} s of processor time per photo", flush=True)
         print(f"bow2cnn takes 1/{theirs[1] / ours[1]:.2f} of pycolmap's time")
         theirs, ours = theirs[0], ours[0]
-        found = {
-            name: verify(Path(folder), features, pairs, options, seed)
-            for name, features, seed in (("pycolmap", theirs, 0), ("pycolmap, another seed", theirs, 1), ("bow2cnn", ours, 0))
-        }
+        found = {}
+        for name, features, seeds in (("pycolmap", theirs, (0, 1)), ("bow2cnn", ours, (0,))):
+            matches = match(features, pairs, options)
+            for seed in seeds:
+                label = f"{name}, another seed" if seed else name
+                found[label] = verify(Path(folder) / f"{label}.db", features, pairs, matches, options, seed)
     for name, verified in found.items():
         kept = (verified & found["pycolmap"] & same).sum() / (found["pycolmap"] & same).sum()
         line = f"of one place {(verified & same).sum()}, of two {(verified & ~same).sum()}; of pycolmap's of one place {100 * kept:.1f} %"
@@ -129,11 +131,14 @@ def our_features(names, photos, most, contrast):
     return found, time.process_time() - begin
 
 
-def verify(folder, features, pairs, options, seed):
-    """Which pairs have enough inliers, bool [p]."""
-    path = folder / f"{time.monotonic_ns()}.db"
+def match(features, pairs, options):
+    """Rows int32 [k, 2] that match, of every pair."""
     with ThreadPoolExecutor(options.threads) as pool:
-        matches = list(pool.map(lambda pair: match_descriptors(features[pair[0]][1], features[pair[1]][1]), pairs.tolist()))
+        return list(pool.map(lambda pair: match_descriptors(features[pair[0]][1], features[pair[1]][1]), pairs.tolist()))
+
+
+def verify(path, features, pairs, matches, options, seed):
+    """Which pairs have enough inliers, bool [p]."""
     with pycolmap.Database.open(path) as database:
         for number, (xy, _) in enumerate(features, 1):
             camera = pycolmap.Camera.create_from_model_name(number, "SIMPLE_RADIAL", 1000, 800, 800)

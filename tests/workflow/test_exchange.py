@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from harness import jobs
+from harness import planned
 
 from bow2cnn import artefact
 from bow2cnn.cli import main
@@ -104,7 +104,7 @@ def test_a_database_is_trained_on_without_a_teacher(database, finished, run, tmp
     photos = {name: str(finished.folder / path) for name, path in config["benchmarks"]["held-out"].items()}
     own = {"photos": [str(tmp_path / "ims")], "database": str(tmp_path / "retrieval-SfM-bow2cnn.pkl"), "results": "results/own"}
     (run.folder / "own.yaml").write_text(yaml.safe_dump(config | own | {"benchmarks": {"held-out": photos}}))
-    done = jobs(run("--configfile", "own.yaml", "--cores", 2))
+    done = planned(run("--configfile", "own.yaml", "--cores", 2))
     assert not {"extract_features", "build_index", "reconstruct_clusters", "mine_pairs", "rank_benchmark", "write_report"} & set(done)
     results = run.folder / "results/own"
     pairs, names = (artefact.read(results / path, kind) for path, kind in (("pairs/pairs.h5", "pairs"), (COLLECTION, "collection")))
