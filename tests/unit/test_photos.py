@@ -101,5 +101,5 @@ def test_a_split_says_whose_models_it_divides(modelled, tmp_path):
     with pytest.raises(ArtefactError, match=f"^{foreign}: is of other photos than "):
         mine_pairs(
             modelled.models, foreign, modelled.graph, modelled.clusters, modelled.index, modelled.features, tmp_path / "pairs.h5",
-            10, 100, 60, 1, 5, 0.2, 100, 24, 0, 1,
+            10, 100, 60, 1, 5, 100, 0.2, 100, 24, 0, 1,
         )  # fmt: skip

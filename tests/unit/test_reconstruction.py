@@ -312,6 +312,7 @@ def test_a_cluster_that_makes_no_model_is_recorded(modelled, tmp_path):
     graph = {
         "pair": np.array(pairs, np.int32),
         "inliers": np.full(len(pairs), 30, np.int32),
+        "unmoved": np.zeros(len(pairs), np.float32),
         "fundamental": rng.random((len(pairs), 3, 3)),
         "match_offset": artefact.offsets([30] * len(pairs)),
         "match": np.tile(rng.permutation(30).astype(np.int32), (2, len(pairs))).T,

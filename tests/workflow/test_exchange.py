@@ -85,7 +85,7 @@ def test_hloc_gets_features_and_verified_pairs(finished, tmp_path, monkeypatch, 
         for edge, line in enumerate(lines):
             names = line.split(" ")
             assert names == [photos["name"][row] for row in graph["pair"][edge]]
-            found = matches["/".join(names)]["matches0"][()]
+            found = matches["/".join(name.replace("/", "-") for name in names)]["matches0"][()]
             assert len(found) == len(features[names[0]]["keypoints"])
             match = graph["match"][slice(*graph["match_offset"][edge : edge + 2])]
             assert sorted(map(tuple, match.tolist())) == [(a, int(found[a])) for a in np.flatnonzero(found >= 0)]
