@@ -10,7 +10,6 @@ photos, their features, the queries that it asks the index, the words. Nothing h
 import argparse
 import csv
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +80,9 @@ class Run:
         return sorted((self._results / "timings" / rule).rglob(f"{only}.tsv"))
 
     def bytes(self, folder):
-        return sum(path.stat().st_size for path in (self._results / folder).rglob("*") if path.is_file() and not os.path.islink(path))
+        """Bytes of a folder; what has several names (hard links) counts once."""
+        found = [path.stat() for path in (self._results / folder).rglob("*") if path.is_file()]
+        return sum({file.st_ino: file.st_size for file in found}.values())
 
 
 def outlook(run, curves, options):

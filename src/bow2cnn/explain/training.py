@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from bow2cnn.split.split import DROPPED, TRAIN
-
-_SIDE = {1: "training", 2: "validation"}
+from bow2cnn.split.split import DROPPED, SIDES, TRAIN
 
 
 def explain_training(files, row):
@@ -34,7 +32,7 @@ def _as_outsider(files, row, side):
     doubtful = np.unique(files.pairs["weak"][files.pairs["weak"][:, 0] == row, 1])
     groups = np.unique(files.pairs["group"][doubtful])
     but = f", but not of {np.count_nonzero(groups >= 0)} groups with which it has a little in common" if (groups >= 0).any() else ""
-    return f"on the side of {_SIDE[side]}, a negative of all places{but}"
+    return f"on the side of {SIDES[side]}, a negative of all places{but}"
 
 
 def _as_photo_of_a_model(files, row, side):
@@ -44,7 +42,7 @@ def _as_photo_of_a_model(files, row, side):
     query = f"a query with {pool} candidate positives" if len(number) else "no query"
     positive = int(np.count_nonzero(pairs["pool/photo"] == row))
     negative = ", a negative of other places" if side == TRAIN else ""
-    return f"place {int(pairs['group'][row])}, on the side of {_SIDE[side]}: {query}, a candidate positive of {positive} queries{negative}"
+    return f"place {int(pairs['group'][row])}, on the side of {SIDES[side]}: {query}, a candidate positive of {positive} queries{negative}"
 
 
 def _in_tuples(files, row):

@@ -7,6 +7,7 @@ from bow2cnn import artefact
 from bow2cnn.photos import check_photos, photos_of
 
 DROPPED, TRAIN, VALIDATION = 0, 1, 2
+SIDES = {DROPPED: "dropped", TRAIN: "training", VALIDATION: "validation"}
 
 
 def split_models(models, graph, clusters, contamination, out, validation, seed):
@@ -27,7 +28,7 @@ def split_models(models, graph, clusters, contamination, out, validation, seed):
     place = find_places(members, without(pairs, cut))
     reasons = _contaminated(members, place, contamination)
     side = choose_sides(members, place, set(reasons), validation, seed)
-    reason = [reasons.get(p, {TRAIN: "training", VALIDATION: "validation"}.get(side[m], "")) for m, p in enumerate(place)]
+    reason = [reasons.get(p, SIDES[side[m]] if side[m] != DROPPED else "") for m, p in enumerate(place)]
     arrays = {"side": side, "place": place, "reason": reason, **photos_of(models)}
     artefact.write(out, "split", arrays, {"validation": validation, "seed": seed})
 

@@ -8,8 +8,8 @@ from bow2cnn.lookup.panels import pair_panel
 from bow2cnn.lookup.view import SAMPLES, View
 from bow2cnn.report import cloud
 from bow2cnn.report.pages.network import draw_network
-from bow2cnn.report.sections.models import SIDES
 from bow2cnn.report.thumbs import to_uri
+from bow2cnn.split.split import SIDES
 
 _POINTS = 25_000  # of the viewer
 _PHOTOS = 400  # shown

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bow2cnn.report.sections.models import SIDES
+from bow2cnn.split.split import SIDES
 
 _STRIP = 10  # photos of a cluster
 

@@ -4,11 +4,11 @@ import numpy as np
 
 from bow2cnn.report import cloud
 from bow2cnn.report.thumbs import to_uri
+from bow2cnn.split.split import DROPPED, SIDES
 
 _SHOWN = 40
 _TURNABLE = 12
 _POINTS = 4000  # of a model that can be turned
-SIDES = {0: "dropped", 1: "training", 2: "validation"}
 
 
 def models(run, thumbs):
@@ -33,7 +33,7 @@ def models(run, thumbs):
                 "error": float(arrays["error"][number]),
                 "cluster": cluster,
                 "side": SIDES[side],
-                "reason": run.split["reason"][number] if side == 0 else "",
+                "reason": run.split["reason"][number] if side == DROPPED else "",
             }
         )
     return {"cards": cards, "count": count, "rejected": len(arrays["rejected/cluster"])}
