@@ -12,6 +12,7 @@ from bow2cnn import artefact
 from bow2cnn.collection.scan import scan, to_arrays
 from bow2cnn.demo.photo import jpeg
 from bow2cnn.features import affine
+from bow2cnn.features.descriptor import SIZES, describe
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.features.sift import detect, root_sift
@@ -79,6 +80,58 @@ def test_descriptors_have_length_512_and_compare_by_hellinger():
     np.testing.assert_allclose(found @ found.T / 512**2, np.sqrt(unit) @ np.sqrt(unit).T, atol=0.02)
 
 
+def places(gray):
+    """Of OpenCV's features: xy, sigma, angle and RootSIFT as we have them."""
+    found, descriptors = cv2.SIFT_create(edgeThreshold=16).detectAndCompute(gray, None)
+    # OpenCV counts directions the other way round.
+    descriptors = descriptors.reshape(-1, 16, 8)[:, :, -np.arange(8) % 8].reshape(-1, 128)
+    xy, sigma, angle = np.array([k.pt for k in found]) + 0.25, np.array([k.size for k in found]) / 2, [k.angle for k in found]
+    return xy, sigma, np.deg2rad(angle), descriptors
+
+
+def cosines(a, b):
+    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def test_a_descriptor_of_one_size_is_that_of_opencv():
+    gray = blobs(0)
+    *features, expected = places(gray)
+    found = describe(gray, *features, sizes=(1,))
+    assert np.median(cosines(found, expected)) > 0.98
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-4)
+    assert found.min() >= 0 and found.dtype == np.float32
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_ramp_has_one_direction_in_every_cell(turn):
+    """Grey that rises along x: all gradients point to `turn` before the direction of a feature that is turned so far."""
+    gray = np.uint8(np.tile(np.arange(200), (200, 1)))
+    found = describe(gray, np.array([[100, 100]]), np.array([3.0]), np.deg2rad([turn]))
+    cells = found.reshape(16, 8)
+    assert (cells.argmax(1) == (8 - turn // 45) % 8).all()
+    assert (cells.max(1) > 0.99 * cells.sum(1)).all()
+
+
+def test_descriptors_turn_with_the_photo():
+    gray = blobs(1)
+    xy, sigma, angle, _ = places(gray)
+    turned = np.column_stack([gray.shape[0] - xy[:, 1], xy[:, 0]])
+    found = describe(np.ascontiguousarray(np.rot90(gray, -1)), turned, sigma, angle + np.pi / 2)
+    assert np.median(cosines(describe(gray, xy, sigma, angle), found)) > 0.999
+
+
+def test_pooling_forgives_a_wrong_size():
+    gray = blobs(1)
+    xy, sigma, angle, _ = places(gray)
+    changed = {sizes: cosines(*(describe(gray, xy, s, angle, sizes) for s in (sigma, 1.25 * sigma))) for sizes in ((1.0,), SIZES)}
+    assert (changed[SIZES] > changed[(1.0,)]).mean() > 0.9
+
+
+def test_a_photo_of_a_few_pixels_has_descriptors():
+    found = describe(np.uint8(np.eye(3) * 200), np.array([[1.5, 1.5], [50, -7]]), np.array([1.0, 400]), np.zeros(2))
+    assert found.shape == (2, 128) and np.isfinite(found).all()
+
+
 def test_the_strongest_features_come_first():
     keypoints, descriptors = detect(blobs(0), 1000)
     fewer = detect(blobs(0), 20)
@@ -101,7 +154,7 @@ def test_frames_map_the_unit_circle_to_the_feature():
     a11, a12, a21, a22 = keypoints[:, 2:].T
     np.testing.assert_array_equal(a11, a22)
     np.testing.assert_array_equal(a12, -a21)
-    sizes = sorted({k.size / 2 for k in cv2.SIFT_create(contrastThreshold=0.02, enable_precise_upscale=True).detect(blobs(0), None)})
+    sizes = sorted({k.size / 2 for k in cv2.SIFT_create(contrastThreshold=0.01, edgeThreshold=16).detect(blobs(0), None)})
     radius = np.hypot(a11, a21)
     assert np.abs(radius[:, None] - np.array(sizes)).min(1).max() < 1e-3
 
@@ -114,7 +167,7 @@ def test_frames_follow_a_quarter_turn():
     turn = np.array([[0.0, -1], [1, 0]])
     frames = (turn @ before[:, 2:].reshape(-1, 2, 2)).reshape(-1, 4)
     expected = np.column_stack([gray.shape[0] - before[:, 1], before[:, 0], frames])
-    assert agreeing(after, expected, 0.5) > 0.85
+    assert agreeing(after, expected, 0.3) > 0.75
     assert agreeing(after, before, 0.5) < 0.2
 
 

@@ -14,6 +14,7 @@ from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 SIZE = (320, 240)
+MIN_PHOTOS = 6
 BANNER = (200, 205)  # top left corner of the banner's letters, which reach to the lower right corner
 
 
@@ -47,7 +48,7 @@ def forward_file(images, folder, seed=0):
     return words_of(folder / "features.h5", Vocabulary.load(folder / "vocabulary.h5"))
 
 
-def marked(forward, min_photos=8):
+def marked(forward, min_photos=MIN_PHOTOS):
     return mark_features(Forward(forward), np.full((len(forward["offset"]) - 1, 2), SIZE), 24, min_photos, seed=0)
 
 
@@ -74,7 +75,7 @@ def test_a_banner_on_unrelated_photos_is_masked(banners):
     assert masked[letters].mean() > 0.9
     assert masked[beside].mean() < 0.02
     assert not masked[photo >= 12].any()
-    assert len(counts) and counts.min() >= 8 and counts.max() <= 12
+    assert len(counts) and counts.min() >= MIN_PHOTOS and counts.max() <= 12
 
 
 def test_what_a_tripod_repeats_is_not_masked(tripod):
@@ -157,7 +158,7 @@ def test_the_artefact_says_what_was_masked(banners, tmp_path):
         parts[number] |= {name: array[rows] for name, array in banners.items() if name != "offset"}
         artefact.write(tmp_path / f"{number}.h5", "words", parts[number])
     for out in ("a", "b"):
-        find_marks(tmp_path / "collection.h5", [tmp_path / "0.h5", tmp_path / "1.h5"], tmp_path / out, 24, 8, seed=0)
+        find_marks(tmp_path / "collection.h5", [tmp_path / "0.h5", tmp_path / "1.h5"], tmp_path / out, 24, MIN_PHOTOS, seed=0)
     found = artefact.read(tmp_path / "a", "marks")
     np.testing.assert_array_equal(found["masked"], marked(banners)[1])
     assert (found["masked"] | ~found["evidence/marked"]).all()

@@ -1,10 +1,19 @@
-"""SIFT (Lowe, IJCV 2004) by OpenCV, with RootSIFT descriptors (Arandjelovic and Zisserman, CVPR 2012)."""
+"""SIFT features (Lowe, IJCV 2004), found by OpenCV, with pooled RootSIFT descriptors (Arandjelovic and Zisserman, CVPR 2012)."""
 
 import cv2
 import numpy as np
 
+from bow2cnn.features.descriptor import describe
+
 # sqrt of an L1-normalised SIFT vector has unit L2 norm; a value of 0.5 hardly ever occurs, so x 512 uses the byte well.
 DESCRIPTOR_SCALE = 512.0
+
+
+# Lowe takes 10; with 16 as many features, which then have more contrast, match more often (`bench/features.py`).
+_EDGE = 16
+_LAYERS, _SIGMA = 3, 1.6  # OpenCV's defaults: layers of an octave and the blur of its first one
+# Of two features of one contrast the larger is found again more often: contrasts count by size to this power.
+_BY_SIZE, _FAINTEST = 0.6, 0.5  # and so much of the wanted contrast is enough for large ones
 
 
 def detect(gray, max_features, scale=1.0, upright=False, contrast=0.02):
@@ -12,62 +21,52 @@ def detect(gray, max_features, scale=1.0, upright=False, contrast=0.02):
 
     Args:
         gray: uint8 [h, w].
-        max_features: the strongest so many by difference-of-Gaussians contrast.
+        max_features: the strongest so many. Strength is the difference-of-Gaussians contrast, times (sigma / 1.6)^0.6.
         scale: factor from the pixels of `gray` to those of the full photo.
         upright: whether all of them have the direction of the photo, not their own: photos are taken upright, and what lies is not what
             stands (Perdoch, Chum, Matas, Efficient representation of local geometry, CVPR 2009).
-        contrast: the smallest, of the range of grey values.
+        contrast: the smallest strength, of the range of grey values.
 
     Returns:
         keypoints float32 [N, 6] in pixels of the full photo (x, y, a11, a12, a21, a22; centre of the top left pixel at 0.5, 0.5)
         and descriptors uint8 [N, 128], both in the order of falling strength.
     """
-    # Without the precise upscaling every keypoint lies a quarter of a pixel too far to the right and down.
-    most = 0 if upright else max_features
-    sift = cv2.SIFT_create(nfeatures=most, contrastThreshold=contrast, edgeThreshold=10, enable_precise_upscale=True)
+    # What OpenCV calls the precise upscaling blurs every second pixel more than its neighbours.
+    sift = cv2.SIFT_create(contrastThreshold=_FAINTEST * contrast, edgeThreshold=_EDGE, enable_precise_upscale=False)
+    columns = _strongest(_columns(sift.detect(gray, None), upright), max_features, contrast / _LAYERS)
+    return _frames(columns, scale), root_sift(describe(gray, columns[:2].T, *columns[2:4]))
+
+
+def _columns(found, upright):
+    """x, y (centre of the top left pixel at 0.5, 0.5), sigma, angle (radians) and strength of OpenCV's keypoints, float64 [5, N]."""
+    columns = np.empty((5, len(found)))
+    columns[:2] = np.reshape(cv2.KeyPoint_convert(found), (-1, 2)).T
+    columns[2:] = [[k.size for k in found], [k.angle for k in found], [k.response for k in found]]
+    columns[:2] += 0.25  # not 0.5: without the precise upscaling they lie a quarter of a pixel too far to the right and down
+    columns[2] /= 2
+    columns[3] = np.deg2rad(columns[3])
+    columns[4] *= (columns[2] / _SIGMA) ** _BY_SIZE
     if upright:
-        found = _turn_upright(sift.detect(gray, None))
-        found, descriptors = sift.compute(gray, [found[i] for i in _strongest_first(_columns(found))[:max_features]])
-    else:  # in one go, which takes two thirds of the time of two
-        found, descriptors = sift.detectAndCompute(gray, None)
-    if not found:
-        return np.zeros((0, 6), np.float32), np.zeros((0, 128), np.uint8)
-    columns = _columns(found)
-    order = _strongest_first(columns)[:max_features]
-    return _frames(columns[:, order], scale), root_sift(descriptors[order])
-
-
-def _columns(keypoints):
-    """x, y, diameter, angle (degrees) and response of OpenCV's keypoints, float32 [5, N]."""
-    columns = np.empty((5, len(keypoints)), np.float32)
-    columns[:2] = np.reshape(cv2.KeyPoint_convert(keypoints), (-1, 2)).T
-    columns[2:] = [[k.size for k in keypoints], [k.angle for k in keypoints], [k.response for k in keypoints]]
+        columns[3] = 0
+        columns = np.unique(columns, axis=1)  # a place with two directions is there twice
     return columns
 
 
-def _strongest_first(columns):
-    """Order of keypoints by falling response; among equals (one place with two directions) by place, size and direction."""
-    x, y, size, angle, response = columns
-    return np.lexsort((angle, -size, y, x, -response))
-
-
-def _turn_upright(keypoints):
-    """The keypoints, each once, without a direction of their own."""
-    places = {(*keypoint.pt, keypoint.size): keypoint for keypoint in keypoints}
-    for keypoint in places.values():
-        keypoint.angle = 0.0
-    return list(places.values())
+def _strongest(columns, most, least):
+    """The strongest so many, in order; among equals (one place with two directions) by place, size and direction."""
+    x, y, sigma, angle, strength = columns
+    order = np.lexsort((angle, -sigma, y, x, -strength))[:most]
+    return columns[:, order[strength[order] >= least]]
 
 
 def root_sift(descriptors):
-    """RootSIFT as bytes: round(512 sqrt(d / |d|_1)), uint8 [N, 128]."""
-    unit = descriptors / np.maximum(np.abs(descriptors).sum(1, keepdims=True), 1e-12)
+    """RootSIFT as bytes: round(512 sqrt(d / |d|_1)), uint8 [N, 128], of descriptors that are not negative."""
+    unit = descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-12)
     return np.clip(np.rint(np.sqrt(unit) * DESCRIPTOR_SCALE), 0, 255).astype(np.uint8)
 
 
 def _frames(columns, scale):
-    """Similarity frames of OpenCV keypoints, of whose pixels the centres lie on integers."""
-    x, y, diameter, angle, _ = columns.astype(np.float64)
-    radius, angle = diameter / 2 * scale, np.deg2rad(angle)
-    cosine, sine = radius * np.cos(angle), radius * np.sin(angle)
-    return np.column_stack([(x + 0.5) * scale, (y + 0.5) * scale, cosine, -sine, sine, cosine]).astype(np.float32)
+    """Similarity frames of features."""
+    x, y, sigma, angle, _ = columns
+    cosine, sine = scale * sigma * np.cos(angle), scale * sigma * np.sin(angle)
+    return np.column_stack([x * scale, y * scale, cosine, -sine, sine, cosine]).astype(np.float32)
