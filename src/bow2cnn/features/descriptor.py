@@ -78,8 +78,8 @@ def _layout(height, width):
 
 def _grid():
     """Of the samples of a patch: weights float32 [side, side] that fall from the middle on (sigma: half the descriptor's width), and along
-    either axis the first of the two cells that a sample has a share in, int64 [side], counted from the one before the first, with the share,
-    float32 [side].
+    either axis the first of the two cells in which a sample has a share, int64 [side], counted from the one before the patch's first, and
+    that share, float32 [side].
     """
     offset = (np.arange(_SIDE) + 0.5) / _CELL - (_CELLS + 1) / 2  # cells from the middle
     weight = np.exp(-(offset[:, None] ** 2 + offset**2) / (2 * (_CELLS / 2) ** 2))
