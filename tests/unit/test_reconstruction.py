@@ -90,10 +90,11 @@ def gathered(tmp_path, shards, photos):
     return artefact.read(tmp_path / "models.h5", "models")
 
 
+@pytest.mark.parametrize("mapper", ["incremental", "global"])
 @pytest.mark.parametrize("known", [True, False])
-def test_the_cameras_of_a_synthetic_scene_come_back(known):
+def test_the_cameras_of_a_synthetic_scene_come_back(known, mapper):
     photos, pairs, truth = scene(0, known=known)
-    (model,) = map_cluster(photos, pairs, 5, seed=0)
+    (model,) = map_cluster(photos, pairs, 5, 0, mapper)
     arrays = to_arrays(model, photos)
     assert arrays["photo"].tolist() == list(range(8))
     assert np.median(aligned_errors(centres(arrays), truth)) < 0.02
@@ -113,14 +114,15 @@ def test_points_project_to_the_features_that_see_them():
         assert len(points) > 100 and np.median(error) < 1 and error.max() < 6
 
 
-def test_separate_scenes_in_one_cluster_are_separate_models_largest_first():
+@pytest.mark.parametrize("mapper", ["incremental", "global"])
+def test_separate_scenes_in_one_cluster_are_separate_models_largest_first(mapper):
     few, pairs_few, _ = scene(2, cameras=5)
     many, pairs_many, _ = scene(3, cameras=8)
     photos = [{**photo, "name": f"{i}.jpg"} for i, photo in enumerate(few + many)]
     pairs = pairs_few + [(a + 5, b + 5, fundamental, match) for a, b, fundamental, match in pairs_many]
-    models = [to_arrays(model, photos) for model in map_cluster(photos, pairs, 4, seed=0)]
+    models = [to_arrays(model, photos) for model in map_cluster(photos, pairs, 4, 0, mapper)]
     assert [model["photo"].tolist() for model in models] == [list(range(5, 13)), list(range(5))]
-    assert len(map_cluster(photos, pairs, 6, seed=0)) == 1
+    assert len(map_cluster(photos, pairs, 6, 0, mapper)) == 1
 
 
 def part(photos, pairs, kept):
@@ -236,7 +238,7 @@ def test_models_of_unchanged_clusters_are_kept(modelled, tmp_path, monkeypatch):
 
     def built(seed=0, code=""):
         mapped.clear()
-        reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed, code)
+        reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed, code=code)
         return len(mapped), (tmp_path / "m.h5").read_bytes() == modelled.shard.read_bytes()
 
     assert built() == (2, True)

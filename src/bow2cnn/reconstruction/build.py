@@ -9,12 +9,12 @@ from bow2cnn.text import first_line
 _LOG = logging.getLogger("bow2cnn")
 
 
-def build_models(before, photos, pairs, min_photos, seed):
+def build_models(before, photos, pairs, min_photos, seed, mapper="incremental"):
     """The models that a cluster had before it grew, each extended by what is new, and those of the photos that none of them takes.
 
     Args:
         before: folders of COLMAP's with the models it had, largest first; none for a cluster that is new.
-        photos, pairs, min_photos, seed: see `colmap.map_cluster`.
+        photos, pairs, min_photos, seed, mapper: see `colmap.map_cluster`.
 
     Returns:
         list of pycolmap.Reconstruction, largest first. A model all of whose photos have come into a larger one is not among them.
@@ -39,7 +39,7 @@ def build_models(before, photos, pairs, min_photos, seed):
         placed.update(positions_of(model, photos))
     left = _others(photos, placed)
     if len(left) >= min_photos:
-        models += map_cluster(*_among(photos, pairs, left), min_photos, seed)
+        models += map_cluster(*_among(photos, pairs, left), min_photos, seed, mapper)
     return largest_first(models, photos)
 
 

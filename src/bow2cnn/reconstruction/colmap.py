@@ -1,6 +1,7 @@
 """The one module that talks to pycolmap: verified matches of a cluster in, 3D models out."""
 
 import contextlib
+import functools
 import os
 import shutil
 import tempfile
@@ -18,14 +19,16 @@ _BLOCKS = 1 << 16  # bytes: more than what is left over in the last block of a f
 _MANY = 1000  # models per cluster: no component is dropped for being late
 
 
-def map_cluster(photos, pairs, min_photos, seed):
-    """Incremental structure from motion (Schonberger and Frahm, CVPR 2016) on one thread, so that the seed fixes the result.
+def map_cluster(photos, pairs, min_photos, seed, mapper="incremental"):
+    """Structure from motion on one thread, so that the seed fixes the result.
 
     Args:
         photos: dicts of `name`, `width`, `height`, `focal` (pixels or NaN), `xy` (float32 [N, 2], pixels).
         pairs: tuples (a, b, fundamental float64 [3, 3], match int32 [k, 2]) with positions in `photos`.
         min_photos: registered photos of the smallest model kept.
         seed: of pycolmap's RANSAC.
+        mapper: `incremental` (Schonberger and Frahm, Structure-from-motion revisited, CVPR 2016) or `global` (Pan et al., Global
+            structure-from-motion revisited, ECCV 2024).
 
     Returns:
         list of pycolmap.Reconstruction, largest first.
@@ -35,7 +38,8 @@ def map_cluster(photos, pairs, min_photos, seed):
         Exception: of many kinds, pycolmap's, when it fails on these photos.
     """
     ids = {photo["name"]: number for number, photo in enumerate(photos, 1)}
-    models = _run(photos, pairs, ids, min_photos, seed)
+    run = _map_globally if mapper == "global" else _map_incrementally
+    models = _run(photos, pairs, ids, functools.partial(run, min_photos, seed))
     return largest_first([model for model in models if model.num_reg_images() >= min_photos], photos)
 
 
@@ -59,26 +63,44 @@ def extend_model(folder, photos, pairs, seed):
     for photo in photos:
         if photo["name"] not in ids:
             ids[photo["name"]], free = free, free + 1
-    return _run(photos, pairs, ids, 1, seed, str(folder))[0]
+    return _run(photos, pairs, ids, functools.partial(_map_incrementally, 1, seed, start=str(folder)))[0]
 
 
-def _run(photos, pairs, ids, min_photos, seed, start=""):
-    """All models that COLMAP makes of some photos, or the one that lies in the folder `start`, extended."""
+def _run(photos, pairs, ids, mapping):
+    """All models that a mapping makes of COLMAP's database of some photos, given its path and a folder for what else it writes."""
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
     with writing("COLMAP's database"):
         scratch = tempfile.TemporaryDirectory()
     with scratch as folder, _room(folder):
         database = Path(folder) / "database.db"
         _write_database(database, photos, pairs, ids)
-        options = pycolmap.IncrementalPipelineOptions(
-            min_model_size=min_photos,
-            max_num_models=_MANY,
-            num_threads=1,
-            random_seed=seed,
-            extract_colors=False,
-            multiple_models=True,
-        )
-        return list(pycolmap.incremental_mapping(database, folder, folder, options, start).values())
+        return list(mapping(database, folder).values())
+
+
+def _map_incrementally(min_photos, seed, database, folder, start=""):
+    """Models by number; with `start`, the folder of a model, that one extended."""
+    options = pycolmap.IncrementalPipelineOptions(
+        min_model_size=min_photos,
+        max_num_models=_MANY,
+        num_threads=1,
+        random_seed=seed,
+        extract_colors=False,
+        multiple_models=True,
+    )
+    return pycolmap.incremental_mapping(database, folder, folder, options, start)
+
+
+def _map_globally(min_photos, seed, database, folder):
+    """Models by number. Focal lengths that no EXIF tells come from the fundamental matrices first."""
+    if not pycolmap.calibrate_view_graph(database, pycolmap.ViewGraphCalibrationOptions(random_seed=seed)):
+        raise ValueError("no focal lengths agree with the fundamental matrices")
+    options = pycolmap.GlobalPipelineOptions(min_model_size=min_photos, num_threads=1, random_seed=seed)
+    mapper = options.mapper
+    mapper.num_threads = mapper.bundle_adjustment.ceres.solver_options.num_threads = 1
+    for part in (mapper, mapper.rotation_averaging, mapper.global_positioning, mapper.retriangulation):
+        part.random_seed = seed
+    mapper.global_positioning.use_gpu = mapper.bundle_adjustment.ceres.use_gpu = False
+    return pycolmap.global_mapping(database, folder, folder, options)
 
 
 def largest_first(models, photos):

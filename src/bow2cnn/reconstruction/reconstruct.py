@@ -23,7 +23,9 @@ _FOCAL_RANGE = (0.3, 10.0)  # plausible focal lengths as fractions of the longer
 _MIN_POINTS = 50
 
 
-def reconstruct_shard(shard, shards, clusters, graph, collection, features, out, colmap, state, min_photos, seed, code=""):
+def reconstruct_shard(
+    shard, shards, clusters, graph, collection, features, out, colmap, state, min_photos, seed, mapper="incremental", code=""
+):
     """Write the `models` artefact of one shard of clusters and a COLMAP folder per model.
 
     A cluster that fails is recorded with its reason; the others go on. One whose photos and matches are those of an earlier run, or
@@ -35,6 +37,7 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
         out: path of the artefact; colmap: folder, filled with one folder per model, named CLUSTER-MODEL.
         state: folder of the models that are kept for later runs; `gather_models` clears it up.
         min_photos: registered photos of the smallest model.
+        seed, mapper: see `colmap.map_cluster`.
         code: digest of the code, part of what a kept model depends on.
     """
     check_photos(collection, graph, clusters, features)
@@ -44,14 +47,14 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
         shutil.rmtree(colmap, ignore_errors=True)
         colmap.mkdir(parents=True)
     kept, keys = Kept(state), []
-    made_with, grown_by = lineage("models", min_photos, seed, code), lineage_of(clusters, "clusters")
+    made_with, grown_by = lineage("models", min_photos, seed, mapper, code), lineage_of(clusters, "clusters")
     models, rejected = [], []
     for cluster in progress(deal(inputs.edge_counts(), shards)[shard], f"models of shard {shard}"):
         photos = inputs.members(cluster)
         views, pairs = inputs.views(photos), inputs.pairs(photos)
         source = source_of(views, pairs, made_with, grown_by)
         try:
-            found = _build(kept, source, views, pairs, min_photos, seed)
+            found = _build(kept, source, views, pairs, min_photos, seed, mapper)
         except (WriteError, artefact.ArtefactError):  # of disks and files: nothing that this cluster is to blame for
             raise
         except Exception as error:  # pycolmap raises RuntimeError and ValueError of its own; one bad cluster never stops the rest
@@ -69,16 +72,15 @@ def reconstruct_shard(shard, shards, clusters, graph, collection, features, out,
             arrays["color"] = _point_colors(arrays, photos, inputs)
             models.append({**arrays, "photo": photos[arrays["photo"]], "cluster": cluster})
             link_folder(folder, colmap / f"{cluster:04d}-{number}")
-    artefact.write(
-        out, "models", {**pack_models(models, rejected), "kept": keys, **photos_of(collection)}, {"min_photos": min_photos, "seed": seed}
-    )
+    arrays = {**pack_models(models, rejected), "kept": keys, **photos_of(collection)}
+    artefact.write(out, "models", arrays, {"min_photos": min_photos, "seed": seed, "mapper": mapper})
 
 
-def _build(kept, source, views, pairs, min_photos, seed):
+def _build(kept, source, views, pairs, min_photos, seed, mapper):
     """The models of a cluster with the folders they are kept in. New ones are read back too, so that all are alike."""
     found = kept.load(source)
     if found is None:
-        kept.save(source, build_models(kept.outgrown(source), views, pairs, min_photos, seed))
+        kept.save(source, build_models(kept.outgrown(source), views, pairs, min_photos, seed, mapper))
         found = kept.load(source)
     return found
 
