@@ -33,8 +33,7 @@ def main():
     config, discovery = load(yaml.safe_load(options.config.read_text()), SCHEMA), options.results / "discovery"
     grown, whole = artefact.read(discovery / "graph.h5", "graph"), exhaustive(config, options.results)
     collisions = int(artefact.read(discovery / "seeds.h5", "seeds", ["collisions"])["collisions"])
-    shortlist = config["retrieval"]["shortlist"]
-    counts = verifications(grown, shortlist) + collisions, verifications(whole, shortlist)
+    counts = verifications(grown) + collisions, verifications(whole)
     photos = found_photos(grown), found_photos(whole)
     for name, graph, count, found in zip(("grown", "exhaustive"), (grown, whole), counts, photos, strict=True):
         print(f"{name}: {len(graph['pair'])} pairs, {len(found)} photos in components of {SMALLEST} or more, {count} verifications")
@@ -43,19 +42,20 @@ def main():
 
 
 def exhaustive(config, results):
-    """Arrays of the graph for which every photo is asked."""
+    """Arrays of the graph for which every photo is asked, to the end of its shortlist."""
     engine = Engine.load(results / "index/index.h5", config["retrieval"]["max_hamming"])
     store = FeatureStore(sorted((results / "features").glob("shard-*.h5")))
     limits = config["discovery"]["min_tentative"], config["discovery"]["min_inliers"]
-    grower = Grower(engine, store, config["retrieval"]["shortlist"], *limits)
+    shortlist = config["retrieval"]["shortlist"]
+    grower = Grower(engine, store, shortlist, *limits, block=shortlist)
     cv2.setNumThreads(1)
     with threadpool_limits(1), thread_pool(config["threads"]) as pool:
         grower.confirm(grower.ask(range(len(engine)), pool), pool)
     return grower.arrays()
 
 
-def verifications(graph, shortlist):
-    return int(graph["queried"].sum()) * shortlist + len(graph["pair"]) + len(graph["refused"])
+def verifications(graph):
+    return int(graph["verified"].sum()) + len(graph["pair"]) + len(graph["refused"])
 
 
 def found_photos(graph):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bow2cnn import artefact
+from bow2cnn.lookup.lookup import DEFAULTS
 
 
 class Cost(NamedTuple):
@@ -64,8 +65,9 @@ class Run:
             with artefact.Reader(path, "features") as reader:
                 counts.append(int(reader["offset"][-1]))
         self.features = sum(counts) / self.photos
-        graph = artefact.read(results / "discovery/graph.h5", "graph", ["queried", "pair", "refused"])
-        self.queried, self.pairs = int(graph["queried"].sum()), len(graph["pair"]) + len(graph["refused"])
+        graph = artefact.read(results / "discovery/graph.h5", "graph", ["queried", "verified", "pair", "refused"])
+        self.queried, self.probed = graph["verified"][graph["queried"]], graph["verified"][~graph["queried"]]
+        self.pairs = len(graph["pair"]) + len(graph["refused"])
         self.registered = int((artefact.read(results / "models/models.h5", "models", ["model"])["model"] >= 0).sum())
 
     def seconds(self, rule, threads=None, only="*"):
@@ -92,12 +94,13 @@ def outlook(run, curves, options):
     most = curves["rows"][-1]
     larger = options.photos / most["photos"]
 
-    def query(count, words):
-        """Seconds of one query of the index and of the verification of its shortlist; `seconds` has two of each, for the expansion."""
+    def query(count, words, verified=DEFAULTS["shortlist"]):
+        """Seconds of one query of the index and of so many verifications; `seconds` has two of each shortlist, for the expansion."""
         postings = most["ranking"] * count / most["photos"] * (options.features / curves["features"]) ** 2 * run.words / words
-        return postings + (most["seconds"] - 2 * most["ranking"]) / 2
+        return postings + (most["seconds"] - 2 * most["ranking"]) / 2 * verified / DEFAULTS["shortlist"]
 
-    pair = (run.seconds("grow_graph") - run.queried * query(run.photos, run.words)) / run.pairs * features**2
+    asked = sum(len(some) * query(run.photos, run.words, some.mean()) for some in (run.queried, run.probed) if len(some))
+    pair = (run.seconds("grow_graph") - asked) / run.pairs * features**2
     index = most["built"] * larger ** curves["exponent"] * options.features / curves["features"]
     ask = query(options.photos, options.words)
     more_words = options.words / run.words
@@ -109,7 +112,7 @@ def outlook(run, curves, options):
         Cost("watermarks", 1, run.seconds("find_marks") * photos * features, options.threads),
         Cost("index", 1, index, 1),
         Cost("seeds", 2, (run.seconds("collide_sketches") + run.seconds("find_seeds")) * photos * features, options.threads),
-        Cost("growth", 1, found * (ask + options.partners * pair), options.threads),
+        Cost("growth", 1, found * (query(options.photos, options.words, run.queried.mean()) + options.partners * pair), options.threads),
         Cost("3D models", options.cluster_shards, run.seconds("reconstruct_clusters", 1) / run.registered * found, 1),
         Cost(
             "contamination",

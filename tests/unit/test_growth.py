@@ -1,15 +1,18 @@
 """Growth: matches against brute force, epipolar geometry of known scenes, a graph that joins what belongs together in any order."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
 
 from bow2cnn import artefact
-from bow2cnn.discovery.growth import grow_graph
+from bow2cnn.discovery.growth import Grower, grow_graph
 from bow2cnn.discovery.matching import compact, match_descriptors, spread, unmoved, verify_epipolar
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
 from bow2cnn.index.forward import read_words
+from bow2cnn.retrieval.engine import Engine
 
 K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 SIZE = (640, 480)
@@ -233,6 +236,34 @@ def test_a_false_seed_is_refused_and_nothing_grows_from_it(grown, tmp_path):
 def test_no_seeds_no_graph(grown, tmp_path):
     found = grow(grown, write_seeds(tmp_path / "s.h5", []), tmp_path / "g.h5")
     assert len(found["pair"]) == 0 and found["match_offset"].tolist() == [0]
+
+
+def test_what_no_seed_joins_looks_at_its_best_results(grown, tmp_path):
+    """Both landmarks are found without a seed; the photos of neither verify no more than they were told to."""
+    graph = artefact.read(grown.graph, "graph")
+    found = grow(grown, write_seeds(tmp_path / "s.h5", []), tmp_path / "g.h5", 2, probe=3)
+    assert set(found["pair"].ravel().tolist()) == set(graph["pair"].ravel().tolist())
+    assert len(found["pair"]) >= 0.9 * len(graph["pair"])
+    alone = grown.landmark < 0
+    assert 1 <= found["verified"][alone].max() <= 3 and not found["queried"][alone].any()
+    assert (graph["verified"][alone] == 0).all()
+
+
+def test_a_query_ends_where_nothing_agrees_and_knows_what_it_knows(grown):
+    """In blocks of three: fewer verifications for nearly the same pairs, and none for pairs that were looked at."""
+    engine, store = Engine.load(grown.index, grown.max_hamming), FeatureStore(grown.features)
+    results = []
+    with ThreadPoolExecutor(1) as pool:
+        for block in (100, 3):
+            grower = Grower(engine, store, 100, 8, 20, block)
+            grower.confirm(grower.ask(range(len(engine)), pool), pool)
+            results.append(grower.arrays())
+        whole, short = results
+        assert short["verified"].sum() < 0.6 * whole["verified"].sum()
+        assert len(short["pair"]) >= 0.9 * len(whole["pair"])
+        again = grower.ask(range(len(engine)), pool)
+    known = {tuple(pair) for pair in [*short["pair"].tolist(), *short["refused"].tolist()]}
+    assert not known & set(again)
 
 
 def test_stricter_limits_keep_fewer_edges(grown, tmp_path):

@@ -319,6 +319,7 @@ def test_a_cluster_that_makes_no_model_is_recorded(modelled, tmp_path):
         "match_offset": artefact.offsets([30] * len(pairs)),
         "match": np.tile(rng.permutation(30).astype(np.int32), (2, len(pairs))).T,
         "queried": np.ones(len(modelled.landmark), bool),
+        "verified": np.zeros(len(modelled.landmark), np.int32),
     }
     artefact.write(tmp_path / "graph.h5", "graph", graph)
     cut_clusters(tmp_path / "graph.h5", tmp_path / "clusters.h5", 4, 40)

@@ -1,4 +1,8 @@
-"""Growth: seeds become queries, verified results become queries, until every component is closed (Chum and Matas, PAMI 2010)."""
+"""Growth: seeds become queries, verified results become queries, until every component is closed (Chum and Matas, PAMI 2010).
+
+Sketches collide by chance, and small groups of photos may have no seed. So what no seed has joined looks at a few of its own best results,
+which are seeds of another kind.
+"""
 
 import cv2
 import numpy as np
@@ -13,8 +17,11 @@ from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 
+_BLOCK = 20  # photos: a query goes down its shortlist by so many, and ends where none of them agrees with it
+_UNKNOWN = object()
 
-def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentative, min_inliers, threads, code=""):
+
+def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentative, min_inliers, threads, probe=0, code=""):
     """Write the `graph` artefact: verified pairs of photos with their matches.
 
     Pairs that an earlier version of the artefact holds stay, and what was asked then is not asked again: the photos that are new
@@ -23,13 +30,14 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
     Args:
         index, seeds: paths.
         features: paths of the `features` artefacts, in the order of the shards.
-        shortlist: photos verified per query.
+        shortlist: photos verified per query at most.
         min_tentative: inliers among the word matches that make a pair worth a full verification.
         min_inliers: epipolar inliers among all descriptors that make an edge.
+        probe: photos verified with one that no seed has joined; 0 to leave it alone.
         code: digest of the code, part of the lineage.
     """
     check_photos(index, seeds, features)
-    made_with = lineage("graph", lineage_of(seeds, "seeds"), shortlist, max_hamming, min_tentative, min_inliers, code)
+    made_with = lineage("graph", lineage_of(seeds, "seeds"), shortlist, max_hamming, min_tentative, min_inliers, probe, code)
     content = artefact.read(index, "index", ["content"])["content"]
     engine = Engine.load(index, max_hamming)
     grower = Grower(engine, FeatureStore(features), shortlist, min_tentative, min_inliers)
@@ -41,19 +49,21 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         grower.confirm({tuple(map(int, pair)): 0 for pair in pairs}, pool)
         if known.any():
             grower.confirm(grower.ask(np.flatnonzero(~known).tolist(), pool), pool)
-        while frontier := grower.frontier():
-            grower.confirm(grower.ask(frontier, pool), pool)
-    params = {"shortlist": shortlist, "min_tentative": min_tentative, "min_inliers": min_inliers, "lineage": made_with}
+        grower.close(pool)
+        if probe:
+            grower.confirm(grower.ask(grower.strangers(), pool, probe), pool)
+            grower.close(pool)
+    params = {"shortlist": shortlist, "probe": probe, "min_tentative": min_tentative, "min_inliers": min_inliers, "lineage": made_with}
     artefact.write(out, "graph", {**grower.arrays(), "content": content, **photos_of(index)}, params)
 
 
 class Grower:
-    """The state of the growth: which photos were queried, which pairs were confirmed or refused."""
+    """The state of the growth: which photos were queried, with how many others verified, which pairs were confirmed or refused."""
 
-    def __init__(self, engine, store, shortlist, min_tentative, min_inliers):
-        self._engine, self._store = engine, store
+    def __init__(self, engine, store, shortlist, min_tentative, min_inliers, block=_BLOCK):
+        self._engine, self._store, self._block = engine, store, block
         self._shortlist, self._min_tentative, self._min_inliers = shortlist, min_tentative, min_inliers
-        self._queried = np.zeros(len(engine), bool)
+        self._queried, self._verified = np.zeros(len(engine), bool), np.zeros(len(engine), np.int32)
         self._pairs = {}  # (first, second) -> (tentative, fundamental, matches, unmoved), or None when refused
 
     def resume(self, arrays, content):
@@ -62,7 +72,7 @@ class Grower:
             return np.zeros(len(content), bool)
         now = find_rows(content, arrays["content"])  # of every photo of the earlier graph
         still = now >= 0
-        self._queried[now[still]] = arrays["queried"][still]
+        self._queried[now[still]], self._verified[now[still]] = arrays["queried"][still], arrays["verified"][still]
         for edge in np.flatnonzero(still[arrays["pair"]].all(1)):
             (a, b), fundamental = now[arrays["pair"][edge]].tolist(), arrays["fundamental"][edge]
             match = arrays["match"][slice(*arrays["match_offset"][edge : edge + 2])]
@@ -82,14 +92,27 @@ class Grower:
         linked = {photo for pair, edge in self._pairs.items() if edge is not None for photo in pair}
         return sorted(photo for photo in linked if not self._queried[photo])
 
-    def ask(self, photos, pool):
-        """Query with each photo: candidate pairs and their verified word matches."""
-        candidates = {}
-        for photo, (found, inliers) in zip(photos, progress(pool.map(self._query, photos), "queries", len(photos)), strict=True):
-            self._queried[photo] = True
+    def strangers(self):
+        """Photos that nothing was verified with, sorted."""
+        return np.flatnonzero(~self._queried & (self._verified == 0)).tolist()
+
+    def close(self, pool):
+        """Ask with all that is found, until nothing more is."""
+        while frontier := self.frontier():
+            self.confirm(self.ask(frontier, pool), pool)
+
+    def ask(self, photos, pool, most=None):
+        """Query with each photo, which looks at so many others at most (None for the shortlist): candidate pairs and their verified word
+        matches. Only with the whole shortlist does a photo count as queried.
+        """
+        candidates, most = {}, self._shortlist if most is None else most
+        answers = pool.map(lambda photo: self._query(photo, most), photos)
+        for photo, (found, inliers) in zip(photos, progress(answers, "queries", len(photos)), strict=True):
+            self._queried[photo] |= most == self._shortlist
+            self._verified[photo] += len(found)
             for other, count in zip(found, inliers, strict=True):
-                pair = (min(photo, int(other)), max(photo, int(other)))
-                if count >= self._min_tentative and pair not in self._pairs:
+                if count >= self._min_tentative:
+                    pair = _ordered(photo, other)
                     candidates[pair] = max(int(count), candidates.get(pair, 0))
         return candidates
 
@@ -111,14 +134,26 @@ class Grower:
             "match_offset": artefact.offsets([len(match) for match in matches]),
             "match": np.concatenate([np.zeros((0, 2), np.int32), *matches]),
             "queried": self._queried,
+            "verified": self._verified,
             "refused": np.array(sorted(pair for pair, edge in self._pairs.items() if edge is None), np.int32).reshape(-1, 2),
         }
 
-    def _query(self, photo):
+    def _query(self, photo, most):
+        """The photos that were verified, best first, and their inliers. Pairs that are known already are not looked at again."""
         words = self._engine.words(photo)
-        found, _ = self._engine.rank(words, self._shortlist + 1)
-        found = found[found != photo][: self._shortlist]
-        return found, self._engine.verify_all(words, found)[0]
+        ranked, _ = self._engine.rank(words, most + 1)
+        ranked = ranked[ranked != photo][:most].tolist()
+        verified, inliers = [], []
+        for start in range(0, len(ranked), self._block):
+            edges = {other: self._pairs.get(_ordered(photo, other), _UNKNOWN) for other in ranked[start : start + self._block]}
+            new = [other for other, edge in edges.items() if edge is _UNKNOWN]
+            counts = self._engine.verify_all(words, new)[0].tolist()
+            verified += new
+            inliers += counts
+            joined = any(edge is not None and edge is not _UNKNOWN for edge in edges.values())
+            if not joined and max(counts, default=0) < self._min_tentative:
+                break
+        return verified, inliers
 
     def _match(self, pair):
         """Fundamental matrix, matches (feature rows) and how much of them is `unmoved`, of a pair, or None."""
@@ -136,3 +171,7 @@ class Grower:
         rows = np.sort(self._engine.words(photo).feature)
         keypoint, descriptor = self._store[photo]
         return rows, keypoint[rows], descriptor[rows]
+
+
+def _ordered(a, b):
+    return (a, b) if a < b else (b, a)
