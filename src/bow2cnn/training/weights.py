@@ -9,10 +9,12 @@ def copy_weights(model):
 
 
 def average_weights(mean, model, memory):
-    """Move a running average a step towards the model: mean <- memory mean + (1 - memory) weights, in place."""
+    """Move a running average a step towards the model, in place: mean <- mean + (1 - memory) (weights - mean), which stays exactly where
+    it is when the model does.
+    """
     for name, value in model.named_parameters():
         if value.requires_grad:
-            mean[name].mul_(memory).add_(value.detach(), alpha=1.0 - memory)
+            mean[name].lerp_(value.detach(), 1.0 - memory)
 
 
 def between(start, learned, share):
