@@ -3,8 +3,7 @@
 What a feature's size is in another photo is known to a third or so only. The histograms of gradients (Lowe, IJCV 2004, section 6) of
 patches of some sizes about the one that was found, averaged, change less with it than those of one patch, and match more often.
 A patch is read from a pyramid of Gaussian levels, from the level whose blur is that of the patch's size, on a grid that moves and turns
-with the feature: three samples along each of the 4 x 4 cells, as fine as the blur leaves something to see. So three sizes take less time
-than OpenCV takes for one, which looks at every pixel.
+with the feature: three samples along each of the 4 x 4 cells, as fine as the blur leaves something to see, and not at every pixel.
 """
 
 import cv2

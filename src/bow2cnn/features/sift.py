@@ -9,7 +9,7 @@ from bow2cnn.features.descriptor import describe
 DESCRIPTOR_SCALE = 512.0
 
 
-# Lowe takes 10; with 16 as many features, which then have more contrast, match more often (`bench/features.py`).
+# Lowe takes 10. At one number of features a larger ratio means more contrast.
 _EDGE = 16
 _LAYERS, _SIGMA = 3, 1.6  # OpenCV's defaults: layers of an octave and the blur of its first one
 # Of two features of one contrast the larger is found again more often: contrasts count by size to this power.
