@@ -4,8 +4,8 @@
 
 So many pairs of photos of one place, and as many of two (place `-`: belongs to nothing), are drawn from TRUTH.csv. Either side's features
 are matched by the same code (mutual nearest neighbours that pass the ratio test) and verified by pycolmap; a pair is verified from 20
-inliers on. pycolmap keeps `--max-features` places at most, which may have two directions each; ours half as many more, of the contrast that
-gives the same mean number on some of the photos. Extraction runs on one thread, from the file to the descriptors, the two taking turns of
+inliers on. pycolmap keeps `--max-features` places at most, which may have two directions each; ours all of the contrast that gives the
+same mean number on some of the photos. Extraction runs on one thread, from the file to the descriptors, the two taking turns of
 some photos each, either in a process of its own.
 """
 
@@ -29,6 +29,7 @@ from bow2cnn.processes import keep_memory
 
 INLIERS = 20
 TURN = 50  # photos
+ALL = 10**6
 
 
 def main():
@@ -86,20 +87,19 @@ def match_mean(names, options):
     low, high = 0.002, 0.04
     for _ in range(7):
         middle = np.sqrt(low * high)
-        found, _ = our_features(names, options.photos, 3 * options.max_features // 2, middle)
+        found, _ = our_features(names, options.photos, middle)
         low, high = (low, middle) if np.mean([len(xy) for xy, _ in found]) < mean else (middle, high)
     return low
 
 
 def extract_in_turns(names, contrast, options):
     """Features of all photos and the processor time, of either side."""
-    limits = (options.max_features,), (3 * options.max_features // 2, contrast)
-    sides = [([], [], colmap_features, limits[0]), ([], [], our_features, limits[1])]
+    sides = [([], [], colmap_features, options.max_features), ([], [], our_features, contrast)]
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(1, fork) as first, ProcessPoolExecutor(1, fork) as second:
         for start in range(0, len(names), TURN):
             for pool, (features, seconds, extract, limit) in zip((first, second), sides, strict=True):
-                found, spent = pool.submit(extract, names[start : start + TURN], options.photos, *limit).result()
+                found, spent = pool.submit(extract, names[start : start + TURN], options.photos, limit).result()
                 features += found
                 seconds.append(spent)
     return [(features, sum(seconds)) for features, seconds, *_ in sides]
@@ -120,13 +120,13 @@ def colmap_features(names, photos, most):
     return [(np.ascontiguousarray(xy), np.asarray(getattr(d, "data", d))) for xy, d in found], seconds
 
 
-def our_features(names, photos, most, contrast):
+def our_features(names, photos, contrast):
     """The same of ours, in a process like those of the stage."""
     keep_memory()
     begin = time.process_time()
     found = []
     for name in names:
-        keypoint, descriptor = detect(cv2.cvtColor(read_rgb(str(photos / name)), cv2.COLOR_RGB2GRAY), most, contrast=contrast)
+        keypoint, descriptor = detect(cv2.cvtColor(read_rgb(str(photos / name)), cv2.COLOR_RGB2GRAY), ALL, contrast=contrast)
         found.append((keypoint[:, :2], descriptor))
     return found, time.process_time() - begin
 

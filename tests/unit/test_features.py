@@ -140,6 +140,20 @@ def test_the_strongest_features_come_first():
     np.testing.assert_array_equal(fewer[1], descriptors[:20])
 
 
+def test_no_two_features_show_one_thing():
+    """None has another within 1.5 pixels and 1/1.3 to 1.3 of its size, but the second direction of its place; what is left out had."""
+    gray = np.uint8(np.random.default_rng(0).integers(0, 256, (200, 300)))
+    frames, _ = detect(gray, 10**6)
+    xy, sigma = frames[:, :2].astype(float), np.hypot(frames[:, 2], frames[:, 4]).astype(float)
+    distance, ratio = np.linalg.norm(xy[:, None] - xy, axis=2), sigma[:, None] / sigma
+    assert not ((distance > 0) & (distance < 1.49) & (ratio > 1 / 1.29) & (ratio < 1.29)).any()
+    assert (np.triu(distance == 0, 1)).sum() > 10  # places of two directions keep both
+    found = cv2.SIFT_create(contrastThreshold=0.02, edgeThreshold=16, enable_precise_upscale=False).detect(gray, None)
+    missing = [k for k in found if np.abs(np.array(k.pt) + 0.25 - xy).max(1).min() > 0.01]
+    beside = [np.linalg.norm(np.array(k.pt) + 0.25 - xy, axis=1).min() for k in missing]
+    assert 0 < len(missing) < 0.2 * len(found) and np.median(beside) < 1.5
+
+
 @pytest.mark.parametrize("centre", [(100.5, 80.5), (61.0, 90.0)])
 def test_the_centre_of_the_first_pixel_is_one_half(centre):
     """A round spot about a known point: (100.5, 80.5) is the centre of pixel [80, 100], (61, 90) a corner of four pixels."""

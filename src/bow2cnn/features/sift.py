@@ -1,6 +1,7 @@
 """SIFT features (Lowe, IJCV 2004), found by OpenCV, with pooled RootSIFT descriptors (Arandjelovic and Zisserman, CVPR 2012)."""
 
 import cv2
+import numba
 import numpy as np
 
 from bow2cnn.features.descriptor import describe
@@ -14,6 +15,8 @@ _EDGE = 16
 _LAYERS, _SIGMA = 3, 1.6  # OpenCV's defaults: layers of an octave and the blur of its first one
 # Of two features of one contrast the larger is found again more often: contrasts count by size to this power.
 _BY_SIZE, _FAINTEST = 0.6, 0.5  # and so much of the wanted contrast is enough for large ones
+# Two features as near (pixels) and as alike in size describe the same thing twice: where they match, the ratio test throws both away.
+_APART, _ALIKE = 1.5, 1.3
 
 
 def detect(gray, max_features, scale=1.0, upright=False, contrast=0.02):
@@ -21,7 +24,8 @@ def detect(gray, max_features, scale=1.0, upright=False, contrast=0.02):
 
     Args:
         gray: uint8 [h, w].
-        max_features: the strongest so many. Strength is the difference-of-Gaussians contrast, times (sigma / 1.6)^0.6.
+        max_features: the strongest so many, without those beside a stronger one. Strength is the difference-of-Gaussians contrast, times
+            (sigma / 1.6)^0.6.
         scale: factor from the pixels of `gray` to those of the full photo.
         upright: whether all of them have the direction of the photo, not their own: photos are taken upright, and what lies is not what
             stands (Perdoch, Chum, Matas, Efficient representation of local geometry, CVPR 2009).
@@ -33,7 +37,7 @@ def detect(gray, max_features, scale=1.0, upright=False, contrast=0.02):
     """
     # What OpenCV calls the precise upscaling blurs every second pixel more than its neighbours.
     sift = cv2.SIFT_create(contrastThreshold=_FAINTEST * contrast, edgeThreshold=_EDGE, enable_precise_upscale=False)
-    columns = _strongest(_columns(sift.detect(gray, None), upright), max_features, contrast / _LAYERS)
+    columns = _strongest(_columns(sift.detect(gray, None), upright), gray.shape, max_features, contrast / _LAYERS)
     return _frames(columns, scale), root_sift(describe(gray, columns[:2].T, *columns[2:4]))
 
 
@@ -52,11 +56,34 @@ def _columns(found, upright):
     return columns
 
 
-def _strongest(columns, most, least):
-    """The strongest so many, in order; among equals (one place with two directions) by place, size and direction."""
+def _strongest(columns, shape, most, least):
+    """The strongest so many that have no stronger one beside them, in order; among equals (one place with two directions) by place, size
+    and direction.
+    """
     x, y, sigma, angle, strength = columns
-    order = np.lexsort((angle, -sigma, y, x, -strength))[:most]
-    return columns[:, order[strength[order] >= least]]
+    order = np.lexsort((angle, -sigma, y, x, -strength))
+    columns = columns[:, order[strength[order] >= least]]
+    return columns[:, _apart(columns[0], columns[1], columns[2], *(int(side / _APART) + 3 for side in shape))][:, :most]
+
+
+@numba.njit(cache=True, nogil=True)
+def _apart(x, y, sigma, lines, columns):
+    """Rows of the features, strongest first, that have none of those before them beside them; directions of one place stay together."""
+    last, before, kept = np.full((lines, columns), -1, np.int32), np.full(len(x), -1, np.int32), np.zeros(len(x), np.bool_)
+    for row in range(len(x)):
+        line = min(max(int(y[row] / _APART) + 1, 1), lines - 2)
+        column = min(max(int(x[row] / _APART) + 1, 1), columns - 2)
+        kept[row] = True
+        for cell in range(9):
+            other = last[line - 1 + cell // 3, column - 1 + cell % 3]
+            while other >= 0 and kept[row]:
+                dx, dy = x[row] - x[other], y[row] - y[other]
+                near = 0 < dx * dx + dy * dy < _APART * _APART
+                kept[row] = not (near and 1 / _ALIKE < sigma[row] / sigma[other] < _ALIKE)
+                other = before[other]
+        if kept[row]:
+            before[row], last[line, column] = last[line, column], row
+    return np.flatnonzero(kept)
 
 
 def root_sift(descriptors):
