@@ -17,7 +17,7 @@ from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 
-_BLOCK = 20  # photos: a query goes down its shortlist by so many, and ends where none of them agrees with it
+_BLOCK = 10  # photos: a query goes down its shortlist by so many, and ends where none of them agrees with it
 _UNKNOWN = object()
 
 
