@@ -34,7 +34,7 @@ VERSIONS = {
     "retrieval": 1,
     "collisions": 1,
     "seeds": 1,
-    "graph": 3,
+    "graph": 4,
     "clusters": 2,
     "models": 1,
     "split": 1,

@@ -69,7 +69,7 @@ rule grow_graph:
     resources:
         mem_mb=memory(8000, index=0.5),
     params:
-        settings=settings("discovery", "probe", "min_tentative", "min_inliers")
+        settings=settings("discovery", "probe", "crawl", "min_tentative", "min_inliers")
         | settings("retrieval", "shortlist", "max_hamming"),
         threads=config["threads"],
         digest=digest("grow_graph"),

@@ -1,15 +1,20 @@
 """Growth: seeds become queries, verified results become queries, until every component is closed (Chum and Matas, PAMI 2010).
 
 Sketches collide by chance, and small groups of photos may have no seed. So what no seed has joined looks at a few of its own best results,
-which are seeds of another kind.
+which are seeds of another kind. And what has a component looks beyond it with parts of itself: sideways, closer and from further away.
 """
+
+from math import ceil
 
 import cv2
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from threadpoolctl import threadpool_limits
 
 from bow2cnn import artefact
 from bow2cnn.discovery.matching import compact, match_descriptors, unmoved, verify_epipolar
+from bow2cnn.discovery.views import views
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.parallel import thread_pool
 from bow2cnn.photos import check_photos, photos_of
@@ -18,10 +23,12 @@ from bow2cnn.retrieval.engine import Engine
 from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 
 _BLOCK = 10  # photos: a query goes down its shortlist by so many, and ends where none of them agrees with it
+# Of the agreeing features that make another pair worth a full verification, so many are enough for one that was found by a part.
+_OF_A_PART = 0.6
 _UNKNOWN = object()
 
 
-def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentative, min_inliers, threads, probe=0, code=""):
+def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentative, min_inliers, threads, probe=0, crawl=0, code=""):
     """Write the `graph` artefact: verified pairs of photos with their matches.
 
     Pairs that an earlier version of the artefact holds stay, and what was asked then is not asked again: the photos that are new
@@ -34,14 +41,16 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         min_tentative: inliers among the word matches that make a pair worth a full verification.
         min_inliers: epipolar inliers among all descriptors that make an edge.
         probe: photos verified with one that no seed has joined; 0 to leave it alone.
+        crawl: photos outside a photo's component that are verified with it because a part of it ranks them high; 0 for none.
         code: digest of the code, part of the lineage.
     """
     check_photos(index, seeds, features)
-    made_with = lineage("graph", lineage_of(seeds, "seeds"), shortlist, max_hamming, min_tentative, min_inliers, probe, code)
+    made_with = lineage("graph", lineage_of(seeds, "seeds"), shortlist, max_hamming, min_tentative, min_inliers, probe, crawl, code)
     content = artefact.read(index, "index", ["content"])["content"]
     engine = Engine.load(index, max_hamming)
     grower = Grower(engine, FeatureStore(features), shortlist, min_tentative, min_inliers)
     known = grower.resume(earlier(out, "graph", made_with), content)
+    asked = grower.queried()
     pairs = artefact.read(seeds, "seeds", ["pair"])["pair"]
     pairs = pairs[~known[pairs].all(1)]
     cv2.setNumThreads(1)
@@ -53,8 +62,12 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         if probe:
             grower.confirm(grower.ask(grower.strangers(), pool, probe), pool)
             grower.close(pool)
-    params = {"shortlist": shortlist, "probe": probe, "min_tentative": min_tentative, "min_inliers": min_inliers, "lineage": made_with}
-    artefact.write(out, "graph", {**grower.arrays(), "content": content, **photos_of(index)}, params)
+        while crawl and len(beyond := np.setdiff1d(grower.queried(), asked)):
+            asked = grower.queried()
+            grower.confirm(grower.look_around(beyond.tolist(), pool, crawl), pool)
+            grower.close(pool)
+    limits = {"shortlist": shortlist, "probe": probe, "crawl": crawl, "min_tentative": min_tentative, "min_inliers": min_inliers}
+    artefact.write(out, "graph", {**grower.arrays(), "content": content, **photos_of(index)}, {**limits, "lineage": made_with})
 
 
 class Grower:
@@ -63,7 +76,8 @@ class Grower:
     def __init__(self, engine, store, shortlist, min_tentative, min_inliers, block=_BLOCK):
         self._engine, self._store, self._block = engine, store, block
         self._shortlist, self._min_tentative, self._min_inliers = shortlist, min_tentative, min_inliers
-        self._queried, self._verified = np.zeros(len(engine), bool), np.zeros(len(engine), np.int32)
+        self._queried = np.zeros(len(engine), bool)
+        self._verified, self._beyond = np.zeros(len(engine), np.int32), np.zeros(len(engine), np.int32)
         self._pairs = {}  # (first, second) -> (tentative, fundamental, matches, unmoved), or None when refused
 
     def resume(self, arrays, content):
@@ -72,7 +86,8 @@ class Grower:
             return np.zeros(len(content), bool)
         now = find_rows(content, arrays["content"])  # of every photo of the earlier graph
         still = now >= 0
-        self._queried[now[still]], self._verified[now[still]] = arrays["queried"][still], arrays["verified"][still]
+        for own, name in ((self._queried, "queried"), (self._verified, "verified"), (self._beyond, "verified_beyond")):
+            own[now[still]] = arrays[name][still]
         for edge in np.flatnonzero(still[arrays["pair"]].all(1)):
             (a, b), fundamental = now[arrays["pair"][edge]].tolist(), arrays["fundamental"][edge]
             match = arrays["match"][slice(*arrays["match_offset"][edge : edge + 2])]
@@ -92,6 +107,10 @@ class Grower:
         linked = {photo for pair, edge in self._pairs.items() if edge is not None for photo in pair}
         return sorted(photo for photo in linked if not self._queried[photo])
 
+    def queried(self):
+        """Photos that were asked with, sorted, int64."""
+        return np.flatnonzero(self._queried)
+
     def strangers(self):
         """Photos that nothing was verified with, sorted."""
         return np.flatnonzero(~self._queried & (self._verified == 0)).tolist()
@@ -105,13 +124,27 @@ class Grower:
         """Query with each photo, which looks at so many others at most (None for the shortlist): candidate pairs and their verified word
         matches. Only with the whole shortlist does a photo count as queried.
         """
-        candidates, most = {}, self._shortlist if most is None else most
+        most = self._shortlist if most is None else most
         answers = pool.map(lambda photo: self._query(photo, most), photos)
+        candidates = self._candidates(photos, answers, self._verified, self._min_tentative)
+        self._queried[photos] |= most == self._shortlist
+        return candidates
+
+    def look_around(self, photos, pool, most):
+        """Query with the parts of each photo, which is verified with the `most` photos outside its component that one of them ranks
+        highest: candidate pairs and their verified word matches.
+        """
+        pairs = np.array([pair for pair, edge in self._pairs.items() if edge is not None]).reshape(-1, 2)
+        component = connected_components(coo_array((np.ones(len(pairs)), pairs.T), shape=2 * [len(self._engine)]), directed=False)[1]
+        answers = pool.map(lambda photo: self._look_around(photo, most, component), photos)
+        return self._candidates(photos, answers, self._beyond, ceil(_OF_A_PART * self._min_tentative))
+
+    def _candidates(self, photos, answers, verified, least):
+        candidates = {}
         for photo, (found, inliers) in zip(photos, progress(answers, "queries", len(photos)), strict=True):
-            self._queried[photo] |= most == self._shortlist
-            self._verified[photo] += len(found)
+            verified[photo] += len(found)
             for other, count in zip(found, inliers, strict=True):
-                if count >= self._min_tentative:
+                if count >= least:
                     pair = _ordered(photo, other)
                     candidates[pair] = max(int(count), candidates.get(pair, 0))
         return candidates
@@ -135,6 +168,7 @@ class Grower:
             "match": np.concatenate([np.zeros((0, 2), np.int32), *matches]),
             "queried": self._queried,
             "verified": self._verified,
+            "verified_beyond": self._beyond,
             "refused": np.array(sorted(pair for pair, edge in self._pairs.items() if edge is None), np.int32).reshape(-1, 2),
         }
 
@@ -154,6 +188,17 @@ class Grower:
             if not joined and max(counts, default=0) < self._min_tentative:
                 break
         return verified, inliers
+
+    def _look_around(self, photo, most, component):
+        """As `_query`."""
+        words, places = self._engine.words(photo), {}
+        for rows in views(words.keypoint, words.size):
+            ranked = self._engine.rank(words.select(rows), self._shortlist)[0].tolist()
+            beyond = [other for other in ranked if component[other] != component[photo] and _ordered(photo, other) not in self._pairs]
+            for place, other in enumerate(beyond[:most]):
+                places[other] = min(place, places.get(other, most))
+        chosen = sorted(places, key=lambda other: (places[other], other))[:most]
+        return chosen, self._engine.verify_all(words, chosen)[0].tolist()
 
     def _match(self, pair):
         """Fundamental matrix, matches (feature rows) and how much of them is `unmoved`, of a pair, or None."""
