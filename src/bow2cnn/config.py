@@ -192,6 +192,17 @@ def _check_paths(config):
         _keep_apart(key, Path(folder).resolve(), results)
     for key, file in files.items():
         _need_file(key, file)
+    if config["models"] is not None:
+        _check_models(config, results)
+
+
+def _check_models(config, results):
+    """A folder of models, which alone says what matches."""
+    _need_plain_name("models", config["models"])
+    _need_folder("models", config["models"])
+    _keep_apart("models", Path(config["models"]).resolve(), results)
+    if config["database"] is not None:
+        raise ConfigError("models: the database says already what matches; give one of the two")
 
 
 def _need_plain_name(key, path):
@@ -210,11 +221,11 @@ def _need_file(key, path):
         raise ConfigError(f"{key}: {path} is {'not a file' if Path(path).exists() else 'no file that exists'}")
 
 
-def _keep_apart(key, photos, results):
-    if photos == results or results in photos.parents:
-        raise ConfigError(f"{key}: {photos} lies inside results ({results}); keep photos and results apart")
-    if photos in results.parents:
-        raise ConfigError(f"results: {results} lies inside {key} ({photos}), whose pictures would be scanned; keep them apart")
+def _keep_apart(key, folder, results):
+    if folder == results or results in folder.parents:
+        raise ConfigError(f"{key}: {folder} lies inside results ({results}); keep the two apart")
+    if folder in results.parents:
+        raise ConfigError(f"results: {results} lies inside {key} ({folder}), all of which is looked through; keep them apart")
 
 
 def _check_networks(config):

@@ -123,9 +123,26 @@ def test_photos_are_required(folder):
         load({}, SCHEMA)
 
 
+def test_the_presets_are_configs(folder):
+    """Each says only what a config may, beside a user's own keys; the paper's limits are those of its section 3.3."""
+    presets = {path.stem: check(yaml.safe_load(path.read_text())) for path in (ROOT / "workflow/presets").glob("*.yaml")}
+    pairs, paper = presets["paper"]["pairs"], presets["paper"]["experiments"]["paper"]
+    assert (pairs["pool"], pairs["query_fraction"], pairs["max_queries"]) == (100, 0.1, 30)
+    assert (paper["positives"], paper["positives_overlap"], paper["positives_scale"]) == ("m3", 0.2, 1.5)
+
+
 @pytest.mark.parametrize("results", [".", "photos", "photos/results", "photos/../photos/2014/x"])
 def test_results_and_photos_lie_apart(folder, results):
     assert "keep" in complaint(results=results) and "apart" in complaint(results=results)
+
+
+def test_models_lie_apart_from_results_and_have_no_database_beside_them(folder):
+    Path("results/run/models").mkdir(parents=True)
+    Path("photos.pkl").touch()
+    assert check(models="results/run/models", results="results/other")["models"] == "results/run/models"
+    assert "keep the two apart" in complaint(models="results/run/models", results="results/run")
+    assert complaint(models="nowhere") == "models: nowhere is no folder that exists"
+    assert complaint(models="photos", database="photos.pkl") == "models: the database says already what matches; give one of the two"
 
 
 def test_links_do_not_hide_that_photos_lie_in_results(folder):

@@ -11,22 +11,23 @@ from bow2cnn.pairs.mine import add_outsiders, assign_groups, mine_pairs
 from bow2cnn.pairs.outsiders import find_weak_matches
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
 
-# Model 0: cameras on a line at x = 0, 1, 2, 4.5 (photos 3, 1, 0, 2); what points each sees, and the radius of all its features.
+# Model 0: cameras on a line at x = 0, 1, 2, 4.5 (photos 3, 1, 0, 2); what points each sees, and in how many pixels of focal length.
 CENTRES = [0.0, 1.0, 2.0, 4.5]
 PHOTOS = [3, 1, 0, 2]
 SEEN = [range(12), range(6), range(4, 16), range(14, 20)]
-RADII = [4.0, 2.0, 8.0, 4.0]
+FOCAL = [400.0, 200.0, 800.0, 400.0]
+DEPTH = 7.0  # of all points
 
 
 def view(centre, seed):
-    """Rotation and translation of a camera at (centre, 0, 0), turned anyhow."""
-    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((3, 3)))
-    q *= np.sign(np.diag(r))
-    return q, -q @ np.array([centre, 0.0, 0.0])
+    """Rotation and translation of a camera at (centre, 0, 0) that looks along z, turned about that anyhow."""
+    angle = np.random.default_rng(seed).uniform(0, 2 * np.pi)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    return turn, -turn @ np.array([centre, 0.0, 0.0])
 
 
 def models_arrays(models, photos):
-    """`models` arrays of dicts with `photos`, `centres`, `seen`; every view sees its point number k by its feature 2 k."""
+    """`models` arrays of dicts with `photos`, `centres`, `seen`, and `focal` where it matters."""
     poses = [view(centre, i) for i, centre in enumerate(c for model in models for c in model["centres"])]
     seen, first, belongs = [], 0, np.full(photos, -1, np.int32)
     for number, model in enumerate(models):
@@ -37,31 +38,19 @@ def models_arrays(models, photos):
         "model": belongs,
         "photo_offset": artefact.offsets([len(model["photos"]) for model in models]),
         "photo": np.array([photo for model in models for photo in model["photos"]], np.int32),
+        "focal": np.array([focal for model in models for focal in model.get("focal", [400.0] * len(model["photos"]))]),
+        "point": np.column_stack([np.random.default_rng(0).random((first, 2)), np.full(first, DEPTH)]).astype(np.float32),
         "rotation": np.array([rotation for rotation, _ in poses]),
         "translation": np.array([translation for _, translation in poses]),
         "observation_offset": artefact.offsets([len(points) for points in seen]),
         "observation/point": np.concatenate(seen),
-        "observation/feature": np.concatenate([2 * np.arange(len(points), dtype=np.int32) for points in seen]),
     }
 
 
-def write_features(path, radii, count=60):
-    """Features of photos, all of a photo's with one radius where they are seen (even rows)."""
-    keypoint = np.zeros((len(radii), count, 6), np.float32)
-    turn = np.array([0.6, -0.8, 0.8, 0.6], np.float32)
-    keypoint[:, ::2, 2:] = np.array(radii, np.float32)[:, None, None] * turn
-    keypoint[:, 1::2, 2:] = 1000 * turn
-    arrays = {"offset": artefact.offsets([count] * len(radii)), "keypoint": keypoint.reshape(-1, 6)}
-    artefact.write(path, "features", {**arrays, "descriptor": np.zeros((len(radii) * count, 128), np.uint8)})
-    return [path]
-
-
 @pytest.fixture
-def evidence(tmp_path):
-    built = models_arrays([{"photos": PHOTOS, "centres": CENTRES, "seen": SEEN}], 4)
-    radii = [radius for _, radius in sorted(zip(PHOTOS, RADII, strict=True))]
-    graph = {"pair": np.array([[1, 3], [0, 3]]), "inliers": np.array([31, 42])}
-    return Evidence(built, graph, write_features(tmp_path / "f.h5", radii))
+def evidence():
+    built = models_arrays([{"photos": PHOTOS, "centres": CENTRES, "seen": SEEN, "focal": FOCAL}], 4)
+    return Evidence(built, {"pair": np.array([[1, 3], [0, 3]]), "inliers": np.array([31, 42])})
 
 
 def table(pool):
@@ -97,9 +86,17 @@ def test_sharing_names_the_photos_with_enough_common_points(evidence):
     assert evidence.sharing(0, [0, 1, 2, 3], 9).tolist() == []
 
 
-def test_a_point_seen_twice_by_one_photo_counts_once(tmp_path):
+def test_a_photo_from_nearer_shows_things_larger():
+    """Three times as near, by one lens."""
+    built = models_arrays([{"photos": [0, 1], "centres": [0, 1], "seen": [range(9), range(9)]}], 2)
+    built["translation"][1] += (0, 0, -DEPTH * 2 / 3)
+    assert Evidence(built, None).pool(0, [0, 1], 1, 9)["scale"] == pytest.approx([3])
+    assert Evidence(built, None).pool(1, [0, 1], 1, 9)["scale"] == pytest.approx([3])
+
+
+def test_a_point_seen_twice_by_one_photo_counts_once():
     built = models_arrays([{"photos": [0, 1], "centres": [0, 1], "seen": [[0, 1, 1, 2], [1, 2, 2, 3]]}], 2)
-    found = Evidence(built, {"pair": np.zeros((0, 2), int), "inliers": []}, write_features(tmp_path / "f.h5", [1, 1])).pool(0, [0, 1], 1, 9)
+    found = Evidence(built, None).pool(0, [0, 1], 1, 9)
     assert found["shared"].tolist() == [2] and found["overlap"][0] == pytest.approx(2 / 3)
 
 
@@ -185,14 +182,13 @@ def inputs(tmp_path):
     words = [(range(10 * i, 10 * i + 10), 0) for i in range(17)]
     words[13] = (range(120, 130), 30)
     word_index(tmp_path / "index.h5", words)
-    write_features(tmp_path / "features.h5", [4.0] * 17)
     return tmp_path
 
 
 def mined(folder, sides=(TRAIN, TRAIN, VALIDATION), place=(0, 1, 2), **changed):
     artefact.write(folder / "split.h5", "split", {"side": np.array(sides, np.int8), "place": np.array(place, np.int32)})
     paths = {name: folder / f"{name}.h5" for name in ("models", "split", "graph", "clusters", "index")}
-    mine_pairs(**paths, features=[folder / "features.h5"], out=folder / "pairs.h5", **(OPTIONS | changed))
+    mine_pairs(**paths, out=folder / "pairs.h5", **(OPTIONS | changed))
     return artefact.read(folder / "pairs.h5", "pairs")
 
 
@@ -266,6 +262,15 @@ def test_queries_per_model_are_limited(inputs, limits, counts):
     assert len(found["pool_offset"]) == len(found["positive_offset"]) == len(found["query"]) + 1
 
 
+def test_models_of_a_user_need_no_teacher(inputs):
+    """The same queries and positives, no inliers, and nothing of the photos outside the models."""
+    with_teacher = mined(inputs)
+    mine_pairs(models=inputs / "models.h5", split=inputs / "split.h5", out=inputs / "own.h5", **OPTIONS)
+    found = artefact.read(inputs / "own.h5", "pairs")
+    assert pools(found) == pools(with_teacher) and found["pool/scale"].tolist() == with_teacher["pool/scale"].tolist()
+    assert not found["pool/inliers"].any() and (found["group"][12:] == -1).all() and found["weak"].shape == (0, 2)
+
+
 def test_fewer_than_two_training_places_are_one_clear_line(inputs):
     for sides, place, found in (
         ((TRAIN, DROPPED, VALIDATION), (0, 1, 2), "1 can train and 1 validate, 1 were dropped because a benchmark shows them"),
@@ -296,7 +301,7 @@ def test_rendered_pairs_show_one_landmark_and_share_what_they_say(modelled, tmp_
     artefact.write(tmp_path / "split.h5", "split", {"side": np.full(count, TRAIN, np.int8), "place": np.arange(count, dtype=np.int32)})
     mine_pairs(
         models=modelled.models, split=tmp_path / "split.h5", graph=modelled.graph, clusters=modelled.clusters, index=modelled.index,
-        features=modelled.features, out=tmp_path / "pairs.h5", **(OPTIONS | {"outsider_inliers": 8}),
+        out=tmp_path / "pairs.h5", **(OPTIONS | {"outsider_inliers": 8}),
     )  # fmt: skip
     found = artefact.read(tmp_path / "pairs.h5", "pairs")
     assert len(found["query"]) >= 14

@@ -95,7 +95,7 @@ def test_a_stage_refuses_what_is_of_other_photos(grown, tmp_path, kind):
 
 def test_a_split_says_whose_models_it_divides(modelled, tmp_path):
     split, foreign = tmp_path / "split.h5", tmp_path / "foreign.h5"
-    split_models(modelled.models, modelled.graph, modelled.clusters, {}, split, 0.2, 0)
+    split_models(modelled.models, {}, split, 0.2, 0, modelled.graph, modelled.clusters)
     np.testing.assert_array_equal(photos_of(split)["sha256"], modelled.photos["sha256"])
     artefact.write(foreign, "split", {**artefact.read(split, "split"), "sha256": modelled.photos["sha256"][::-1]})
     with pytest.raises(ArtefactError, match=f"^{foreign}: is of other photos than "):

@@ -18,8 +18,8 @@ from bow2cnn.reconstruction.build import build_models
 from bow2cnn.reconstruction.colmap import extend_model, map_cluster, to_arrays, write_model
 from bow2cnn.reconstruction.gather import gather_models
 from bow2cnn.reconstruction.kept import Kept, Source
-from bow2cnn.reconstruction.models import pack_models, unpack_models
-from bow2cnn.reconstruction.reconstruct import absurd, deal, reconstruct_shard
+from bow2cnn.reconstruction.models import absurd, pack_models, unpack_models
+from bow2cnn.reconstruction.reconstruct import deal, reconstruct_shard
 
 SIZE, FOCAL = (640, 480), 600.0
 

@@ -19,7 +19,7 @@ def split(tmp_path, members, pairs=(), contamination=None, validation=0.2, seed=
         paths[name] = tmp_path / f"{name}.h5"
         columns = np.array(hits, np.int32).reshape(-1, 2).T
         artefact.write(paths[name], "ranking", {"verified/photo": columns[0], "verified/inliers": columns[1]})
-    split_models(tmp_path / "m.h5", tmp_path / "g.h5", tmp_path / "c.h5", paths, tmp_path / "s.h5", validation, seed)
+    split_models(tmp_path / "m.h5", paths, tmp_path / "s.h5", validation, seed, tmp_path / "g.h5", tmp_path / "c.h5")
     return artefact.read(tmp_path / "s.h5", "split")
 
 

@@ -67,3 +67,8 @@ def planned(output):
     """Rule -> number of jobs, from Snakemake's table of jobs (empty when there is nothing to do)."""
     table = re.search(r"^job +count\n-+ +-+\n(.*?)^total", output, re.M | re.S)
     return {line.split()[0]: int(line.split()[1]) for line in table[1].splitlines()} if table else {}
+
+
+def ended(output):
+    """Rules of the jobs that came to their end."""
+    return set(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", output, re.M))

@@ -2,12 +2,13 @@
 
 import hashlib
 import pickle
+import shutil
 
 import h5py
 import numpy as np
 import pytest
 import yaml
-from harness import planned
+from harness import ended, planned
 
 from bow2cnn import artefact
 from bow2cnn.cli import main
@@ -98,14 +99,40 @@ def test_an_unfinished_run_is_one_line(tmp_path, capsys):
         assert error.startswith("error: ") and "no such file; run the stage that makes it" in error and error.count("\n") == 1
 
 
+def test_a_run_starts_from_models_that_are_there(finished, run, tmp_path):
+    """The finished run's own: places and positives are the same, and nothing is found or rebuilt. The benchmark is still kept apart."""
+    for folder in (finished.results / "models").glob("colmap-*/*/"):
+        shutil.copytree(folder, tmp_path / "colmap" / folder.name)
+    config = yaml.safe_load((finished.folder / "tiny.yaml").read_text())
+    photos = {name: str(finished.folder / path) for name, path in config["benchmarks"]["held-out"].items()}
+    own = {
+        "photos": [str(finished.folder / path) for path in config["photos"]],
+        "models": str(tmp_path / "colmap"),
+        "results": "results/own",
+    }
+    (run.folder / "own.yaml").write_text(yaml.safe_dump(config | own | {"benchmarks": {"held-out": photos}}))
+    done = ended(run("--configfile", "own.yaml", "--cores", 2))
+    assert {"read_models", "mine_pairs", "find_contamination", "evaluate_systems"} <= done
+    assert not {"find_seeds", "grow_graph", "cut_clusters", "reconstruct_clusters", "rank_benchmark", "write_report"} & done
+    found, expected = (artefact.read(path / "pairs/pairs.h5", "pairs") for path in (run.folder / "results/own", finished.results))
+    inside = expected["cluster"] >= 0
+    for name in ("query", "pool/photo", "pool/shared", "positive"):
+        np.testing.assert_array_equal(found[name], expected[name])
+    np.testing.assert_array_equal(found["group"][inside], expected["group"][inside])
+    assert (found["group"][~inside] == -1).all()
+    (run.folder / "bare.yaml").write_text(yaml.safe_dump(config | own | {"benchmarks": {}, "results": "results/bare"}))
+    done = planned(run("--configfile", "bare.yaml", "--cores", 2, "-n", "pairs"))
+    assert "read_models" in done and not {"extract_features", "train_vocabulary", "build_index"} & set(done)
+
+
 def test_a_database_is_trained_on_without_a_teacher(database, finished, run, tmp_path):
     """The one that was exported: networks train on the same pairs, and nothing before the training is run."""
     config = yaml.safe_load((finished.folder / "tiny.yaml").read_text())
     photos = {name: str(finished.folder / path) for name, path in config["benchmarks"]["held-out"].items()}
     own = {"photos": [str(tmp_path / "ims")], "database": str(tmp_path / "retrieval-SfM-bow2cnn.pkl"), "results": "results/own"}
     (run.folder / "own.yaml").write_text(yaml.safe_dump(config | own | {"benchmarks": {"held-out": photos}}))
-    done = planned(run("--configfile", "own.yaml", "--cores", 2))
-    assert not {"extract_features", "build_index", "reconstruct_clusters", "mine_pairs", "rank_benchmark", "write_report"} & set(done)
+    done = ended(run("--configfile", "own.yaml", "--cores", 2))
+    assert not {"extract_features", "build_index", "reconstruct_clusters", "mine_pairs", "rank_benchmark", "write_report"} & done
     results = run.folder / "results/own"
     pairs, names = (artefact.read(results / path, kind) for path, kind in (("pairs/pairs.h5", "pairs"), (COLLECTION, "collection")))
     cids = [name.split("/")[-1] for name in names["name"]]
@@ -113,5 +140,6 @@ def test_a_database_is_trained_on_without_a_teacher(database, finished, run, tmp
     found = {(cids[query], cids[row]) for query, a, b in parts for row in pairs["pool/photo"][a:b]}
     given = {(side["cids"][q], side["cids"][p]) for side in database.values() for q, p in zip(side["qidxs"], side["pidxs"], strict=True)}
     assert found == given
+    assert {"read_database", "train_network", "evaluate_systems"} <= done
     systems = {line.split(",")[0] for line in (results / "evaluation.csv").read_text().splitlines()[1:]}
     assert systems == {"off-the-shelf:efficientnet-lite0", "gem"}

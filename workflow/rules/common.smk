@@ -9,8 +9,8 @@ from bow2cnn.digest import digest as digest_of_code
 PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
 SKETCH_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["sketches"])]
 CLUSTER_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["clusters"])]
-# Whether bag of words and geometry find the training pairs; else they come from a file.
-TEACHER = config["database"] is None
+# Whether bag of words and geometry find the training pairs; else the user has 3D models already, or the pairs.
+TEACHER = config["database"] is None and config["models"] is None
 BENCHMARKS = list(config["benchmarks"])
 REPORT = ["<results>/report.html", "<results>/models/pages"] if TEACHER else []
 EXPERIMENTS = list(config["experiments"])
@@ -93,6 +93,11 @@ def after_scan(*paths):
         return paths
 
     return inputs
+
+
+def of_teacher(path):
+    """A file that only the teacher makes: nothing where it does not work."""
+    return path if TEACHER else []
 
 
 def source_gnd(wildcards):

@@ -1,15 +1,14 @@
 """The training database: queries, their positives with the evidence, and who may be a negative of whom."""
 
-if TEACHER:
+if config["database"] is None:
 
     rule mine_pairs:
         input:
             models="<results>/models/models.h5",
             split="<results>/split/split.h5",
-            graph="<results>/discovery/graph.h5",
-            clusters="<results>/discovery/clusters.h5",
-            index="<results>/index/index.h5",
-            features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
+            graph=of_teacher("<results>/discovery/graph.h5"),
+            clusters=of_teacher("<results>/discovery/clusters.h5"),
+            index=of_teacher("<results>/index/index.h5"),
         output:
             pairs="<results>/pairs/pairs.h5",
         log:

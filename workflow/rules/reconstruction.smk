@@ -1,54 +1,82 @@
-"""3D models of the clusters. The COLMAP folders of a job's models are numbered by the job."""
+"""3D models: of the clusters, whose COLMAP folders are numbered by the job, or those that the user has."""
 
+from bow2cnn.reconstruction.folders import model_files
 
-rule reconstruct_clusters:
-    input:
-        clusters="<results>/discovery/clusters.h5",
-        graph="<results>/discovery/graph.h5",
-        features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
-        collection="<results>/collection/collection.h5",
-    output:
-        models=temp("<results>/models/shard-{part}.h5"),
-        colmap=directory("<results>/models/colmap-{part}"),
-    log:
-        "<logs>/reconstruct_clusters/{part}.log",
-    benchmark:
-        "<timings>/reconstruct_clusters/{part}.tsv"
-    conda:
-        "../../envs/geometry.yaml"
-    # Every cluster is mapped on one thread, so that the seed fixes its models.
-    threads: 1
-    resources:
-        mem_mb=memory(4000 + DECODING, graph=2),
-    params:
-        shards=len(CLUSTER_SHARDS),
-        settings=settings("reconstruction"),
-        seed=config["seed"],
-        digest=digest("reconstruct_clusters"),
-    message:
-        "models: clusters of shard {wildcards.part}"
-    script:
-        "../scripts/reconstruct_clusters.py"
+if config["models"] is None:
 
+    rule reconstruct_clusters:
+        input:
+            clusters="<results>/discovery/clusters.h5",
+            graph="<results>/discovery/graph.h5",
+            features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
+            collection="<results>/collection/collection.h5",
+        output:
+            models=temp("<results>/models/shard-{part}.h5"),
+            colmap=directory("<results>/models/colmap-{part}"),
+        log:
+            "<logs>/reconstruct_clusters/{part}.log",
+        benchmark:
+            "<timings>/reconstruct_clusters/{part}.tsv"
+        conda:
+            "../../envs/geometry.yaml"
+        # Every cluster is mapped on one thread, so that the seed fixes its models.
+        threads: 1
+        resources:
+            mem_mb=memory(4000 + DECODING, graph=2),
+        params:
+            shards=len(CLUSTER_SHARDS),
+            settings=settings("reconstruction"),
+            seed=config["seed"],
+            digest=digest("reconstruct_clusters"),
+        message:
+            "models: clusters of shard {wildcards.part}"
+        script:
+            "../scripts/reconstruct_clusters.py"
 
-rule gather_models:
-    input:
-        models=expand("<results>/models/shard-{part}.h5", part=CLUSTER_SHARDS),
-        collection="<results>/collection/collection.h5",
-    output:
-        models="<results>/models/models.h5",
-    log:
-        "<logs>/gather_models/all.log",
-    benchmark:
-        "<timings>/gather_models/all.tsv"
-    conda:
-        "../../envs/geometry.yaml"
-    threads: 1
-    resources:
-        mem_mb=memory(2000, models=4),
-    params:
-        digest=digest("gather_models"),
-    message:
-        "models: gathering the shards"
-    script:
-        "../scripts/gather_models.py"
+    rule gather_models:
+        input:
+            models=expand("<results>/models/shard-{part}.h5", part=CLUSTER_SHARDS),
+            collection="<results>/collection/collection.h5",
+        output:
+            models="<results>/models/models.h5",
+        log:
+            "<logs>/gather_models/all.log",
+        benchmark:
+            "<timings>/gather_models/all.tsv"
+        conda:
+            "../../envs/geometry.yaml"
+        threads: 1
+        resources:
+            mem_mb=memory(2000, models=4),
+        params:
+            digest=digest("gather_models"),
+        message:
+            "models: gathering the shards"
+        script:
+            "../scripts/gather_models.py"
+
+else:
+
+    rule read_models:
+        input:
+            files=model_files(config["models"]),
+            collection="<results>/collection/collection.h5",
+        output:
+            models="<results>/models/models.h5",
+        log:
+            "<logs>/read_models/all.log",
+        benchmark:
+            "<timings>/read_models/all.tsv"
+        conda:
+            "../../envs/geometry.yaml"
+        threads: 1
+        resources:
+            mem_mb=memory(2000, files=10),
+        params:
+            folder=config["models"],
+            min_photos=config["reconstruction"]["min_photos"],
+            digest=digest("read_models"),
+        message:
+            "models: reading those in {params.folder}"
+        script:
+            "../scripts/read_models.py"

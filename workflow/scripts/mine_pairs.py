@@ -7,10 +7,9 @@ with stage(snakemake.log[0], snakemake.params.threads):
     mine_pairs(
         models=snakemake.input.models,
         split=snakemake.input.split,
-        graph=snakemake.input.graph,
-        clusters=snakemake.input.clusters,
-        index=snakemake.input.index,
-        features=list(snakemake.input.features),
+        graph=snakemake.input.graph or None,
+        clusters=snakemake.input.clusters or None,
+        index=snakemake.input.index or None,
         out=snakemake.output.pairs,
         seed=snakemake.params.seed,
         threads=snakemake.params.threads,

@@ -6,8 +6,8 @@ from bow2cnn.stage import stage
 with stage(snakemake.log[0]):
     split_models(
         models=snakemake.input.models,
-        graph=snakemake.input.graph,
-        clusters=snakemake.input.clusters,
+        graph=snakemake.input.graph or None,
+        clusters=snakemake.input.clusters or None,
         contamination=dict(zip(snakemake.params.benchmarks, snakemake.input.contaminations, strict=True)),
         out=snakemake.output.split,
         seed=snakemake.params.seed,

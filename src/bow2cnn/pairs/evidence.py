@@ -4,16 +4,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from bow2cnn.features.store import FeatureStore
-
 
 class Evidence:
     """Evidence on pairs of photos of the models.
 
     Args:
         built: arrays of the `models` artefact.
-        graph: `pair` and `inliers` of the graph.
-        features: paths of the `features` artefacts, in the order of the shards.
+        graph: `pair` and `inliers` of the graph; None where there is none.
     """
 
     FIELDS: ClassVar = {
@@ -25,9 +22,10 @@ class Evidence:
         "inliers": np.int32,
     }
 
-    def __init__(self, built, graph, features):
-        self._built, self._store = built, FeatureStore(features, capacity=0)
-        self._inliers = {tuple(pair): int(n) for pair, n in zip(graph["pair"].tolist(), graph["inliers"], strict=True)}
+    def __init__(self, built, graph):
+        self._built = built
+        edges = zip(graph["pair"].tolist(), graph["inliers"], strict=True) if graph else ()
+        self._inliers = {tuple(pair): int(n) for pair, n in edges}
         rotation, translation = built["rotation"], built["translation"]
         self._center = -np.einsum("nji,nj->ni", rotation, translation)  # C = -R^T t
         self._seen = {}
@@ -42,8 +40,9 @@ class Evidence:
 
         Returns:
             dict of arrays, one row per candidate in the order of camera distance: `photo`; `shared` = |P(i) and P(q)|; `overlap` =
-            shared / |P(q)|; `scale` = the median ratio of the sizes of common features, the larger over the smaller; `distance` =
-            between the cameras, as a fraction of the extent of the model's cameras; `inliers` of the verified match (0: none).
+            shared / |P(q)|; `scale` = the median ratio of the sizes at which both show the common points (focal length over depth),
+            the larger over the smaller; `distance` = between the cameras, as a fraction of the extent of the model's cameras;
+            `inliers` of the verified match (0: none).
         """
         others = [other for other in views if other != view]
         distance = np.linalg.norm(self._center[others] - self._center[view], axis=1) if others else np.zeros(0)
@@ -64,13 +63,12 @@ class Evidence:
         return int(self._built["photo"][view])
 
     def _points(self, view):
-        """Points of a view, sorted and distinct, with the feature that sees each and the sizes of the features."""
+        """Points of a view, sorted and distinct, and the size in pixels of a unit of length at each."""
         if view not in self._seen:
-            rows = slice(*self._built["observation_offset"][view : view + 2])
-            points, first = np.unique(self._built["observation/point"][rows], return_index=True)
-            frames = self._store.keypoints(self._photo(view))[self._built["observation/feature"][rows][first]]
-            area = np.abs(frames[:, 2] * frames[:, 5] - frames[:, 3] * frames[:, 4])
-            self._seen[view] = points, np.sqrt(np.maximum(area, 1e-12))
+            built, rows = self._built, slice(*self._built["observation_offset"][view : view + 2])
+            points = np.unique(built["observation/point"][rows])
+            depth = built["point"][points] @ built["rotation"][view][2] + built["translation"][view][2]
+            self._seen[view] = points, built["focal"][view] / np.maximum(depth, 1e-12)
         return self._seen[view]
 
     def _common(self, a, b):

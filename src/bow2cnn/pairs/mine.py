@@ -14,14 +14,15 @@ from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
 
 
 def mine_pairs(
-    models, split, graph, clusters, index, features, out,
-    min_shared, pool, max_queries, query_fraction, outsider_inliers, max_outsiders, validation, shortlist, max_hamming, seed, threads,
+    models, split, out, min_shared, pool, max_queries, query_fraction, outsider_inliers, max_outsiders, validation, shortlist, max_hamming,
+    seed, threads, graph=None, clusters=None, index=None,
 ):  # fmt: skip
     """Write the `pairs` artefact.
 
     Args:
-        models, split, graph, clusters, index: paths.
-        features: paths of the `features` artefacts, in the order of the shards.
+        models, split: paths.
+        graph, clusters, index: paths; None for models that the teacher has not built. Of photos outside these nobody knows what they
+            show, so they are not used.
         min_shared: common 3D points of a positive.
         pool: nearest cameras considered for a query's pool of positives.
         max_queries, query_fraction: of a model's photos so many are queries at most.
@@ -34,15 +35,17 @@ def mine_pairs(
     Raises:
         NothingFound: fewer than two places are left to train on, so no photo could be a negative; or no photo has a positive.
     """
-    check_photos(index, features, graph, clusters, models, split)
+    check_photos(models, split, *(path for path in (graph, clusters, index) if path))
     built = artefact.read(models, "models")
     sides = artefact.read(split, "split", ["side", "place"])
     _check_places(sides)
-    edges = artefact.read(graph, "graph", ["pair", "inliers"])
-    group, side, cluster = assign_groups(built["model"], sides, artefact.read(clusters, "clusters", ["cluster"])["cluster"])
-    outsiders = draw(np.setdiff1d(np.flatnonzero(cluster < 0), np.unique(edges["pair"])), max_outsiders, [seed, 7])
+    edges = artefact.read(graph, "graph", ["pair", "inliers"]) if graph else None
+    cluster = artefact.read(clusters, "clusters", ["cluster"])["cluster"] if clusters else built["model"]
+    group, side, cluster = assign_groups(built["model"], sides, cluster)
+    strangers = np.setdiff1d(np.flatnonzero(cluster < 0), np.unique(edges["pair"])) if graph else np.zeros(0, int)
+    outsiders = draw(strangers, max_outsiders, [seed, 7])
     add_outsiders(group, side, outsiders, validation, seed)
-    evidence = Evidence(built, edges, features)
+    evidence = Evidence(built, edges)
     queries = []
     for model in np.flatnonzero(sides["side"] != DROPPED).tolist():
         queries += _queries_of(evidence, built, model, min_shared, pool, max_queries, query_fraction, seed)
@@ -55,7 +58,7 @@ def mine_pairs(
         "group": group,
         "side": side,
         "cluster": cluster,
-        **photos_of(index),
+        **photos_of(models),
         "weak": find_weak_matches(index, outsiders, shortlist, outsider_inliers, max_hamming, threads),
         "query": np.array([query for query, _, _ in queries], np.int32),
         "pool_offset": artefact.offsets([len(pool["photo"]) for _, pool, _ in queries]),

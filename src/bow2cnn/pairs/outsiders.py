@@ -12,9 +12,11 @@ def find_weak_matches(index, photos, shortlist, max_inliers, max_hamming, thread
     """Pairs (photo, other) int32 [k, 2] of the given photos and those of their shortlist with more than `max_inliers` verified inliers.
 
     Args:
-        index: path.
+        index: path; not looked at where there are no photos.
         photos: rows of the photos to ask with.
     """
+    if not len(photos):
+        return np.zeros((0, 2), np.int32)
     engine = Engine.load(index, max_hamming)
 
     def ask(photo):

@@ -11,11 +11,12 @@ import numpy as np
 import pycolmap
 
 from bow2cnn.files import WriteError, writing
-from bow2cnn.text import first_line
+from bow2cnn.text import first_line, printable
 
 _GUESSED_FOCAL = 1.2  # of the longer side: COLMAP's default for photos without EXIF
 _ROOM = 1 << 20  # bytes; a disk with less is full
 _BLOCKS = 1 << 16  # bytes: more than what is left over in the last block of a file
+_RADIAL = ("SIMPLE_RADIAL", "RADIAL")  # f, cx, cy, k1, ...
 _MANY = 1000  # models per cluster: no component is dropped for being late
 
 
@@ -109,9 +110,17 @@ def largest_first(models, photos):
 
 
 def positions_of(model, photos):
-    """Positions in `photos` of the photos that a model has registered, sorted."""
+    """Positions in `photos` of those that a model has registered, sorted."""
     position = {photo["name"]: number for number, photo in enumerate(photos)}
-    return sorted(position[model.images[number].name] for number in model.reg_image_ids())
+    names = (model.images[number].name for number in model.reg_image_ids())
+    return sorted(position[name] for name in names if name in position)
+
+
+def name_in_colmap(sha256, name):
+    """What a photo is called in COLMAP's files: its name behind its content's digest, because two folders may hold photos of one name,
+    and escaped, because one that COLMAP cannot read would cost its whole cluster the model.
+    """
+    return f"{bytes(sha256).hex()[:12]}/{printable(name)}"
 
 
 def write_model(model, folder):
@@ -195,11 +204,12 @@ def to_arrays(model, photos):
 
     Args:
         model: pycolmap.Reconstruction.
-        photos: of its cluster, as `map_cluster` takes them.
+        photos: dicts of `name`, as `map_cluster` takes them; others that the model has registered are left out.
 
     Returns:
-        dict of `photo` int32 [R] (positions in the cluster), `focal`, `k1` float64 [R], `rotation` [R, 3, 3], `translation` [R, 3],
-        `point` float32 [X, 3], `observations`: per photo (point int64 [o], feature int32 [o]), `error` mean reprojection error in pixels.
+        dict of `photo` int32 [R] (positions in `photos`), `focal` (pixels), `k1` (0 of cameras of other kinds than COLMAP's radial ones)
+        float64 [R], `rotation` [R, 3, 3], `translation` [R, 3], `point` float32 [X, 3], `observations`: per photo (point int64 [o],
+        feature int32 [o]), `error` mean reprojection error in pixels.
     """
     positions = positions_of(model, photos)
     images = [model.find_image_with_name(photos[position]["name"]) for position in positions]
@@ -209,8 +219,8 @@ def to_arrays(model, photos):
     poses = [image.cam_from_world() for image in images]
     return {
         "photo": np.array(positions, np.int32),
-        "focal": np.array([camera.params[0] for camera in cameras]),
-        "k1": np.array([camera.params[3] for camera in cameras]),
+        "focal": np.array([camera.mean_focal_length() for camera in cameras]),
+        "k1": np.array([camera.params[3] if camera.model.name in _RADIAL else 0.0 for camera in cameras]),
         "rotation": np.array([pose.rotation.matrix() for pose in poses]).reshape(-1, 3, 3),
         "translation": np.array([pose.translation for pose in poses]).reshape(-1, 3),
         "point": np.array([model.points3D[i].xyz for i in point_ids], np.float32).reshape(-1, 3),

@@ -35,7 +35,12 @@ def gather_models(shards, collection, out, state):
     Kept(state).drop_others(keys)
     if not models:
         raise NothingFound(_nothing(rejected))
-    models.sort(key=lambda model: (-len(model["photo"]), model["cluster"], int(model["photo"][0])))
+    write_models(models, rejected, collection, out)
+
+
+def write_models(models, rejected, collection, out):
+    """Write the `models` artefact of models and rejected ones (see `pack_models`) of a collection, at a path."""
+    models = sorted(models, key=lambda model: (-len(model["photo"]), model["cluster"], int(model["photo"][0])))
     with artefact.Reader(collection, "collection") as reader:
         count = reader.shape("width")[0]
     model, best = np.full(count, -1, np.int32), np.zeros(count, np.int64)

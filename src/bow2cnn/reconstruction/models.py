@@ -1,9 +1,11 @@
-"""The arrays of a `models` artefact: packing, joining and reading."""
+"""The arrays of a `models` artefact: packing, joining and reading, and which models are not to be believed."""
 
 import numpy as np
 
 from bow2cnn import artefact
 
+_FOCAL_RANGE = (0.3, 10.0)  # plausible focal lengths as fractions of the longer side: fisheye to long telephoto
+_MIN_POINTS = 50
 _PER_PHOTO = {"photo": np.int32, "focal": np.float64, "k1": np.float64}
 
 
@@ -49,6 +51,15 @@ def unpack_models(arrays):
         models.append(model)
     rejected = list(zip(arrays["rejected/cluster"].tolist(), arrays["rejected/photos"].tolist(), arrays["rejected/reason"], strict=True))
     return models, rejected
+
+
+def absurd(arrays, longer_side):
+    """Why a model is not to be believed, or an empty string."""
+    if len(arrays["point"]) < _MIN_POINTS:
+        return f"only {len(arrays['point'])} points"
+    ratio = arrays["focal"] / longer_side
+    wrong = np.mean((ratio < _FOCAL_RANGE[0]) | (ratio > _FOCAL_RANGE[1]))
+    return f"{wrong:.0%} of the cameras have an impossible focal length" if wrong > 0.5 else ""
 
 
 def _observed(arrays, view, first_point):

@@ -12,15 +12,12 @@ from bow2cnn.files import WriteError, writing
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.reconstruction.build import build_models
-from bow2cnn.reconstruction.colmap import to_arrays
+from bow2cnn.reconstruction.colmap import name_in_colmap, to_arrays
 from bow2cnn.reconstruction.kept import Kept, link_folder, source_of
-from bow2cnn.reconstruction.models import pack_models
+from bow2cnn.reconstruction.models import absurd, pack_models
 from bow2cnn.reuse import lineage, lineage_of
-from bow2cnn.text import printable
 
 _COLOR_SIDE = 400  # longer side at which photos are read for the colours of points
-_FOCAL_RANGE = (0.3, 10.0)  # plausible focal lengths as fractions of the longer side: fisheye to long telephoto
-_MIN_POINTS = 50
 
 
 def reconstruct_shard(
@@ -95,15 +92,6 @@ def deal(weights, shards):
     return hands
 
 
-def absurd(arrays, longer_side):
-    """Why a model is not to be believed, or an empty string."""
-    if len(arrays["point"]) < _MIN_POINTS:
-        return f"only {len(arrays['point'])} points"
-    ratio = arrays["focal"] / longer_side
-    wrong = np.mean((ratio < _FOCAL_RANGE[0]) | (ratio > _FOCAL_RANGE[1]))
-    return f"{wrong:.0%} of the cameras have an impossible focal length" if wrong > 0.5 else ""
-
-
 class _Inputs:
     """What the mapper needs to know of the photos of a cluster."""
 
@@ -136,13 +124,11 @@ class _Inputs:
         return self._store.keypoints(photo)[:, :2]
 
     def views(self, photos):
-        """Photos as `map_cluster` takes them; names begin with the content's sha256, because two folders may hold photos of one name,
-        and are escaped, because one that COLMAP cannot read would cost its whole cluster the model.
-        """
+        """Photos as `map_cluster` takes them."""
         c = self._collection
         return [
             {
-                "name": f"{bytes(c['sha256'][photo]).hex()[:12]}/{printable(c['name'][photo])}",
+                "name": name_in_colmap(c["sha256"][photo], c["name"][photo]),
                 "width": c["width"][photo],
                 "height": c["height"][photo],
                 "focal": c["focal"][photo],

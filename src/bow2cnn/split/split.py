@@ -10,27 +10,35 @@ DROPPED, TRAIN, VALIDATION = 0, 1, 2
 SIDES = {DROPPED: "dropped", TRAIN: "training", VALIDATION: "validation"}
 
 
-def split_models(models, graph, clusters, contamination, out, validation, seed):
+def split_models(models, contamination, out, validation, seed, graph=None, clusters=None):
     """Write the `split` artefact.
 
     Models are one place when they share a photo or when a verified pair joins them that was not cut; two sides of a building that share
     nothing count as different places, as in the paper (Radenovic, Tolias, Chum, TPAMI 2018, section 3.2).
 
     Args:
-        models, graph, clusters: paths.
+        models: path.
+        graph, clusters: paths; None for models that the teacher has not built, which are one place when they share a photo.
         contamination: benchmark name to path of its `find_contamination` artefact.
         validation: fraction of the places for validation; at least one when there are two.
     """
-    check_photos(models, graph, clusters)
+    check_photos(models, *(path for path in (graph, clusters) if path))
     arrays = artefact.read(models, "models", ["model", "photo_offset", "photo"])
     members = [arrays["photo"][a:b] for a, b in zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)]
-    pairs, cut = artefact.read(graph, "graph", ["pair"])["pair"], artefact.read(clusters, "clusters", ["cut/pair"])["cut/pair"]
-    place = find_places(members, without(pairs, cut))
+    place = find_places(members, _joining(graph, clusters))
     reasons = _contaminated(members, place, contamination)
     side = choose_sides(members, place, set(reasons), validation, seed)
     reason = [reasons.get(p, SIDES[side[m]] if side[m] != DROPPED else "") for m, p in enumerate(place)]
     arrays = {"side": side, "place": place, "reason": reason, **photos_of(models)}
     artefact.write(out, "split", arrays, {"validation": validation, "seed": seed})
+
+
+def _joining(graph, clusters):
+    """The verified pairs that were not cut, int [e, 2]."""
+    if not graph:
+        return np.zeros((0, 2), np.int32)
+    pairs, cut = artefact.read(graph, "graph", ["pair"])["pair"], artefact.read(clusters, "clusters", ["cut/pair"])["cut/pair"]
+    return without(pairs, cut)
 
 
 def without(pairs, cut):

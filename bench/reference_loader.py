@@ -1,0 +1,92 @@
+"""The reference trainer's own loader on an exported database: does it read it, and do its tuples keep its rules?
+
+    git clone https://github.com/filipradenovic/cnnimageretrieval-pytorch reference
+    python -m bow2cnn export retrieval-sfm RESULTS DATABASE
+    python bench/reference_loader.py reference DATABASE [--tuples 50] [--pool 200]
+
+The loader (Radenovic, Tolias, Chum, TPAMI 2018; class TuplesDataset) is theirs, untouched. Stand-ins take the place of what it needs and
+this installation has not: torchvision's name of an image library, a constant that Pillow no longer has, a GPU (vectors stay where they
+are), and the network, for which the mean colour of a photo will do.
+"""
+
+import argparse
+import importlib
+import sys
+import tempfile
+import types
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from bow2cnn.exchange.retrieval_sfm import NAME
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("reference", type=Path)
+    parser.add_argument("database", type=Path)
+    parser.add_argument("--tuples", type=int, default=50)
+    parser.add_argument("--pool", type=int, default=200)
+    options = parser.parse_args()
+    stand_in(options.reference)
+    traindataset = importlib.import_module("cirtorch.datasets.traindataset")
+
+    name = Path(NAME).stem
+    with tempfile.TemporaryDirectory() as root:
+        (Path(root) / "train").mkdir()
+        (Path(root) / "train" / name).symlink_to(options.database.resolve())
+        traindataset.get_data_root = lambda: root
+        for mode in ("train", "val"):
+            dataset = traindataset.TuplesDataset(
+                name, mode, imsize=64, nnum=5, qsize=options.tuples, poolsize=options.pool, transform=to_tensor
+            )
+            dataset.create_epoch_tuples(MeanColour())
+            print(f"{mode}: {len(dataset.images)} photos, {len(dataset.qpool)} pairs; {describe(dataset)}", flush=True)
+
+
+def describe(dataset):
+    """How many tuples it drew, and how many of these keep the rules."""
+    kept = 0
+    for number, (query, positive, negatives) in enumerate(zip(dataset.qidxs, dataset.pidxs, dataset.nidxs, strict=True)):
+        photos, target = dataset[number]
+        places = [dataset.clusters[int(photo)] for photo in negatives]
+        right = dataset.clusters[query] == dataset.clusters[positive] and dataset.clusters[query] not in places
+        kept += right and query != positive and len(set(places)) == len(places) == len(photos) - 2 == len(target) - 2
+    return f"{len(dataset)} tuples drawn and loaded, {kept} of them with a positive of the query's place and negatives of as many others"
+
+
+def to_tensor(photo):
+    return torch.from_numpy(np.asarray(photo, np.float32) / 255).permute(2, 0, 1)
+
+
+class MeanColour:
+    """As much of a network as the loader asks for."""
+
+    meta = types.MappingProxyType({"outputdim": 3})
+
+    def __call__(self, photos):
+        return torch.nn.functional.normalize(photos.mean((2, 3)), dim=1).T
+
+    def meta_repr(self):
+        return "mean colour"
+
+    def cuda(self):
+        return self
+
+    def eval(self):
+        return self
+
+
+def stand_in(reference):
+    for package in ("cirtorch", "cirtorch.datasets", "cirtorch.utils"):  # without their networks, which need all of torchvision
+        sys.modules[package] = types.ModuleType(package)
+        sys.modules[package].__path__ = [str(reference.joinpath(*package.split(".")))]
+    sys.modules["torchvision"] = types.SimpleNamespace(get_image_backend=lambda: "PIL")
+    Image.ANTIALIAS = Image.LANCZOS
+    torch.Tensor.cuda = lambda self: self
+
+
+if __name__ == "__main__":
+    main()
