@@ -231,6 +231,15 @@ def test_sides_and_groups_of_photos_inside_and_outside_of_models(inputs):
     assert (found["group"][[14, 16]] == -1).all() and (found["side"][[14, 16]] == 0).all()
 
 
+def test_a_photo_without_words_is_no_outsider(inputs):
+    """It may be one that cannot be read, which neither training nor another program would get far with."""
+    words = [(range(10 * i, 10 * i + 10), 0) for i in range(17)]
+    words[15] = ([], 0)
+    word_index(inputs / "index.h5", words)
+    found = mined(inputs)
+    assert (found["group"][[12, 13]] >= 0).all() and found["group"][15] == -1 and found["side"][15] == 0
+
+
 @pytest.mark.parametrize("limit", [0, 1, 2])
 def test_outsiders_are_limited(inputs, limit):
     """Whoever is not drawn is neither asked for nor used."""

@@ -42,8 +42,7 @@ def mine_pairs(
     edges = artefact.read(graph, "graph", ["pair", "inliers"]) if graph else None
     cluster = artefact.read(clusters, "clusters", ["cluster"])["cluster"] if clusters else built["model"]
     group, side, cluster = assign_groups(built["model"], sides, cluster)
-    strangers = np.setdiff1d(np.flatnonzero(cluster < 0), np.unique(edges["pair"])) if graph else np.zeros(0, int)
-    outsiders = draw(strangers, max_outsiders, [seed, 7])
+    outsiders = draw(_strangers(cluster, edges["pair"], index), max_outsiders, [seed, 7]) if index else np.zeros(0, int)
     add_outsiders(group, side, outsiders, validation, seed)
     evidence = Evidence(built, edges)
     queries = []
@@ -80,6 +79,13 @@ def assign_groups(model, sides, cluster):
     side[registered] = sides["side"][model[registered]]
     group[side == DROPPED] = -1
     return group, side, cluster.astype(np.int32)
+
+
+def _strangers(cluster, pairs, index):
+    """Photos outside every cluster that nothing was verified with. One without words is none: it is empty, or cannot be read."""
+    with artefact.Reader(index, "index") as reader:
+        silent = np.flatnonzero(np.diff(reader["offset"]) == 0)
+    return np.setdiff1d(np.flatnonzero(cluster < 0), np.union1d(pairs, silent))
 
 
 def draw(rows, limit, seed):
