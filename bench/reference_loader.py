@@ -42,6 +42,7 @@ def main():
             dataset = traindataset.TuplesDataset(
                 name, mode, imsize=64, nnum=5, qsize=options.tuples, poolsize=options.pool, transform=to_tensor
             )
+            dataset.nnum = min(5, len(set(dataset.clusters)) - 1)  # it counts on more places than negatives
             dataset.create_epoch_tuples(MeanColour())
             print(f"{mode}: {len(dataset.images)} photos, {len(dataset.qpool)} pairs; {describe(dataset)}", flush=True)
 
