@@ -3,7 +3,8 @@
     python bench/growth.py CONFIG RESULTS
 
 CONFIG is the config of the run RESULTS, which has its graph. The exhaustive graph is made here, by the stage's own code. A verification is
-a pair of photos whose geometry is looked at: those of colliding sketches, those of the shortlists, and those that are matched in full.
+a pair of photos whose geometry is looked at: those of colliding sketches, those of the shortlists, those that parts of a photo find, and
+those that are matched in full.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def exhaustive(config, results):
 
 
 def verifications(graph):
-    return int(graph["verified"].sum()) + len(graph["pair"]) + len(graph["refused"])
+    return int(graph["verified"].sum() + graph["verified_beyond"].sum()) + len(graph["pair"]) + len(graph["refused"])
 
 
 def found_photos(graph):
