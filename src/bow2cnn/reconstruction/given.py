@@ -113,6 +113,5 @@ def _rows_by_name(photos):
 
 def _nothing(folder, rejected, strange):
     """Why there is no model."""
-    what = f"models: of the {len(rejected)} models in {folder} none can be used ({rejected[0][2]})"
     advice = "; image names have to be paths below a folder of `photos`" if strange else ""
-    return what + advice
+    return f"models: of the {len(rejected)} models in {folder} none can be used ({rejected[0][2]}){advice}"
