@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import pycolmap
 from threadpoolctl import threadpool_limits
-from truth import read_places
+from truth import read_labels
 
 from bow2cnn.collection.photo import read_rgb
 from bow2cnn.discovery.matching import match_descriptors
@@ -43,7 +43,7 @@ def main():
     options = parser.parse_args()
     cv2.setNumThreads(1)
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
-    places = read_places([options.truth])
+    places = read_labels([options.truth])
     names = sorted(name for name in places if (options.photos / name).is_file())
     pairs, same = draw_pairs(np.array([places[name] for name in names]), options)
     names, pairs = [names[row] for row in np.unique(pairs)], np.unique(pairs, return_inverse=True)[1].reshape(pairs.shape)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from truth import read_places
+from truth import read_labels
 
 from bow2cnn import artefact
 from bow2cnn.collection.scan import scan
@@ -133,7 +133,7 @@ def teacher(results, benchmark, files):
 def teacher_on_collection(results, truth):
     """mAP with every labelled photo as a query, the photos of its place being the positives, as a text."""
     names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
-    places = read_places([truth])
+    places = read_labels([truth])
     place = np.array([places.get(Path(name).name, "-") for name in names])
     engine = Engine.load(results / "index/index.h5", DEFAULTS["max_hamming"])
     settings = {name: DEFAULTS[name] for name in ("shortlist", "min_inliers", "expansion", "expansion_inliers")}

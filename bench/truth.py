@@ -22,18 +22,19 @@ LARGE = 8  # photos
 def main(results, truths):
     results = Path(results)
     names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
-    place = np.array([read_places(truths).get(Path(name).name, "-") for name in names])
+    labels = read_labels(truths)
+    place = np.array([labels.get(Path(name).name, "-") for name in names])
     for line in [*pairs(results, place), *models(results, place)]:
         print(line)
 
 
-def read_places(paths):
-    """Photo file name to place."""
-    places = {}
+def read_labels(paths, column="place"):
+    """Photo file name to its label in a column."""
+    labels = {}
     for path in paths:
         with open(path, newline="", encoding="utf-8") as file:
-            places.update((row["photo"], row["place"]) for row in csv.DictReader(file))
-    return places
+            labels.update((row["photo"], row[column]) for row in csv.DictReader(file))
+    return labels
 
 
 def pairs(results, place):

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pycolmap
-from truth import read_places
+from truth import read_labels
 
 from bow2cnn import artefact
 from bow2cnn.retrieval.engine import TOLERANCE, Engine
@@ -36,7 +36,7 @@ def main():
     options = parser.parse_args()
     cv2.setNumThreads(1)
     names = artefact.read(options.results / "collection/collection.h5", "collection", ["name"])["name"]
-    places = read_places([options.truth])
+    places = read_labels([options.truth])
     place = np.array([places.get(Path(name).name, "-") for name in names])
     engine = Engine.load(options.results / "index/index.h5", max_hamming=24)
     pairs = list_pairs(engine, np.flatnonzero(place != "-"), options)

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
+from colmap_peer import build_tree, extract
 from distractors import Pool
 from threadpoolctl import threadpool_limits
 
 from bow2cnn.lookup.lookup import DEFAULTS
 from bow2cnn.retrieval.search import search
-
-WORDS, SAMPLE = 16_384, 2_000_000
 
 
 def main():
@@ -74,32 +73,18 @@ class Colmap:
         for names, paths in ((map(str, range(len(photos))), photos), (self._query_names(), queries)):
             for name, path in zip(names, paths, strict=True):
                 (images / f"{name}{Path(path).suffix}").symlink_to(Path(path).resolve())
-        settings = pycolmap.FeatureExtractionOptions(num_threads=options.threads, use_gpu=False)
-        settings.sift.max_num_features = 4096
-        pycolmap.extract_features(self._path, images, extraction_options=settings)
+        extract(self._path, images, options.threads)
         self._database = pycolmap.Database.open(self._path)
         found = {Path(image.name).stem: image for image in self._database.read_all_images()}
         self._files = {name: image.name for name, image in found.items()}
         self._ids = {name: image.image_id for name, image in found.items()}
         self._names = {number: name for name, number in self._ids.items()}
-        self._tree = self._build_tree(folder / "tree.bin", range(len(pool.task.database), len(photos)))
+        collection = [self._ids[name] for name in map(str, range(len(pool.task.database), len(photos))) if name in self._ids]
+        self._tree = build_tree(self._database, collection, folder / "tree.bin", options.threads)
         self._generator = self._index()
 
     def _query_names(self):
         return [f"q{query}" for query in range(self._queries)]
-
-    def _build_tree(self, path, photos):
-        descriptors = [self._database.read_descriptors(self._ids[str(photo)]) for photo in photos if str(photo) in self._ids]
-        everything = np.concatenate([np.asarray(getattr(found, "data", found)) for found in descriptors])
-        sample = np.random.default_rng(0).choice(len(everything), min(SAMPLE, len(everything)), replace=False)
-        kind = pycolmap.FeatureExtractorType.SIFT
-        tree = pycolmap.VisualIndex.create(128, 64)
-        build = pycolmap.VisualIndex.BuildOptions(
-            num_visual_words=WORDS, num_iterations=11, num_rounds=1, num_threads=self._options.threads
-        )
-        tree.build(build, pycolmap.FeatureDescriptorsFloat(kind, everything[sample].astype(np.float32)))
-        tree.write(path)
-        return path
 
     def _index(self):
         """Every image goes into the tree's index. A query may find the other queries in it, so that its shortlist asks for more."""

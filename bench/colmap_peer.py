@@ -1,0 +1,26 @@
+"""What the scripts that measure COLMAP beside bow2cnn share: its features and its vocabulary tree, as a user of it would make them."""
+
+import numpy as np
+import pycolmap
+
+FEATURES = 4096  # places per photo at most
+WORDS, SAMPLE = 16_384, 2_000_000  # of the tree; descriptors that it is built from
+
+
+def extract(database, images, threads):
+    """SIFT of all photos of a folder into a database."""
+    settings = pycolmap.FeatureExtractionOptions(num_threads=threads, use_gpu=False)
+    settings.sift.max_num_features = FEATURES
+    pycolmap.extract_features(database, images, extraction_options=settings)
+
+
+def build_tree(database, images, path, threads):
+    """Write a vocabulary tree of some images of an open database, by their ids; its path."""
+    descriptors = [database.read_descriptors(image) for image in images]
+    everything = np.concatenate([np.asarray(getattr(found, "data", found)) for found in descriptors])
+    sample = np.random.default_rng(0).choice(len(everything), min(SAMPLE, len(everything)), replace=False)
+    tree = pycolmap.VisualIndex.create(128, 64)
+    build = pycolmap.VisualIndex.BuildOptions(num_visual_words=WORDS, num_iterations=11, num_rounds=1, num_threads=threads)
+    tree.build(build, pycolmap.FeatureDescriptorsFloat(pycolmap.FeatureExtractorType.SIFT, everything[sample].astype(np.float32)))
+    tree.write(path)
+    return path
