@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from bow2cnn import artefact
 from bow2cnn.config import load
+from bow2cnn.discovery.distances import use_one_thread
 from bow2cnn.discovery.growth import Grower
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.parallel import thread_pool
@@ -50,7 +51,7 @@ def exhaustive(config, results):
     shortlist = config["retrieval"]["shortlist"]
     grower = Grower(engine, store, shortlist, *limits, block=shortlist)
     cv2.setNumThreads(1)
-    with threadpool_limits(1), thread_pool(config["threads"]) as pool:
+    with threadpool_limits(1), thread_pool(config["threads"], use_one_thread) as pool:
         grower.confirm(grower.ask(range(len(engine)), pool), pool)
     return grower.arrays()
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bow2cnn import artefact
+from bow2cnn.discovery import distances
 from bow2cnn.discovery.growth import Grower, grow_graph
 from bow2cnn.discovery.matching import compact, match_descriptors, spread, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views
@@ -42,8 +43,10 @@ def epipolar_error(fundamental, a, b):
     return np.abs((lines * np.column_stack([b, np.ones(len(b))])).sum(1)) / np.linalg.norm(lines[:, :2], axis=1)
 
 
-@pytest.mark.parametrize(("n", "m"), [(200, 150), (150, 200), (2, 2), (300, 3)])
-def test_matches_are_the_mutual_nearest_that_pass_the_ratio_both_ways(n, m):
+@pytest.mark.parametrize("as_bytes", [True, False])
+@pytest.mark.parametrize(("n", "m"), [(200, 150), (150, 200), (2, 2), (300, 3), (2 * distances.ROWS + 1, 300)])
+def test_matches_are_the_mutual_nearest_that_pass_the_ratio_both_ways(n, m, as_bytes, monkeypatch):
+    monkeypatch.setattr(distances, "multiplies_bytes", lambda: as_bytes)
     rng = np.random.default_rng(n)
     a, b = (rng.integers(0, 256, (count, 128), dtype=np.uint8) for count in (n, m))
     same = min(n, m) // 2

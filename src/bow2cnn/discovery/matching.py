@@ -1,8 +1,12 @@
 """Verification of a pair of photos with all their descriptors, as 3D reconstruction needs it."""
 
+from typing import NamedTuple
+
 import cv2
 import numba
 import numpy as np
+
+from bow2cnn.discovery.distances import Products
 
 _RATIO = 0.85  # of the distances to the nearest and second nearest descriptor (Lowe, IJCV 2004, section 7.1)
 _ERROR = 4.0  # pixels to the epipolar line; COLMAP's default
@@ -10,6 +14,7 @@ _SAME_PLACE = 0.02  # of either side of the photo
 # Inliers that lie along a line (a printed name, a horizon) fix no geometry, and neither do those with a few more that agree by chance:
 # the smallest spread of so large a share of them, as a fraction of the longer side.
 _MIN_SPREADS = {1.0: 0.012, 0.8: 0.006}
+_LANES = 64
 _TURNS = 5  # until the line is found
 
 
@@ -24,8 +29,13 @@ def match_descriptors(a, b):
     """
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), np.int32)
-    similarity = a.astype(np.float32) @ b.astype(np.float32).T
-    return _mutual(similarity, _squares(a), _squares(b), _RATIO)
+    products, ratio = Products(a, b), np.float32(_RATIO**2)
+    squares_a, squares_b = products.squares
+    nearest, of_b = np.full(len(a), -1, np.int32), Nearest.none(len(b))
+    for start, block in products:
+        rows = slice(start, start + len(block))
+        _nearest(block, squares_a[rows], squares_b, ratio, start, nearest[rows], *of_b)
+    return _mutual(nearest, ratio, *of_b)
 
 
 def verify_epipolar(keypoint_a, keypoint_b, match):
@@ -78,37 +88,57 @@ def unmoved(keypoint_a, keypoint_b, inliers, size_a, size_b):
     return float((np.abs(a - b).max(1) < _SAME_PLACE).mean())
 
 
-def _squares(descriptors):
-    return (descriptors.astype(np.float32) ** 2).sum(1)
+class Nearest(NamedTuple):
+    """Of every row of b the nearest row of a, int32 [m], and the squared distances to the nearest two, float32 [m]."""
+
+    row: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+    @classmethod
+    def none(cls, count):
+        return cls(np.full(count, -1, np.int32), np.full(count, np.inf, np.float32), np.full(count, np.inf, np.float32))
+
+
+# Loops that can be vectorised: no distance is NaN, and the smallest two of a row are first found of every `_LANES`th.
+@numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
+def _nearest(products, squares_a, squares_b, ratio, start, nearest, row_b, first_b, second_b):
+    """Note the nearest row of b of each row of a, where the ratio test lets it be, and go on with those of b."""
+    m = len(squares_b)
+    distance = np.full((m + _LANES - 1) // _LANES * _LANES, np.float32(np.inf))
+    firsts, seconds = np.empty(_LANES, np.float32), np.empty(_LANES, np.float32)
+    for i in range(len(products)):
+        for j in range(m):
+            distance[j] = squares_a[i] + squares_b[j] - np.float32(2) * np.float32(products[i, j])
+        firsts[:], seconds[:] = np.inf, np.inf
+        for j in range(0, len(distance), _LANES):
+            for lane in range(_LANES):
+                found, known = distance[j + lane], firsts[lane]
+                seconds[lane] = min(seconds[lane], max(found, known))
+                firsts[lane] = min(found, known)
+        first, second = np.float32(np.inf), np.float32(np.inf)
+        for lane in range(_LANES):
+            second = min(second, max(first, firsts[lane]), seconds[lane])
+            first = min(first, firsts[lane])
+        if first < ratio * second:  # not of two equal neighbours, at a distance of zero too
+            best = 0
+            while distance[best] != first:
+                best += 1
+            nearest[i] = best
+        for j in range(m):
+            found, known = distance[j], first_b[j]
+            second_b[j] = min(second_b[j], max(found, known))
+            row_b[j] = start + i if found < known else row_b[j]
+            first_b[j] = min(found, known)
 
 
 @numba.njit(cache=True, nogil=True)
-def _mutual(similarity, squares_a, squares_b, ratio):
-    n, m = similarity.shape
-    nearest_a = np.full(n, -1, np.int32)
-    first_b, second_b = np.full(m, np.float32(np.inf)), np.full(m, np.float32(np.inf))
-    nearest_b = np.full(m, -1, np.int32)
-    for i in range(n):
-        first, second = np.float32(np.inf), np.float32(np.inf)
-        for j in range(m):
-            distance = squares_a[i] + squares_b[j] - np.float32(2.0) * similarity[i, j]
-            if distance < first:
-                second, first = first, distance
-                nearest_a[i] = j
-            elif distance < second:
-                second = distance
-            if distance < first_b[j]:
-                second_b[j], first_b[j] = first_b[j], distance
-                nearest_b[j] = i
-            elif distance < second_b[j]:
-                second_b[j] = distance
-        if first >= ratio * ratio * second:  # two equal neighbours too, at a distance of zero
-            nearest_a[i] = -1
-    found = np.empty((min(n, m), 2), np.int32)
+def _mutual(nearest, ratio, row_b, first_b, second_b):
+    found = np.empty((len(nearest), 2), np.int32)
     count = 0
-    for i in range(n):
-        j = nearest_a[i]
-        if j >= 0 and nearest_b[j] == i and first_b[j] < ratio * ratio * second_b[j]:
+    for i in range(len(nearest)):
+        j = nearest[i]
+        if j >= 0 and row_b[j] == i and first_b[j] < ratio * second_b[j]:
             found[count, 0], found[count, 1] = i, j
             count += 1
     return found[:count]
