@@ -1,5 +1,6 @@
 """Clusters: connected components of the graph once what joins different places is cut."""
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import networkx as nx
@@ -11,6 +12,8 @@ from bow2cnn.photos import photos_of
 from bow2cnn.reuse import lineage, lineage_of
 
 _UNMOVED = 0.5  # of the inliers: more, and the photos may have nothing in common but a mark or a frame
+_SINGLE = "pairs with so few, all of one photo, do not join two places"
+_STILL = "they lie at the same places in both photos, as marks do"
 
 
 class Cut(NamedTuple):
@@ -26,12 +29,12 @@ class Cut(NamedTuple):
 def cut_clusters(graph, out, min_photos, bridge_inliers, code=""):
     """Write the `clusters` artefact, largest cluster first.
 
-    Two places may be joined by mistake. Edges that do it are cut and listed with their evidence: see `cut_unmoved` and `cut_weak_bridges`.
+    Two places may be joined by mistake. Edges that do it are cut and listed with their evidence: see `cut_weak`.
 
     Args:
         graph: path.
         min_photos: photos of the smallest cluster.
-        bridge_inliers: of a single pair that joins two clusters, at least.
+        bridge_inliers: that moved, of a single pair that joins two clusters, at least.
         code: digest of the code, part of the lineage.
 
     Raises:
@@ -43,7 +46,7 @@ def cut_clusters(graph, out, min_photos, bridge_inliers, code=""):
     network.add_nodes_from(range(len(arrays["queried"])))
     for (a, b), inliers, unmoved in zip(*(arrays[name].tolist() for name in ("pair", "inliers", "unmoved")), strict=True):
         network.add_edge(a, b, inliers=inliers, unmoved=unmoved)
-    cut = cut_unmoved(network, min_photos) + cut_weak_bridges(network, min_photos, bridge_inliers)
+    cut = cut_weak(network, min_photos, bridge_inliers)
     members = [sorted(component) for component in nx.connected_components(network) if len(component) >= min_photos]
     if not members:
         raise NothingFound(_nothing(graph, network, len(arrays["pair"]), min_photos))
@@ -78,10 +81,13 @@ def _nothing(graph, network, pairs, min_photos):
     return f"{what}: {pairs} pairs of the {len(network)} photos match, the largest group has {largest}; {advice}, or discovery.min_photos"
 
 
-def cut_unmoved(network, min_photos):
-    """Remove edges whose matches lie at the same place in both photos and which alone join two groups that could each be a cluster.
+def cut_weak(network, min_photos, bridge_inliers):
+    """Remove the edges that join two groups, each large enough for a cluster, without evidence enough that they are one place.
 
-    Two photos of one place that do not move against each other are nearly the same, and others join them too.
+    Evidence is inliers that moved: matches at the same place in both photos may be a mark or a frame. One edge with `bridge_inliers` of
+    these is enough, or two edges without a photo in common. Edges of a single photo (a collage, a facade that is like another) are not,
+    nor are edges most of whose inliers did not move, however many. Whatever is too small for a cluster goes with what it is joined to
+    most strongly.
 
     Args:
         network: graph with the edge attributes `inliers` and `unmoved`.
@@ -89,39 +95,42 @@ def cut_unmoved(network, min_photos):
     Returns:
         list of `Cut`.
     """
-    still = {edge for edge in network.edges if network.edges[edge]["unmoved"] > _UNMOVED}
+    found = {tuple(sorted(edge)): network.edges[edge] for edge in network.edges}
+    moved = {edge: values["inliers"] * (1 - values["unmoved"]) for edge, values in found.items()}
+    strongest_first = sorted(moved, key=lambda edge: (-moved[edge], -found[edge]["inliers"], edge))
+    weak = [edge for edge in strongest_first if moved[edge] < bridge_inliers]
+    still = [edge for edge in weak if found[edge]["unmoved"] > _UNMOVED]
+    moving = [edge for edge in weak if found[edge]["unmoved"] <= _UNMOVED]
     groups = nx.utils.UnionFind(network)
-    for edge in network.edges - still:
+    for edge in strongest_first[: len(moved) - len(weak)]:
         groups.union(*edge)
+    _join_small(groups, moving, min_photos)
+    _join_by_two(groups, moving)
+    _join_small(groups, still, min_photos)
     cut = []
-    for a, b in sorted((tuple(sorted(edge)) for edge in still), key=lambda edge: (-network.edges[edge]["inliers"], edge)):
-        parts = groups.weights[groups[a]], groups.weights[groups[b]]
-        if groups[a] != groups[b] and min(parts) >= min_photos:
-            cut.append(Cut(a, b, network.edges[a, b]["inliers"], parts, "they lie at the same places in both photos, as marks do"))
-            network.remove_edge(a, b)
-        else:
+    for edges, reason in ((moving, _SINGLE), (still, _STILL)):
+        apart = sorted(edge for edge in edges if groups[edge[0]] != groups[edge[1]])
+        network.remove_edges_from(apart)
+        cut += [Cut(*edge, found[edge]["inliers"], tuple(groups.weights[groups[end]] for end in edge), reason) for edge in apart]
+    return cut
+
+
+def _join_small(groups, edges, min_photos):
+    for a, b in edges:
+        if min(groups.weights[groups[a]], groups.weights[groups[b]]) < min_photos:
             groups.union(a, b)
-    return cut
 
 
-def cut_weak_bridges(network, min_photos, bridge_inliers):
-    """Remove edges of few inliers without which a component falls into two parts that could each be a cluster.
-
-    Args:
-        network: graph with the edge attribute `inliers`.
-
-    Returns:
-        list of `Cut`.
-    """
-    cut = []
-    for a, b in sorted(tuple(sorted(edge)) for edge in nx.bridges(network)):
-        attributes = dict(network.edges[a, b])
-        if attributes["inliers"] >= bridge_inliers:
-            continue
-        network.remove_edge(a, b)
-        parts = tuple(len(nx.node_connected_component(network, end)) for end in (a, b))
-        if min(parts) >= min_photos:
-            cut.append(Cut(a, b, attributes["inliers"], parts, "a single pair with so few does not join two places"))
-        else:
-            network.add_edge(a, b, **attributes)
-    return cut
+def _join_by_two(groups, edges):
+    """Join groups between which there are two edges without a photo in common, until there are no more such groups."""
+    joined = True
+    while joined:
+        between, joined = defaultdict(list), False
+        for edge in edges:
+            ends = groups[edge[0]], groups[edge[1]]
+            if ends[0] != ends[1]:
+                between[frozenset(ends)].append(edge)
+        for pair, joining in between.items():
+            if not set.intersection(*map(set, joining)):  # edges between two groups are all of one photo, or two are of four
+                groups.union(*pair)
+                joined = True
