@@ -35,7 +35,7 @@ VERSIONS = {
     "collisions": 1,
     "seeds": 1,
     "graph": 4,
-    "clusters": 2,
+    "clusters": 3,
     "models": 1,
     "split": 1,
     "pairs": 2,

@@ -43,8 +43,18 @@ def test_a_strong_bridge_stays(tmp_path):
 
 
 def test_two_weak_pairs_hold_each_other(tmp_path):
-    _, members = clustered(tmp_path, clique(range(6)) + clique(range(6, 11)) + [(2, 8, 20), (3, 9, 20)], 11)
-    assert members == [list(range(11))]
+    found, members = clustered(tmp_path, clique(range(6)) + clique(range(6, 11)) + [(2, 8, 20), (3, 9, 20)], 11)
+    assert members == [list(range(11))] and found["bridge/pair"].tolist() == [[2, 8], [3, 9]]
+
+
+def test_weak_pairs_inside_a_group_are_no_bridges(tmp_path):
+    """Nor those of a group that has no strong ones: its model is built of what there is."""
+    edges = clique(range(6), 20) + clique(range(6, 11)) + [(2, 8, 20), (3, 9, 20)]
+    found, members = clustered(tmp_path, edges, 11)
+    assert members == [list(range(11))] and len(found["bridge/pair"]) == 0
+    edges = clique(range(6), 20) + clique(range(6, 11)) + [(2, 8, 40), (3, 9, 20), (4, 11, 20)]
+    found, members = clustered(tmp_path, edges, 12)
+    assert members == [list(range(12))] and len(found["bridge/pair"]) == 0
 
 
 def test_a_part_too_small_for_a_cluster_stays(tmp_path):
@@ -95,9 +105,12 @@ def test_what_is_cut_and_what_stays_has_its_evidence(seed):
     for edge in network.edges:
         network.edges[edge].update(inliers=int(rng.integers(15, 90)), unmoved=float(rng.choice([0, 0.3, 0.8, 1])))
     before = nx.Graph(network)
-    cut = cut_weak(network, 4, 40)
+    cut, bridges = cut_weak(network, 4, 40)
     assert set(map(frozenset, before.edges)) - set(map(frozenset, network.edges)) == {frozenset(edge[:2]) for edge in cut}
     group = {photo: members for members in map(frozenset, nx.connected_components(network)) for photo in members}
+    assert all(network.has_edge(*edge) for edge in bridges)
+    network.remove_edges_from(bridges)
+    assert all(len(members) >= 4 for members in nx.connected_components(network) if any(members & set(edge) for edge in bridges))
     joined = {}
     for edge in cut:
         values = before.edges[edge.a, edge.b]

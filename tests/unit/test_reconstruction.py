@@ -18,7 +18,7 @@ from bow2cnn.reconstruction.build import build_models
 from bow2cnn.reconstruction.colmap import extend_model, map_cluster, to_arrays, write_model
 from bow2cnn.reconstruction.gather import gather_models
 from bow2cnn.reconstruction.kept import Kept, Source
-from bow2cnn.reconstruction.models import absurd, pack_models, unpack_models
+from bow2cnn.reconstruction.models import absurd, pack_models, repeated, unpack_models
 from bow2cnn.reconstruction.reconstruct import deal, reconstruct_shard
 
 SIZE, FOCAL = (640, 480), 600.0
@@ -229,6 +229,26 @@ def test_a_failing_cluster_is_recorded_and_the_others_go_on(modelled, tmp_path, 
     models, rejected = unpack_models(artefact.read(tmp_path / "m.h5", "models"))
     assert len(models) == 1 and len(rejected) == 1
     assert rejected[0] == (1 - models[0]["cluster"], 9, "mapping failed: bundle adjustment")
+
+
+def test_of_overlapping_models_the_larger_is_kept(modelled, tmp_path, monkeypatch):
+    real = build.map_cluster
+
+    def map_twice(photos, pairs, min_photos, *more):
+        return [*real(photos, pairs, min_photos, *more), *real(*part(photos, pairs, range(6)), min_photos, *more)]
+
+    monkeypatch.setattr(build, "map_cluster", map_twice)
+    arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
+    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
+    models, rejected = unpack_models(artefact.read(tmp_path / "m.h5", "models"))
+    assert [len(model["photo"]) for model in models] == [9, 9]
+    assert sorted(rejected) == [(cluster, 6, "6 of its photos are in a larger model") for cluster in (0, 1)]
+    assert sorted(folder.name for folder in (tmp_path / "colmap").iterdir()) == ["0000-0", "0001-0"]
+
+
+@pytest.mark.parametrize(("shared", "kept"), [(0, True), (5, True), (6, False), (9, False)])
+def test_an_overlapping_model_with_photos_enough_of_its_own_stays(shared, kept):
+    assert (repeated(range(9), set(range(shared)), 4) == "") == kept
 
 
 def test_models_of_unchanged_clusters_are_kept(modelled, tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ def cut_clusters(graph, out, min_photos, bridge_inliers, code=""):
     network.add_nodes_from(range(len(arrays["queried"])))
     for (a, b), inliers, unmoved in zip(*(arrays[name].tolist() for name in ("pair", "inliers", "unmoved")), strict=True):
         network.add_edge(a, b, inliers=inliers, unmoved=unmoved)
-    cut = cut_weak(network, min_photos, bridge_inliers)
+    cut, bridges = cut_weak(network, min_photos, bridge_inliers)
     members = [sorted(component) for component in nx.connected_components(network) if len(component) >= min_photos]
     if not members:
         raise NothingFound(_nothing(graph, network, len(arrays["pair"]), min_photos))
@@ -65,6 +65,7 @@ def cut_clusters(graph, out, min_photos, bridge_inliers, code=""):
             "cut/inliers": np.array([edge.inliers for edge in cut], np.int32),
             "cut/parts": np.array([edge.parts for edge in cut], np.int32).reshape(-1, 2),
             "cut/reason": [edge.reason for edge in cut],
+            "bridge/pair": np.array(bridges, np.int32).reshape(-1, 2),
             **photos_of(graph),
         },
         {"min_photos": min_photos, "bridge_inliers": bridge_inliers, "lineage": made_with},
@@ -93,7 +94,8 @@ def cut_weak(network, min_photos, bridge_inliers):
         network: graph with the edge attributes `inliers` and `unmoved`.
 
     Returns:
-        list of `Cut`.
+        list of `Cut`, and the edges (a, b) that join in twos what nothing stronger joins, where either side has a cluster's size without
+        weak edges. Two buildings with a part that is the same have such edges too, so a 3D model should not be built across them.
     """
     found = {tuple(sorted(edge)): network.edges[edge] for edge in network.edges}
     moved = {edge: values["inliers"] * (1 - values["unmoved"]) for edge, values in found.items()}
@@ -104,15 +106,19 @@ def cut_weak(network, min_photos, bridge_inliers):
     groups = nx.utils.UnionFind(network)
     for edge in strongest_first[: len(moved) - len(weak)]:
         groups.union(*edge)
+    sure = [photo for photo in network if groups.weights[groups[photo]] >= min_photos]
     _join_small(groups, moving, min_photos)
+    part = {photo: groups[photo] for photo in network}
     _join_by_two(groups, moving)
+    modelled = {part[photo] for photo in sure}
+    bridges = sorted((a, b) for a, b in moving if part[a] != part[b] and groups[a] == groups[b] and modelled >= {part[a], part[b]})
     _join_small(groups, still, min_photos)
     cut = []
     for edges, reason in ((moving, _SINGLE), (still, _STILL)):
         apart = sorted(edge for edge in edges if groups[edge[0]] != groups[edge[1]])
         network.remove_edges_from(apart)
         cut += [Cut(*edge, found[edge]["inliers"], tuple(groups.weights[groups[end]] for end in edge), reason) for edge in apart]
-    return cut
+    return cut, bridges
 
 
 def _join_small(groups, edges, min_photos):

@@ -62,6 +62,17 @@ def absurd(arrays, longer_side):
     return f"{wrong:.0%} of the cameras have an impossible focal length" if wrong > 0.5 else ""
 
 
+def repeated(photos, larger, min_photos):
+    """Why a model shows what larger ones of its cluster show, or an empty string: of overlapping models the larger is kept (Radenovic,
+    Tolias, Chum, TPAMI 2018, section 3.2), unless the other has photos enough of its own.
+
+    Args:
+        photos: of the model; larger: set of those of all larger models.
+    """
+    shared = len(larger.intersection(photos))
+    return f"{shared} of its photos are in a larger model" if shared > len(photos) - min_photos and shared else ""
+
+
 def _observed(arrays, view, first_point):
     rows = slice(*arrays["observation_offset"][view : view + 2])
     return arrays["observation/point"][rows] - first_point, arrays["observation/feature"][rows]

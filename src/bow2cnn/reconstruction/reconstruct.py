@@ -14,7 +14,7 @@ from bow2cnn.progress import progress
 from bow2cnn.reconstruction.build import build_models
 from bow2cnn.reconstruction.colmap import name_in_colmap, to_arrays
 from bow2cnn.reconstruction.kept import Kept, link_folder, source_of
-from bow2cnn.reconstruction.models import absurd, pack_models
+from bow2cnn.reconstruction.models import absurd, pack_models, repeated
 from bow2cnn.reuse import lineage, lineage_of
 
 _COLOR_SIDE = 400  # longer side at which photos are read for the colours of points
@@ -60,14 +60,17 @@ def reconstruct_shard(
         keys.append(source.key)
         if not found:
             rejected.append((cluster, len(photos), f"no model of {min_photos} photos or more could be built"))
+        larger = set()
         for number, (model, folder) in enumerate(found):
             arrays = to_arrays(model, views)
-            reason = absurd(arrays, inputs.longer_side[photos[arrays["photo"]]])
+            own = arrays["photo"].tolist()
+            reason = absurd(arrays, inputs.longer_side[photos[own]]) or repeated(own, larger, min_photos)
             if reason:
-                rejected.append((cluster, len(arrays["photo"]), reason))
+                rejected.append((cluster, len(own), reason))
                 continue
+            larger.update(own)
             arrays["color"] = _point_colors(arrays, photos, inputs)
-            models.append({**arrays, "photo": photos[arrays["photo"]], "cluster": cluster})
+            models.append({**arrays, "photo": photos[own], "cluster": cluster})
             link_folder(folder, colmap / f"{cluster:04d}-{number}")
     arrays = {**pack_models(models, rejected), "kept": keys, **photos_of(collection)}
     artefact.write(out, "models", arrays, {"min_photos": min_photos, "seed": seed, "mapper": mapper})
@@ -96,8 +99,9 @@ class _Inputs:
     """What the mapper needs to know of the photos of a cluster."""
 
     def __init__(self, clusters, graph, collection, features):
-        clusters = artefact.read(clusters, "clusters", ["offset", "photo"])
+        clusters = artefact.read(clusters, "clusters", ["offset", "photo", "bridge/pair"])
         self._offset, self._photo = clusters["offset"], clusters["photo"]
+        self._bridges = set(map(tuple, clusters["bridge/pair"].tolist()))
         self._graph = artefact.read(graph, "graph", ["pair", "fundamental", "match_offset", "match"])
         self._collection = artefact.read(collection, "collection")
         self._store = FeatureStore(features, capacity=0)
@@ -138,17 +142,18 @@ class _Inputs:
         ]
 
     def pairs(self, photos):
+        """Pairs of photos as `map_cluster` takes them, without those that are too weak to build a model across."""
         position = {int(photo): i for i, photo in enumerate(photos)}
         graph = self._graph
         return [
             (
-                position[int(a)],
-                position[int(b)],
+                position[a],
+                position[b],
                 graph["fundamental"][e],
                 graph["match"][graph["match_offset"][e] : graph["match_offset"][e + 1]],
             )
-            for e, (a, b) in enumerate(graph["pair"])
-            if int(a) in position and int(b) in position
+            for e, (a, b) in enumerate(graph["pair"].tolist())
+            if a in position and b in position and (a, b) not in self._bridges
         ]
 
 

@@ -1,0 +1,50 @@
+"""How right the 3D models of a demo are: its cameras beside those that rendered the photos.
+
+    python bench/cameras.py RESULTS CAMERAS.json
+
+RESULTS is a run up to the stage `models` on photos that `python -m bow2cnn.demo FOLDER` rendered, CAMERAS.json is in FOLDER/truth. The
+camera centres of each model are laid over the true ones by the similarity with the least squared error (Umeyama, PAMI 1991). Errors are
+fractions of the scene's size: the largest distance of two of the true centres.
+"""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.reconstruction.models import unpack_models
+
+
+def main(results, truth):
+    cameras = json.loads(Path(truth).read_text())
+    true = {Path(name).name: camera for name, camera in cameras.items()}
+    names = artefact.read(Path(results) / "collection/collection.h5", "collection", ["name"])["name"]
+    models, _ = unpack_models(artefact.read(Path(results) / "models/models.h5", "models"))
+    everything = []
+    for number, model in enumerate(models):
+        shown = [true[Path(names[photo]).name] for photo in model["photo"]]
+        found = -np.einsum("nji,nj->ni", model["rotation"], model["translation"])
+        error = aligned_errors(found, np.array([-np.array(camera["R"]).T @ camera["t"] for camera in shown]))
+        everything += error.tolist()
+        landmarks = ", ".join(f"{landmark} {count}" for landmark, count in Counter(camera["landmark"] for camera in shown).most_common())
+        print(f"model {number}: {landmarks}; error median {np.median(error):.2%}, largest {error.max():.2%}")
+    within = np.mean(np.array(everything) < 0.02)
+    print(f"{len(models)} models, {len(everything)} cameras: error median {np.median(everything):.2%}; {within:.1%} within 2 %")
+
+
+def aligned_errors(found, true):
+    """Distances of centres float64 [n, 3] from the true ones after alignment, as fractions of the scene's size."""
+    a, b = found - found.mean(0), true - true.mean(0)
+    u, s, v = np.linalg.svd(b.T @ a)
+    sign = np.array([1, 1, np.sign(np.linalg.det(u) * np.linalg.det(v))])
+    aligned = (s * sign).sum() / (a**2).sum() * a @ (u * sign @ v).T
+    return np.linalg.norm(aligned - b, axis=1) / np.linalg.norm(true[:, None] - true[None], axis=2).max()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
