@@ -14,7 +14,7 @@ ROWS = 256  # of one side at a time, so that what is known of their distances st
 
 @cache
 def multiplies_bytes():
-    """Whether this processor and this torch multiply matrices of bytes fast."""
+    """Whether this processor and this torch multiply matrices of bytes fast, and without saturation, which older instructions have."""
     known = getattr(torch.cpu, "get_capabilities", dict)()
     return hasattr(torch, "_int_mm") and bool(known.get("avx512_vnni") or known.get("avx_vnni") or known.get("amx_int8"))
 
