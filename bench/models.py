@@ -6,12 +6,15 @@ CONFIG is of a run whose `results` is not there yet: bow2cnn's time begins with 
 photo, landmark, place (`-`: belongs to nothing). pycolmap has SIFT of at most 4,096 features and keeps every component of 5 photos or
 more. `labels`, which no user could do, matches every pair of photos of one landmark. `heap` is told nothing: a vocabulary tree of 16,384
 words built from the photos, 20 neighbours per photo, pycolmap's own test for watermarks obeyed. A photo counts for the largest model
-that registers it, and as wrong when its place is not the most frequent one there. WORK keeps pycolmap's databases and models, and what
-was measured, so that rows can be asked for one by one.
+that registers it, and as wrong when its place is not the most frequent one there. Seconds are by the wall, and in brackets of the
+processor, which other work disturbs less; bow2cnn's stages run side by side. WORK keeps pycolmap's databases and models, and what was
+measured, so that rows can be asked for one by one.
 """
 
 import argparse
+import csv
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,6 +23,7 @@ from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pycolmap
 import yaml
 from colmap_peer import build_tree, extract
@@ -66,16 +70,31 @@ class Bench:
                     link.symlink_to(path.resolve())
 
     def database(self, row):
-        """A database of its own with the features of all photos, and the seconds that these took."""
+        """A database of its own with the features of all photos, and the time that these took."""
         features, note = self.work / "features.db", self.work / "features.json"
         if not note.exists():
             features.unlink(missing_ok=True)
-            begin = time.perf_counter()
+            clock = Clock()
             extract(features, self.images, self.options.threads)
-            note.write_text(json.dumps(time.perf_counter() - begin))
+            note.write_text(json.dumps(clock.lap()))
         own = self.work / f"{row}.db"
         shutil.copyfile(features, own)
         return own, json.loads(note.read_text())
+
+
+class Clock:
+    """Seconds since the last look at it: by the wall, and of the processor, this process and those that it has waited for."""
+
+    def __init__(self):
+        self._last = self._now()
+
+    def _now(self):
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used)
+
+    def lap(self):
+        last, self._last = self._last, self._now()
+        return [now - before for now, before in zip(self._last, last, strict=True)]
 
 
 def inside_labels(bench):
@@ -84,28 +103,27 @@ def inside_labels(bench):
     database, features = bench.database("labels")
     pairs = bench.work / "labels.txt"
     pairs.write_text("".join(f"{a} {b}\n" for a, b in combinations(names, 2) if landmark[a] == landmark[b]))
-    begin = time.perf_counter()
+    clock = Clock()
     settings = pycolmap.FeatureMatchingOptions(num_threads=bench.options.threads, use_gpu=False)
     pycolmap.match_image_pairs(database, settings, pycolmap.ImportedPairingOptions(match_list_path=pairs))
-    matched = time.perf_counter()
+    matching = clock.lap()
     members = map_all(bench, database, "labels")
-    return members, {"features": features, "matching": matched - begin, "mapping": time.perf_counter() - matched}
+    return members, {"features": features, "matching": matching, "mapping": clock.lap()}
 
 
 def alone(bench):
     database, features = bench.database("heap")
-    begin = time.perf_counter()
+    clock = Clock()
     with pycolmap.Database.open(database) as opened:
         images = [image.image_id for image in opened.read_all_images()]
-        tree = build_tree(opened, images, bench.work / "tree.bin", bench.options.threads)
-    built = time.perf_counter()
+        path = build_tree(opened, images, bench.work / "tree.bin", bench.options.threads)
+    tree = clock.lap()
     settings = pycolmap.FeatureMatchingOptions(num_threads=bench.options.threads, use_gpu=False)
-    pairing = pycolmap.VocabTreePairingOptions(num_threads=bench.options.threads, vocab_tree_path=tree, num_images=NEIGHBOURS)
+    pairing = pycolmap.VocabTreePairingOptions(num_threads=bench.options.threads, vocab_tree_path=path, num_images=NEIGHBOURS)
     pycolmap.match_vocabtree(database, settings, pairing)
-    matched = time.perf_counter()
+    matching = clock.lap()
     members = map_all(bench, database, "heap")
-    ended = time.perf_counter()
-    return members, {"features": features, "tree": built - begin, "matching": matched - built, "mapping": ended - matched}
+    return members, {"features": features, "tree": tree, "matching": matching, "mapping": clock.lap()}
 
 
 def map_all(bench, database, row):
@@ -124,17 +142,23 @@ def ours(bench):
     results = Path(bench.settings["results"])
     if results.exists():
         sys.exit(f"{results} is there already: the time is taken from nothing; move it away")
-    begin = time.perf_counter()
+    clock = Clock()
     command = ["snakemake", "--cores", str(bench.options.threads), "models", "--configfile", str(bench.options.config), "--quiet", "all"]
     subprocess.run(command, cwd=ROOT, check=True)
-    seconds = {"all": time.perf_counter() - begin}
+    seconds = {"all": clock.lap()}
     for rule in sorted((results / "timings").iterdir()):
-        files = [rule] if rule.is_file() else rule.rglob("*.tsv")
-        seconds[rule.stem] = sum(float(file.read_text().splitlines()[1].split("\t")[0]) for file in files)
+        rows = [read_timing(file) for file in ([rule] if rule.is_file() else rule.rglob("*.tsv"))]
+        seconds[rule.stem] = [sum(float(row[name]) for row in rows) for name in ("s", "cpu_time")]
     names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
     arrays = artefact.read(results / "models/models.h5", "models", ["photo_offset", "photo"])
     bounds = zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)
     return [[Path(names[photo]).name for photo in arrays["photo"][start:stop]] for start, stop in bounds], seconds
+
+
+def read_timing(path):
+    """What Snakemake notes of a job, by name."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return next(csv.DictReader(file, delimiter="\t"))
 
 
 ROWS = {"labels": inside_labels, "heap": alone, "bow2cnn": ours}
@@ -157,13 +181,15 @@ def report(found, place):
             f"{row}: {registered} photos registered, {wrong} of them in a model of another place ({wrong / max(registered, 1):.2%}); "
             f"{len(sizes)} models, {sum(size >= LARGE for size in sizes)} of them of {LARGE} photos or more"
         )
-        yield "  seconds: " + ", ".join(f"{stage} {seconds:.0f}" for stage, seconds in measured["seconds"].items())
+        parts = (f"{stage} {wall:.0f} ({processor:.0f})" for stage, (wall, processor) in measured["seconds"].items())
+        yield "  seconds (of the processor): " + ", ".join(parts)
     if {"labels", "bow2cnn"} <= set(found):
         both, labels, own = (len(photos) for photos in (right["bow2cnn"] & right["labels"], right["labels"], right["bow2cnn"]))
         yield f"bow2cnn has {both} of the {labels} right photos of labels, {own} right ones in all"
     if {"heap", "bow2cnn"} <= set(found):
-        total = sum(found["heap"]["seconds"].values())
-        yield f"bow2cnn takes 1/{total / found['bow2cnn']['seconds']['all']:.1f} of the {total:.0f} s of heap"
+        total = np.sum(list(found["heap"]["seconds"].values()), axis=0)
+        times = total / found["bow2cnn"]["seconds"]["all"]
+        yield f"bow2cnn takes 1/{times[0]:.1f} of the {total[0]:.0f} s of heap, of the processor's time 1/{times[1]:.1f}"
 
 
 def assign(models):
