@@ -4,7 +4,7 @@
 
 RESULTS is a run up to the stage `models` on photos that `python -m bow2cnn.demo FOLDER` rendered, CAMERAS.json is in FOLDER/truth. The
 camera centres of each model are laid over the true ones by the similarity with the least squared error (Umeyama, PAMI 1991). Errors are
-fractions of the scene's size: the largest distance of two of the true centres.
+fractions of the scene's size: the largest extent of the true centres along an axis.
 """
 
 import json
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.demo.truth import aligned_errors
 from bow2cnn.reconstruction.models import unpack_models
 
 
@@ -33,15 +34,6 @@ def main(results, truth):
         print(f"model {number}: {landmarks}; error median {np.median(error):.2%}, largest {error.max():.2%}")
     within = np.mean(np.array(everything) < 0.02)
     print(f"{len(models)} models, {len(everything)} cameras: error median {np.median(everything):.2%}; {within:.1%} within 2 %")
-
-
-def aligned_errors(found, true):
-    """Distances of centres float64 [n, 3] from the true ones after alignment, as fractions of the scene's size."""
-    a, b = found - found.mean(0), true - true.mean(0)
-    u, s, v = np.linalg.svd(b.T @ a)
-    sign = np.array([1, 1, np.sign(np.linalg.det(u) * np.linalg.det(v))])
-    aligned = (s * sign).sum() / (a**2).sum() * a @ (u * sign @ v).T
-    return np.linalg.norm(aligned - b, axis=1) / np.linalg.norm(true[:, None] - true[None], axis=2).max()
 
 
 if __name__ == "__main__":

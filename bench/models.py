@@ -12,7 +12,6 @@ measured, so that rows can be asked for one by one.
 """
 
 import argparse
-import csv
 import json
 import resource
 import shutil
@@ -27,6 +26,7 @@ import numpy as np
 import pycolmap
 import yaml
 from colmap_peer import build_tree, extract
+from grow import job_seconds
 from truth import LARGE, read_labels
 
 from bow2cnn import artefact
@@ -146,19 +146,12 @@ def ours(bench):
     command = ["snakemake", "--cores", str(bench.options.threads), "models", "--configfile", str(bench.options.config), "--quiet", "all"]
     subprocess.run(command, cwd=ROOT, check=True)
     seconds = {"all": clock.lap()}
-    for rule in sorted((results / "timings").iterdir()):
-        rows = [read_timing(file) for file in ([rule] if rule.is_file() else rule.rglob("*.tsv"))]
-        seconds[rule.stem] = [sum(float(row[name]) for row in rows) for name in ("s", "cpu_time")]
+    for rule in sorted(path.name for path in (results / "timings").iterdir()):
+        seconds[rule] = job_seconds(results, rules=[rule])
     names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
     arrays = artefact.read(results / "models/models.h5", "models", ["photo_offset", "photo"])
     bounds = zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)
     return [[Path(names[photo]).name for photo in arrays["photo"][start:stop]] for start, stop in bounds], seconds
-
-
-def read_timing(path):
-    """What Snakemake notes of a job, by name."""
-    with open(path, newline="", encoding="utf-8") as file:
-        return next(csv.DictReader(file, delimiter="\t"))
 
 
 ROWS = {"labels": inside_labels, "heap": alone, "bow2cnn": ours}

@@ -9,6 +9,7 @@ import pytest
 
 from bow2cnn import artefact
 from bow2cnn.collection.photo import read_rgb
+from bow2cnn.demo.truth import aligned_errors
 from bow2cnn.discovery.clusters import cut_clusters
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.files import WriteError
@@ -22,15 +23,6 @@ from bow2cnn.reconstruction.models import absurd, pack_models, repeated, unpack_
 from bow2cnn.reconstruction.reconstruct import deal, reconstruct_shard
 
 SIZE, FOCAL = (640, 480), 600.0
-
-
-def aligned_errors(found, truth):
-    """Distances after the best similarity (Umeyama), as fractions of the extent of the truth."""
-    a, b = found - found.mean(0), truth - truth.mean(0)
-    u, s, v = np.linalg.svd(b.T @ a)
-    flip = np.diag([1, 1, np.sign(np.linalg.det(u @ v))])
-    scale = np.trace(np.diag(s) @ flip) / (a**2).sum()
-    return np.linalg.norm(scale * a @ (u @ flip @ v).T - b, axis=1) / np.ptp(truth, axis=0).max()
 
 
 def centres(model):

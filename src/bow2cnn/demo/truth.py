@@ -89,3 +89,19 @@ def write_benchmark(folder: Path, records: list[Record], seed: int) -> None:
         answers.append(answer)
     names = [[Path(r.path).name for r in group] for group in (database, queries)]
     dump(folder / "benchmark/gnd.json", {"imlist": names[0], "qimlist": names[1], "gnd": answers})
+
+
+def aligned_errors(found, true):
+    """How far camera centres are from the true ones after the similarity with the least squared error (Umeyama, PAMI 1991).
+
+    Args:
+        found, true: float64 [n, 3].
+
+    Returns:
+        float64 [n], fractions of the largest extent of the true ones along an axis.
+    """
+    a, b = found - found.mean(0), true - true.mean(0)
+    u, s, v = np.linalg.svd(b.T @ a)
+    flip = np.diag([1, 1, np.sign(np.linalg.det(u @ v))])
+    scale = np.trace(np.diag(s) @ flip) / (a**2).sum()
+    return np.linalg.norm(scale * a @ (u @ flip @ v).T - b, axis=1) / np.ptp(true, axis=0).max()
