@@ -13,7 +13,7 @@ import argparse
 import multiprocessing
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -23,8 +23,8 @@ from threadpoolctl import threadpool_limits
 from truth import read_labels
 
 from bow2cnn.collection.photo import read_rgb
-from bow2cnn.discovery.distances import use_one_thread
 from bow2cnn.discovery.matching import match_descriptors
+from bow2cnn.distances import distance_pool
 from bow2cnn.features.sift import detect
 from bow2cnn.processes import keep_memory
 
@@ -134,7 +134,7 @@ def our_features(names, photos, contrast):
 
 def match(features, pairs, options):
     """Rows int32 [k, 2] that match, of every pair."""
-    with ThreadPoolExecutor(options.threads, initializer=use_one_thread) as pool:
+    with distance_pool(options.threads) as pool:
         return list(pool.map(lambda pair: match_descriptors(features[pair[0]][1], features[pair[1]][1]), pairs.tolist()))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from apart import apart
 
+from bow2cnn.vocabulary.nearest import NONE, nearest
 from bow2cnn.vocabulary.sample import sample_descriptors
 from bow2cnn.vocabulary.train import train_words
 
@@ -48,7 +49,6 @@ def measure(real, words, options):
     vocabulary = train_words(descriptors, words, options.iterations, 0, options.threads)
     trained = time.perf_counter()
     asked = noisy(real[np.random.default_rng(1).integers(0, len(real), 100_000)], np.random.default_rng(2))
-    vocabulary.assign(asked[:10])  # compiles
     asking = time.perf_counter()
     assigned = vocabulary.assign(asked)
     answered = time.perf_counter()
@@ -81,15 +81,11 @@ def noisy(descriptors, rng):
 
 def nearest_of_all(vocabulary, descriptors):
     """Nearest word of every descriptor, int64 [n], without the coarse level."""
-    descriptors = descriptors.astype(np.float32)
-    best, word = np.full(len(descriptors), np.inf, np.float32), np.zeros(len(descriptors), np.int64)
+    word, best = np.zeros(len(descriptors), np.int64), np.full(len(descriptors), NONE, np.int32)
     for cell, fine in enumerate(vocabulary.fine):
-        fine = fine.astype(np.float32)
-        squared = (fine**2).sum(1) - 2 * (descriptors @ fine.T)
-        nearest = squared.argmin(1)
-        distance = squared[np.arange(len(nearest)), nearest]
-        closer = distance < best
-        best[closer], word[closer] = distance[closer], cell * len(fine) + nearest[closer]
+        rows, distances = (found[:, 0] for found in nearest(descriptors, fine[: vocabulary.size[cell]]))
+        closer = distances < best
+        best[closer], word[closer] = distances[closer], cell * len(fine) + rows[closer]
     return word
 
 

@@ -13,14 +13,12 @@ from pathlib import Path
 import cv2
 import networkx as nx
 import yaml
-from threadpoolctl import threadpool_limits
 
 from bow2cnn import artefact
 from bow2cnn.config import load
-from bow2cnn.discovery.distances import use_one_thread
 from bow2cnn.discovery.growth import Grower
+from bow2cnn.distances import distance_pool
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.parallel import thread_pool
 from bow2cnn.retrieval.engine import Engine
 
 SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
@@ -51,7 +49,7 @@ def exhaustive(config, results):
     shortlist = config["retrieval"]["shortlist"]
     grower = Grower(engine, store, shortlist, *limits, block=shortlist)
     cv2.setNumThreads(1)
-    with threadpool_limits(1), thread_pool(config["threads"], use_one_thread) as pool:
+    with distance_pool(config["threads"]) as pool:
         grower.confirm(grower.ask(range(len(engine)), pool), pool)
     return grower.arrays()
 

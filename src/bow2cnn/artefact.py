@@ -27,7 +27,7 @@ VERSIONS = {
     "scan_memory": 1,
     "collection": 1,
     "features": 1,
-    "vocabulary": 1,
+    "vocabulary": 2,
     "words": 1,
     "marks": 1,
     "index": 1,

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
-from bow2cnn.discovery import distances
+from bow2cnn import artefact, distances
 from bow2cnn.discovery.growth import Grower, grow_graph
 from bow2cnn.discovery.matching import compact, match_descriptors, spread, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views

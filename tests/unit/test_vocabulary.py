@@ -6,9 +6,10 @@ import pytest
 from bow2cnn import artefact
 from bow2cnn.features.sift import root_sift
 from bow2cnn.nothing import NothingFound
-from bow2cnn.vocabulary.kmeans import kmeans, nearest
+from bow2cnn.vocabulary.kmeans import kmeans
+from bow2cnn.vocabulary.nearest import NONE, nearest
 from bow2cnn.vocabulary.sample import hashes, sample_descriptors
-from bow2cnn.vocabulary.train import train_vocabulary, words_for
+from bow2cnn.vocabulary.train import train_vocabulary, train_words, words_for
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 
@@ -43,8 +44,8 @@ def vocabulary(features, tmp_path_factory):
 
 
 def centroids(vocabulary):
-    """float32 [K, 128]."""
-    return vocabulary.fine.reshape(-1, 128).astype(np.float32)
+    """uint8 [K, 128]."""
+    return vocabulary.fine.reshape(-1, 128)
 
 
 def distances(points, centroids):
@@ -53,25 +54,35 @@ def distances(points, centroids):
 
 def test_kmeans_finds_separate_clouds():
     rng = np.random.default_rng(0)
-    centres = np.array([[0, 0], [100, 0], [0, 100]], np.float32)
-    points = (np.tile(centres, (50, 1)) + rng.normal(0, 1, (150, 2))).astype(np.float32)
+    centres = np.array([[50, 50], [150, 50], [50, 150]])
+    points = np.rint(np.tile(centres, (50, 1)) + rng.normal(0, 1, (150, 2))).astype(np.uint8)
     found = kmeans(points, 3, 10, threads=1)
-    assert np.sort(np.sqrt(distances(found, centres)).min(0)).max() < 1
+    assert found.dtype == np.uint8 and np.sqrt(distances(found, centres)).min(0).max() < 1
 
 
-def test_fewer_points_than_centroids_are_all_kept_and_the_rest_is_out_of_reach():
-    points = np.random.default_rng(0).uniform(0, 255, (5, 128)).astype(np.float32)
-    found = kmeans(points, 8, 10, threads=1)
-    np.testing.assert_array_equal(found[:5], points)
-    assert (nearest(np.random.default_rng(1).uniform(0, 255, (200, 128)), found, 1) < 5).all()
+def test_fewer_descriptors_than_centroids_are_all_kept():
+    points = descriptors(0, 5)
+    np.testing.assert_array_equal(kmeans(points, 8, 10, threads=1), points)
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_nearest_is_brute_force(count):
-    rng = np.random.default_rng(0)
-    points, centroids = rng.random((100, 16)).astype(np.float32), rng.random((30, 16)).astype(np.float32)
-    expected = np.argsort(distances(points, centroids), axis=1)[:, :count]
-    np.testing.assert_array_equal(nearest(points, centroids, 1, count), expected[:, 0] if count == 1 else expected)
+@pytest.mark.parametrize("fast", [True, False])
+def test_nearest_is_brute_force(count, fast, monkeypatch):
+    """Exactly, the first of equals first, and the same on a processor that cannot multiply bytes."""
+    if not fast:
+        monkeypatch.setattr("bow2cnn.distances.multiplies_bytes", lambda: False)
+    points, candidates = descriptors(0, 1000), np.concatenate([descriptors(1, 30), descriptors(1, 10)])
+    squared = distances(points, candidates)
+    expected = np.argsort(squared, axis=1, kind="stable")[:, :count]
+    rows, found = nearest(points, candidates, count)
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_array_equal(np.diff(found, axis=1), np.diff(np.take_along_axis(squared, expected, 1), axis=1))
+
+
+def test_candidates_that_are_not_there_are_beyond_all_others():
+    found = nearest(descriptors(0, 4), descriptors(1, 2), 3)[1]
+    assert (found[:, :2] < NONE).all() and (found[:, 2] == NONE).all()
+    assert (nearest(descriptors(0, 4), descriptors(1, 0))[1] == NONE).all()
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -83,7 +94,7 @@ def test_words_are_the_nearest_of_the_four_nearest_cells(vocabulary, count):
     to_words = np.where(probed[:, :, None], to_words, np.inf).reshape(len(points), -1)
     found = vocabulary.assign(points, count).reshape(len(points), count)
     reached = np.take_along_axis(to_words, found, axis=1)
-    np.testing.assert_allclose(reached, np.sort(to_words, axis=1)[:, :count], rtol=1e-4, atol=0.5)
+    np.testing.assert_array_equal(reached, np.sort(to_words, axis=1)[:, :count])
     assert all(len(set(row)) == count for row in found.tolist())
 
 
@@ -128,7 +139,7 @@ def test_half_of_the_bits_are_set_and_kin_agree_in_more(vocabulary, features):
     words = vocabulary.assign(points)
     bits = np.unpackbits(vocabulary.sign(points, words).view(np.uint8)).mean()
     assert 0.45 < bits < 0.55
-    noisy = points + np.random.default_rng(0).normal(0, 2, points.shape)
+    noisy = np.clip(points + np.random.default_rng(0).normal(0, 2, points.shape), 0, 255)
     differing = np.unpackbits((vocabulary.sign(points, words) ^ vocabulary.sign(noisy, words)).view(np.uint8)).mean() * 64
     assert differing < 10
 
@@ -152,12 +163,34 @@ def test_a_vocabulary_that_follows_the_collection_has_thirty_descriptors_a_word(
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_descriptors_may_be_assigned_in_blocks(vocabulary, monkeypatch, count):
+def test_words_do_not_depend_on_threads_and_blocks(vocabulary, monkeypatch, count):
     points = descriptors(8, 500)
     expected = vocabulary.assign(points, count)
     monkeypatch.setattr("bow2cnn.vocabulary.vocabulary._AT_ONCE", 64)
-    monkeypatch.setattr("bow2cnn.vocabulary.kmeans._AT_ONCE", 48)
+    monkeypatch.setattr(vocabulary, "_threads", 3)
     np.testing.assert_array_equal(vocabulary.assign(points, count), expected)
+
+
+def test_no_descriptors_have_no_words(vocabulary):
+    assert vocabulary.assign(descriptors(0, 0)).shape == (0,) and vocabulary.assign(descriptors(0, 0), 3).shape == (0, 3)
+
+
+def test_the_vocabulary_does_not_depend_on_blocks(features, tmp_path, monkeypatch):
+    trained(features, tmp_path / "a")
+    monkeypatch.setattr("bow2cnn.vocabulary.train._AT_ONCE", 700)
+    trained(features, tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_words_exist_only_where_there_were_descriptors_for_them():
+    """Three words a cell are wanted, the cell of a lonely descriptor has one, and nothing is given another."""
+    lonely = np.full((1, 128), 255, np.uint8)
+    points = np.concatenate([lonely, descriptors(0, 300)])
+    vocabulary = train_words(points, 9, 4, seed=0, threads=1)
+    cell = vocabulary.assign(lonely)[0] // vocabulary.fine.shape[1]
+    assert vocabulary.size[cell] == 1 and (vocabulary.size > 0).all()
+    words = vocabulary.assign(np.concatenate([points, descriptors(2, 300)]))
+    assert (words % vocabulary.fine.shape[1] < vocabulary.size[words // vocabulary.fine.shape[1]]).all()
 
 
 def test_equal_descriptors_do_no_harm(tmp_path):

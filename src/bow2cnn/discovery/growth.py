@@ -10,14 +10,12 @@ import cv2
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from threadpoolctl import threadpool_limits
 
 from bow2cnn import artefact
-from bow2cnn.discovery.distances import use_one_thread
 from bow2cnn.discovery.matching import compact, match_descriptors, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views
+from bow2cnn.distances import distance_pool
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.parallel import thread_pool
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
@@ -55,7 +53,7 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
     pairs = artefact.read(seeds, "seeds", ["pair"])["pair"]
     pairs = pairs[~known[pairs].all(1)]
     cv2.setNumThreads(1)
-    with threadpool_limits(1), thread_pool(threads, use_one_thread) as pool:  # pairs in parallel, each on one thread
+    with distance_pool(threads) as pool:  # pairs in parallel, each on one thread
         grower.confirm({tuple(map(int, pair)): 0 for pair in pairs}, pool)
         if known.any():
             grower.confirm(grower.ask(np.flatnonzero(~known).tolist(), pool), pool)

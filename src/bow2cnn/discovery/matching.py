@@ -6,7 +6,7 @@ import cv2
 import numba
 import numpy as np
 
-from bow2cnn.discovery.distances import Products
+from bow2cnn.distances import Products
 
 _RATIO = 0.85  # of the distances to the nearest and second nearest descriptor (Lowe, IJCV 2004, section 7.1)
 _ERROR = 4.0  # pixels to the epipolar line; COLMAP's default
@@ -30,7 +30,7 @@ def match_descriptors(a, b):
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), np.int32)
     products, ratio = Products(a, b), np.float32(_RATIO**2)
-    squares_a, squares_b = products.squares
+    squares_a, squares_b = products.squares(0), products.squares(1)
     nearest, of_b = np.full(len(a), -1, np.int32), Nearest.none(len(b))
     for start, block in products:
         rows = slice(start, start + len(block))

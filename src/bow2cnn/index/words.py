@@ -81,7 +81,6 @@ def sorted_words(descriptors, keypoints, bounds, vocabulary, count=1):
     Returns:
         dict of `word`, `signature`, `feature` and `keypoint`, as in a `words` artefact, every feature once per word.
     """
-    descriptors = descriptors.astype(np.float32)
     words = vocabulary.assign(descriptors, count)
     words = words[:, None] if words.ndim == 1 else words
     signatures = np.stack([vocabulary.sign(descriptors, word) for word in words.T], 1)

@@ -1,22 +1,24 @@
 """Training of the visual vocabulary on a bounded sample of the collection's features."""
 
 import hashlib
-import itertools
 
+import numba
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.distances import distance_pool
 from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
 from bow2cnn.reuse import lineage
-from bow2cnn.vocabulary.kmeans import kmeans, nearest
+from bow2cnn.vocabulary.kmeans import kmeans
 from bow2cnn.vocabulary.sample import count_features, sample_descriptors
-from bow2cnn.vocabulary.vocabulary import SIGNATURE_BITS, Vocabulary
+from bow2cnn.vocabulary.vocabulary import SIGNATURE_BITS, Vocabulary, nearest_cells
 
 _POINTS_PER_WORD = 30  # faiss's own advice for a sound k-means lies between 39 and 256; below 30 words turn into noise
 _POINTS_PER_CELL = 256  # from how many points at most a coarse cell is found; faiss's own limit
 _FEATURES_PER_WORD = 64  # of the collection, where the number of words follows it
 _FEWEST, _MOST = 1 << 14, 1 << 20  # words of such a vocabulary
+_AT_ONCE = 1 << 20  # descriptors that are looked up together
 
 
 def train_vocabulary(features, out, words, sample, iterations, seed, threads):
@@ -57,9 +59,9 @@ def train_words(descriptors, words, iterations, seed, threads):
     """
     cells = max(1, round(np.sqrt(words)))
     fine_words = max(1, words // cells)
-    coarse = _train_coarse(descriptors, cells, iterations, threads)
-    fine = _train_fine(descriptors, coarse, fine_words, iterations, threads)
-    vocabulary = Vocabulary(coarse, fine, _random_rotation(seed), None, threads)
+    coarse = kmeans(descriptors[: cells * _POINTS_PER_CELL], cells, iterations, threads)
+    coarse, fine, size = _train_fine(descriptors, coarse, fine_words, iterations, threads)
+    vocabulary = Vocabulary(coarse, fine, size, _random_rotation(seed), threads=threads)
     vocabulary.threshold = _medians(vocabulary, descriptors)
     return vocabulary
 
@@ -85,25 +87,31 @@ def words_for(features):
     return int(np.clip(2.0 ** np.round(np.log2(max(features, 1) / _FEATURES_PER_WORD)), _FEWEST, _MOST))
 
 
-def _train_coarse(descriptors, cells, iterations, threads):
-    """k-means of the first of the descriptors, float32 [c, 128]."""
-    return kmeans(descriptors[: cells * _POINTS_PER_CELL].astype(np.float32), cells, iterations, threads)
-
-
 def _train_fine(descriptors, coarse, fine_words, iterations, threads):
-    """k-means inside every coarse cell, float16 [c, f, 128]; where a cell has fewer points than words, the surplus lies out of reach."""
-    fine = np.empty((len(coarse), fine_words, descriptors.shape[1]), np.float16)
-    for i, points in progress(grouped(descriptors, nearest(descriptors, coarse, threads), len(coarse)), "vocabulary", len(coarse)):
-        fine[i] = kmeans(points, fine_words, iterations, threads)
-    return fine
+    """k-means inside every coarse cell: the cells that have descriptors uint8 [c, 128], their fine centroids uint8 [c, f, 128] and how many
+    of these each has, int32 [c] (fewer than f where it has fewer descriptors).
+    """
+    with distance_pool(threads) as pool:
+        cell = _in_blocks(lambda block: nearest_cells(block, coarse, 1, pool)[:, 0], descriptors, "vocabulary: cells")
+    size = np.minimum(np.bincount(cell, minlength=len(coarse)), fine_words).astype(np.int32)
+    used = np.flatnonzero(size)
+    fine = np.zeros((len(used), fine_words, descriptors.shape[1]), np.uint8)
+    for i, rows in progress(zip(range(len(used)), _rows_of(cell, used), strict=True), "vocabulary: words", len(used)):
+        fine[i, : size[used[i]]] = kmeans(descriptors[rows], fine_words, iterations, threads)
+    return coarse[used], fine, size[used]
 
 
-def grouped(descriptors, group, count):
-    """(number, descriptors float32 [m, 128]) of each of `count` groups."""
+def _in_blocks(look_up, descriptors, label):
+    """What `look_up` finds for very many descriptors, int [n]."""
+    starts = range(0, len(descriptors), _AT_ONCE)
+    return np.concatenate([look_up(descriptors[start : start + _AT_ONCE]) for start in progress(starts, label)])
+
+
+def _rows_of(group, numbers):
+    """Rows of each of the groups with these (sorted) numbers, in order."""
     order = np.argsort(group, kind="stable")
-    bounds = np.searchsorted(group[order], np.arange(count + 1))
-    for number, (start, stop) in enumerate(itertools.pairwise(bounds)):
-        yield number, descriptors[order[start:stop]].astype(np.float32)
+    starts, stops = (np.searchsorted(group[order], numbers, side) for side in ("left", "right"))
+    return (order[start:stop] for start, stop in zip(starts, stops, strict=True))
 
 
 def _random_rotation(seed):
@@ -114,8 +122,24 @@ def _random_rotation(seed):
 
 def _medians(vocabulary, descriptors):
     """Median of every projected component within every word, float16 [K, 64]; words without points take their centre's values."""
-    threshold = np.concatenate([cell.astype(np.float32) @ vocabulary.projection.T for cell in vocabulary.fine], dtype=np.float16)
-    for word, points in grouped(descriptors, vocabulary.assign(descriptors), len(vocabulary)):
-        if len(points):
-            threshold[word] = np.median(points @ vocabulary.projection.T, axis=0)
-    return threshold
+    word, projection = _in_blocks(vocabulary.assign, descriptors, "vocabulary: signatures"), vocabulary.projection.T
+    cells, fine_words, _ = vocabulary.fine.shape
+    threshold = np.empty((cells, fine_words, SIGNATURE_BITS), np.float16)
+    for cell, rows in enumerate(_rows_of(word // fine_words, np.arange(cells))):
+        medians = vocabulary.fine[cell].astype(np.float32) @ projection
+        row_of_word = word[rows] % fine_words
+        order = np.argsort(row_of_word, kind="stable")
+        bounds = np.searchsorted(row_of_word[order], np.arange(fine_words + 1))
+        _take_medians(descriptors[rows[order]].astype(np.float32) @ projection, bounds, medians)
+        threshold[cell] = medians
+    return threshold.reshape(-1, SIGNATURE_BITS)
+
+
+@numba.njit(cache=True, nogil=True)
+def _take_medians(values, bounds, medians):
+    """Fill rows of `medians` [f, 64] with those of their rows of `values` [n, 64], where they have some."""
+    for word in range(len(medians)):
+        start, stop = bounds[word], bounds[word + 1]
+        if stop > start:
+            for bit in range(values.shape[1]):
+                medians[word, bit] = np.median(values[start:stop, bit])

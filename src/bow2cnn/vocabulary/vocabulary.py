@@ -1,65 +1,73 @@
 """A trained vocabulary: descriptors to visual words and binary signatures."""
 
-import numba
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.vocabulary.kmeans import nearest
+from bow2cnn.distances import distance_pool
+from bow2cnn.vocabulary.nearest import NONE, nearest
 
 SIGNATURE_BITS = 64
 _PROBES = 4  # coarse cells searched per descriptor
-_AT_ONCE = 1 << 20  # descriptors that are assigned together
+_AT_ONCE = 1 << 12  # descriptors whose cells a thread finds
 
 
 class Vocabulary:
-    """K = c f words in two levels: word = cell * f + fine.
+    """Words in two levels: word = cell * f + row of the fine centroids, of which a cell has f at most.
 
     Attributes:
-        coarse: float32 [c, 128]; fine: float16 [c, f, 128]; projection: float32 [64, 128]; threshold: float16 [K, 64]. (Descriptors are
-            bytes; half precision is off by a sixteenth at most, and halves what millions of words take.)
+        coarse: uint8 [c, 128]; fine: uint8 [c, f, 128]; size: int32 [c], fine centroids of a cell, at least one; projection: float32
+            [64, 128]; threshold: float16 [c f, 64]. (Descriptors are bytes, and so are centroids: rounding them moves a word by less
+            than a hundredth of what two descriptors of it differ by.)
     """
 
-    def __init__(self, coarse, fine, projection, threshold, threads=1):
-        self.coarse, self.fine, self.projection, self.threshold, self._threads = coarse, fine, projection, threshold, threads
+    def __init__(self, coarse, fine, size, projection, threshold=None, threads=1):
+        self.coarse, self.fine, self.size, self.projection, self.threshold = coarse, fine, size, projection, threshold
+        self._threads = threads
 
     @classmethod
     def load(cls, path, threads=1):
-        arrays = artefact.read(path, "vocabulary")
-        return cls(arrays["coarse"], arrays["fine"], arrays["projection"], arrays["threshold"], threads)
+        return cls(**artefact.read(path, "vocabulary"), threads=threads)
 
     def __len__(self):
         return self.fine.shape[0] * self.fine.shape[1]
 
     def arrays(self):
         """What an artefact of it holds."""
-        return {"coarse": self.coarse, "fine": self.fine, "projection": self.projection, "threshold": self.threshold}
+        return {name: getattr(self, name) for name in ("coarse", "fine", "size", "projection", "threshold")}
 
     def assign(self, descriptors, count=1):
-        """Nearest words among the four nearest coarse cells: int64 [n] (or [n, count], nearest first; fewer where the cells have fewer)."""
-        count = min(count, min(_PROBES, len(self.coarse)) * self.fine.shape[1])
-        words = np.zeros((len(descriptors), count), np.int64)
-        for start in range(0, len(descriptors), _AT_ONCE):
-            block = np.ascontiguousarray(descriptors[start : start + _AT_ONCE], np.float32)
-            self._assign_block(block, words[start : start + _AT_ONCE])
+        """Nearest words among the four nearest coarse cells.
+
+        Args:
+            descriptors: uint8 [n, 128].
+
+        Returns:
+            int64 [n] (or [n, count], nearest first; fewer where the cells have fewer).
+        """
+        probes = min(_PROBES, len(self.coarse))
+        count = min(count, int(np.sort(self.size)[:probes].sum()))
+        with distance_pool(self._threads) as pool:
+            cells = nearest_cells(descriptors, self.coarse, probes, pool)
+            words, distances = self._search_cells(descriptors, cells, count, pool)
+        order = np.argsort(distances, axis=1, kind="stable")[:, :count]
+        words = np.take_along_axis(words, order, axis=1)
         return words[:, 0] if count == 1 else words
 
-    def _assign_block(self, descriptors, words):
-        """Fill `words` int64 [n, count] of descriptors float32 [n, 128]."""
-        probes = min(_PROBES, len(self.coarse))
-        cells = nearest(descriptors, self.coarse, self._threads, probes).reshape(len(descriptors), probes)
-        distances = np.full(words.shape, np.inf, np.float32)
-        for probe in range(probes):
-            self._assign_in_cells(descriptors, cells[:, probe], words, distances)
+    def _search_cells(self, descriptors, cells, count, pool):
+        """The nearest `count` words of each of the `cells` [n, p] of a descriptor: int64 [n, p count], and their distances int32."""
+        words, distances = np.zeros((cells.size, count), np.int64), np.full((cells.size, count), NONE, np.int32)
+        order = np.argsort(cells, axis=None, kind="stable")
+        bounds = np.searchsorted(cells.ravel()[order], np.arange(len(self.coarse) + 1))
 
-    def _assign_in_cells(self, descriptors, cells, words, distances):
-        order = np.argsort(cells, kind="stable")
-        starts = np.searchsorted(cells[order], np.arange(len(self.coarse) + 1))
-        for cell in range(len(self.coarse)):
-            rows = order[starts[cell] : starts[cell + 1]]
-            if len(rows):
-                fine = self.fine[cell].astype(np.float32)
-                squared = (fine**2).sum(1) - 2 * (descriptors[rows] @ fine.T)
-                _keep_nearest(squared, rows, cell * len(fine), (descriptors[rows] ** 2).sum(1), words, distances)
+        def search(cell):
+            asked = order[bounds[cell] : bounds[cell + 1]]
+            rows, distances[asked] = nearest(descriptors[asked // cells.shape[1]], self.fine[cell, : self.size[cell]], count)
+            words[asked] = cell * self.fine.shape[1] + rows
+
+        for _ in pool.map(search, np.flatnonzero(np.diff(bounds))):
+            pass
+        shape = len(cells), cells.shape[1] * count
+        return words.reshape(shape), distances.reshape(shape)
 
     def sign(self, descriptors, words):
         """Binary signatures uint64 [n]: bit b says whether projected component b exceeds its median in the word."""
@@ -67,19 +75,7 @@ class Vocabulary:
         return np.packbits(bits, axis=1, bitorder="little").view(np.uint64).ravel()
 
 
-@numba.njit(cache=True, nogil=True)
-def _keep_nearest(squared, rows, first_word, norms, words, distances):
-    """Merge the distances to one cell's words into the running list of the nearest words of every descriptor."""
-    count = words.shape[1]
-    for i in range(squared.shape[0]):
-        row = rows[i]
-        for j in range(squared.shape[1]):
-            distance = squared[i, j] + norms[i]
-            if distance < distances[row, count - 1]:
-                k = count - 1
-                while k > 0 and distance < distances[row, k - 1]:
-                    distances[row, k] = distances[row, k - 1]
-                    words[row, k] = words[row, k - 1]
-                    k -= 1
-                distances[row, k] = distance
-                words[row, k] = first_word + j
+def nearest_cells(descriptors, coarse, count, pool):
+    """Rows int32 [n, count] of the nearest coarse centroids."""
+    parts = [descriptors[start : start + _AT_ONCE] for start in range(0, len(descriptors), _AT_ONCE)]
+    return np.concatenate([np.zeros((0, count), np.int32), *pool.map(lambda part: nearest(part, coarse, count)[0], parts)])

@@ -4,10 +4,14 @@ All values are whole numbers below 2^24, which float32 has exactly in whatever o
 (VNNI) that is much faster, and what comes out is the same.
 """
 
+import contextlib
 from functools import cache
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
+
+from bow2cnn.parallel import thread_pool
 
 ROWS = 256  # of one side at a time, so that what is known of their distances stays in the cache
 
@@ -19,9 +23,11 @@ def multiplies_bytes():
     return hasattr(torch, "_int_mm") and bool(known.get("avx512_vnni") or known.get("avx_vnni") or known.get("amx_int8"))
 
 
-def use_one_thread():
-    """Work on one thread when called from this one: for pools whose threads each look at a pair of their own."""
-    torch.set_num_threads(1)
+@contextlib.contextmanager
+def distance_pool(threads):
+    """A pool of threads, on each of which distances are computed by that thread alone."""
+    with threadpool_limits(1), thread_pool(threads, lambda: torch.set_num_threads(1)) as pool:
+        yield pool
 
 
 class Products:
@@ -29,18 +35,19 @@ class Products:
 
     Args:
         a, b: uint8 [n, D], [m, D], D at most 128.
-
-    Attributes:
-        squares: pair of float32 [n], [m], squared norms of what is multiplied: |x - y|^2 = |x|^2 + |y|^2 - 2 xy.
     """
 
     def __init__(self, a, b):
         self._bytes = multiplies_bytes()
         # Less 128 the bytes have a sign, as the processor wants them, and their distances are the same.
         self._sides = [(side ^ 128).view(np.int8) if self._bytes else side.astype(np.float32) for side in (a, b)]
-        self.squares = tuple((side.astype(np.float32) ** 2).sum(1) for side in self._sides)
         shape = min(ROWS, len(a)), len(b)
         self._out = torch.empty(shape, dtype=torch.int32) if self._bytes else np.empty(shape, np.float32)
+
+    def squares(self, side):
+        """Squared norms, float32 [n], of the rows of one side (0 or 1) as they are multiplied: |x - y|^2 = |x|^2 + |y|^2 - 2 xy."""
+        rows = self._sides[side].astype(np.float32, copy=False)
+        return np.einsum("ij,ij->i", rows, rows)
 
     def __iter__(self):
         """(first row, int32 or float32 [rows, m]); each block is overwritten by the next."""
