@@ -8,7 +8,7 @@ import pytest
 
 from bow2cnn import artefact, distances
 from bow2cnn.discovery.growth import Grower, grow_graph
-from bow2cnn.discovery.matching import compact, match_descriptors, spread, unmoved, verify_epipolar
+from bow2cnn.discovery.matching import apart, compact, match_descriptors, spread, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
@@ -47,7 +47,7 @@ def epipolar_error(fundamental, a, b):
 def test_matches_are_the_mutual_nearest_that_pass_the_ratio_both_ways(n, m, as_bytes, monkeypatch):
     if as_bytes and not distances.multiplies_bytes():
         pytest.skip("NOT RUN: needs a processor that multiplies bytes (VNNI)")
-    monkeypatch.setattr(distances, "multiplies_bytes", lambda: as_bytes)
+    monkeypatch.setattr(distances, "_MANY", 0 if as_bytes else np.inf)
     rng = np.random.default_rng(n)
     a, b = (rng.integers(0, 256, (count, 128), dtype=np.uint8) for count in (n, m))
     same = min(n, m) // 2
@@ -92,6 +92,19 @@ def test_random_matches_have_few_epipolar_inliers():
     rng = np.random.default_rng(0)
     counts = [len(verify_epipolar(*(np.float32(rng.random((2, 60, 2)) * SIZE)), rows(60))[1]) for _ in range(20)]
     assert max(counts) < 20
+
+
+def test_matches_of_one_spot_count_once():
+    """Spots in either photo may have several matches; a spot in both photos has one, the first."""
+    rng = np.random.default_rng(0)
+    a, b = np.float32(rng.random((2, 300, 6)) * 1000)
+    repeated = np.tile(rows(300), (3, 1))
+    match = np.column_stack([repeated[:, 0], 300 + np.arange(900)])
+    places = np.concatenate([b, b + np.float32([1.5, -1.5, 0, 0, 0, 0]), b + np.float32([30, 0, 0, 0, 0, 0])])
+    found = apart(a, np.concatenate([b, places]), match)
+    assert found.dtype == match.dtype and set(map(tuple, found.tolist())) == {tuple(match[row]) for row in (*range(300), *range(600, 900))}
+    np.testing.assert_array_equal(apart(a, b, rows(300)), rows(300))
+    assert apart(a, b, rows(300)[:0]).shape == (0, 2)
 
 
 @pytest.mark.parametrize("count", [0, 7])

@@ -117,6 +117,26 @@ def test_separate_scenes_in_one_cluster_are_separate_models_largest_first(mapper
     assert len(map_cluster(photos, pairs, 6, 0, mapper)) == 1
 
 
+def test_photos_that_give_no_model_are_mapped_again_with_less_that_speaks_for_them():
+    """Fewer points are seen than COLMAP by itself wants for a pose."""
+    photos, pairs, truth = scene(0, count=28)
+    assert map_cluster(photos, pairs, 5, 0) == []
+    (model,) = build_models([], photos, pairs, 5, 0)
+    arrays = to_arrays(model, photos)
+    assert arrays["photo"].tolist() == list(range(8))
+    assert np.max(aligned_errors(centres(arrays), truth)) < 0.1
+
+
+def test_what_a_model_leaves_over_is_mapped_again():
+    photos, pairs = [], []
+    for seed, count in ((0, 150), (1, 28)):
+        more, between, _ = scene(seed, count=count)
+        pairs += [(a + len(photos), b + len(photos), fundamental, match) for a, b, fundamental, match in between]
+        photos += [{**photo, "name": f"{seed}/{photo['name']}"} for photo in more]
+    found = [to_arrays(model, photos)["photo"].tolist() for model in build_models([], photos, pairs, 5, 0)]
+    assert found == [list(range(8)), list(range(8, 16))]
+
+
 def part(photos, pairs, kept):
     """Some photos in another order, and the pairs among them."""
     place = {number: position for position, number in enumerate(kept)}

@@ -388,5 +388,5 @@ def test_no_network_no_workflow(run, asked, tmp_path):
         assert not done.stderr
         return done.stdout.splitlines()[-1]
 
-    assert loaded("search", run.results, asked, "--draw", tmp_path / "out.png") == "['faiss', 'numba']"
+    assert loaded("search", run.results, asked, "--draw", tmp_path / "out.png") == "['numba']"
     assert loaded("show", run.results / "index/index.h5") == "[]"

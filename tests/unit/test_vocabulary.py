@@ -66,11 +66,8 @@ def test_fewer_descriptors_than_centroids_are_all_kept():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("fast", [True, False])
-def test_nearest_is_brute_force(count, fast, monkeypatch):
-    """Exactly, the first of equals first, and the same on a processor that cannot multiply bytes."""
-    if not fast:
-        monkeypatch.setattr("bow2cnn.distances.multiplies_bytes", lambda: False)
+def test_nearest_is_brute_force(count):
+    """Exactly, the first of equals first."""
     points, candidates = descriptors(0, 1000), np.concatenate([descriptors(1, 30), descriptors(1, 10)])
     squared = distances(points, candidates)
     expected = np.argsort(squared, axis=1, kind="stable")[:, :count]

@@ -38,6 +38,36 @@ def match_descriptors(a, b):
     return _mutual(nearest, ratio, *of_b)
 
 
+def apart(keypoint_a, keypoint_b, match):
+    """The first of the matches at each pair of places: features of one spot, in several scales or orientations, are no further evidence.
+
+    Args:
+        keypoint_a, keypoint_b: float32 [N, >=2], pixels.
+        match: int32 [k, 2].
+
+    Returns:
+        int32 [j, 2].
+    """
+    places = np.concatenate([keypoint_a[match[:, 0], :2], keypoint_b[match[:, 1], :2]], 1).astype(np.float32)
+    return match[_apart(places, np.float32(_ERROR**2))]
+
+
+@numba.njit(cache=True, nogil=True)
+def _apart(places, limit):
+    kept = np.zeros(len(places), np.bool_)
+    for i in range(len(places)):
+        alone = True
+        for j in range(i):
+            if kept[j]:
+                xa, ya = places[i, 0] - places[j, 0], places[i, 1] - places[j, 1]
+                xb, yb = places[i, 2] - places[j, 2], places[i, 3] - places[j, 3]
+                if xa * xa + ya * ya < limit and xb * xb + yb * yb < limit:
+                    alone = False
+                    break
+        kept[i] = alone
+    return kept
+
+
 def verify_epipolar(keypoint_a, keypoint_b, match):
     """Fundamental matrix and inliers of tentative matches (MAGSAC++: Barath et al., CVPR 2020).
 

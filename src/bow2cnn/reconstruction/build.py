@@ -10,7 +10,8 @@ _LOG = logging.getLogger("bow2cnn")
 
 
 def build_models(before, photos, pairs, min_photos, seed, mapper="incremental"):
-    """The models that a cluster had before it grew, each extended by what is new, and those of the photos that none of them takes.
+    """The models that a cluster had before it grew, each extended by what is new, and those of the photos that none of them takes: first
+    as COLMAP would have them, then with less that speaks for them (the incremental mapper only).
 
     Args:
         before: folders of COLMAP's with the models it had, largest first; none for a cluster that is new.
@@ -37,9 +38,12 @@ def build_models(before, photos, pairs, min_photos, seed, mapper="incremental"):
             continue
         models.append(model)
         placed.update(positions_of(model, photos))
-    left = _others(photos, placed)
-    if len(left) >= min_photos:
-        models += map_cluster(*_among(photos, pairs, left), min_photos, seed, mapper)
+    for lenient in (False, True) if mapper == "incremental" else (False,):
+        left = _others(photos, placed)
+        if len(left) >= min_photos:
+            found = map_cluster(*_among(photos, pairs, left), min_photos, seed, mapper, lenient)
+            models += found
+            placed.update(number for model in found for number in positions_of(model, photos))
     return largest_first(models, photos)
 
 

@@ -18,9 +18,11 @@ _ROOM = 1 << 20  # bytes; a disk with less is full
 _BLOCKS = 1 << 16  # bytes: more than what is left over in the last block of a file
 _RADIAL = ("SIMPLE_RADIAL", "RADIAL")  # f, cx, cy, k1, ...
 _MANY = 1000  # models per cluster: no component is dropped for being late
+# Where COLMAP's own limits give no model: half its inliers of a registered photo, half its angle (degrees) between the first two photos.
+_LENIENT = {"abs_pose_min_num_inliers": 15, "init_min_tri_angle": 8.0}
 
 
-def map_cluster(photos, pairs, min_photos, seed, mapper="incremental"):
+def map_cluster(photos, pairs, min_photos, seed, mapper="incremental", lenient=False):
     """Structure from motion on one thread, so that the seed fixes the result.
 
     Args:
@@ -30,6 +32,7 @@ def map_cluster(photos, pairs, min_photos, seed, mapper="incremental"):
         seed: of pycolmap's RANSAC.
         mapper: `incremental` (Schonberger and Frahm, Structure-from-motion revisited, CVPR 2016) or `global` (Pan et al., Global
             structure-from-motion revisited, ECCV 2024).
+        lenient: whether less has to speak for a photo's pose than COLMAP wants; of the incremental mapper.
 
     Returns:
         list of pycolmap.Reconstruction, largest first.
@@ -39,7 +42,7 @@ def map_cluster(photos, pairs, min_photos, seed, mapper="incremental"):
         Exception: of many kinds, pycolmap's, when it fails on these photos.
     """
     ids = {photo["name"]: number for number, photo in enumerate(photos, 1)}
-    run = _map_globally if mapper == "global" else _map_incrementally
+    run = _map_globally if mapper == "global" else functools.partial(_map_incrementally, limits=_LENIENT if lenient else {})
     models = _run(photos, pairs, ids, functools.partial(run, min_photos, seed))
     return largest_first([model for model in models if model.num_reg_images() >= min_photos], photos)
 
@@ -78,8 +81,8 @@ def _run(photos, pairs, ids, mapping):
         return list(mapping(database, folder).values())
 
 
-def _map_incrementally(min_photos, seed, database, folder, start=""):
-    """Models by number; with `start`, the folder of a model, that one extended."""
+def _map_incrementally(min_photos, seed, database, folder, start="", limits=None):
+    """Models by number; with `start`, the folder of a model, that one extended. `limits` are options of the mapper."""
     options = pycolmap.IncrementalPipelineOptions(
         min_model_size=min_photos,
         max_num_models=_MANY,
@@ -88,6 +91,7 @@ def _map_incrementally(min_photos, seed, database, folder, start=""):
         extract_colors=False,
         multiple_models=True,
     )
+    options.mapper.mergedict(limits or {})
     return pycolmap.incremental_mapping(database, folder, folder, options, start)
 
 

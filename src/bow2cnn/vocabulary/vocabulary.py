@@ -8,7 +8,7 @@ from bow2cnn.vocabulary.nearest import NONE, nearest
 
 SIGNATURE_BITS = 64
 _PROBES = 4  # coarse cells searched per descriptor
-_AT_ONCE = 1 << 12  # descriptors whose cells a thread finds
+_AT_ONCE = 256  # descriptors whose cells a thread finds
 
 
 class Vocabulary:
