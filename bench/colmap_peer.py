@@ -4,7 +4,7 @@ import numpy as np
 import pycolmap
 
 FEATURES = 4096  # places per photo at most
-WORDS, SAMPLE = 16_384, 2_000_000  # of the tree; descriptors that it is built from
+WORDS = 16_384  # of the tree
 
 
 def extract(database, images, threads):
@@ -14,13 +14,13 @@ def extract(database, images, threads):
     pycolmap.extract_features(database, images, extraction_options=settings)
 
 
-def build_tree(database, images, path, threads):
-    """Write a vocabulary tree of some images of an open database, by their ids; its path."""
+def build_tree(database, images, path, threads, sample):
+    """Write a vocabulary tree of some images of an open database, by their ids, built from so many of their descriptors; its path."""
     descriptors = [database.read_descriptors(image) for image in images]
     everything = np.concatenate([np.asarray(getattr(found, "data", found)) for found in descriptors])
-    sample = np.random.default_rng(0).choice(len(everything), min(SAMPLE, len(everything)), replace=False)
+    rows = np.random.default_rng(0).choice(len(everything), min(sample, len(everything)), replace=False)
     tree = pycolmap.VisualIndex.create(128, 64)
     build = pycolmap.VisualIndex.BuildOptions(num_visual_words=WORDS, num_iterations=11, num_rounds=1, num_threads=threads)
-    tree.build(build, pycolmap.FeatureDescriptorsFloat(pycolmap.FeatureExtractorType.SIFT, everything[sample].astype(np.float32)))
+    tree.build(build, pycolmap.FeatureDescriptorsFloat(pycolmap.FeatureExtractorType.SIFT, everything[rows].astype(np.float32)))
     tree.write(path)
     return path

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 import yaml
-from colmap_peer import build_tree, extract
+from colmap_peer import WORDS, build_tree, extract
 from grow import job_seconds
 from truth import LARGE, read_labels
 
@@ -33,6 +33,7 @@ from bow2cnn import artefact
 
 SMALLEST = 5  # photos of a model
 NEIGHBOURS = 20
+SAMPLE = 10 * WORDS  # descriptors of the tree: more would take most of the time
 ROOT = Path(__file__).parents[1]
 
 
@@ -116,7 +117,7 @@ def alone(bench):
     clock = Clock()
     with pycolmap.Database.open(database) as opened:
         images = [image.image_id for image in opened.read_all_images()]
-        path = build_tree(opened, images, bench.work / "tree.bin", bench.options.threads)
+        path = build_tree(opened, images, bench.work / "tree.bin", bench.options.threads, SAMPLE)
     tree = clock.lap()
     settings = pycolmap.FeatureMatchingOptions(num_threads=bench.options.threads, use_gpu=False)
     pairing = pycolmap.VocabTreePairingOptions(num_threads=bench.options.threads, vocab_tree_path=path, num_images=NEIGHBOURS)

@@ -23,6 +23,8 @@ from threadpoolctl import threadpool_limits
 from bow2cnn.lookup.lookup import DEFAULTS
 from bow2cnn.retrieval.search import search
 
+SAMPLE = 2_000_000  # descriptors that COLMAP's tree is built from
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,7 +82,7 @@ class Colmap:
         self._ids = {name: image.image_id for name, image in found.items()}
         self._names = {number: name for name, number in self._ids.items()}
         collection = [self._ids[name] for name in map(str, range(len(pool.task.database), len(photos))) if name in self._ids]
-        self._tree = build_tree(self._database, collection, folder / "tree.bin", options.threads)
+        self._tree = build_tree(self._database, collection, folder / "tree.bin", options.threads, SAMPLE)
         self._generator = self._index()
 
     def _query_names(self):
