@@ -12,11 +12,12 @@ import argparse
 import time
 from pathlib import Path
 
+import numba
 import numpy as np
 from apart import apart
 
 from bow2cnn import artefact
-from bow2cnn.discovery.minhash import collide
+from bow2cnn.discovery.minhash import Words, collide
 from bow2cnn.retrieval.engine import first_of_word
 from bow2cnn.vocabulary.train import words_for
 
@@ -77,11 +78,26 @@ class Bags:
 
 
 def join(offset, word, words, threads):
-    idf = idf_of(offset, word, words)
-    collide(offset[:3], word, idf, SKETCH_SIZE, range(2), MIN_SIMILARITY, 0, threads)  # compiles
+    bags = Words(offset, word, *inverted(offset, word, words), idf_of(offset, word, words))
+    collide(bags, SKETCH_SIZE, range(1), MIN_SIMILARITY, 0, threads)  # compiles
     begin, processor = time.perf_counter(), time.process_time()
-    pairs, _ = collide(offset, word, idf, SKETCH_SIZE, range(SKETCHES), MIN_SIMILARITY, 0, threads)
+    pairs, _ = collide(bags, SKETCH_SIZE, range(SKETCHES), MIN_SIMILARITY, 0, threads)
     return {"seconds": time.perf_counter() - begin, "processor": time.process_time() - processor, "pairs": len(pairs)}
+
+
+@numba.njit
+def inverted(offset, word, words):
+    """Where the photos of every word begin, int64 [words + 1], and these photos, sorted, int32 [N]."""
+    bounds, photos = np.zeros(words + 1, np.int64), np.empty(len(word), np.int32)
+    for one in word:
+        bounds[one + 1] += 1
+    bounds = np.cumsum(bounds)
+    free = bounds.copy()
+    for photo in range(len(offset) - 1):
+        for k in range(offset[photo], offset[photo + 1]):
+            photos[free[word[k]]] = photo
+            free[word[k]] += 1
+    return bounds, photos
 
 
 def idf_of(offset, word, words):

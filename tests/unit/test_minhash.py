@@ -9,13 +9,15 @@ from seeding import write_seeds
 
 from bow2cnn import artefact
 from bow2cnn.discovery import minhash
-from bow2cnn.discovery.minhash import _hash_values, collide, min_words, overlap
+from bow2cnn.discovery.minhash import Hasher, Words, _chance, _start, collide, overlap
 
 
-def pack(sets):
-    return artefact.offsets([len(s) for s in sets]), np.concatenate(
-        [np.zeros(0, np.uint32), *(np.array(sorted(s), np.uint32) for s in sets)]
-    )
+def pack(sets, idf):
+    """`Words` of sets (or lists) of words."""
+    offset = artefact.offsets([len(s) for s in sets])
+    word = np.concatenate([np.zeros(0, np.uint32), *(np.array(sorted(s), np.uint32) for s in sets)])
+    photo = np.repeat(np.arange(len(sets), dtype=np.int32), np.diff(offset))[np.argsort(word, kind="stable")]
+    return Words(offset, word, artefact.offsets(np.bincount(word, minlength=len(idf))), photo, np.asarray(idf, np.float32))
 
 
 def pairs_with_overlap(count, common, alone, first=0):
@@ -30,7 +32,7 @@ def pairs_with_overlap(count, common, alone, first=0):
 
 def collided(sets, idf, sketch_size, sketches, threads=1, min_similarity=0.0):
     """Pairs that share a sketch."""
-    return collide(*pack(sets), idf, sketch_size, range(sketches), min_similarity, seed=0, threads=threads)[0]
+    return collide(pack(sets, idf), sketch_size, range(sketches), min_similarity, seed=0, threads=threads)[0]
 
 
 def weighted_overlap(a, b, idf):
@@ -54,12 +56,27 @@ def test_the_law_holds_for_overlaps_weighted_by_idf():
     rng = np.random.default_rng(0)
     sets, words = pairs_with_overlap(40, 8, 6)
     idf = rng.uniform(0.2, 8, words).astype(np.float32)
-    offset, word = pack(sets)
-    hashes = np.stack([min_words(offset, word, _hash_values(words, 0, n, 1 / idf)) for n in range(1500)])
+    hasher = Hasher(pack(sets, idf), 0)
+    hashes = np.stack([hasher.hashes(n) for n in range(1500)])
     agree = (hashes[:, ::2] == hashes[:, 1::2]).mean(0)
     expected = np.array([weighted_overlap(sets[2 * i], sets[2 * i + 1], idf) for i in range(40)])
     assert np.abs(agree - expected).max() < 4 * math.sqrt(0.25 / 1500)
     assert np.ptp(expected) > 0.15, "the weights matter"
+
+
+def test_the_hash_of_a_photo_is_its_word_of_the_smallest_value():
+    """By looking at every word: of photos with hundreds of words, with one, with none, and with words that are in every photo."""
+    rng = np.random.default_rng(0)
+    sizes = [*rng.integers(100, 400, 60), *[1] * 20, *[0] * 3]
+    sets = [set(rng.choice(5000, size, replace=False).tolist()) | ({7} if size else set()) for size in sizes]
+    idf = rng.uniform(0.1, 8, 5000).astype(np.float32)
+    idf[7] = 0
+    hasher = Hasher(pack(sets, idf), 3)
+    for number in range(20):
+        u = np.array([_chance(np.uint64(_start(3, number)), word) for word in range(5000)])
+        values = -np.log(u) / np.maximum(idf.astype(float), 1e-6)
+        expected = [min(words, key=values.__getitem__) if words else 2**32 - 1 for words in sets]
+        assert hasher.hashes(number).tolist() == expected
 
 
 def test_a_sketch_needs_all_its_hashes():
@@ -70,7 +87,8 @@ def test_a_sketch_needs_all_its_hashes():
 
 
 def test_hashes_are_uniform_and_independent():
-    values = np.exp(-np.stack([_hash_values(20_000, seed, n, np.ones(20_000, np.float32)) for seed in (0, 1) for n in (0, 1, 2)]))
+    starts = [np.uint64(_start(seed, number)) for seed in (0, 1) for number in (0, 1, 2)]
+    values = np.array([[_chance(start, word) for word in range(20_000)] for start in starts])
     for u in values:
         assert np.abs(np.sort(u) - (np.arange(20_000) + 0.5) / 20_000).max() < 1.95 / math.sqrt(20_000)  # Kolmogorov at 0.1 %
     correlation = np.corrcoef(values) - np.eye(6)
@@ -84,7 +102,8 @@ def test_overlaps_are_those_of_sets():
     sets = [set(rng.integers(0, 60, rng.integers(0, 40)).tolist()) for _ in range(20)] + [set(), set()]
     idf = rng.random(60).astype(np.float32)
     pairs = np.array(list(combinations(range(22), 2)), np.int32)
-    found = overlap(pairs, *pack(sets), idf)
+    words = pack(sets, idf)
+    found = overlap(pairs, words.offset, words.word, words.idf)
     np.testing.assert_allclose(found, [weighted_overlap(sets[a], sets[b], idf) for a, b in pairs], atol=1e-5)
 
 
@@ -128,11 +147,9 @@ def test_words_that_are_there_twice_count_once():
     rng = np.random.default_rng(0)
     sets = [sorted(rng.choice(60, 12, replace=False).tolist()) for _ in range(12)]
     twice = [sorted(words + words[:5]) for words in sets]
-    offset = artefact.offsets([len(words) for words in twice])
-    word = np.concatenate([np.array(words, np.uint32) for words in twice])
     idf = rng.random(60).astype(np.float32)
-    pairs, similarity = collide(offset, word, idf, 2, range(30), 0.0, seed=0, threads=1)
-    expected, expected_similarity = collide(*pack(sets), idf, 2, range(30), 0.0, seed=0, threads=1)
+    pairs, similarity = collide(pack(twice, idf), 2, range(30), 0.0, seed=0, threads=1)
+    expected, expected_similarity = collide(pack(sets, idf), 2, range(30), 0.0, seed=0, threads=1)
     assert len(pairs) > 10 and pairs.tolist() == expected.tolist()
     np.testing.assert_array_equal(similarity, expected_similarity)
 
@@ -141,7 +158,7 @@ def test_words_that_are_there_twice_count_once():
 def test_pairs_of_little_overlap_are_dropped(monkeypatch, at_once):
     monkeypatch.setattr(minhash, "_AT_ONCE", at_once)
     sets = pairs_with_overlap(20, 10, 10)[0] + pairs_with_overlap(20, 2, 18, first=1000)[0]
-    pairs, similarity = collide(*pack(sets), np.ones(2000, np.float32), 1, range(40), 0.2, seed=0, threads=2)
+    pairs, similarity = collide(pack(sets, np.ones(2000)), 1, range(40), 0.2, seed=0, threads=2)
     assert pairs.tolist() == [[2 * i, 2 * i + 1] for i in range(20)]
     np.testing.assert_allclose(similarity, 1 / 3, atol=1e-6)
     assert len(collided(sets, np.ones(2000, np.float32), 1, 40)) > 30

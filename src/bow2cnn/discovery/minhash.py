@@ -4,7 +4,12 @@ Chum and Matas, Large-scale discovery of spatially related images, PAMI 2010. Th
 -ln(u) / idf(word), u uniform and a function of word and hash number: two photos then agree with a probability equal to the
 idf-weighted overlap of their word sets, sum idf over the common words / sum idf over all words (section 3.2). A sketch is s such
 hashes; photos that share one of k sketches collide, which happens with probability 1 - (1 - x^s)^k at overlap x.
+
+Nearly every photo has one of the few words of the smallest values, so these are gone through in order, each with the photos that have it,
+and only what none of them is in looks at all of its own words: a hash takes some postings per photo, not hundreds of words.
 """
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -18,6 +23,8 @@ from bow2cnn.reuse import lineage, lineage_of
 _LARGEST_BUCKET = 200  # photos with one sketch; more than this is a mark that nobody saw or a blank page
 _NO_WORD = 0xFFFFFFFF
 _AT_ONCE = 16  # sketches whose pairs are in memory together
+_POSTINGS = 9.0  # of the words gone through in order, per photo: about exp(-9) of the photos have none of them
+_SLACK = 1e-6  # of a chance that is computed in another way
 
 
 def collide_sketches(index, out, part, parts, sketch_size, sketches, min_similarity, seed, threads, code=""):
@@ -32,28 +39,42 @@ def collide_sketches(index, out, part, parts, sketch_size, sketches, min_similar
     """
     made_with = lineage("collisions", lineage_of(index, "index"), sketch_size, sketches, min_similarity, seed, code)
     with artefact.Reader(index, "index") as reader:
-        offset, word, idf = (reader.map(name) for name in ("offset", "word", "idf"))
-    pairs, similarity = collide(offset, word, idf, sketch_size, range(part, sketches, parts), min_similarity, seed, threads)
+        words = Words(*(reader.map(name) for name in Words._fields))
+    pairs, similarity = collide(words, sketch_size, range(part, sketches, parts), min_similarity, seed, threads)
     params = {"sketch_size": sketch_size, "sketches": sketches, "min_similarity": min_similarity, "seed": seed, "lineage": made_with}
     artefact.write(out, "collisions", {"pair": pairs, "similarity": similarity, **photos_of(index)}, params)
 
 
-def collide(offset, word, idf, sketch_size, sketches, min_similarity, seed, threads):
+class Words(NamedTuple):
+    """The words of n photos, both ways; a word may be in a photo more than once.
+
+    Attributes:
+        offset, word: int64 [n + 1], uint32 [N]: of every photo its words, sorted.
+        word_offset, photo: int64 [K + 1], int32 [N]: of every word its photos, sorted.
+        idf: float32 [K].
+    """
+
+    offset: np.ndarray
+    word: np.ndarray
+    word_offset: np.ndarray
+    photo: np.ndarray
+    idf: np.ndarray
+
+
+def collide(words, sketch_size, sketches, min_similarity, seed, threads):
     """Pairs (a < b), int32 [m, 2] sorted, of photos that share one of the sketches, and their overlap, float32 [m].
 
     Args:
-        offset, word: the words of every photo, sorted; a word may be there more than once.
+        words: `Words`.
         sketches: numbers of the sketches.
         min_similarity: see `collide_sketches`. What it drops is never in memory for more than some sketches.
     """
-    scale = (1.0 / np.maximum(idf, 1e-6)).astype(np.float32)
+    hasher = Hasher(words, seed)
 
     def pairs_of(sketch):
-        keys = np.empty((sketch_size, len(offset) - 1), np.uint32)
-        for i in range(sketch_size):
-            keys[i] = min_words(offset, word, _hash_values(len(idf), seed, sketch * sketch_size + i, scale))
-        return _equal_columns(keys)
+        return _equal_columns(np.stack([hasher.hashes(sketch * sketch_size + i) for i in range(sketch_size)]))
 
+    offset, word, _, _, idf = words
     codes, similarity = np.zeros(0, np.int64), np.zeros(0, np.float32)
     with thread_pool(threads) as pool:
         for start in progress(range(0, len(sketches), _AT_ONCE), "min-hash"):
@@ -70,32 +91,83 @@ def _pairs(codes):
     return np.stack([codes >> 32, codes & 0xFFFFFFFF], 1).astype(np.int32)
 
 
-@numba.njit(cache=True, nogil=True)
-def _hash_values(words, seed, number, scale):
-    """-ln(u) / idf of every word for one hash function; u from splitmix64 of (seed, number, word)."""
-    values = np.empty(words, np.float32)
-    start = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(number + 1) * np.uint64(0xD1B54A32D192ED03)
-    for i in range(words):
-        z = start + np.uint64(i + 1) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-        u = (np.float64(z >> np.uint64(11)) + 0.5) / 9007199254740992.0
-        values[i] = -np.log(u) * scale[i]
-    return values
+class Hasher:
+    """The hash functions of a collection's words."""
+
+    def __init__(self, words, seed):
+        self._words, self._seed = words, seed
+        self._scale = (1.0 / np.maximum(words.idf, 1e-6)).astype(np.float32)
+        # P(value < bound) = 1 - exp(-bound idf), which is bound idf where it is small.
+        weight = float(np.dot(np.diff(words.word_offset), words.idf.astype(np.float64)))
+        self._bound = np.float32(_POSTINGS * (len(words.offset) - 1) / max(weight, 1e-6))
+        self._least = np.exp(-self._bound / self._scale.astype(np.float64)) - _SLACK
+
+    def hashes(self, number):
+        """Word of the smallest value of every photo under one hash function, the first of equals: uint32 [n] (2^32 - 1 for a photo
+        without words).
+        """
+        start = np.uint64(_start(self._seed, number))
+        word, value = _small_values(start, self._scale, self._least, self._bound)
+        found = np.full(len(self._words.offset) - 1, np.uint32(_NO_WORD))
+        _go_through(word[np.argsort(value, kind="stable")], self._words.word_offset, self._words.photo, found)
+        _look_at_all(start, self._scale, self._words.offset, self._words.word, found)
+        return found
 
 
 @numba.njit(cache=True, nogil=True)
-def min_words(offset, word, values):
-    """Word of the smallest value of every photo, uint32 [n] (2^32 - 1 for a photo without words)."""
-    result = np.full(len(offset) - 1, np.uint32(_NO_WORD))
-    for photo in range(len(offset) - 1):
-        smallest = np.float32(np.inf)
-        for k in range(offset[photo], offset[photo + 1]):
-            if values[word[k]] < smallest:
-                smallest = values[word[k]]
-                result[photo] = word[k]
-    return result
+def _start(seed, number):
+    return np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(number + 1) * np.uint64(0xD1B54A32D192ED03)
+
+
+@numba.njit(cache=True, nogil=True)
+def _chance(start, word):
+    """u of a word: splitmix64 (Steele, Lea, Flood, OOPSLA 2014) of (seed, number, word)."""
+    z = start + np.uint64(word + 1) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return (np.float64(z >> np.uint64(11)) + 0.5) / 9007199254740992.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _value(u, scale):
+    """-ln(u) / idf, float32."""
+    return np.float32(-np.log(u) * scale)
+
+
+@numba.njit(cache=True, nogil=True)
+def _small_values(start, scale, least, bound):
+    """Words with values below the bound, ascending, and these values; below `least` no u has one."""
+    words, values = [np.uint32(0) for _ in range(0)], [np.float32(0) for _ in range(0)]
+    for word in range(len(scale)):
+        u = _chance(start, word)
+        if u > least[word]:
+            value = _value(u, scale[word])
+            if value < bound:
+                words.append(np.uint32(word))
+                values.append(value)
+    return np.array(words, np.uint32), np.array(values, np.float32)
+
+
+@numba.njit(cache=True, nogil=True)
+def _go_through(words, word_offset, photo, found):
+    """Note the first of the words that every photo has."""
+    for word in words:
+        for k in range(word_offset[word], word_offset[word + 1]):
+            if found[photo[k]] == _NO_WORD:
+                found[photo[k]] = word
+
+
+@numba.njit(cache=True, nogil=True)
+def _look_at_all(start, scale, offset, word, found):
+    """Note the word of the smallest value of every photo that has none yet."""
+    for photo in range(len(found)):
+        if found[photo] == _NO_WORD:
+            smallest = np.float32(np.inf)
+            for k in range(offset[photo], offset[photo + 1]):
+                value = _value(_chance(start, word[k]), scale[word[k]])
+                if value < smallest:
+                    smallest, found[photo] = value, word[k]
 
 
 def _equal_columns(keys):
