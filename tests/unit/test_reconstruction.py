@@ -137,6 +137,24 @@ def test_what_a_model_leaves_over_is_mapped_again():
     assert found == [list(range(8)), list(range(8, 16))]
 
 
+@pytest.mark.parametrize(("error", "ends"), [(ValueError("no"), False), (WriteError("full"), True)])
+def test_models_stay_when_what_they_leave_over_cannot_be_mapped(monkeypatch, error, ends):
+    photos, pairs, _ = scene(0)
+    photos += [{**photo, "name": f"alone/{photo['name']}"} for photo in photos]
+
+    def failing(photos, pairs, min_photos, seed, mapper, lenient):
+        if lenient:
+            raise error
+        return map_cluster(photos, pairs, min_photos, seed, mapper, lenient)
+
+    monkeypatch.setattr(build, "map_cluster", failing)
+    if ends:
+        with pytest.raises(WriteError):
+            build_models([], photos, pairs, 5, 0)
+    else:
+        assert [model.num_reg_images() for model in build_models([], photos, pairs, 5, 0)] == [8]
+
+
 def part(photos, pairs, kept):
     """Some photos in another order, and the pairs among them."""
     place = {number: position for position, number in enumerate(kept)}

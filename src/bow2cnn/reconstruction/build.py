@@ -40,10 +40,17 @@ def build_models(before, photos, pairs, min_photos, seed, mapper="incremental"):
         placed.update(positions_of(model, photos))
     for lenient in (False, True) if mapper == "incremental" else (False,):
         left = _others(photos, placed)
-        if len(left) >= min_photos:
+        if len(left) < min_photos:
+            break
+        try:
             found = map_cluster(*_among(photos, pairs, left), min_photos, seed, mapper, lenient)
-            models += found
-            placed.update(number for model in found for number in positions_of(model, photos))
+        except Exception as error:
+            if not lenient or isinstance(error, WriteError):
+                raise
+            _LOG.warning("models: what the models of a cluster leave over cannot be mapped again: %s", first_line(error))
+            break
+        models += found
+        placed.update(number for model in found for number in positions_of(model, photos))
     return largest_first(models, photos)
 
 

@@ -16,8 +16,8 @@ class Vocabulary:
 
     Attributes:
         coarse: uint8 [c, 128]; fine: uint8 [c, f, 128]; size: int32 [c], fine centroids of a cell, at least one; projection: float32
-            [64, 128]; threshold: float16 [c f, 64]. (Descriptors are bytes, and so are centroids: rounding them moves a word by less
-            than a hundredth of what two descriptors of it differ by.)
+            [64, 128]; threshold: float16 [c f, 64]. (Descriptors are bytes, and so are centroids: rounding
+            moves one by sqrt(128 / 12) = 3.3, where two views of a point differ by a hundred.)
     """
 
     def __init__(self, coarse, fine, size, projection, threshold=None, threads=1):
