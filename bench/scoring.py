@@ -1,7 +1,7 @@
 """The teacher's plain ranking beside ASMK's, on the same features, with a whole collection as distractors; each on one thread.
 
     python -m pip install cython && python -m pip install --no-build-isolation asmk
-    python bench/scoring.py RESULTS FOLDER BENCHMARK [--words 16k] [--sample 200000]
+    python bench/scoring.py RESULTS FOLDER BENCHMARK [--words 16k] [--sample 200000] [--rows bow2cnn ASMK]
 
 RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK, whose photos and gnd.json lie in FOLDER. The database is the
 benchmark's and all photos of the collection; both codebooks are trained on the collection. ASMK (Tolias, Avrithis, Jegou, ICCV 2013; the
@@ -40,12 +40,13 @@ def main():
     parser.add_argument("benchmark")
     parser.add_argument("--words", default="16k")
     parser.add_argument("--sample", type=int, default=200_000)
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)
     pool = Pool(options.results, options.folder, options.benchmark)
     with threadpool_limits(1):
-        for name, method in {"bow2cnn": Ours(pool), f"ASMK {options.words}": Asmk(pool, options)}.items():
-            rankings, seconds = [], 0.0
+        for name in options.rows:
+            method, rankings, seconds = ROWS[name](pool, options), [], 0.0
             for query in pool.task.query.tolist():
                 features = pool.own[query]
                 begin = time.perf_counter()
@@ -55,7 +56,7 @@ def main():
 
 
 class Ours:
-    def __init__(self, pool):
+    def __init__(self, pool, _):
         self._engine, self._words = pool.engine()
 
     def rank(self, keypoint, descriptor):
@@ -78,6 +79,9 @@ class Asmk:
 
     def rank(self, _, descriptor):
         return self._method.query_ivf(_unit(descriptor), np.zeros(len(descriptor), int))[2][0]
+
+
+ROWS = {"bow2cnn": Ours, "ASMK": Asmk}
 
 
 def _sample(store, count):

@@ -1,6 +1,6 @@
 """The teacher's verified ranking beside COLMAP's: vocabulary-tree pairing, matching, verification; a whole collection as distractors.
 
-    python bench/vocabulary_tree.py RESULTS FOLDER BENCHMARK [--shortlist 100] [--threads 2]
+    python bench/vocabulary_tree.py RESULTS FOLDER BENCHMARK [--shortlist 100] [--threads 2] [--rows bow2cnn COLMAP]
 
 RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK, whose photos and gnd.json lie in FOLDER. The database is the
 benchmark's and all photos of the collection. COLMAP extracts its own features (SIFT, at most 4,096), builds a vocabulary tree of 16,384
@@ -33,11 +33,12 @@ def main():
     parser.add_argument("benchmark")
     parser.add_argument("--shortlist", type=int, default=100)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     options = parser.parse_args()
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
     pool = Pool(options.results, options.folder, options.benchmark)
-    for name, rank in {"bow2cnn": ours, "COLMAP": theirs}.items():
-        rankings, seconds = rank(pool, options)
+    for name in options.rows:
+        rankings, seconds = ROWS[name](pool, options)
         print(f"{name}: mAP {pool.maps(rankings)}; {1000 * seconds / len(rankings):.0f} ms per query", flush=True)
 
 
@@ -61,6 +62,9 @@ def theirs(pool, options):
         peer.match(shortlists)
         rankings = [peer.ranking(query, shortlist) for query, shortlist in enumerate(shortlists)]
         return rankings, time.perf_counter() - begin
+
+
+ROWS = {"bow2cnn": ours, "COLMAP": theirs}
 
 
 class Colmap:
