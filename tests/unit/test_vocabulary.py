@@ -73,7 +73,7 @@ def test_nearest_is_brute_force(count):
     expected = np.argsort(squared, axis=1, kind="stable")[:, :count]
     rows, found = nearest(points, candidates, count)
     np.testing.assert_array_equal(rows, expected)
-    np.testing.assert_array_equal(np.diff(found, axis=1), np.diff(np.take_along_axis(squared, expected, 1), axis=1))
+    np.testing.assert_array_equal(found, np.take_along_axis(squared, expected, 1))
 
 
 def test_candidates_that_are_not_there_are_beyond_all_others():
@@ -93,6 +93,18 @@ def test_words_are_the_nearest_of_the_four_nearest_cells(vocabulary, count):
     reached = np.take_along_axis(to_words, found, axis=1)
     np.testing.assert_array_equal(reached, np.sort(to_words, axis=1)[:, :count])
     assert all(len(set(row)) == count for row in found.tolist())
+
+
+def test_words_do_not_depend_on_what_is_asked_with_them(vocabulary, monkeypatch):
+    """Nor on how a cell's products are computed, where the processor has two ways: of many, and of few."""
+    points = descriptors(8, 500)
+    together = vocabulary.assign(points, 3)
+    one_by_one = np.concatenate([vocabulary.assign(points[[row]], 3) for row in range(len(points))])
+    np.testing.assert_array_equal(one_by_one, together)
+    asked = np.bincount(vocabulary.assign(points) // vocabulary.fine.shape[1])
+    for products in (0, int(np.median(asked)) * 4 * vocabulary.fine.shape[1]):
+        monkeypatch.setattr("bow2cnn.distances._MANY", products)
+        np.testing.assert_array_equal(vocabulary.assign(points, 3), together)
 
 
 def test_words_are_nearly_always_the_nearest_of_all(vocabulary):

@@ -16,8 +16,7 @@ def nearest(descriptors, candidates, count=1):
         descriptors, candidates: uint8 [n, D], [m, D], D at most 128.
 
     Returns:
-        rows int32 [n, count] of the candidates, and int32 [n, count] by how much their squared distances differ from a value of the
-        descriptor's own (that is enough to compare them with those to other candidates); `NONE` where there are fewer candidates.
+        rows int32 [n, count] of the candidates and their squared distances, int32 [n, count]; `NONE` where there are fewer candidates.
     """
     rows, distances = np.zeros((len(descriptors), count), np.int32), np.full((len(descriptors), count), NONE, np.int32)
     if len(descriptors) and len(candidates):
@@ -26,9 +25,11 @@ def nearest(descriptors, candidates, count=1):
         for start, block in products:
             part = slice(start, start + len(block))
             _note_nearest(block, squares, rows[part], distances[part])
+        np.add(distances, products.squares(0).astype(np.int32)[:, None], out=distances, where=distances != NONE)
     return rows, distances
 
 
+# Distances less the descriptor's own square, which is the same for all of its candidates.
 # Most of a row is only looked at for whether its smallest distance is small enough, which can be vectorised.
 @numba.njit(cache=True, nogil=True)
 def _note_nearest(products, squares, rows, distances):
