@@ -34,7 +34,9 @@ except ConfigError as error:
 # Jobs note there that they are at work, and open photos of these folders only.
 os.environ.update(
     BOW2CNN_RESULTS=config["results"],
-    BOW2CNN_PHOTOS=json.dumps([*config["photos"], *(benchmark["photos"] for benchmark in config["benchmarks"].values())]),
+    BOW2CNN_PHOTOS=json.dumps(
+        [*config["photos"], *(path for b in config["benchmarks"].values() for path in [b["photos"], *b["distractors"]])]
+    ),
 )
 
 

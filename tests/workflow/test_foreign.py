@@ -91,6 +91,20 @@ def test_photos_of_a_benchmark_are_followed(own):
         assert complaint(own, "collection") == "gnd.json: imlist names 'x.png', which is not in queries"
 
 
+def test_distractors_join_the_database(own):
+    """From a folder that nothing else in the config names."""
+    collect = "collection", "--configfile", "own.yaml", "--cores", 1
+    own(*collect)
+    (own.folder / "more/deep").mkdir(parents=True)
+    Image.new("RGB", (100, 80), "white").save(own.folder / "more/deep/d.png")
+    (own.folder / "own.yaml").write_text(CONFIG.replace("gnd: gnd.json", "gnd: gnd.json, distractors: [more]"))
+    own(*collect)
+    own("out/benchmarks/held-out/features.h5", "--configfile", "own.yaml", "--cores", 1)
+    benchmark = own.folder / "out/benchmarks/held-out"
+    assert artefact.read(benchmark / "collection.h5", "collection")["name"] == ["q.png", "x.png", "more/deep/d.png"]
+    assert artefact.read(benchmark / "features.h5", "features")["error"] == ["", "", ""]
+
+
 def test_another_benchmark_is_no_reason_to_read_the_photos_again(own):
     own("collection", "--configfile", "own.yaml", "--cores", 1)
     lists = [own.folder / "out/collection/collection.h5", *(own.folder / "out/collection").glob("shard-*.h5")]

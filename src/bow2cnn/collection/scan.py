@@ -17,7 +17,7 @@ from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
 
 # Reasons that may pass while the file stays the same; they are not remembered.
-_PASSING = ("not readable", "vanished")
+_PASSING = ("not readable", "vanished", "outside the folders")
 
 
 def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
