@@ -75,7 +75,6 @@ class Folds:
             graph=results / "discovery/graph.h5",
             clusters=results / "discovery/clusters.h5",
             index=results / "index/index.h5",
-            features=sorted((results / "features").glob("shard-*.h5")),
             out=out,
             validation=1 / self._folds,
             shortlist=config["retrieval"]["shortlist"],

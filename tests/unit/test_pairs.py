@@ -185,8 +185,9 @@ def inputs(tmp_path):
     return tmp_path
 
 
-def mined(folder, sides=(TRAIN, TRAIN, VALIDATION), place=(0, 1, 2), **changed):
-    artefact.write(folder / "split.h5", "split", {"side": np.array(sides, np.int8), "place": np.array(place, np.int32)})
+def mined(folder, sides=(TRAIN, TRAIN, VALIDATION), place=(0, 1, 2), contaminated=(), **changed):
+    split = {"side": np.array(sides, np.int8), "place": np.array(place, np.int32), "contaminated": np.isin(np.arange(17), contaminated)}
+    artefact.write(folder / "split.h5", "split", split)
     paths = {name: folder / f"{name}.h5" for name in ("models", "split", "graph", "clusters", "index")}
     mine_pairs(**paths, out=folder / "pairs.h5", **(OPTIONS | changed))
     return artefact.read(folder / "pairs.h5", "pairs")
@@ -238,6 +239,11 @@ def test_a_photo_without_words_is_no_outsider(inputs):
     word_index(inputs / "index.h5", words)
     found = mined(inputs)
     assert (found["group"][[12, 13]] >= 0).all() and found["group"][15] == -1 and found["side"][15] == 0
+
+
+def test_an_outsider_that_shows_a_benchmark_is_not_trained_on(inputs):
+    found = mined(inputs, contaminated=[13])
+    assert found["group"][[12, 15]].tolist() == [3, 4] and found["group"][13] == -1 and found["side"][13] == 0
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2])
@@ -307,7 +313,8 @@ def test_the_same_bytes_from_any_number_of_threads(inputs):
 def test_rendered_pairs_show_one_landmark_and_share_what_they_say(modelled, tmp_path):
     """From the real models: pools hold photos of the query's landmark, nearer cameras first, with overlaps that are true."""
     count = len(artefact.read(modelled.models, "models", ["cluster"])["cluster"])
-    artefact.write(tmp_path / "split.h5", "split", {"side": np.full(count, TRAIN, np.int8), "place": np.arange(count, dtype=np.int32)})
+    split = {"side": np.full(count, TRAIN, np.int8), "place": np.arange(count, dtype=np.int32)}
+    artefact.write(tmp_path / "split.h5", "split", {**split, "contaminated": np.zeros(len(modelled.photos["name"]), bool)})
     mine_pairs(
         models=modelled.models, split=tmp_path / "split.h5", graph=modelled.graph, clusters=modelled.clusters, index=modelled.index,
         out=tmp_path / "pairs.h5", **(OPTIONS | {"outsider_inliers": 8}),

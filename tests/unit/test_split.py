@@ -6,12 +6,14 @@ import pytest
 from bow2cnn import artefact
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, choose_sides, find_places, split_models
 
+PHOTOS = 200  # of the collection
+
 
 def split(tmp_path, members, pairs=(), contamination=None, validation=0.2, seed=0, cut=()):
     """The split's arrays for models with these photos; `contamination`: benchmark -> (photo, inliers) pairs."""
     offset = artefact.offsets([len(photos) for photos in members])
     photo = np.array([p for photos in members for p in photos], np.int32)
-    artefact.write(tmp_path / "m.h5", "models", {"model": np.zeros(1, np.int32), "photo_offset": offset, "photo": photo})
+    artefact.write(tmp_path / "m.h5", "models", {"model": np.zeros(PHOTOS, np.int32), "photo_offset": offset, "photo": photo})
     artefact.write(tmp_path / "g.h5", "graph", {"pair": np.array(pairs, np.int32).reshape(-1, 2)})
     artefact.write(tmp_path / "c.h5", "clusters", {"cut/pair": np.array(cut, np.int32).reshape(-1, 2)})
     paths = {}
@@ -77,6 +79,7 @@ def test_contaminated_places_are_dropped_with_the_reason(tmp_path):
     expected = "dropped: 2 photos match benchmark demo, with up to 44 inliers"
     assert found["reason"][1] == found["reason"][4] == expected
     assert found["reason"][2] == "dropped: 1 photos match benchmark other, with up to 25 inliers"
+    assert np.flatnonzero(found["contaminated"]).tolist() == [5, 6, 12, 99], "one outside every model too"
     for model in (0, 3, 5):
         assert found["reason"][model] == {TRAIN: "training", VALIDATION: "validation"}[int(found["side"][model])]
 

@@ -37,12 +37,13 @@ def mine_pairs(
     """
     check_photos(models, split, *(path for path in (graph, clusters, index) if path))
     built = artefact.read(models, "models")
-    sides = artefact.read(split, "split", ["side", "place"])
+    sides = artefact.read(split, "split", ["side", "place", "contaminated"])
     _check_places(sides)
     edges = artefact.read(graph, "graph", ["pair", "inliers"]) if graph else None
     cluster = artefact.read(clusters, "clusters", ["cluster"])["cluster"] if clusters else built["model"]
     group, side, cluster = assign_groups(built["model"], sides, cluster)
-    outsiders = draw(_strangers(cluster, edges["pair"], index), max_outsiders, [seed, 7]) if index else np.zeros(0, int)
+    strangers = _strangers(cluster, edges["pair"], index, sides["contaminated"]) if index else np.zeros(0, int)
+    outsiders = draw(strangers, max_outsiders, [seed, 7])
     add_outsiders(group, side, outsiders, validation, seed)
     evidence = Evidence(built, edges)
     queries = []
@@ -81,11 +82,13 @@ def assign_groups(model, sides, cluster):
     return group, side, cluster.astype(np.int32)
 
 
-def _strangers(cluster, pairs, index):
-    """Photos outside every cluster that nothing was verified with. One without words is none: it is empty, or cannot be read."""
+def _strangers(cluster, pairs, index, contaminated):
+    """Photos outside every cluster that nothing was verified with, no photo of a benchmark either. One without words is none: it is
+    empty, or cannot be read.
+    """
     with artefact.Reader(index, "index") as reader:
-        silent = np.flatnonzero(np.diff(reader["offset"]) == 0)
-    return np.setdiff1d(np.flatnonzero(cluster < 0), np.union1d(pairs, silent))
+        silent = np.diff(reader["offset"]) == 0
+    return np.setdiff1d(np.flatnonzero((cluster < 0) & ~silent & ~contaminated), pairs)
 
 
 def draw(rows, limit, seed):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.photos import photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
 from bow2cnn.retrieval.engine import Engine
@@ -33,5 +34,6 @@ def find_contamination(index, vocabulary, collection, features, out, shortlist, 
         "verified/photo": np.concatenate([np.zeros(0, np.int32), *(photo for photo, _, _ in found)]).astype(np.int32),
         "verified/score": np.concatenate([np.zeros(0, np.float32), *(score for _, score, _ in found)]),
         "verified/inliers": np.concatenate([np.zeros(0, np.int32), *(count for _, _, count in found)]),
+        **photos_of(index),
     }
     artefact.write(out, "ranking", arrays, {"min_inliers": min_inliers, "shortlist": shortlist})

@@ -1,4 +1,4 @@
-"""Train and validation sides: models of one place stay together, models that show a benchmark's place are dropped."""
+"""Train and validation sides: models of one place stay together, what shows a benchmark's place is dropped."""
 
 import networkx as nx
 import numpy as np
@@ -11,7 +11,7 @@ SIDES = {DROPPED: "dropped", TRAIN: "training", VALIDATION: "validation"}
 
 
 def split_models(models, contamination, out, validation, seed, graph=None, clusters=None):
-    """Write the `split` artefact.
+    """Write the `split` artefact: the side of every model, and which photos match one of a benchmark, in a model or not.
 
     Models are one place when they share a photo or when a verified pair joins them that was not cut; two sides of a building that share
     nothing count as different places, as in the paper (Radenovic, Tolias, Chum, TPAMI 2018, section 3.2).
@@ -22,14 +22,16 @@ def split_models(models, contamination, out, validation, seed, graph=None, clust
         contamination: benchmark name to path of its `find_contamination` artefact.
         validation: fraction of the places for validation; at least one when there are two.
     """
-    check_photos(models, *(path for path in (graph, clusters) if path))
+    check_photos(models, *(path for path in (graph, clusters) if path), *contamination.values())
     arrays = artefact.read(models, "models", ["model", "photo_offset", "photo"])
     members = [arrays["photo"][a:b] for a, b in zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)]
     place = find_places(members, _joining(graph, clusters))
-    reasons = _contaminated(members, place, contamination)
+    shown = {name: _shown(path, len(arrays["model"])) for name, path in sorted(contamination.items())}
+    reasons = _contaminated(members, place, shown)
     side = choose_sides(members, place, set(reasons), validation, seed)
     reason = [reasons.get(p, SIDES[side[m]] if side[m] != DROPPED else "") for m, p in enumerate(place)]
-    arrays = {"side": side, "place": place, "reason": reason, **photos_of(models)}
+    contaminated = sum(shown.values(), np.zeros(len(arrays["model"]), np.int32)) > 0
+    arrays = {"side": side, "place": place, "reason": reason, "contaminated": contaminated, **photos_of(models)}
     artefact.write(out, "split", arrays, {"validation": validation, "seed": seed})
 
 
@@ -85,16 +87,21 @@ def choose_sides(members, place, dropped, validation, seed):
     return side[place] if len(place) else np.zeros(0, np.int8)
 
 
-def _contaminated(members, place, contamination):
+def _shown(path, photos):
+    """Inliers of every photo with the photo of a benchmark that it matches best, int32 [n]; 0 where it matches none."""
+    found = artefact.read(path, "ranking", ["verified/photo", "verified/inliers"])
+    strongest = np.zeros(photos, np.int32)
+    np.maximum.at(strongest, found["verified/photo"], found["verified/inliers"])
+    return strongest
+
+
+def _contaminated(members, place, shown):
     """Reason per place that shows something of a benchmark."""
     reasons = {}
-    for name, path in sorted(contamination.items()):
-        found = artefact.read(path, "ranking", ["verified/photo", "verified/inliers"])
-        strongest = {}
-        for photo, inliers in zip(found["verified/photo"].tolist(), found["verified/inliers"].tolist(), strict=True):
-            strongest[photo] = max(inliers, strongest.get(photo, 0))
+    for name, strongest in shown.items():
         for model, photos in enumerate(members):
-            hits = [strongest[photo] for photo in photos.tolist() if photo in strongest]
-            if hits:
-                reasons.setdefault(int(place[model]), f"dropped: {len(hits)} photos match benchmark {name}, with up to {max(hits)} inliers")
+            inliers = strongest[photos]
+            if inliers.any():
+                hits = np.count_nonzero(inliers)
+                reasons.setdefault(int(place[model]), f"dropped: {hits} photos match benchmark {name}, with up to {inliers.max()} inliers")
     return reasons
