@@ -39,6 +39,11 @@ def test_pairs_are_those_of_the_database(tmp_path):
     assert (found["pool/overlap"] == 1).all() and (found["pool/scale"] == 1).all()
 
 
+def test_a_name_that_two_photos_have_is_nobodys(tmp_path):
+    found = imported(tmp_path, {"train": TRAIN, "val": VAL}, ["aaaaaa", "bbbbbb", "x/aaaaaa", "cccccc", "dddddd"])
+    assert found["query"].tolist() == [3] and found["pool/photo"].tolist() == [4] and found["group"][[0, 2]].tolist() == [-1, -1]
+
+
 def test_lists_may_be_arrays(tmp_path):
     arrays = {side: {name: np.array(values) for name, values in lists.items()} for side, lists in (("train", TRAIN), ("val", VAL))}
     assert len(imported(tmp_path, arrays, ["aaaaaa", "bbbbbb"])["query"]) == 1
@@ -52,6 +57,11 @@ def test_lists_may_be_arrays(tmp_path):
         (TRAIN | {"cluster": [1]}, VAL, "lists of train have different lengths"),
         (TRAIN, VAL | {"qidxs": [2]}, "a pair of val names a photo that is not there"),
         (TRAIN, VAL | {"pidxs": [-1]}, "a pair of val names a photo that is not there"),
+        (TRAIN | {"qidxs": ["x", 2, 0]}, VAL, "lists of train hold something else than names and whole numbers"),
+        (TRAIN | {"pidxs": [0.5, 3, 1]}, VAL, "lists of train hold something else than names and whole numbers"),
+        (TRAIN | {"cluster": [None, 7, 9, 9]}, VAL, "lists of train hold something else than names and whole numbers"),
+        (TRAIN, VAL | {"cids": [["e"], "f"]}, "lists of val hold something else than names and whole numbers"),
+        (TRAIN, VAL | {"cids": None}, "lists of val hold something else than names and whole numbers"),
         (TRAIN, VAL | {"cids": ["aaaaaa", "ffffff"]}, "photos for training are photos for validation too"),
         (Evil(), VAL, "holds builtins.print, which is no list, text, number or array"),
     ],
@@ -68,11 +78,44 @@ def test_photos_that_are_not_there_are_one_line(tmp_path):
         imported(tmp_path, {"train": TRAIN, "val": VAL}, ["aaaaaa", "cccccc"])
 
 
+ARRAYS = [
+    np.arange(6, dtype=np.int64), np.arange(3, dtype=">i2"), np.arange(6.0).reshape(2, 3), np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    np.array(["a", "longer"]), np.array([b"xy", b"z"]), np.array([True, False]), np.zeros(0, np.uint8), np.float32(2.5), np.int64(-7),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_and_numbers_come_as_lists_and_plain_numbers(tmp_path, protocol):
+    (tmp_path / "d.pkl").write_bytes(pickle.dumps(ARRAYS, protocol))
+    assert read_plain(tmp_path / "d.pkl") == [array.tolist() for array in ARRAYS]
+
+
+class Forged:
+    """An array of objects whose pointers are bytes of the file."""
+
+    def __reduce__(self):
+        return np.ndarray, ((1,), np.dtype("O"), b"ABCDEFGH")
+
+
+class Fields:
+    """A type whose fields hide objects."""
+
+    def __reduce__(self):
+        return np.dtype, ("V8", False, True), (3, "|", None, ("x",), {"x": (np.dtype("i8"), 0)}, 8, 1, 0)
+
+
+@pytest.mark.parametrize("value", [Forged(), Fields(), np.array([{}], object), np.array([(1,)], "i4,")])
+def test_types_of_objects_never_reach_numpy(tmp_path, value):
+    (tmp_path / "d.pkl").write_bytes(pickle.dumps({"value": value}))
+    with pytest.raises(PickleError, match=r"^holds an array of '(O8|V\d)', which are no numbers or texts$"):
+        read_plain(tmp_path / "d.pkl")
+
+
 def test_a_damaged_pickle_is_one_line(tmp_path):
     whole = pickle.dumps({"train": TRAIN, "val": VAL, "array": np.arange(50), "number": np.float32(3)})
     path = tmp_path / "d.pkl"
     path.write_bytes(whole)
-    assert read_plain(path)["array"].tolist() == list(range(50)) and read_plain(path)["number"] == 3
+    assert read_plain(path)["array"] == list(range(50)) and read_plain(path)["number"] == 3
     rng = np.random.default_rng(0)
     broken = 0
     for _ in range(300):

@@ -4,19 +4,21 @@ The file is a dict of `train` and `val`, each a dict of lists: `cids` (a photo's
 `pidxs` (queries and positives, places in `cids`). The photo CID lies in `ims/CID[-2:]/CID[-4:-2]/CID[-6:-4]/CID`.
 """
 
+import hashlib
 import logging
+import operator
 import pickle
-import shutil
+from collections import Counter
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.exchange.pickles import PickleError, read_plain
-from bow2cnn.files import write_bytes, writing
+from bow2cnn.files import write_bytes
 from bow2cnn.nothing import NothingFound
 from bow2cnn.pairs.evidence import Evidence
-from bow2cnn.photos import photos_of
+from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.split.split import TRAIN, VALIDATION
 
@@ -42,6 +44,7 @@ def export_database(results, out, outsiders=True):
         ArtefactError, WriteError.
     """
     results, out = Path(results), Path(out)
+    check_photos(results / "collection/collection.h5", results / "pairs/pairs.h5")
     pairs = artefact.read(results / "pairs/pairs.h5", "pairs")
     photos = artefact.read(results / "collection/collection.h5", "collection", ["path", "sha256"])
     names = [bytes(row).hex() for row in photos["sha256"]]
@@ -51,7 +54,7 @@ def export_database(results, out, outsiders=True):
         database[name] = _side(pairs, members, names)
         rows += members.tolist()
     for row in progress(rows, "export"):
-        _place(photos["path"][row], out / "ims" / path_of(names[row]))
+        _place(photos["path"][row], names[row], out / "ims" / path_of(names[row]))
     write_bytes(out / NAME, pickle.dumps(database, protocol=2))  # what the reference's own Python read
     return {name: (len(side["cids"]), len(side["qidxs"])) for name, side in database.items()}
 
@@ -89,11 +92,15 @@ def _positives(pairs, number, several):
     return photo[good].tolist() if several and good.any() else photo[[np.argmax(shared)]].tolist()
 
 
-def _place(source, target):
+def _place(source, cid, target):
     """A photo where the trainer looks for it."""
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+    try:
+        content = Path(source).read_bytes()
+    except OSError as error:
+        raise artefact.ArtefactError(f"{source}: cannot be read ({error.strerror}); start the run again") from error
+    if hashlib.sha256(content).hexdigest() != cid:
+        raise artefact.ArtefactError(f"{source}: is another photo than the run has seen; start the run again")
+    write_bytes(target, content)
 
 
 class DatabaseError(Exception):
@@ -105,7 +112,7 @@ def import_database(database, collection, out):
 
     Args:
         database: the file.
-        collection: path of the `collection` artefact of its photos. Photos that are not there are left out.
+        collection: path of the `collection` artefact of its photos. Photos that are not there, or twice, are left out.
         out: path.
 
     Raises:
@@ -114,13 +121,15 @@ def import_database(database, collection, out):
     """
     sides = _read(database)
     names = artefact.read(collection, "collection", ["name"])["name"]
-    row_of = {PurePath(name).name: row for row, name in enumerate(names)}
+    ends = [PurePath(name).name for name in names]
+    once = Counter(ends)
+    row_of = {end: row for row, end in enumerate(ends) if once[end] == 1}
     group, side_of, queries, places = np.full(len(names), -1, np.int32), np.zeros(len(names), np.int8), {}, {}
     for name, lists in sides.items():
         rows = [row_of.get(cid, -1) for cid in lists["cids"]]
         for row, cluster in zip(rows, lists["cluster"], strict=True):
             if row >= 0:
-                group[row], side_of[row] = places.setdefault((name, int(cluster)), len(places)), _SIDES[name]
+                group[row], side_of[row] = places.setdefault((name, cluster), len(places)), _SIDES[name]
         for query, positive in zip(lists["qidxs"], lists["pidxs"], strict=True):
             if min(rows[query], rows[positive]) >= 0 and query != positive:
                 queries.setdefault(rows[query], set()).add(rows[positive])
@@ -145,13 +154,23 @@ def _read(database):
     if not isinstance(found, dict) or not all(isinstance(found.get(side), dict) and set(_LISTS) <= set(found[side]) for side in _SIDES):
         raise DatabaseError(f"{database}: is no database of cnnimageretrieval ({', '.join(_SIDES)} with {', '.join(_LISTS)})")
     for side in _SIDES:
-        lists = {name: list(found[side][name]) for name in _LISTS}
+        try:
+            lists = {name: [(_text if name == "cids" else operator.index)(value) for value in found[side][name]] for name in _LISTS}
+        except TypeError as error:
+            raise DatabaseError(f"{database}: lists of {side} hold something else than names and whole numbers ({error})") from error
         count = len(lists["cids"])
         if len(lists["cluster"]) != count or len(lists["qidxs"]) != len(lists["pidxs"]):
             raise DatabaseError(f"{database}: lists of {side} have different lengths")
-        if not all(0 <= int(place) < count for name in ("qidxs", "pidxs") for place in lists[name]):
+        if not all(0 <= place < count for name in ("qidxs", "pidxs") for place in lists[name]):
             raise DatabaseError(f"{database}: a pair of {side} names a photo that is not there")
         found[side] = lists
     if set(found["train"]["cids"]) & set(found["val"]["cids"]):
         raise DatabaseError(f"{database}: photos for training are photos for validation too")
     return {side: found[side] for side in _SIDES}
+
+
+def _text(value):
+    """A name, which Python 2 may have kept as bytes."""
+    if not isinstance(value, (str, bytes)):
+        raise TypeError(f"{type(value).__name__} is no name")
+    return value if isinstance(value, str) else value.decode("latin1")
