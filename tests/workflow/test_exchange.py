@@ -92,6 +92,45 @@ def test_hloc_gets_features_and_verified_pairs(finished, tmp_path, monkeypatch, 
             assert sorted(map(tuple, match.tolist())) == [(a, int(found[a])) for a in np.flatnonzero(found >= 0)]
 
 
+def test_names_that_hloc_would_misread_are_one_line(finished, tmp_path, capsys):
+    results = tmp_path / "run"
+    shutil.copytree(finished.results / "collection", results / "collection")
+    with artefact.Reader(results / "collection/collection.h5", "collection") as reader:
+        params = reader.params
+    arrays = artefact.read(results / "collection/collection.h5", "collection")
+    for names, said in ((["a b.jpg"], "a b.jpg: has a blank"), (["a/b.jpg", "a-b.jpg"], "a-b.jpg: hloc does not tell it from a/b.jpg")):
+        changed = [*names, *arrays["name"][len(names) :]]
+        artefact.write(results / "collection/collection.h5", "collection", {**arrays, "name": changed}, params)
+        assert command("export", "hloc", results, tmp_path / "out") == 1
+        assert capsys.readouterr().err.startswith(f"error: {said}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda path: path.unlink(), "cannot be read (No such file or directory)"),
+        (lambda path: path.write_bytes(b"else"), "is another photo"),
+    ],
+)
+def test_a_photo_that_is_gone_or_another_is_no_part_of_a_database(finished, tmp_path, capsys, monkeypatch, change, said):
+    results = tmp_path / "run"
+    for part in ("collection", "pairs"):
+        shutil.copytree(finished.results / part, results / part)
+    with artefact.Reader(results / "collection/collection.h5", "collection") as reader:
+        params = reader.params
+    arrays = artefact.read(results / "collection/collection.h5", "collection")
+    row = int(artefact.read(results / "pairs/pairs.h5", "pairs", ["query"])["query"][0])
+    own = tmp_path / "own.jpg"
+    shutil.copy(finished.folder / arrays["path"][row], own)
+    change(own)
+    arrays["path"][row] = str(own)
+    artefact.write(results / "collection/collection.h5", "collection", arrays, params)
+    monkeypatch.chdir(finished.folder)
+    assert command("export", "retrieval-sfm", results, tmp_path / "out") == 1
+    assert capsys.readouterr().err.startswith(f"error: {own}: {said}")
+
+
 def test_an_unfinished_run_is_one_line(tmp_path, capsys):
     for name in ("retrieval-sfm", "hloc"):
         assert command("export", name, tmp_path, tmp_path / "out") == 1
@@ -113,7 +152,8 @@ def test_a_run_starts_from_models_that_are_there(finished, run, tmp_path):
     (run.folder / "own.yaml").write_text(yaml.safe_dump(config | own | {"benchmarks": {"held-out": photos}}))
     done = ended(run("--configfile", "own.yaml", "--cores", 2))
     assert {"read_models", "mine_pairs", "find_contamination", "evaluate_systems"} <= done
-    assert not {"find_seeds", "grow_graph", "cut_clusters", "reconstruct_clusters", "rank_benchmark", "write_report"} & done
+    assert not {"find_seeds", "grow_graph", "cut_clusters", "reconstruct_clusters", "rank_benchmark", "write_pages"} & done
+    assert "3D models" in (run.folder / "results/own/report.html").read_text(encoding="utf-8")
     found, expected = (artefact.read(path / "pairs/pairs.h5", "pairs") for path in (run.folder / "results/own", finished.results))
     inside = expected["cluster"] >= 0
     for name in ("query", "pool/photo", "pool/shared", "positive"):
@@ -132,7 +172,7 @@ def test_a_database_is_trained_on_without_a_teacher(database, finished, run, tmp
     own = {"photos": [str(tmp_path / "ims")], "database": str(tmp_path / "retrieval-SfM-bow2cnn.pkl"), "results": "results/own"}
     (run.folder / "own.yaml").write_text(yaml.safe_dump(config | own | {"benchmarks": {"held-out": photos}}))
     done = ended(run("--configfile", "own.yaml", "--cores", 2))
-    assert not {"extract_features", "build_index", "reconstruct_clusters", "mine_pairs", "rank_benchmark", "write_report"} & done
+    assert not {"extract_features", "build_index", "reconstruct_clusters", "mine_pairs", "rank_benchmark", "write_pages"} & done
     results = run.folder / "results/own"
     pairs, names = (artefact.read(results / path, kind) for path, kind in (("pairs/pairs.h5", "pairs"), (COLLECTION, "collection")))
     cids = [name.split("/")[-1] for name in names["name"]]
@@ -143,3 +183,4 @@ def test_a_database_is_trained_on_without_a_teacher(database, finished, run, tmp
     assert {"read_database", "train_network", "evaluate_systems"} <= done
     systems = {line.split(",")[0] for line in (results / "evaluation.csv").read_text().splitlines()[1:]}
     assert systems == {"off-the-shelf:efficientnet-lite0", "gem"}
+    assert "the database does not have them" in (results / "report.html").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.features.detector import Detector
 from bow2cnn.lookup.query import read_query
+from bow2cnn.photos import check_photos
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.search import search
 from bow2cnn.vocabulary.vocabulary import Vocabulary
@@ -75,7 +76,8 @@ class Lookup:
         index, vocabulary = results / "index/index.h5", results / "vocabulary/vocabulary.h5"
         self.settings = {**DEFAULTS, **_recorded(results), **settings}
         self._engine = Engine.load(index, self.settings["max_hamming"])
-        self._read_collection(results / "collection/collection.h5", index)
+        check_photos(results / "collection/collection.h5", index)
+        self._read_collection(results / "collection/collection.h5")
         _check_vocabulary(index, vocabulary)
         self._vocabulary = Vocabulary.load(vocabulary)
         with artefact.Reader(results / "features/shard-000.h5", "features") as reader:
@@ -104,13 +106,11 @@ class Lookup:
         other = self._engine.words(photo)
         return Match(query.words.keypoint[rows[:, 0], :2], other.keypoint[rows[:, 1], :2], transform)
 
-    def _read_collection(self, path, index):
+    def _read_collection(self, path):
         with artefact.Reader(path, "collection") as reader:
             self.paths, self.names = reader["path"], reader["name"]
             self.size = np.stack([reader["width"], reader["height"]], 1)
             self._max_pixels = reader.params["max_pixels"]
-        if not np.array_equal(self.size, self._engine.size):
-            raise artefact.ArtefactError(f"{index}: is of other photos than {path}; run the stage `index` again")
 
 
 def _recorded(results):
