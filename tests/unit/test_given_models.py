@@ -56,6 +56,15 @@ def test_image_names_are_paths_below_the_photo_folder(modelled, own):
     assert {modelled.landmark[row] for row in found["photo"]} in ({0}, {1})
 
 
+def test_a_model_whose_photos_name_points_that_are_not_there_is_rejected(modelled, own):
+    broken = own / "colmap/0000/text"
+    lines = (broken / "points3D.txt").read_text().splitlines()
+    (broken / "points3D.txt").write_text("\n".join(lines[:-20]))
+    found = read(modelled, own)
+    assert len(found["cluster"]) == 1 and len(found["rejected/reason"]) == 1
+    assert found["rejected/reason"][0].startswith(f"{broken}: ")
+
+
 def test_focal_lengths_are_of_the_photos_and_not_of_what_colmap_saw(modelled, own):
     shutil.rmtree(own / "colmap/0000")
     before = read(modelled, own)

@@ -77,9 +77,14 @@ def _read(rows, width, task):
     place, size = task
     _limit_memory(_MEMORY + _PER_BYTE * size)
     try:
-        model = read_model(place)
+        return _arrays_of(read_model(place), rows, width)
+    except KeyError as error:
+        return f"damaged (it has no {error})"
     except Exception as error:  # pycolmap's, of many kinds
         return first_line(error)
+
+
+def _arrays_of(model, rows, width):
     registered = [model.images[number].name for number in model.reg_image_ids()]
     name_of = {rows[name]: name for name in registered if name in rows}
     own = sorted(name_of)
@@ -97,7 +102,8 @@ def _limit_memory(more):
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:  # no Linux
         return
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, resource.RLIM_INFINITY))
+    wanted, most = pages * resource.getpagesize() + more, resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
 def _rows_by_name(photos):
