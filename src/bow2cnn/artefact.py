@@ -31,7 +31,6 @@ VERSIONS = {
     "words": 1,
     "marks": 1,
     "index": 1,
-    "retrieval": 1,
     "collisions": 1,
     "seeds": 1,
     "graph": 4,

@@ -21,6 +21,7 @@ rule note_recipe:
             "features": settings("features"),
             "vocabulary": settings("vocabulary"),
             "seed": config["seed"],
+            "threads": config["threads"],
             "code": [digest("extract_features"), digest("train_vocabulary")],
         },
     message:

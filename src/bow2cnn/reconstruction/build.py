@@ -45,7 +45,7 @@ def build_models(before, photos, pairs, min_photos, seed, mapper="incremental"):
         try:
             found = map_cluster(*_among(photos, pairs, left), min_photos, seed, mapper, lenient)
         except Exception as error:
-            if not lenient or isinstance(error, WriteError):
+            if not models or isinstance(error, WriteError):
                 raise
             _LOG.warning("models: what the models of a cluster leave over cannot be mapped again: %s", first_line(error))
             break

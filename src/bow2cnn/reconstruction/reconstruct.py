@@ -16,6 +16,7 @@ from bow2cnn.reconstruction.colmap import name_in_colmap, to_arrays
 from bow2cnn.reconstruction.kept import Kept, link_folder, source_of
 from bow2cnn.reconstruction.models import absurd, pack_models, repeated
 from bow2cnn.reuse import lineage, lineage_of
+from bow2cnn.text import first_line
 
 _COLOR_SIDE = 400  # longer side at which photos are read for the colours of points
 
@@ -55,7 +56,7 @@ def reconstruct_shard(
         except (WriteError, artefact.ArtefactError):  # of disks and files: nothing that this cluster is to blame for
             raise
         except Exception as error:  # pycolmap raises RuntimeError and ValueError of its own; one bad cluster never stops the rest
-            rejected.append((cluster, len(photos), f"mapping failed: {(str(error) or type(error).__name__).splitlines()[0]}"))
+            rejected.append((cluster, len(photos), f"mapping failed: {first_line(error)}"))
             continue
         keys.append(source.key)
         if not found:
