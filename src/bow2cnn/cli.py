@@ -20,7 +20,7 @@ def main(arguments=None):
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="print what is inside artefacts (kind, version, parameters, arrays, rejected files)")
     show.add_argument("files", nargs="+", metavar="FILE", help="an artefact, such as results/demo/models/models.h5")
-    summary = commands.add_parser("summary", help="print what a run found and gained, in three lines")
+    summary = commands.add_parser("summary", help="print what a run found and gained, in a few lines")
     summary.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     _add_search(commands)
     explain = commands.add_parser(
@@ -127,12 +127,11 @@ def _explain(options):
 
 
 def _export(options):
+    from bow2cnn.exchange.hloc import UnfitName, export_hloc
     from bow2cnn.files import WriteError
 
     try:
         if options.format == "hloc":
-            from bow2cnn.exchange.hloc import export_hloc
-
             photos, pairs = export_hloc(options.results, options.out)
             print(f"{options.out}: {photos} photos, {pairs} verified pairs")
         else:
@@ -140,7 +139,7 @@ def _export(options):
 
             for side, (photos, pairs) in export_database(options.results, options.out).items():
                 print(f"{options.out}: {side}, {photos} photos, {pairs} pairs")
-    except (artefact.ArtefactError, WriteError) as error:
+    except (artefact.ArtefactError, UnfitName, WriteError) as error:
         return _fail(error)
     return 0
 
@@ -159,20 +158,25 @@ def _summary(options):
 
 
 def summarise(results):
-    """Where the report is, and three lines: what was found, what it gives for training, what was gained."""
+    """Where the report is, and a line each on the photos, on what they give for training, on what was gained."""
     results = Path(results)
     collection = artefact.read(results / "collection/collection.h5", "collection", ["sha256", "rejected/reason"])
-    models = artefact.read(results / "models/models.h5", "models", ["model", "cluster"])
     pairs = artefact.read(results / "pairs/pairs.h5", "pairs", ["query", "side", "group"])
-    registered = int(np.count_nonzero(models["model"] >= 0))
-    sides = pairs["side"][pairs["query"]]
+    sides, photos = pairs["side"][pairs["query"]], len(collection["sha256"])
     return [
         f"report: {results / 'report.html'}",
-        f"found:  {len(models['cluster'])} 3D models with {registered} of {len(collection['sha256'])} photos "
-        f"({len(collection['rejected/reason'])} files rejected)",
+        f"found:  {_models(results / 'models/models.h5')}{photos} photos ({len(collection['rejected/reason'])} files rejected)",
         f"mined:  {np.count_nonzero(sides == 1)} training queries and {np.count_nonzero(sides == 2)} for validation",
         f"gained: {_gains(results / 'evaluation/gains.json')}",
     ]
+
+
+def _models(path):
+    """The 3D models and what they hold of the photos; nothing where the run began with pairs."""
+    if not path.exists():
+        return ""
+    models = artefact.read(path, "models", ["model", "cluster"])
+    return f"{len(models['cluster'])} 3D models with {np.count_nonzero(models['model'] >= 0)} of "
 
 
 def _gains(path):

@@ -35,7 +35,8 @@ def results(tmp_path, monkeypatch):
     sha256 = np.random.default_rng(0).integers(0, 256, (PHOTOS, 32)).astype(np.uint8)
     arrays = {"path": paths, "name": [path.removeprefix("photos/") for path in paths], "sha256": sha256, "width": pixel}
     lists = {"rejected/path": ["photos/bad.png"], "rejected/reason": ["not a photo"]}
-    artefact.write(folder / "collection/collection.h5", "collection", arrays | lists | {"height": pixel - 20})
+    artefact.write(folder / "collection/collection.h5", "collection", arrays | lists | {"height": pixel - 20}, {"shards": 1})
+    artefact.write(folder / "index/index.h5", "index", {"offset": np.arange(PHOTOS + 1) * 100})
     pairs = [(0, 1), (1, 2), (1, 3), (3, 4), (4, 7), (5, 6), (7, 8), (8, 9), (13, 14), (14, 15)]
     inliers = [50, 40, 30, 33, 15, 60, 20, 21, 70, 71]
     match = [[(feature, feature + 1) for feature in range(count)] for count in inliers]
@@ -69,6 +70,7 @@ def results(tmp_path, monkeypatch):
     }
     artefact.write(folder / "models/models.h5", "models", models)
     split = {"side": np.array([1, 0], np.int8), "place": np.array([0, 1], np.int32), "reason": ["training", "dropped: 3 photos match"]}
+    split["contaminated"] = np.zeros(PHOTOS, bool)
     artefact.write(folder / "split/split.h5", "split", split)
     group, side = np.full(PHOTOS, -1, np.int32), np.zeros(PHOTOS, np.int8)
     group[:3], side[:3], group[[10, 11]], side[[10, 11]] = 0, 1, [2, 3], [1, 2]
@@ -141,6 +143,34 @@ def test_a_model_that_a_benchmark_shows(results):
     assert "training: not used; model 1 is left out: dropped: 3 photos match" in told(results, 14)
 
 
+def test_a_photo_without_features(results):
+    artefact.write(results / "index/index.h5", "index", {"offset": np.array([*np.arange(13) * 100, *np.arange(12, PHOTOS) * 100])})
+    assert "training: not used; it has no local features, so that it may be a photo that cannot be read" in told(results, 12)
+
+
+def test_an_outsider_that_a_benchmark_shows(results):
+    split = artefact.read(results / "split/split.h5", "split")
+    split["contaminated"][12] = True
+    artefact.write(results / "split/split.h5", "split", split)
+    assert "training: not used; it matches a photo of a benchmark" in told(results, 12)
+
+
+def test_a_run_that_began_midway(results):
+    for path in ("graph", "clusters", "seeds"):
+        (results / f"discovery/{path}.h5").unlink()
+    none = "cluster: none was looked for, because the run began with"
+    assert told(results, 0).startswith(f"{none} 3D models\n3D model: 0, 3 photos; it sees 10 of its points\ntraining: place 0")
+    assert told(results, 12) == (
+        f"{none} 3D models\n3D model: none of those that the run began with has it\n"
+        "training: not used; nothing says what a photo outside the 3D models shows"
+    )
+    (results / "models/models.h5").unlink()
+    (results / "split/split.h5").unlink()
+    assert told(results, 12) == (
+        f"{none} pairs\n3D model: none was looked for, because the run began with pairs\ntraining: not used; the database does not have it"
+    )
+
+
 @pytest.mark.parametrize(
     ("stage", "line"),
     [
@@ -174,7 +204,7 @@ def test_photos_are_found_by_path_name_and_content(results, tmp_path):
         files.find(copy)
     arrays = artefact.read(results / "collection/collection.h5", "collection")
     arrays["sha256"][5] = np.frombuffer(hashlib.sha256(copy.read_bytes()).digest(), np.uint8)
-    artefact.write(results / "collection/collection.h5", "collection", arrays)
+    artefact.write(results / "collection/collection.h5", "collection", arrays, {"shards": 1})
     assert Files(results).find(copy) == 5
 
 

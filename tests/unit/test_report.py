@@ -302,6 +302,29 @@ def test_a_run_that_found_nothing_still_gets_its_page(files):
         assert text in page
 
 
+TEACHER = dict.fromkeys(("marks", "graph", "clusters")) | {"words": ()}
+
+
+def test_a_run_that_began_with_models_shows_these_and_no_clusters(files):
+    page = write(files, **TEACHER)
+    checker = check(page)
+    assert {"top", "table", "models", "tuples", "rankings", "curves", "dropped", "making"} <= checker.ids and "clusters" not in checker.ids
+    assert {f"model-{number}" for number in range(MODELS)} <= checker.ids
+    for text in ("33 points, overlap 0.40", "dropped: seen", "&lt;i&gt;odd&lt;/i&gt;", "nothing says what a photo outside the models"):
+        assert text in page
+    for text in ("cluster 0", "models/pages", "verified pairs", "watermarks", "were verified", "are used as negatives"):
+        assert text not in page
+
+
+def test_a_run_that_began_with_a_database_shows_what_was_learned_of_it(files):
+    page = write(files, **TEACHER, models=None, split=None)
+    checker = check(page)
+    assert {"top", "table", "tuples", "rankings", "curves", "dropped", "making"} <= checker.ids
+    assert not {"clusters", "models"} & checker.ids
+    assert "gem: +10.0 mAP on places" in page and "the database does not have them" in page
+    assert not any(text in page for text in ("33 points", "see of the 3D model", "watermarks"))
+
+
 def test_masked_features_are_found_in_their_shard(files):
     given = files.arguments
     run = Run({"marks": given["marks"]}, given["words"], {}, {}, {}, {}, {})

@@ -12,7 +12,7 @@ CLUSTER_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["clusters"]
 # Whether bag of words and geometry find the training pairs; else the user has 3D models already, or the pairs.
 TEACHER = config["database"] is None and config["models"] is None
 BENCHMARKS = list(config["benchmarks"])
-REPORT = ["<results>/report.html", "<results>/models/pages"] if TEACHER else []
+REPORT = ["<results>/report.html", *(["<results>/models/pages"] if TEACHER else [])]
 EXPERIMENTS = list(config["experiments"])
 # Megabytes of one photo while it is decoded (25 bytes a pixel: WebP is the worst), and while it is searched for features (236).
 PIXELS = config["collection"]["max_pixels"]
@@ -95,9 +95,14 @@ def after_scan(*paths):
     return inputs
 
 
-def of_teacher(path):
-    """A file that only the teacher makes: nothing where it does not work."""
-    return path if TEACHER else []
+def of_teacher(paths):
+    """Files that only the teacher makes: nothing where it does not work."""
+    return paths if TEACHER else []
+
+
+def of_models(paths):
+    """Files that come of 3D models: nothing where the run begins with pairs."""
+    return paths if config["database"] is None else []
 
 
 def source_gnd(wildcards):

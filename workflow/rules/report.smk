@@ -4,12 +4,12 @@
 rule write_report:
     input:
         collection="<results>/collection/collection.h5",
-        marks="<results>/index/marks.h5",
-        words=expand("<results>/words/shard-{shard}.h5", shard=PHOTO_SHARDS),
-        graph="<results>/discovery/graph.h5",
-        clusters="<results>/discovery/clusters.h5",
-        models="<results>/models/models.h5",
-        split="<results>/split/split.h5",
+        marks=of_teacher("<results>/index/marks.h5"),
+        words=of_teacher(expand("<results>/words/shard-{shard}.h5", shard=PHOTO_SHARDS)),
+        graph=of_teacher("<results>/discovery/graph.h5"),
+        clusters=of_teacher("<results>/discovery/clusters.h5"),
+        models=of_models("<results>/models/models.h5"),
+        split=of_models("<results>/split/split.h5"),
         pairs="<results>/pairs/pairs.h5",
         histories=expand("<results>/experiments/{experiment}/history.h5", experiment=EXPERIMENTS),
         table="<results>/evaluation.csv",

@@ -12,12 +12,6 @@ with stage(snakemake.log[0]):
     write_report(
         out=snakemake.output.page,
         collection=files.collection,
-        marks=files.marks,
-        words=files.words,
-        graph=files.graph,
-        clusters=files.clusters,
-        models=files.models,
-        split=files.split,
         pairs=files.pairs,
         histories=dict(zip(snakemake.params.experiments, files.histories, strict=True)),
         table=files.table,
@@ -25,6 +19,9 @@ with stage(snakemake.log[0]):
         benchmarks={name: {"collection": collection, "gnd": gnd} for name, collection, gnd in parts},
         rankings=dict(zip(["validation", *names], files.rankings, strict=True)),
         pairings=snakemake.params.pairings,
+        # Empty where the run began with models or pairs of the user's.
+        words=files.words,
+        **{name: files[name] or None for name in ("marks", "graph", "clusters", "models", "split")},
         config=snakemake.params.config,
         # Of the jobs that ran before this one; no input, because a report need not be made anew when a job took longer.
         timings=Path(snakemake.output.page).parent / "timings",

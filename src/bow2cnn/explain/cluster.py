@@ -19,6 +19,8 @@ class Link(NamedTuple):
 
 def explain_cluster(files, row):
     """Lines about a photo's cluster, and the `Link`s that tell the most of it: a chain to the photo with most pairs, or its strongest."""
+    if files.given:
+        return [f"cluster: none was looked for, because the run began with {files.given}"], []
     if files.graph is None:
         return ["cluster: not known yet; run the stage `clusters`"], []
     verified = _verified(files)
@@ -34,7 +36,7 @@ def explain_cluster(files, row):
     hub = max(sorted(joined), key=joined.degree)
     head = f"cluster: {cluster}, {len(joined)} photos"
     if row == hub:
-        links = own[:_STRONGEST]
+        links = _strongest(joined, row)[:_STRONGEST]
         return [f"{head}; no other of them has as many verified pairs ({joined.degree(row)}):", *_told(files, links), *told], links
     chain = nx.shortest_path(joined, row, hub, weight=lambda a, b, edge: 1 + 1 / edge["inliers"])
     links = [_link(joined, *pair) for pair in zip(chain[:-1], chain[1:], strict=True)]

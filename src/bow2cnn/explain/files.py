@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.photos import check_photos, shards_of
 
 _MODELS = [
     "model", "cluster", "photo", "photo_offset", "observation_offset", "observation/point", "observation/feature",
@@ -33,12 +34,15 @@ class Files:
 
     def __init__(self, results):
         self._results = Path(results)
-        self.photos = artefact.read(self._results / "collection/collection.h5", "collection")
+        self._collection = self._results / "collection/collection.h5"
+        self.photos = artefact.read(self._collection, "collection")
 
     @cached_property
     def features(self):
-        paths = sorted((self._results / "features").glob("shard-*.h5"))
-        return paths or None
+        """Paths in the order of the shards."""
+        paths = shards_of(self._results, "features")
+        check_photos(self._collection, paths)
+        return paths
 
     @cached_property
     def graph(self):
@@ -64,7 +68,7 @@ class Files:
 
     @cached_property
     def split(self):
-        return self._read("split/split.h5", "split", ["side", "place", "reason"])
+        return self._read("split/split.h5", "split", ["side", "place", "reason", "contaminated"])
 
     @cached_property
     def pairs(self):
@@ -76,9 +80,24 @@ class Files:
         paths = sorted((self._results / "experiments").glob("*/history.h5"))
         return {path.parent.name: artefact.read(path, "history", _HISTORY) for path in paths}
 
+    def is_blank(self, row):
+        """Whether a photo has no local features in the index."""
+        with artefact.Reader(self._results / "index/index.h5", "index") as reader:
+            return bool(np.diff(reader.part("offset", row, row + 2)) == 0)
+
+    @cached_property
+    def given(self):
+        """What the run began with in the place of a teacher: "3D models" or "pairs"; None where it has one, or is not that far."""
+        if self.graph is not None:
+            return None
+        return "3D models" if self.models is not None else "pairs" if self.pairs is not None else None
+
     def _read(self, name, kind, arrays=None):
         path = self._results / name
-        return artefact.read(path, kind, arrays) if path.exists() else None
+        if not path.exists():
+            return None
+        check_photos(self._collection, path)
+        return artefact.read(path, kind, arrays)
 
     def find(self, photo):
         """Row of a photo of the collection: by its path, by the bytes of a file, or by the end of a path that only one photo has.

@@ -7,6 +7,8 @@ _LEAST = 30  # inliers with which COLMAP registers a photo (its default)
 
 def explain_model(files, row):
     """Lines about the 3D model that a photo is in, or why it is in none."""
+    if files.given == "pairs":
+        return ["3D model: none was looked for, because the run began with pairs"]
     if files.models is None:
         return ["3D model: not known yet; run the stage `models`"]
     models = files.models
@@ -21,6 +23,8 @@ def explain_model(files, row):
             kept = "" if number == used else "; not used, because another model sees more of it"
             lines.append(f"3D model: {number}, {photos} photos; it sees {points} of its points{kept}")
         return lines
+    if files.given:
+        return ["3D model: none of those that the run began with has it"]
     cluster = -1 if files.clusters is None else int(files.clusters["cluster"][row])
     if cluster < 0:
         return ["3D model: none, because it is in no cluster"]

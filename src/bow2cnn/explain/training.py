@@ -21,10 +21,18 @@ def _why_not(files, row):
     model = -1 if files.models is None else int(files.models["model"][row])
     if model >= 0 and files.split["side"][model] == DROPPED:
         return f"model {model} is left out: {files.split['reason'][model]}"
+    if files.given == "pairs":
+        return "the database does not have it"
+    if files.given:
+        return "nothing says what a photo outside the 3D models shows"
     if files.pairs["cluster"][row] >= 0:
         return "it may show what the models of its cluster show, so that it is no negative, and without a model it is no positive"
     if files.graph is not None and (files.graph["pair"] == row).any():
         return "verified pairs join it to others, so that it is no negative for sure, and without a model it is no positive"
+    if files.is_blank(row):
+        return "it has no local features, so that it may be a photo that cannot be read"
+    if files.split["contaminated"][row]:
+        return "it matches a photo of a benchmark"
     return "other photos outside every cluster were drawn (pairs.max_outsiders)"
 
 

@@ -15,34 +15,39 @@ from bow2cnn.report.sections.tuples import tuples as show_tuples
 from bow2cnn.report.templates import environment
 from bow2cnn.report.thumbs import Thumbs
 
+_OF_PHOTOS = ("collection", "marks", "graph", "clusters", "models", "split", "pairs")
+
 
 def write_report(
-    out, collection, marks, words, graph, clusters, models, split, pairs,
-    histories, table, gains, benchmarks, rankings, pairings, config=None, timings=None,
+    out, collection, pairs, histories, table, gains, benchmarks, rankings, pairings,
+    marks=None, words=(), graph=None, clusters=None, models=None, split=None, config=None, timings=None,
 ):  # fmt: skip
     """Write the report. What a run lacks (benchmarks, experiments, models) is said in a sentence.
 
     Args:
         out: the HTML file.
-        collection, marks, graph, clusters, models, split, pairs: paths of the artefacts; words: paths in the order of the shards.
+        collection, pairs: paths of the artefacts.
         histories: experiment to path of its history.
         table, gains: paths of evaluation.csv and gains.json.
         benchmarks: name to `collection` and `gnd` (paths).
         rankings: name (`validation` or a benchmark) to path of its rankings.
         pairings: experiment to the system that it is compared with.
+        marks, graph, clusters: paths of the artefacts that the teacher makes, words: paths in the order of the shards; none of them where
+            it did not work.
+        models, split: paths; none where the run began with pairs.
         config: the run's config, to be shown.
         timings: folder of Snakemake's benchmark files; the only part of the page that differs between two runs on the same photos.
     """
-    check_photos(collection, marks, words, graph, clusters, models, split, pairs)
     paths = {"collection": collection, "marks": marks, "graph": graph, "clusters": clusters}
     paths |= {"models": models, "split": split, "pairs": pairs, "table": table, "gains": gains}
+    check_photos(*(paths[name] for name in _OF_PHOTOS if paths[name] is not None), *([words] if words else []))
     run = Run(paths, words, histories, benchmarks, rankings, pairings, config or {})
     thumbs = Thumbs()
     sections = {
         "opening": ("Gains", show_opening(run)),
         "table": ("Table", show_table(run)),
-        "clusters": ("Collection", show_clusters(run, thumbs)),
-        "models": ("3D models", show_models(run, thumbs)),
+        **({"clusters": ("Collection", show_clusters(run, thumbs))} if clusters else {}),
+        **({"models": ("3D models", show_models(run, thumbs))} if models else {}),
         "tuples": ("Tuples", show_tuples(run, thumbs)),
         "rankings": ("Rankings", show_rankings(run, thumbs)),
         "curves": ("Curves", show_curves(run)),

@@ -20,7 +20,7 @@ _HISTORY_ARRAYS = [
 
 
 class Run:
-    """The artefacts of a run, each read when a section first asks for it.
+    """The artefacts of a run, each read when a section first asks for it; None is what a run that began midway does not have.
 
     Attributes:
         histories, rankings: name to path of the experiments' histories and of the rankings.
@@ -36,38 +36,40 @@ class Run:
 
     @cached_property
     def photos(self):
-        return artefact.read(self._paths["collection"], "collection", ["path", "name", "rejected/path", "rejected/reason"])
+        return self._read("collection", ["path", "name", "rejected/path", "rejected/reason"])
 
     @cached_property
     def size(self):
         """Width and height of every photo, int32 [n, 2]."""
-        return np.stack(list(artefact.read(self._paths["collection"], "collection", ["width", "height"]).values()), 1)
+        return np.stack(list(self._read("collection", ["width", "height"]).values()), 1)
 
     @cached_property
     def marks(self):
-        return artefact.read(self._paths["marks"], "marks", ["offset", "masked", "evidence/photos"])
+        return self._read("marks", ["offset", "masked", "evidence/photos"])
 
     @cached_property
     def graph(self):
+        if self._paths["graph"] is None:
+            return None
         with artefact.Reader(self._paths["graph"], "graph") as reader:
             arrays = {name: reader[name] for name in ("pair", "inliers")}
             return {**arrays, "refused": reader.shape("refused")[0] if "refused" in reader else None}
 
     @cached_property
     def clusters(self):
-        return artefact.read(self._paths["clusters"], "clusters", ["offset", "photo", "cut/pair", "cut/inliers", "cut/parts", "cut/reason"])
+        return self._read("clusters", ["offset", "photo", "cut/pair", "cut/inliers", "cut/parts", "cut/reason"])
 
     @cached_property
     def models(self):
-        return artefact.read(self._paths["models"], "models", _MODEL_ARRAYS)
+        return self._read("models", _MODEL_ARRAYS)
 
     @cached_property
     def split(self):
-        return artefact.read(self._paths["split"], "split", ["side", "reason"])
+        return self._read("split", ["side", "reason"])
 
     @cached_property
     def pairs(self):
-        return artefact.read(self._paths["pairs"], "pairs", _PAIR_ARRAYS)
+        return self._read("pairs", _PAIR_ARRAYS)
 
     @cached_property
     def validation(self):
@@ -99,3 +101,7 @@ class Run:
                     return reader.part("keypoint", start, stop)[masked, :2]
                 start, stop = start - rows, stop - rows
         return np.zeros((0, 2), np.float32)
+
+    def _read(self, kind, arrays):
+        path = self._paths[kind]
+        return None if path is None else artefact.read(path, kind, arrays)

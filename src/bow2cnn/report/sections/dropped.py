@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 
+from bow2cnn.report.sections.opening import count_outsiders
 from bow2cnn.report.thumbs import crop_around
 
 _EXAMPLES = 5  # file names of a reason
@@ -13,24 +14,15 @@ _BRIDGES = 12
 
 
 def dropped(run, thumbs):
-    """Files, features, pairs, models and photos that were left out."""
-    models, split = run.models, run.split
-    pairs = run.pairs
+    """Files, features, pairs, models and photos that were left out; what the run does not have is None."""
+    group = run.pairs["group"]
     return {
         "files": _files(run.photos),
-        "marks": _marks(run),
-        "refused": run.graph["refused"],
-        "kept": len(run.graph["pair"]),
-        "bridges": _bridges(run, thumbs),
-        "bridge_count": len(run.clusters["cut/pair"]),
-        "models": [
-            {"cluster": int(c), "photos": int(n), "reason": reason}
-            for c, n, reason in zip(models["rejected/cluster"], models["rejected/photos"], models["rejected/reason"], strict=True)
-        ],
-        "untrained": [{"model": int(m), "reason": split["reason"][m]} for m in np.flatnonzero(split["side"] == 0)],
-        "unused": int(np.count_nonzero(pairs["group"] < 0)),
-        "outsiders": int(np.count_nonzero((pairs["group"] >= 0) & (models["model"] < 0))),
-        "photos": len(pairs["group"]),
+        "marks": _marks(run) if run.marks else None,
+        "pairs": _pairs(run, thumbs) if run.clusters else None,
+        "models": _models(run) if run.models else None,
+        "unused": int(np.count_nonzero(group < 0)),
+        "photos": len(group),
     }
 
 
@@ -67,6 +59,29 @@ def _crop(run, row):
         return None
     uri = crop_around(run.photos["path"][row], points, (int(run.size[row, 0]), int(run.size[row, 1])))
     return uri and {"uri": uri, "name": run.photos["name"][row], "count": len(points)}
+
+
+def _pairs(run, thumbs):
+    """Pairs that were kept, refused and cut, the first of these in pictures; and photos that serve as negatives of all models."""
+    return {
+        "kept": len(run.graph["pair"]),
+        "refused": run.graph["refused"],
+        "bridges": _bridges(run, thumbs),
+        "cut": len(run.clusters["cut/pair"]),
+        "outsiders": count_outsiders(run),
+    }
+
+
+def _models(run):
+    """Models that were rejected or not trained on."""
+    models, split = run.models, run.split
+    return {
+        "rejected": [
+            {"cluster": int(c), "photos": int(n), "reason": reason}
+            for c, n, reason in zip(models["rejected/cluster"], models["rejected/photos"], models["rejected/reason"], strict=True)
+        ],
+        "untrained": [{"model": int(m), "reason": split["reason"][m]} for m in np.flatnonzero(split["side"] == 0)],
+    }
 
 
 def _bridges(run, thumbs):

@@ -15,7 +15,7 @@ def models(run, thumbs):
     """A card for each model, largest first."""
     arrays, cards = run.models, []
     count = len(arrays["cluster"])
-    size = np.diff(run.clusters["offset"])
+    size = np.diff(run.clusters["offset"]) if run.clusters else None
     for number in range(min(count, _SHOWN)):
         views = slice(*arrays["photo_offset"][number : number + 2])
         points = slice(*arrays["point_offset"][number : number + 2])
@@ -28,7 +28,7 @@ def models(run, thumbs):
                 "packed": cloud.pack(scene, _POINTS) if number < _TURNABLE else None,
                 "photo": thumbs.photo(run.photos["path"][_central(arrays, views)]),
                 "photos": views.stop - views.start,
-                "of": int(size[cluster]),
+                "of": None if size is None else int(size[cluster]),
                 "points": points.stop - points.start,
                 "error": float(arrays["error"][number]),
                 "cluster": cluster,
@@ -36,7 +36,7 @@ def models(run, thumbs):
                 "reason": run.split["reason"][number] if side == DROPPED else "",
             }
         )
-    return {"cards": cards, "count": count, "rejected": len(arrays["rejected/cluster"])}
+    return {"cards": cards, "count": count, "rejected": len(arrays["rejected/cluster"]), "pages": run.clusters is not None}
 
 
 def _central(arrays, views):

@@ -65,20 +65,38 @@ def _where(row):
 
 
 def _figures(run):
-    pairs, models = run.pairs, run.models
+    pairs = run.pairs
     side = pairs["side"][pairs["query"]]
     pool = np.diff(pairs["pool_offset"])
-    outside = int(np.count_nonzero(pairs["group"] >= 0) - np.count_nonzero((pairs["group"] >= 0) & (models["model"] >= 0)))
     rejected = len(run.photos["rejected/path"])
     return [
         (len(run.photos["path"]), "photos", f"{rejected:,} files rejected"),
-        (len(run.graph["pair"]), "verified pairs", _refused(run.graph["refused"])),
-        (len(run.clusters["offset"]) - 1, "clusters", f"{len(run.clusters['photo']):,} photos in them"),
-        (len(models["cluster"]), "3D models", f"{len(models['point']):,} points"),
-        (int(np.count_nonzero(models["model"] >= 0)), "photos registered", f"{outside:,} more serve as negatives"),
+        *(_of_teacher(run) if run.clusters else []),
+        *(_of_models(run) if run.models else []),
         (int(np.count_nonzero(side == _TRAIN)), "training queries", f"{int(pool[side == _TRAIN].sum()):,} candidate pairs"),
         (int(np.count_nonzero(side == _VALIDATION)), "validation queries", f"{int(pool[side == _VALIDATION].sum()):,} candidate pairs"),
     ]
+
+
+def _of_teacher(run):
+    return [
+        (len(run.graph["pair"]), "verified pairs", _refused(run.graph["refused"])),
+        (len(run.clusters["offset"]) - 1, "clusters", f"{len(run.clusters['photo']):,} photos in them"),
+    ]
+
+
+def _of_models(run):
+    models = run.models
+    outside = f"{count_outsiders(run):,} more serve as negatives" if run.clusters else ""
+    return [
+        (len(models["cluster"]), "3D models", f"{len(models['point']):,} points"),
+        (int(np.count_nonzero(models["model"] >= 0)), "photos registered", outside),
+    ]
+
+
+def count_outsiders(run):
+    """How many photos outside every model are used as negatives."""
+    return int(np.count_nonzero((run.pairs["group"] >= 0) & (run.models["model"] < 0)))
 
 
 def _refused(count):

@@ -11,6 +11,7 @@ def table(run):
     metrics.sort(key=lambda name: name != _MAIN)
     return {
         "pivots": [_pivot([row for row in run.table if row["metric"] == metric], metric) for metric in metrics],
+        "teacher": any(row["system"] == "bow" for row in run.table),
         "charts": _charts(run, [row for row in run.table if row["metric"] == _MAIN]),
     }
 

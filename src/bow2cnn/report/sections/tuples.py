@@ -11,7 +11,8 @@ _EXEMPLARS = 2  # besides, of each
 def tuples(run, thumbs):
     """Some tuples of each experiment, spread over its queries."""
     each = max(3, _SHOWN // max(len(run.histories), 1))
-    return {"experiments": [{"name": name, **_tuples(run, thumbs, arrays, each)} for name, arrays in run.history.items()]}
+    experiments = [{"name": name, **_tuples(run, thumbs, arrays, each)} for name, arrays in run.history.items()]
+    return {"experiments": experiments, "evidence": run.models is not None}
 
 
 def _tuples(run, thumbs, arrays, count):
@@ -70,9 +71,9 @@ def _negatives(run, thumbs, arrays, epoch, place):
 
 
 def _evidence(run, query, positive):
-    """What the teacher knows of a pair, as text."""
+    """What the 3D model knows of a pair, as text."""
     pairs = run.pairs
-    for number in np.flatnonzero(pairs["query"] == query):
+    for number in np.flatnonzero(pairs["query"] == query) if run.models else []:
         rows = np.arange(*pairs["pool_offset"][number : number + 2])
         rows = rows[pairs["pool/photo"][rows] == positive]
         if len(rows):
