@@ -33,7 +33,7 @@ rule evaluate_systems:
         "../../envs/network.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(6000, descriptors=3),
+        mem_mb=memory(6000, descriptors=2),
     params:
         systems=list(SYSTEMS),
         pairings=PAIRINGS,

@@ -16,7 +16,11 @@ class Settings:
     """Settings of one experiment; what each key means is in the field's metadata under `doc`."""
 
     network: str = _key("efficientnet-lite0", "the backbone")
-    weights: str | None = _key(None, "file with its pretrained weights (null for those that come with the installation)")
+    weights: str | None = _key(
+        None,
+        "file with its pretrained weights, a state dict as torchvision has it (null for those that come with the installation, "
+        "efficientnet-lite0 only)",
+    )
     pooling: str = _key("gem", "how activations become a vector (talk slide 19)", ("gem", "mac", "spoc"))
     positives: str = _key(
         "m3",
