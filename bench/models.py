@@ -7,7 +7,8 @@ photo, landmark, place (`-`: belongs to nothing). pycolmap has SIFT of at most 4
 more. `labels`, which no user could do, matches every pair of photos of one landmark. `heap` is told nothing: a vocabulary tree of 16,384
 words built from the photos, 20 neighbours per photo, pycolmap's own test for watermarks obeyed. A photo counts for the largest model
 that registers it, and as wrong when its place is not the most frequent one there. Seconds are by the wall, and in brackets of the
-processor, which other work disturbs less; bow2cnn's stages run side by side. WORK keeps pycolmap's databases and models, and what was
+processor, which other work disturbs less; bow2cnn's stages run side by side, and the processor's seconds of each are Snakemake's samples,
+which miss some (those of `all` are whole). WORK keeps pycolmap's databases and models, and what was
 measured, so that rows can be asked for one by one.
 """
 

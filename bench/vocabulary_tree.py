@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
-from colmap_peer import build_tree, extract
+from colmap_peer import WORDS, build_tree, extract
 from distractors import Pool
 from threadpoolctl import threadpool_limits
 
 from bow2cnn.lookup.lookup import DEFAULTS
 from bow2cnn.retrieval.search import search
 
-SAMPLE = 2_000_000  # descriptors that COLMAP's tree is built from
+SAMPLE = 40 * WORDS  # descriptors that COLMAP's tree is built from: as many as faiss, which trains it, asks for
 
 
 def main():
