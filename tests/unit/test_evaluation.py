@@ -12,6 +12,7 @@ from bow2cnn.evaluation.bootstrap import interval, paired_gain
 from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
 from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
+from bow2cnn.evaluation.systems import Task, bow_rankings
 from bow2cnn.evaluation.table import COLUMNS, write_table
 from bow2cnn.evaluation.validation import build_validation, validation_map
 
@@ -185,6 +186,8 @@ def mined(**changes):
     arrays = {
         "group": np.array([0, 0, 0, 1, 1, 2, -1, 3]),
         "side": np.array([2, 2, 2, 1, 1, 1, 0, 1]),
+        "cluster": np.array([0, 0, 0, 1, 1, 2, 0, -1]),
+        "weak": np.zeros((0, 2), np.int32),
         "query": np.array([0, 2, 3]),
         "positive_offset": artefact.offsets([2, 0, 1]),
         "positive": np.array([1, 0, 4]),
@@ -199,9 +202,22 @@ def test_the_ground_truth_of_validation():
     assert validation.query.tolist() == [0]  # 2 has no positive, 3 is a training query
     [(positives, junk)] = validation.truth
     assert positives.tolist() == [1] and junk.tolist() == [0, 2], "itself and its model"
-    assert validation.database.tolist() == list(range(8)), "all the others are negatives"
-    missing = np.arange(8) == 6
-    assert build_validation(mined(), missing).database.tolist() == [0, 1, 2, 3, 4, 5, 7]
+    assert validation.database.tolist() == [0, 1, 2, 3, 4, 5, 7], "but for 6, of its cluster and in no model, all the others are negatives"
+    assert build_validation(mined(), np.arange(8) == 5).database.tolist() == [0, 1, 2, 3, 4, 7]
+    assert len(build_validation(mined(), np.arange(8) == 1).query) == 0, "the only positive is missing"
+
+
+@pytest.mark.parametrize(
+    ("changes", "junk"),
+    [
+        ({"cluster": np.array([0, 0, 0, 1, 1, 0, 0, -1])}, [0, 2, 5]),
+        ({"weak": np.array([[7, 2], [6, 1]], np.int32)}, [0, 2, 7]),
+        ({"weak": np.array([[7, 6], [7, 3]], np.int32)}, [0, 2]),
+    ],
+)
+def test_what_may_show_the_place_of_a_query_is_no_negative(changes, junk):
+    """Another model of its cluster, a photo that the teacher matches weakly with one of its place."""
+    assert build_validation(mined(**changes)).truth[0][1].tolist() == junk
 
 
 def test_validation_map():
@@ -285,6 +301,28 @@ def test_gains_agree_with_the_table(evaluated):
         assert row["after"] == pytest.approx(table["mine", *where], abs=0.006)
         assert row["gain"] == pytest.approx(row["after"] - row["before"]) and row["gain"] > 0
         assert row["clear"] == ("gain" if row["gain"] > row["width"] else "")
+
+
+def test_a_loss_is_as_clear_as_the_gain_of_the_other():
+    rng = np.random.default_rng(0)
+    found = set()
+    for _ in range(100):
+        before, after = rng.gamma(0.3, 20, (2, 20)) + np.array([[0], [rng.normal(0, 5)]])
+        clear, swapped = (paired_gain(*pair, 0, 500)["clear"] for pair in ((after, before), (before, after)))
+        assert (clear, swapped) in (("gain", "loss"), ("loss", "gain"), ("", ""))
+        found.add(clear)
+    assert found == {"gain", "loss", ""}
+
+
+def test_a_photo_may_be_several_queries(tmp_path):
+    """Each a region of it, with a ranking of its own."""
+    lists = {f"{name}/offset": np.array([0, 1, 2]) for name in ("plain", "sv", "sv+qe")}
+    lists |= {f"{name}/photo": np.array([0, 1], np.int32) for name in ("plain", "sv", "sv+qe")}
+    artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.array([5, 5], np.int32), **lists})
+    task = Task("bench", np.array([5, 5]), np.arange(3), {}, True)
+    assert [ranking.tolist() for ranking in bow_rankings(task, tmp_path / "bow.h5")["sv"]] == [[0, 1, 2], [1, 0, 2]]
+    with pytest.raises(artefact.ArtefactError, match="is of other queries than benchmark bench"):
+        bow_rankings(task._replace(query=np.array([5, 4])), tmp_path / "bow.h5")
 
 
 def test_the_first_photos_are_kept_for_pictures(evaluated):

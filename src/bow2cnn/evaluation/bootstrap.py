@@ -24,16 +24,17 @@ def paired_gain(after, before, seed, samples):
 
     Returns:
         dict with `gain` (mean difference), `low`, `high` (95 % interval), `width` (the mean less the 5 % quantile: the width of a
-        one-sided 95 % interval) and `queries`.
+        one-sided 95 % interval), `queries`, and `clear`: `gain` where a one-sided 95 % interval is above 0, `loss` where one is below.
     """
     difference = np.asarray(after, np.float64) - np.asarray(before, np.float64)
     difference = difference[np.isfinite(difference)]
     if len(difference) == 0:
-        return {"gain": np.nan, "low": np.nan, "high": np.nan, "width": np.nan, "queries": 0}
+        return {"gain": np.nan, "low": np.nan, "high": np.nan, "width": np.nan, "queries": 0, "clear": ""}
     means = _means(difference, seed, samples)
     gain = float(difference.mean())
-    low, lower, high = (float(value) for value in np.percentile(means, [2.5, 5.0, 97.5]))
-    return {"gain": gain, "low": low, "high": high, "width": gain - lower, "queries": len(difference)}
+    low, lower, upper, high = (float(value) for value in np.percentile(means, [2.5, 5.0, 95.0, 97.5]))
+    clear = "gain" if lower > 0 else "loss" if upper < 0 else ""
+    return {"gain": gain, "low": low, "high": high, "width": gain - lower, "queries": len(difference), "clear": clear}
 
 
 def _means(values, seed, samples):

@@ -56,13 +56,13 @@ def bow_rankings(task, path):
     What its shortlist leaves out follows in the order of rows.
     """
     arrays = artefact.read(path, "ranking")
-    place = {row: number for number, row in enumerate(arrays["query"].tolist())}
+    if not np.array_equal(arrays["query"], task.query):
+        raise artefact.ArtefactError(f"{path}: is of other queries than benchmark {task.name}; delete it and start the run again")
     found = {}
     for name, post in _BOW_LISTS.items():
         offset, photo = arrays[f"{name}/offset"], arrays[f"{name}/photo"].astype(np.int64)
         lists = []
-        for query in task.query.tolist():
-            number = place[query]
+        for number in range(len(task.query)):  # a photo may be several queries, each a region of it
             listed = photo[offset[number] : offset[number + 1]]
             listed = listed[np.isin(listed, task.database)]
             lists.append(np.concatenate([listed, np.setdiff1d(task.database, listed)]))

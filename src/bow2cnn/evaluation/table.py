@@ -96,10 +96,7 @@ def _table_text(scores, seed, bootstrap):
 
 
 def _gains(scores, pairings, epochs, seed, bootstrap):
-    """Per experiment: `against`, `chosen_epoch`, `rows`: benchmark, protocol, post, before, after, and the keys of `paired_gain`.
-
-    `clear` says that the gain is more than the width of a one-sided 95 % interval (`gain`), a loss by as much (`loss`), or neither.
-    """
+    """Per experiment: `against`, `chosen_epoch`, `rows`: benchmark, protocol, post, before, after, and the keys of `paired_gain`."""
     found = {}
     for experiment, against in pairings.items():
         rows = []
@@ -111,12 +108,6 @@ def _gains(scores, pairings, epochs, seed, bootstrap):
             if gain["queries"]:
                 row = {"benchmark": benchmark, "protocol": protocol, "post": post}
                 means = {"before": float(np.nanmean(before)), "after": float(np.nanmean(after))}
-                rows.append({**row, **means, **gain, "clear": _clear(gain)})
+                rows.append({**row, **means, **gain})
         found[experiment] = {"against": against, "chosen_epoch": epochs[experiment], "rows": rows}
     return found
-
-
-def _clear(gain):
-    if gain["gain"] > 0 and gain["gain"] > gain["width"]:
-        return "gain"
-    return "loss" if gain["gain"] < 0 and -gain["gain"] > gain["width"] else ""

@@ -1,8 +1,10 @@
 """The ground truth that the teacher gives: no label, only the models that it found.
 
-Queries come from the validation models. Positives are the photos with enough common 3D points; the other photos of the same model are
-junk; all other photos of the collection are negatives, those of training models and those outside every model too: with few models the
-validation photos alone would make retrieval too easy to tell two networks apart.
+Queries come from the validation models. Positives are the photos with enough common 3D points. Junk are those that may show the query's
+place all the same: the others of its place and of its cluster, and those that the teacher matches weakly with one of its place. The other
+photos of the collection are negatives, those of training models and those outside every model too: with few models the validation photos
+alone would make retrieval too easy to tell two networks apart. Photos that must not be used (group -1) take no part: nobody knows what
+they show.
 """
 
 from typing import NamedTuple
@@ -13,7 +15,7 @@ from bow2cnn import artefact
 from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.scores import score_rankings
 
-_ARRAYS = ["group", "side", "query", "positive_offset", "positive"]
+_ARRAYS = ["group", "side", "cluster", "weak", "query", "positive_offset", "positive"]
 VALIDATION_SIDE = 2
 
 
@@ -54,13 +56,22 @@ def read_validation(pairs):
 def build_validation(arrays, missing=None):
     """The same from the arrays of the artefact; photos that are `missing`, bool [n], take no part."""
     group, side, offset = np.asarray(arrays["group"], np.int64), np.asarray(arrays["side"]), np.asarray(arrays["positive_offset"])
-    database = np.arange(len(group)) if missing is None else np.flatnonzero(~missing)
+    usable = group >= 0 if missing is None else (group >= 0) & ~missing
+    database = np.flatnonzero(usable)
     queries, truth = [], []
     for number, query in enumerate(np.asarray(arrays["query"], np.int64)):
         positives = np.unique(np.asarray(arrays["positive"], np.int64)[offset[number] : offset[number + 1]])
-        positives = positives[positives != query]
-        if side[query] != VALIDATION_SIDE or group[query] < 0 or len(positives) == 0:
+        positives = positives[usable[positives] & (positives != query)]
+        if side[query] != VALIDATION_SIDE or not usable[query] or len(positives) == 0:
             continue
         queries.append(query)
-        truth.append((positives, np.setdiff1d(database[group[database] == group[query]], positives)))
+        truth.append((positives, np.setdiff1d(database[_related(arrays, query)[database]], positives)))
     return Validation(np.array(queries, np.int64), truth, database)
+
+
+def _related(arrays, query):
+    """Which photos may show the place of a query, bool [n]."""
+    group, cluster, weak = (np.asarray(arrays[name]) for name in ("group", "cluster", "weak"))
+    related = group == group[query]
+    related[weak[related[weak[:, 1]], 0]] = True
+    return related | ((cluster == cluster[query]) & (cluster >= 0))
