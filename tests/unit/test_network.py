@@ -116,6 +116,19 @@ def test_descriptors_have_length_one_and_the_dimension_promised(name):
     torch.testing.assert_close(described.norm(dim=1), torch.ones(2))
 
 
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "squeezenet1_1", "resnet18", "efficientnet-lite0"])
+def test_banners_and_tiny_photos_have_descriptors(name):
+    """A side that a layer finds too small is filled up, and one that it does not is left alone."""
+    net = network(name)
+    for height, width in ((1, 1), (3, 200), (200, 14), *((BACKBONES[name].smallest + more, 40) for more in range(8))):
+        photo = torch.randint(0, 255, (1, 3, height, width), dtype=torch.uint8)
+        with torch.no_grad():
+            described = net(photo)
+        torch.testing.assert_close(described.norm(dim=1), torch.ones(1))
+        least = BACKBONES[name].smallest
+        assert net.prepare(photo).shape[2:] == (max(height, least), max(width, least))
+
+
 def test_an_unknown_network_is_one_line():
     assert "'lenet' is unknown; choose from alexnet" in complaint(RetrievalNetwork, "lenet")
 

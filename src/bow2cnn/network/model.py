@@ -27,7 +27,7 @@ class RetrievalNetwork(nn.Module):
             raise NetworkError(f"network {network!r} is unknown; choose from {', '.join(sorted(BACKBONES))}")
         backbone = BACKBONES[network]
         self.network = network
-        self.dimension = backbone.dimension
+        self.dimension, self._smallest = backbone.dimension, backbone.smallest
         self.backbone = backbone.build()
         self.pooling = Pooling(pooling, p)
         self.register_buffer("mean", torch.tensor(backbone.mean)[:, None, None], persistent=False)
@@ -49,11 +49,14 @@ class RetrievalNetwork(nn.Module):
         return self.pooling(self.backbone(self.prepare(photos, scale)))
 
     def prepare(self, photos, scale=1.0):
-        """uint8 RGB [b, 3, h, w] to what the backbone expects."""
+        """uint8 RGB [b, 3, h, w] to what the backbone expects; a side that its layers find too small is filled up with its last pixels."""
         x = photos.to(torch.float32)
         if scale != 1.0:
             size = [max(1, round(side * scale)) for side in x.shape[2:]]
             x = functional.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
+        down, right = (max(0, self._smallest - side) for side in x.shape[2:])
+        if down or right:
+            x = functional.pad(x, (0, right, 0, down), mode="replicate")
         return ((x - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
 
     @property
