@@ -112,8 +112,7 @@ def test_a_scale_is_a_smaller_photo(model):
 def test_queries_of_a_benchmark(folder, model):
     """The region is cut from the full photo and scaled as the whole photo is."""
     region = [21.0, 9.0, 95.0, 80.0]
-    entries = [{"ok": [0], "bbx": region}, {"ok": [1]}, {"ok": [0], "bbx": [0, 0, 9, 9]}]
-    truth = {"imlist": ["0.png", "1.png"], "qimlist": ["4.png", "2.png", "5.png"], "gnd": entries}
+    truth = {"imlist": ["0.png", "1.png"], "qimlist": ["4.png", "2.png"], "gnd": [{"ok": [0], "bbx": region}, {"ok": [1]}]}
     (folder / "gnd.json").write_text(json.dumps(truth))
     found = described(folder, "b.h5", threads=2, gnd=folder / "gnd.json", photos=folder)
     photo = np.asarray(Image.open(folder / "4.png"))
@@ -123,7 +122,16 @@ def test_queries_of_a_benchmark(folder, model):
     with model.folded():
         np.testing.assert_allclose(found["query"][0], describe_photo(model, by_hand), atol=1e-6)
     np.testing.assert_array_equal(found["query"][1], found["descriptor"][2])
-    assert not found["query"][2].any() and found["missing"].shape == (6,)
+    assert found["missing"].shape == (6,)
+
+
+@pytest.mark.parametrize("region", [None, [0, 0, 9, 9]])
+def test_a_query_that_cannot_be_decoded_is_one_line(folder, region):
+    """Whatever was ranked for it would be an accident, and count."""
+    truth = {"imlist": ["0.png", "1.png"], "qimlist": ["4.png", "5.png"], "gnd": [{"ok": [0]}, {"ok": [1], "bbx": region}]}
+    (folder / "gnd.json").write_text(json.dumps(truth))
+    with pytest.raises(artefact.ArtefactError, match=r"gnd\.json: query 5\.png cannot be decoded"):
+        described(folder, "b.h5", gnd=folder / "gnd.json", photos=folder)
 
 
 def test_cut_stays_inside():

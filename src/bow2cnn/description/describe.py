@@ -35,6 +35,9 @@ def describe_collection(network, collection, out, image_size, scales, threads, g
         gnd, photos: a benchmark's ground truth and folder.
         code: digest of the code, part of the lineage.
         device: `cpu` or `cuda`.
+
+    Raises:
+        ArtefactError: a query cannot be decoded.
     """
     model = load_network(network).to(pick_device(device))
     table = artefact.read(collection, "collection", ["path", "sha256"])
@@ -53,6 +56,10 @@ def describe_collection(network, collection, out, image_size, scales, threads, g
     described[new], missing[new] = made[: len(new)], lost[: len(new)]
     arrays = {"descriptor": described, "missing": missing, "sha256": table["sha256"]}
     if gnd is not None:
+        unreadable = [truth.qimlist[number] for number in np.flatnonzero(missing[query_rows]).tolist()]
+        unreadable += [truth.qimlist[number] for number, gone in zip(regions, lost[len(new) :], strict=True) if gone]
+        if unreadable:
+            raise artefact.ArtefactError(f"{gnd}: query {unreadable[0]} cannot be decoded, so nothing can be ranked for it; replace it")
         arrays["query"] = described[query_rows]
         arrays["query"][list(regions)] = made[len(new) :]
     with artefact.Reader(network, "network") as reader:
