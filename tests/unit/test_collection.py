@@ -1,5 +1,6 @@
 """The collection: every kind of file is sorted with the right reason, headers are read, nothing is touched without need."""
 
+import errno
 import hashlib
 import io
 import json
@@ -165,6 +166,27 @@ def test_a_second_scan_touches_no_list_and_reads_no_photo(heap, tmp_path, monkey
     scanned(heap, tmp_path / "out")
     after = state(tmp_path / "out")
     assert before == {path: after[path] for path in before} and len(after) == len(before) + 1
+
+
+def test_photos_are_read_again_by_other_code(heap, tmp_path, monkeypatch):
+    scanned(heap, tmp_path / "out")
+    monkeypatch.setattr("bow2cnn.collection.scan.digest", lambda _: "other")
+    read = []
+    monkeypatch.setattr("bow2cnn.collection.scan.read_row", lambda path, *_: read.append(path) or {"reason": "not today"})
+    with pytest.raises(NothingFound, match="18 not today"):
+        scanned(heap, tmp_path / "out")
+    assert len(read) == 18
+
+
+def test_a_disk_that_fails_is_no_damage_of_the_photo(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(jpeg(noise(0)))
+
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(PhotoError, match=r"^not readable \(Input/output error\)$"):
+        read_rgb(tmp_path / "a.jpg")
 
 
 def test_a_photo_that_changed_is_read_again(tmp_path):

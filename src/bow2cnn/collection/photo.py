@@ -112,8 +112,11 @@ def _open(path):
             raise PhotoError("too large") from error
         except UnidentifiedImageError as error:
             raise PhotoError("not a photo") from error
+        except MemoryError:  # says nothing of the photo
+            raise
         except Exception as error:
-            raise PhotoError(f"damaged ({first_line(error)})") from error
+            disk = isinstance(error, OSError) and error.errno is not None
+            raise PhotoError(f"not readable ({error.strerror})" if disk else f"damaged ({first_line(error)})") from error
         _check_tiles(image)
         yield image
 

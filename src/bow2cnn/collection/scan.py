@@ -8,13 +8,16 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import PIL
 
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError, read_header
+from bow2cnn.digest import digest
 from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
 from bow2cnn.files import write_if_changed
 from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
+from bow2cnn.reuse import lineage
 
 # Reasons that may pass while the file stays the same; they are not remembered.
 _PASSING = ("not readable", "vanished", "outside the folders")
@@ -136,7 +139,7 @@ def walk(root):
 
 
 class _Memory:
-    """What the last scan saw: a file of the same path, size and modification time is not read again.
+    """What the last scan saw: a file of the same path, size and modification time is not read again by the same code.
 
     Kept beside the lists and never an input of a stage, because times of modification are not content.
     """
@@ -145,12 +148,13 @@ class _Memory:
 
     def __init__(self, path, limits):
         self._path, self._limits = path, limits
+        self._made_with = lineage("scan", *limits, PIL.__version__, digest(__file__))
         self._old, self._new = {}, {}
         try:
             saved = artefact.read(path, "scan_memory")
         except artefact.ArtefactError:
             return
-        if tuple(saved["limits"]) != limits:
+        if saved.get("made_with") != [self._made_with]:
             return
         for i, name in enumerate(saved["path"]):
             row = {"reason": saved["reason"][i]} if saved["reason"][i] else self._unpack(saved, i)
@@ -190,5 +194,5 @@ class _Memory:
         arrays["size"] = np.array([size for _, size, _ in keys], np.int64)
         arrays["mtime"] = np.array([mtime for _, _, mtime in keys], np.int64)
         arrays["reason"] = [row.get("reason", "") for row in self._new.values()]
-        arrays["limits"] = np.array(self._limits, np.int64)
+        arrays["made_with"] = [self._made_with]
         artefact.write(self._path, "scan_memory", arrays)
