@@ -2,6 +2,14 @@
 
 import numpy as np
 
+_AT_ONCE = 256  # queries whose similarities to the whole database are in memory together
+
+
+def rankings(queries, database, missing=None):
+    """What `rank` finds, query by query: pairs of int64 [n] and float32 [n]."""
+    for start in range(0, len(queries), _AT_ONCE):
+        yield from zip(*rank(queries[start : start + _AT_ONCE], database, missing), strict=True)
+
 
 def rank(queries, database, missing=None):
     """Database indices by falling similarity per query; ties by index, missing photos last.

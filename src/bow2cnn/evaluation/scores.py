@@ -54,11 +54,15 @@ def score_rankings(rankings, truth):
     """Scores of all queries.
 
     Args:
-        rankings: per query database indices, best first.
+        rankings: per query database indices, best first (any iterable, of which one is in memory at a time).
         truth: per query (positives, junk).
 
     Returns:
         dict of metric name to float64 [q], in per cent, NaN where a query has no positives.
     """
-    rows = [score_ranking(ranking, *pair) for ranking, pair in zip(rankings, truth, strict=True)]
+    return in_percent([score_ranking(ranking, *pair) for ranking, pair in zip(rankings, truth, strict=True)])
+
+
+def in_percent(rows):
+    """Scores of all queries from those of each, as `score_rankings` has them."""
     return {name: 100.0 * np.array([row[name] for row in rows], np.float64) for name in score_ranking([], [], [])}

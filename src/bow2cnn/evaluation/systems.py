@@ -7,7 +7,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.collection.benchmark import read_benchmark_rows
 from bow2cnn.evaluation.ground_truth import read_ground_truth
-from bow2cnn.evaluation.ranking import rank
+from bow2cnn.evaluation.ranking import rankings
 from bow2cnn.evaluation.validation import read_validation
 from bow2cnn.whitening import whiten
 
@@ -71,7 +71,7 @@ def bow_rankings(task, path):
 
 
 def network_rankings(task, descriptors, whitening):
-    """Rankings of a network by `post` (without and with whitening), with the similarities: dict of (rows [q, n], float32 [q, n])."""
+    """Rankings of a network by `post` (without and with whitening): dict of iterators over (rows [n], similarities float32 [n])."""
     arrays = artefact.read(descriptors, "descriptors")
     database, missing = arrays["descriptor"][task.database], arrays["missing"][task.database]
     queries = arrays["query"] if task.of_benchmark else arrays["descriptor"][task.query]
@@ -84,5 +84,4 @@ def network_rankings(task, descriptors, whitening):
 
 
 def _rank(task, queries, database, missing):
-    order, similarity = rank(queries, database, missing)
-    return task.database[order], similarity
+    return ((task.database[order], similarity) for order, similarity in rankings(queries, database, missing))

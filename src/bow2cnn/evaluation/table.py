@@ -9,7 +9,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
 from bow2cnn.evaluation.results import COLUMNS
-from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.evaluation.scores import in_percent, score_ranking
 from bow2cnn.evaluation.systems import benchmark_task, bow_rankings, network_rankings, validation_task
 from bow2cnn.files import write_bytes
 from bow2cnn.photos import check_photos
@@ -44,12 +44,12 @@ def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rank
         shown = {"query": task.query.astype(np.int32)}
         teacher = benchmarks.get(task.name, {}).get("ranking")
         if teacher is not None:
-            _score(scores, task, _TEACHER, bow_rankings(task, teacher))
+            lists = bow_rankings(task, teacher)
+            _score(scores, task, _TEACHER, {post: ((ranking, ranking) for ranking in found) for post, found in lists.items()})
         for system, files in systems.items():
             source = files["descriptors"][task.name if task.of_benchmark else _COLLECTION]
-            found = network_rankings(task, source, files["whitening"])
-            _score(scores, task, system, {post: order for post, (order, _) in found.items()})
-            shown |= _shown(system, found[""], {p: scores[system, task.name, p, ""]["mAP"] for p in task.truth})
+            first = _score(scores, task, system, network_rankings(task, source, files["whitening"]))
+            shown |= _shown(system, first[""], {p: scores[system, task.name, p, ""]["mAP"] for p in task.truth})
         if task.name in rankings:
             artefact.write(rankings[task.name], "ranking", shown, {"benchmark": task.name, "shown": _SHOWN})
     write_bytes(table, _table_text(scores, seed, bootstrap).encode())
@@ -67,18 +67,33 @@ def _check_photos(systems, benchmarks, pairs):
 
 
 def _score(scores, task, system, rankings):
-    """Add scores by (system, benchmark, protocol, post): dict of metric to float64 [q]."""
-    for protocol, truth in task.truth.items():
-        for post, lists in rankings.items():
-            scores[system, task.name, protocol, post] = score_rankings(lists, truth)
+    """Add scores by (system, benchmark, protocol, post): dict of metric to float64 [q]. Of the rankings one is in memory at a time.
+
+    Args:
+        rankings: by `post`, per query (rows, similarities).
+
+    Returns:
+        by `post`, per query the first `_SHOWN` of both.
+    """
+    first, rows = {}, {}
+    for post, found in rankings.items():
+        first[post] = []
+        for number, (ranking, similarity) in enumerate(found):
+            first[post].append((ranking[:_SHOWN].copy(), similarity[:_SHOWN].copy()))
+            for protocol, truth in task.truth.items():
+                rows.setdefault((protocol, post), []).append(score_ranking(ranking, *truth[number]))
+    for protocol in task.truth:
+        for post in rankings:
+            scores[system, task.name, protocol, post] = in_percent(rows.get((protocol, post), []))
+    return first
 
 
-def _shown(system, ranking, precision):
-    photo, score = (values[:, :_SHOWN] for values in ranking)
+def _shown(system, first, precision):
+    photos, similarities = ([part[i] for part in first] for i in (0, 1))
     arrays = {
-        f"{system}/offset": artefact.offsets([photo.shape[1]] * len(photo)),
-        f"{system}/photo": photo.reshape(-1).astype(np.int32),
-        f"{system}/score": score.reshape(-1).astype(np.float32),
+        f"{system}/offset": artefact.offsets([len(photo) for photo in photos]),
+        f"{system}/photo": np.concatenate([np.zeros(0, np.int32), *photos]).astype(np.int32),
+        f"{system}/score": np.concatenate([np.zeros(0, np.float32), *similarities]).astype(np.float32),
     }
     return arrays | {f"{system}/ap/{protocol}": values for protocol, values in precision.items()}
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.evaluation.ranking import rank
+from bow2cnn.evaluation.ranking import rankings
 from bow2cnn.evaluation.scores import score_rankings
 
 _ARRAYS = ["group", "side", "cluster", "weak", "query", "positive_offset", "positive"]
@@ -28,14 +28,15 @@ class Validation(NamedTuple):
 
 
 def validation_rankings(validation, descriptors, missing=None):
-    """Collection rows by falling similarity per validation query, the query itself left out: list of int64.
+    """Collection rows by falling similarity, the query itself left out: one int64 array after the other, for every validation query.
 
     Args:
         descriptors: float [n, D] of the whole collection; missing: bool [n].
     """
     database = validation.database
-    order, _ = rank(descriptors[validation.query], descriptors[database], None if missing is None else missing[database])
-    return [database[row][database[row] != query] for row, query in zip(order, validation.query, strict=True)]
+    found = rankings(descriptors[validation.query], descriptors[database], None if missing is None else missing[database])
+    for (order, _), query in zip(found, validation.query, strict=True):
+        yield database[order][database[order] != query]
 
 
 def validation_scores(validation, descriptors):
