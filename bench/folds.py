@@ -141,7 +141,7 @@ def report(bench):
     print("| experiment | untrained | gain (width) | gain less the first's (width) |")
     print("|---|---|---|---|")
     for name, settings in bench.config["experiments"].items():
-        network = settings["network"]
+        network = settings["network"], settings["pooling"]
         if network not in untrained:
             untrained[network], _ = bench.scores(name, trained=False)
         before = untrained[network]

@@ -102,7 +102,7 @@ def _whisker(low, high, y):
 
 
 def _nice_top(value, least=1e-3):
-    """The next number above of the kind 1, 2, 4 or 8 times a power of ten, so that quarters of it are short."""
+    """The next number above of the kind 1, 2, 4, 6 or 8 times a power of ten, so that quarters of it are short."""
     value = max(value, least)
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * 0.9999)
