@@ -14,11 +14,9 @@ measured, so that rows can be asked for one by one.
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
@@ -26,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 import yaml
+from clock import Clock
 from colmap_peer import WORDS, build_tree, extract
 from grow import job_seconds
 from truth import LARGE, read_labels
@@ -82,21 +81,6 @@ class Bench:
         own = self.work / f"{row}.db"
         shutil.copyfile(features, own)
         return own, json.loads(note.read_text())
-
-
-class Clock:
-    """Seconds since the last look at it: by the wall, and of the processor, this process and those that it has waited for."""
-
-    def __init__(self):
-        self._last = self._now()
-
-    def _now(self):
-        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used)
-
-    def lap(self):
-        last, self._last = self._last, self._now()
-        return [now - before for now, before in zip(self._last, last, strict=True)]
 
 
 def inside_labels(bench):
