@@ -23,6 +23,7 @@ from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
 from bow2cnn.index.words import quantise
 from bow2cnn.lookup.lookup import DEFAULTS
+from bow2cnn.photos import shards_of
 from bow2cnn.split.contamination import find_contamination
 
 
@@ -49,9 +50,9 @@ def main():
 def find(folder, options):
     """What the stage finds with the planted photos in the index: rows from the number of the run's photos on are planted."""
     results, benchmark = options.results, options.results / "benchmarks" / options.benchmark
-    vocabulary, shards = results / "vocabulary/vocabulary.h5", sorted((results / "words").glob("shard-*.h5"))
+    vocabulary, shards = results / "vocabulary/vocabulary.h5", shards_of(results, "words")
     plant(benchmark / "collection.h5", folder, options)
-    with artefact.Reader(sorted((results / "features").glob("shard-*.h5"))[0], "features") as reader:
+    with artefact.Reader(shards_of(results, "features")[0], "features") as reader:
         detector = Detector(*(reader.params[name] for name in Detector._fields))
     extract_features(folder / "planted.h5", folder / "features.h5", options.threads, *detector)
     quantise(folder / "features.h5", vocabulary, folder / "words.h5", options.threads)

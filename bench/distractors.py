@@ -9,6 +9,7 @@ from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.forward import read_words
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.lookup.lookup import DEFAULTS
+from bow2cnn.photos import shards_of
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.query_words import query_words
@@ -27,7 +28,7 @@ class Pool:
         self._results, self._folder = results, results / "benchmarks" / benchmark
         self.task = benchmark_task(benchmark, folder / "gnd.json", folder / "photos", self._folder / "collection.h5")
         self.own = FeatureStore([self._folder / "features.h5"])
-        self.distractors = FeatureStore(sorted((results / "features").glob("shard-*.h5")))
+        self.distractors = FeatureStore(shards_of(results, "features"))
         print(f"database: {len(self.task.database)} photos and {len(self.distractors)} distractors, {len(self.task.query)} queries")
 
     def paths(self):
@@ -48,7 +49,7 @@ class Pool:
         """(`Engine`, function that makes the `Words` of a query's features); no watermarks are left out, since the peers see them too."""
         vocabulary = self._results / "vocabulary/vocabulary.h5"
         photos = BenchmarkPhotos(vocabulary, self._folder / "collection.h5", self._folder / "features.h5", 1)
-        others = read_words(sorted((self._results / "words").glob("shard-*.h5")))
+        others = read_words(shards_of(self._results, "words"))
         sizes = artefact.read(self._results / "collection/collection.h5", "collection", ["width", "height"])
         first = photos.forward(self.task.database)
         forward = {name: np.concatenate([first[name], others[name]]) for name in first if name != "offset"}

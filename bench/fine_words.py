@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from apart import apart
 
+from bow2cnn.photos import shards_of
 from bow2cnn.vocabulary.nearest import NONE, nearest
 from bow2cnn.vocabulary.sample import sample_descriptors
 from bow2cnn.vocabulary.train import train_words
@@ -31,7 +32,7 @@ def main():
     parser.add_argument("--iterations", type=int, default=12)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    real = sample_descriptors(sorted((options.results / "features").glob("shard-*.h5")), options.descriptors, seed=0)
+    real = sample_descriptors(shards_of(options.results, "features"), options.descriptors, seed=0)
     for words in options.words:
         found = apart(measure, real, words, options, threads=options.threads)
         share = found["descriptors"] / found["words"]

@@ -19,6 +19,7 @@ from bow2cnn.config import load
 from bow2cnn.discovery.growth import Grower
 from bow2cnn.distances import distance_pool
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.photos import shards_of
 from bow2cnn.retrieval.engine import Engine
 
 SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
@@ -44,7 +45,7 @@ def main():
 def exhaustive(config, results):
     """Arrays of the graph for which every photo is asked, to the end of its shortlist."""
     engine = Engine.load(results / "index/index.h5", config["retrieval"]["max_hamming"])
-    store = FeatureStore(sorted((results / "features").glob("shard-*.h5")))
+    store = FeatureStore(shards_of(results, "features"))
     limits = config["discovery"]["min_tentative"], config["discovery"]["min_inliers"]
     shortlist = config["retrieval"]["shortlist"]
     grower = Grower(engine, store, shortlist, *limits, block=shortlist)

@@ -25,6 +25,7 @@ from bow2cnn import artefact
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
 from bow2cnn.lookup.lookup import DEFAULTS
+from bow2cnn.photos import shards_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.query_words import query_words
@@ -72,7 +73,7 @@ def main():
 
 def real_queries(results, features, count):
     """`Words` of some photos of the run as of photos from outside, of their strongest `features` features."""
-    store = FeatureStore(sorted((results / "features").glob("shard-*.h5")))
+    store = FeatureStore(shards_of(results, "features"))
     size = artefact.read(results / "index/index.h5", "index", ["size"])["size"]
     vocabulary = Vocabulary.load(results / "vocabulary/vocabulary.h5")
     rows = np.linspace(0, len(store) - 1, count).astype(int).tolist()

@@ -19,6 +19,7 @@ from bow2cnn import artefact
 from bow2cnn.config import load
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import benchmark_task, bow_rankings
+from bow2cnn.photos import shards_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.benchmark import rank_benchmark
 from bow2cnn.vocabulary.train import train_vocabulary
@@ -34,7 +35,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=8)
     options = parser.parse_args()
     config = load(yaml.safe_load(options.config.read_text()), SCHEMA)
-    features = sorted((options.results / "features").glob("shard-*.h5"))
+    features = shards_of(options.results, "features")
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         early = [without_late(path, folder / path.name, options.late) for path in features]
