@@ -188,6 +188,7 @@ def test_nothing_matches_nothing():
 
 def test_points_on_a_line_do_not_break_the_refinement():
     a = frames(np.random.default_rng(5), 20)
+    a[:, 0] = np.linspace(20, 600, 20)  # no two at one spot
     a[:, 1] = 0.5 * a[:, 0]
     found, inliers = verified(a, moved(a, SIMILARITY), one_to_one(20), 5.0)
     assert len(inliers) == 20 and np.isfinite(found).all()
