@@ -32,13 +32,18 @@ def tree(tmp_path):
     return tmp_path
 
 
+def forget():
+    """Let go of what was read of files before they were edited."""
+    for function in (module._imports, module._names, module._tree, module._file, module._companions, module._content):
+        function.cache_clear()
+
+
 def reached(tree):
     return {str(path.relative_to(tree)) for path in module.reached(tree / "script.py", tree, "pkg")}
 
 
 def fresh_digest(tree):
-    for function in (module._imports, module._file, module._companions):
-        function.cache_clear()
+    forget()
     return module.digest(tree / "script.py", tree, "pkg")
 
 
@@ -50,7 +55,7 @@ def test_reaches_through_all_forms_of_import(tree):
 def test_an_edit_changes_the_digest_exactly_if_the_file_is_reached(tree, name):
     before = fresh_digest(tree)
     path = tree / name
-    path.write_text(path.read_text() + "\n# edited\n")
+    path.write_text(path.read_text() + "\nedited = 1\n")
     assert (fresh_digest(tree) != before) == (name not in ("pkg/a/other.py", "pkg/e.py", "script.py"))
 
 
@@ -65,5 +70,5 @@ def test_the_folder_of_the_checkout_does_not_count(tree, tmp_path_factory):
 def test_of_the_real_scripts():
     scripts = module.SOURCE.parent / "workflow/scripts"
     features = {path.stem for path in module.reached(scripts / "extract_features.py")}
-    assert {"extract", "artefact", "stage"} <= features
-    assert not {"train", "colmap", "config"} & features
+    assert {"extract", "artefact", "threads"} <= features
+    assert not {"train", "colmap", "config", *module.PLUMBING} & features

@@ -15,9 +15,9 @@ CONFIG_KEYS = {key for section in SCHEMA["properties"].values() for key in secti
 
 
 def imported(tree):
-    """Name -> module of what a script imports from the package, without `stage`."""
+    """Name -> module of what a script imports from the package, without what is around its call."""
     nodes = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module.startswith("bow2cnn.")]
-    return {alias.name: node.module for node in nodes for alias in node.names if alias.name != "stage"}
+    return {alias.name: node.module for node in nodes for alias in node.names if alias.name not in ("digest", "stage")}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
