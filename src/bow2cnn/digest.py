@@ -32,7 +32,7 @@ PLUMBING = (
 )
 
 # Libraries that compute: module -> the distributions that may bring it. NumPy too: a generator's numbers and the sums of its linear
-# algebra may be others in another version. What only stores or shows (h5py, tqdm, matplotlib, ...) changes no result.
+# algebra may be others in another version. What only stores or shows (h5py, tqdm, Jinja, ...) changes no result.
 LIBRARIES = {
     "PIL": ("pillow",),
     "cv2": ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"),
