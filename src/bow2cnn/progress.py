@@ -6,7 +6,10 @@ from tqdm import tqdm
 
 
 def progress(iterable, label, total=None):
-    """The iterable with a bar named `label`."""
+    """The iterable with a bar named `label`.
+
+    A function that passes a label on calls it `progress_label`: no result depends on that, says `bow2cnn.digest`.
+    """
     live = sys.stderr.isatty()
     return tqdm(
         iterable,

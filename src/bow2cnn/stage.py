@@ -1,7 +1,6 @@
 """What every script does around its one call of the package: a log, a fixed number of library threads, readable errors."""
 
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -9,21 +8,10 @@ import sys
 import traceback
 from pathlib import Path
 
-import threadpoolctl
-
 from bow2cnn.files import writing
 from bow2cnn.lock import share
 from bow2cnn.text import printable
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
-# Libraries with a thread pool of their own and what sets its size.
-THREAD_SETTERS = {"cv2": "setNumThreads", "faiss": "omp_set_num_threads", "torch": "set_num_threads"}
+from bow2cnn.threads import use_threads
 
 
 @contextlib.contextmanager
@@ -77,17 +65,6 @@ def _open_log(path):
     with writing(path):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         return logging.FileHandler(path, "w", encoding="utf-8", errors="backslashreplace")
-
-
-@contextlib.contextmanager
-def use_threads(threads):
-    """Make every numerical library that is loaded, or will be, use so many threads. (Compiled code of ours runs on its caller's thread.)"""
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    with threadpoolctl.threadpool_limits(threads):
-        for name, setter in THREAD_SETTERS.items():
-            if name in sys.modules:
-                getattr(importlib.import_module(name), setter)(threads)
-        yield
 
 
 def _end_cleanly(logger):

@@ -15,9 +15,9 @@ CONFIG_KEYS = {key for section in SCHEMA["properties"].values() for key in secti
 
 
 def imported(tree):
-    """Name -> module of what a script imports from the package, without `stage`."""
+    """Name -> module of what a script imports from the package, without what is around its call."""
     nodes = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module.startswith("bow2cnn.")]
-    return {alias.name: node.module for node in nodes for alias in node.names if alias.name != "stage"}
+    return {alias.name: node.module for node in nodes for alias in node.names if alias.name not in ("digest", "stage")}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
@@ -44,3 +44,12 @@ def test_every_script_has_a_rule_and_every_rule_its_script():
     assert all(f"../scripts/{script.name}" in rules for script in SCRIPTS)
     named = {line.strip().strip('"').split("/")[-1] for line in rules.splitlines() if "../scripts/" in line}
     assert named == {script.name for script in SCRIPTS}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_lineages_are_of_the_code_and_the_libraries_of_the_job(script):
+    """And not of what Snakemake's own environment holds, which a rule's `digest` tells."""
+    text = script.read_text()
+    ((name, module),) = imported(ast.parse(text)).items()
+    wanted = "code" in inspect.signature(getattr(importlib.import_module(module), name)).parameters
+    assert ("code=digest(__file__)" in text) == wanted and "params.digest" not in text

@@ -40,9 +40,9 @@ class Run:
         return subprocess.Popen(command, stdout=stdout, **options)
 
     def edit(self, path):
-        """Add a comment to a file of the copied code."""
+        """Add a statement to a file of the copied code."""
         with open(self.code / path, "a", encoding="utf-8") as file:
-            file.write("\n# edited\n")
+            file.write("\nedited = 1\n")
 
 
 def tiny_run(folder):

@@ -1,5 +1,6 @@
 """The inverted and the forward file."""
 
+from bow2cnn.digest import digest
 from bow2cnn.index.build import build_index
 from bow2cnn.stage import stage
 
@@ -10,5 +11,5 @@ with stage(snakemake.log[0], snakemake.params.threads):
         marks=snakemake.input.marks,
         vocabulary=snakemake.input.vocabulary,
         out=snakemake.output.index,
-        code=snakemake.params.digest,
+        code=digest(__file__),
     )

@@ -1,5 +1,6 @@
 """Pairs of photos that share a sketch, for a part of the sketches."""
 
+from bow2cnn.digest import digest
 from bow2cnn.discovery.minhash import collide_sketches
 from bow2cnn.stage import stage
 
@@ -11,6 +12,6 @@ with stage(snakemake.log[0], snakemake.params.threads):
         parts=snakemake.params.parts,
         seed=snakemake.params.seed,
         threads=snakemake.params.threads,
-        code=snakemake.params.digest,
+        code=digest(__file__),
         **snakemake.params.settings,
     )

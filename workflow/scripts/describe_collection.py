@@ -1,6 +1,7 @@
 """Descriptors of the collection or of a benchmark, by one network."""
 
 from bow2cnn.description.describe import describe_collection
+from bow2cnn.digest import digest
 from bow2cnn.stage import stage
 
 with stage(snakemake.log[0], snakemake.params.threads):
@@ -12,6 +13,6 @@ with stage(snakemake.log[0], snakemake.params.threads):
         photos=snakemake.params.get("photos"),
         threads=snakemake.params.threads,
         device=snakemake.params.device,
-        code=snakemake.params.digest,
+        code=digest(__file__),
         **snakemake.params.settings,
     )

@@ -1,5 +1,6 @@
 """Local features of a shard or a benchmark. One process per core given: a photo's features depend on the photo alone."""
 
+from bow2cnn.digest import digest
 from bow2cnn.features.extract import extract_features
 from bow2cnn.stage import stage
 
@@ -8,6 +9,6 @@ with stage(snakemake.log[0]):
         collection=snakemake.input.collection,
         out=snakemake.output.features,
         workers=snakemake.threads,
-        code=snakemake.params.digest,
+        code=digest(__file__),
         **snakemake.params.settings,
     )

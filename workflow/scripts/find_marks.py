@@ -1,5 +1,6 @@
 """Which features belong to watermarks."""
 
+from bow2cnn.digest import digest
 from bow2cnn.index.marks import find_marks
 from bow2cnn.stage import stage
 
@@ -9,6 +10,6 @@ with stage(snakemake.log[0], snakemake.params.threads):
         words=list(snakemake.input.words),
         out=snakemake.output.marks,
         seed=snakemake.params.seed,
-        code=snakemake.params.digest,
+        code=digest(__file__),
         **snakemake.params.settings,
     )

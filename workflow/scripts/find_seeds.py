@@ -1,5 +1,6 @@
 """Seeds of clusters: colliding pairs that geometry confirms."""
 
+from bow2cnn.digest import digest
 from bow2cnn.discovery.seeds import find_seeds
 from bow2cnn.stage import stage
 
@@ -9,6 +10,6 @@ with stage(snakemake.log[0], snakemake.params.threads):
         collisions=list(snakemake.input.collisions),
         out=snakemake.output.seeds,
         threads=snakemake.params.threads,
-        code=snakemake.params.digest,
+        code=digest(__file__),
         **snakemake.params.settings,
     )

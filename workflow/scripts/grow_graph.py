@@ -1,5 +1,6 @@
 """The graph of verified pairs, grown from the seeds."""
 
+from bow2cnn.digest import digest
 from bow2cnn.discovery.growth import grow_graph
 from bow2cnn.stage import stage
 
@@ -10,6 +11,6 @@ with stage(snakemake.log[0], snakemake.params.threads):
         features=list(snakemake.input.features),
         out=snakemake.output.graph,
         threads=snakemake.params.threads,
-        code=snakemake.params.digest,
+        code=digest(__file__),
         **snakemake.params.settings,
     )

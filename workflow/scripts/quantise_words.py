@@ -1,5 +1,6 @@
 """Visual words of a shard's features."""
 
+from bow2cnn.digest import digest
 from bow2cnn.index.words import quantise
 from bow2cnn.stage import stage
 
@@ -10,5 +11,5 @@ with stage(snakemake.log[0], snakemake.params.threads):
         vocabulary=snakemake.input.vocabulary,
         out=snakemake.output.words,
         threads=snakemake.params.threads,
-        code=snakemake.params.digest,
+        code=digest(__file__),
     )

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bow2cnn.digest import digest
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
 from bow2cnn.stage import stage
 
@@ -17,6 +18,6 @@ with stage(snakemake.log[0]):
         shard=int(snakemake.wildcards.part),
         shards=snakemake.params.shards,
         seed=snakemake.params.seed,
-        code=snakemake.params.digest,
+        code=digest(__file__),
         **snakemake.params.settings,
     )

@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import PIL
 
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError, read_header
@@ -148,7 +147,7 @@ class _Memory:
 
     def __init__(self, path, limits):
         self._path, self._limits = path, limits
-        self._made_with = lineage("scan", *limits, PIL.__version__, digest(__file__))
+        self._made_with = lineage("scan", *limits, digest(__file__))
         self._old, self._new = {}, {}
         try:
             saved = artefact.read(path, "scan_memory")

@@ -52,7 +52,7 @@ def describe_collection(network, collection, out, image_size, scales, threads, g
         query_rows = read_benchmark_rows(collection).queries(truth)
         regions = {number: query.region for number, query in enumerate(truth.queries) if query.region is not None}
         load += [partial(load_photo, table["path"][query_rows[number]], image_size, region) for number, region in regions.items()]
-    made, lost = describe_photos(model, load, scales, threads, "describe")
+    made, lost = describe_photos(model, load, scales, threads, progress_label="describe")
     described[new], missing[new] = made[: len(new)], lost[: len(new)]
     arrays = {"descriptor": described, "missing": missing, "sha256": table["sha256"]}
     if gnd is not None:
@@ -78,7 +78,7 @@ def _earlier_descriptors(out, made_with, sha256, dimension):
     return described, missing
 
 
-def describe_photos(model, load, scales, threads, label):
+def describe_photos(model, load, scales, threads, progress_label):
     """Describe photos.
 
     Args:
@@ -86,7 +86,7 @@ def describe_photos(model, load, scales, threads, label):
         load: functions that return a uint8 RGB photo [h, w, 3] or raise `PhotoError`.
         scales: see `describe_photo`.
         threads: worker threads.
-        label: of the progress bar; None for no bar.
+        progress_label: of the progress bar; None for no bar.
 
     Returns:
         float32 [n, D], rows of length 1 (zero where a photo is missing), and bool [n], which are missing.
@@ -102,7 +102,7 @@ def describe_photos(model, load, scales, threads, label):
     missing = np.zeros(len(load), bool)
     with Workers(threads) as workers, model.folded():
         results = workers.map(describe, range(len(load)))
-        for row, descriptor in enumerate(results if label is None else progress(results, label, len(load))):
+        for row, descriptor in enumerate(results if progress_label is None else progress(results, progress_label, len(load))):
             if descriptor is None:
                 missing[row] = True
             else:

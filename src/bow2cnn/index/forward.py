@@ -35,8 +35,8 @@ class Forward:
     def __init__(self, arrays):
         self._arrays, self.offset = arrays, arrays["offset"]
 
-    def pieces(self, label):
-        """The forward files that it consists of, with a progress bar named `label`."""
+    def pieces(self, progress_label):
+        """The forward files that it consists of, with a progress bar named `progress_label`."""
         yield self._arrays
 
     def photo(self, number):
@@ -58,8 +58,8 @@ class ForwardFiles:
         self.offset = artefact.offsets(np.concatenate([np.zeros(0, np.int64), *map(np.diff, offsets)]))
         self._first = artefact.offsets([len(offset) - 1 for offset in offsets])
 
-    def pieces(self, label):
-        for path in progress(self._paths, label):
+    def pieces(self, progress_label):
+        for path in progress(self._paths, progress_label):
             yield artefact.read(path, "words", [*COLUMNS, "offset"])
 
     def photo(self, number):

@@ -32,11 +32,11 @@ def recurring_places(forward, size, min_photos):
     needed = photos_needed(_occurrences(forward), min_photos)
     length = min(_TABLE, 1 << int(2 * forward.offset[-1] + 1).bit_length())
     tables = np.zeros((len(_ANCHORS), length), np.uint8)
-    for _, photo, piece in _numbered(forward, "marks: counting"):
+    for _, photo, piece in _numbered(forward, progress_label="marks: counting"):
         for anchor, table in zip(_ANCHORS, tables, strict=True):
             _count(_keys(piece, size, photo, anchor), photo, table)
     found = [[] for _ in _ANCHORS]
-    for first, photo, piece in _numbered(forward, "marks: places"):
+    for first, photo, piece in _numbered(forward, progress_label="marks: places"):
         least = np.minimum(needed[piece["word"]], 255)
         for anchor, table, parts in zip(_ANCHORS, tables, found, strict=True):
             keys = _keys(piece, size, photo, anchor)
@@ -48,7 +48,7 @@ def recurring_places(forward, size, min_photos):
 def _occurrences(forward):
     """How often every word is met, int64 [words]."""
     counts = np.zeros(0, np.int64)
-    for piece in forward.pieces("marks: words"):
+    for piece in forward.pieces(progress_label="marks: words"):
         found = np.bincount(piece["word"], minlength=len(counts))
         found[: len(counts)] += counts
         counts = found
@@ -69,10 +69,10 @@ def photos_needed(occurrences, min_photos):
     return np.maximum(min_photos, by_chance)[word]
 
 
-def _numbered(forward, label):
+def _numbered(forward, progress_label):
     """The first feature of every piece, the photo of each of its features, and the piece."""
     photos, features = 0, 0
-    for piece in forward.pieces(label):
+    for piece in forward.pieces(progress_label):
         lengths = np.diff(piece["offset"])
         yield features, photos + np.repeat(np.arange(len(lengths)), lengths), piece
         photos, features = photos + len(lengths), features + len(piece["word"])

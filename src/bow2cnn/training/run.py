@@ -53,7 +53,7 @@ class Run:
         self._epoch, self._step, self._loss = 0, 0, 0.0
         self._best, self.tuples = None, []
         self.history = {"loss": [], "validation_map": [], "pooling_p": []}
-        self._first = self._describe(self._start, np.flatnonzero(~photos.missing), "start")
+        self._first = self._describe(self._start, np.flatnonzero(~photos.missing), progress_label="start")
         self.plan = Plan(pairs, settings, seed, self._first)
         self._batches = Batches(photos, settings, seed, torch.from_numpy(self._first) if settings.keep else None)
 
@@ -94,7 +94,7 @@ class Run:
         rows = self.plan.validation_rows()
         wanted = rows if last else np.union1d(rows, self.plan.needed(self._epoch + 1))
         learned = copy_weights(self._model) if self._mean is None else self._mean
-        descriptors = self._describe(learned, wanted, f"look {self._epoch}") if self._epoch else self._first
+        descriptors = self._describe(learned, wanted, progress_label=f"look {self._epoch}") if self._epoch else self._first
         score = mean_of(self._validate(descriptors))
         # Without any validation the last epoch is the best.
         if self._epoch and (self._best is None or not score <= self._best["score"]):
@@ -113,7 +113,7 @@ class Run:
         for share in sorted(self._settings.interpolation) if self._best else []:
             weights = between(self._start, self._best["weights"], share)
             networks.append((self._best["epoch"], share, weights))
-            scores.append(self._validate(self._describe(weights, rows, f"share {share:g}")))
+            scores.append(self._validate(self._describe(weights, rows, progress_label=f"share {share:g}")))
             _LOG.info("training: %g of the way to epoch %d, validation mAP %.2f", share, self._best["epoch"], mean_of(scores[-1]))
         chosen = nearest_good(scores)
         self.chosen = dict(zip(("epoch", "share", "weights"), networks[chosen], strict=True))
@@ -126,13 +126,13 @@ class Run:
         validation = self.plan.validation
         return validation_scores(validation, descriptors) if np.isfinite(descriptors).all() else np.full(len(validation.query), -1.0)
 
-    def _describe(self, weights, rows, label):
+    def _describe(self, weights, rows, progress_label):
         """Descriptors float32 [n, D] by collection row of some rows, zero elsewhere."""
         descriptors = np.zeros((len(self._pairs.group), self.viewer.dimension), np.float32)
         if len(rows):
             self.viewer.load_state_dict(weights)
             loads = [self._photos.load(row) for row in rows]
-            descriptors[rows], _ = describe_photos(self.viewer, loads, (1.0,), self._threads, label)
+            descriptors[rows], _ = describe_photos(self.viewer, loads, (1.0,), self._threads, progress_label)
         return descriptors
 
     def _save(self):

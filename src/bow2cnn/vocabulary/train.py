@@ -92,7 +92,7 @@ def _train_fine(descriptors, coarse, fine_words, iterations, threads):
     of these each has, int32 [c] (fewer than f where it has fewer descriptors).
     """
     with distance_pool(threads) as pool:
-        cell = _in_blocks(lambda block: nearest_cells(block, coarse, 1, pool)[:, 0], descriptors, "vocabulary: cells")
+        cell = _in_blocks(lambda block: nearest_cells(block, coarse, 1, pool)[:, 0], descriptors, progress_label="vocabulary: cells")
     size = np.minimum(np.bincount(cell, minlength=len(coarse)), fine_words).astype(np.int32)
     used = np.flatnonzero(size)
     fine = np.zeros((len(used), fine_words, descriptors.shape[1]), np.uint8)
@@ -101,10 +101,10 @@ def _train_fine(descriptors, coarse, fine_words, iterations, threads):
     return coarse[used], fine, size[used]
 
 
-def _in_blocks(look_up, descriptors, label):
+def _in_blocks(look_up, descriptors, progress_label):
     """What `look_up` finds for very many descriptors, int [n]."""
     starts = range(0, len(descriptors), _AT_ONCE)
-    return np.concatenate([look_up(descriptors[start : start + _AT_ONCE]) for start in progress(starts, label)])
+    return np.concatenate([look_up(descriptors[start : start + _AT_ONCE]) for start in progress(starts, progress_label)])
 
 
 def _rows_of(group, numbers):
@@ -122,7 +122,7 @@ def _random_rotation(seed):
 
 def _medians(vocabulary, descriptors):
     """Median of every projected component within every word, float16 [K, 64]; words without points take their centre's values."""
-    word, projection = _in_blocks(vocabulary.assign, descriptors, "vocabulary: signatures"), vocabulary.projection.T
+    word, projection = _in_blocks(vocabulary.assign, descriptors, progress_label="vocabulary: signatures"), vocabulary.projection.T
     cells, fine_words, _ = vocabulary.fine.shape
     threshold = np.empty((cells, fine_words, SIGNATURE_BITS), np.float16)
     for cell, rows in enumerate(_rows_of(word // fine_words, np.arange(cells))):
