@@ -31,6 +31,7 @@ VERSIONS = {
     "words": 1,
     "marks": 1,
     "index": 1,
+    "verification": 1,
     "collisions": 1,
     "seeds": 1,
     "graph": 4,

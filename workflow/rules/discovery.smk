@@ -31,6 +31,7 @@ rule find_seeds:
     input:
         index="<results>/index/index.h5",
         collisions=expand("<results>/discovery/collisions-{part}.h5", part=SKETCH_SHARDS),
+        verification="<results>/index/verification.h5",
     output:
         seeds="<results>/discovery/seeds.h5",
     log:
@@ -43,7 +44,7 @@ rule find_seeds:
     resources:
         mem_mb=memory(3000, index=0.5, collisions=6),
     params:
-        settings=settings("retrieval", "max_hamming", "min_inliers"),
+        settings=settings("retrieval", "max_hamming"),
         threads=config["threads"],
         digest=digest("find_seeds"),
     message:

@@ -1,4 +1,31 @@
-"""The teacher on the benchmarks: bag of words, with spatial verification, with query expansion."""
+"""The teacher: from how many inliers a photo counts as verified; its rankings of the benchmarks."""
+
+
+rule calibrate_verification:
+    input:
+        index="<results>/index/index.h5",
+        vocabulary="<results>/vocabulary/vocabulary.h5",
+        features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
+    output:
+        verification="<results>/index/verification.h5",
+    log:
+        "<logs>/calibrate_verification/all.log",
+    benchmark:
+        "<timings>/calibrate_verification/all.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory(4000, index=0.5),
+    params:
+        settings=settings("retrieval", "soft_words", "shortlist", "max_hamming", "min_inliers"),
+        seed=config["seed"],
+        threads=config["threads"],
+        digest=digest("calibrate_verification"),
+    message:
+        "index: from how many inliers is a photo verified?"
+    script:
+        "../scripts/calibrate_verification.py"
 
 
 rule rank_benchmark:
@@ -7,6 +34,7 @@ rule rank_benchmark:
         collection="<results>/benchmarks/{benchmark}/collection.h5",
         features="<results>/benchmarks/{benchmark}/features.h5",
         gnd=source_gnd,
+        verification="<results>/index/verification.h5",
     output:
         ranking="<results>/retrieval/{benchmark}.h5",
     log:
@@ -19,7 +47,7 @@ rule rank_benchmark:
     resources:
         mem_mb=memory(4000),
     params:
-        settings=settings("retrieval") | settings("marks"),
+        settings=settings("retrieval", "soft_words", "shortlist", "max_hamming", "expansion", "expansion_inliers") | settings("marks"),
         seed=config["seed"],
         threads=config["threads"],
         digest=digest("rank_benchmark"),

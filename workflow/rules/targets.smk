@@ -24,7 +24,7 @@ rule vocabulary:
 
 rule index:
     input:
-        after_scan("<results>/index/index.h5"),
+        after_scan("<results>/index/index.h5", "<results>/index/verification.h5"),
 
 
 rule retrieval:

@@ -9,18 +9,19 @@ from bow2cnn import artefact
 from bow2cnn.features.detector import Detector
 from bow2cnn.lookup.query import read_query
 from bow2cnn.photos import check_photos
+from bow2cnn.retrieval.calibration import read_min_inliers
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.search import search
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
-# The config's defaults, for what no artefact of the run records.
-DEFAULTS = {"soft_words": 3, "shortlist": 100, "max_hamming": 24, "min_inliers": 6, "expansion": 10, "expansion_inliers": 15}
+# The config's defaults, for what no artefact of the run records. (0 inliers: as many as the run was calibrated to.)
+DEFAULTS = {"soft_words": 3, "shortlist": 100, "max_hamming": 24, "min_inliers": 0, "expansion": 10, "expansion_inliers": 15}
+_VERIFICATION = "index/verification.h5"
 # Which artefacts record what a run's retrieval goes by. The index does not: it is the same whatever the shortlist.
 _RECORDS = {
     "max_hamming": ("index/marks.h5", "marks"),
-    "min_inliers": ("discovery/seeds.h5", "seeds"),
-    "shortlist": ("discovery/graph.h5", "graph"),
-    "soft_words": ("retrieval/*.h5", "ranking"),
+    "shortlist": (_VERIFICATION, "verification"),
+    "soft_words": (_VERIFICATION, "verification"),
     "expansion": ("retrieval/*.h5", "ranking"),
     "expansion_inliers": ("retrieval/*.h5", "ranking"),
 }
@@ -75,6 +76,7 @@ class Lookup:
         results = Path(results)
         index, vocabulary = results / "index/index.h5", results / "vocabulary/vocabulary.h5"
         self.settings = {**DEFAULTS, **_recorded(results), **settings}
+        self.settings["min_inliers"] = self.settings["min_inliers"] or read_min_inliers(results / _VERIFICATION).soft
         self._engine = Engine.load(index, self.settings["max_hamming"])
         check_photos(results / "collection/collection.h5", index)
         self._read_collection(results / "collection/collection.h5")

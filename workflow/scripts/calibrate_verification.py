@@ -1,0 +1,17 @@
+"""From how many inliers a photo counts as verified."""
+
+from bow2cnn.digest import digest
+from bow2cnn.retrieval.calibration import calibrate_verification
+from bow2cnn.stage import stage
+
+with stage(snakemake.log[0], snakemake.params.threads):
+    calibrate_verification(
+        index=snakemake.input.index,
+        vocabulary=snakemake.input.vocabulary,
+        features=list(snakemake.input.features),
+        out=snakemake.output.verification,
+        seed=snakemake.params.seed,
+        threads=snakemake.params.threads,
+        code=digest(__file__),
+        **snakemake.params.settings,
+    )
