@@ -195,8 +195,8 @@ def test_where_all_is_in_doubt_of_all_everything_trains(tmp_path, caplog, count,
 
 @pytest.mark.parametrize("others", [0, 2])
 def test_a_photo_that_four_weak_pairs_join_to_another_cluster(tmp_path, others):
-    """A wide photo (0) was verified with four photos of another cluster, each time by a little less than what joins clusters. The two models
-    were on two sides, and the hardest negative of the wide photo was one that it was verified with.
+    """A wide photo (0) was verified with four photos of another cluster, each time by a little less than what joins clusters. The two
+    models were on two sides, and the hardest negative of the wide photo was one that it was verified with.
     """
     members = apart(2 + others)
     cut = [(0, b) for b in range(5, 9)]
