@@ -181,7 +181,7 @@ def test_a_single_component_gives_the_place_whose_doubt_costs_least():
 def test_the_reason_of_a_place_that_is_dropped_for_doubt(tmp_path):
     found = split(tmp_path, apart(5), cut=[(0, 5), (6, 10), (11, 15), (16, 20)])
     assert found["side"].tolist() == [VALIDATION, DROPPED, TRAIN, TRAIN, TRAIN]
-    assert found["reason"][1] == "dropped: a doubtful pair joins it to a place that validates, and training has enough without it"
+    assert found["reason"][1] == "dropped: a cut pair leaves it in doubt whether it shows the same as a place that validates"
 
 
 ALL_OF_FOUR = [(0, 5), (0, 10), (0, 15), (5, 10), (5, 15), (10, 15)]

@@ -11,7 +11,7 @@ from bow2cnn.photos import check_photos, photos_of
 _LOG = logging.getLogger("bow2cnn")
 DROPPED, TRAIN, VALIDATION = 0, 1, 2
 SIDES = {DROPPED: "dropped", TRAIN: "training", VALIDATION: "validation"}
-_IN_DOUBT = "dropped: a doubtful pair joins it to a place that validates, and training has enough without it"
+_IN_DOUBT = "dropped: a cut pair leaves it in doubt whether it shows the same as a place that validates"
 
 
 def split_models(models, contamination, out, validation, seed, graph=None, clusters=None):
