@@ -25,8 +25,10 @@ def main(results, truths):
     names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
     labels = read_labels(truths)
     place = np.array([labels.get(Path(name).name, "-") for name in names])
-    for line in [*pairs(results, place), *cut(results, place), *models(results, place)]:
+    for line in [*pairs(results, place), *cut(results, place)]:
         print(line)
+    if (results / "models/models.h5").exists():
+        print(*models(results, place), sep="\n")
 
 
 def read_labels(paths, column="place"):
