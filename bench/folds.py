@@ -25,7 +25,7 @@ from bow2cnn.config import load
 from bow2cnn.description.describe import describe_collection
 from bow2cnn.evaluation.validation import read_validation, validation_scores
 from bow2cnn.pairs.mine import mine_pairs
-from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
+from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, find_components
 from bow2cnn.training.start import start_network
 from bow2cnn.training.train import train_experiment
 
@@ -64,7 +64,7 @@ class Folds:
             return out
         split, changed = self._results / "split/split.h5", self._folder / f"split-{fold}.h5"
         arrays = artefact.read(split, "split")
-        part = parts_of(arrays["place"], artefact.read(self._results / "models/models.h5", "models", ["photo_offset"]), self._folds)
+        part = parts_of(units_of(arrays), artefact.read(self._results / "models/models.h5", "models", ["photo_offset"]), self._folds)
         usable = arrays["side"] != DROPPED
         arrays["side"] = np.where(usable, np.where(part == fold, VALIDATION, TRAIN), DROPPED).astype(np.int8)
         artefact.write(changed, "split", arrays, {})
@@ -126,6 +126,14 @@ class Folds:
         if not out.exists():
             describe_collection(network, self._collection, out, threads=self.config["threads"], **self.config["description"])
         return artefact.read(out, "descriptors", ["descriptor"])["descriptor"]
+
+
+def units_of(split):
+    """The number of every model's component of places that doubt links, which stay in one part."""
+    unit = np.arange(int(split["place"].max(initial=-1)) + 1)
+    for component in find_components(np.unique(split["place"][split["side"] != DROPPED]).tolist(), split["doubt"]):
+        unit[list(component)] = min(component)
+    return np.unique(unit[split["place"]], return_inverse=True)[1]
 
 
 def parts_of(place, models, folds):

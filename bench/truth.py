@@ -1,4 +1,5 @@
-"""How right a run is, measured against held-back labels: precision of verified pairs, size and purity of the 3D models.
+"""How right a run is, measured against held-back labels: precision of verified pairs and of those that were cut, size and purity of the 3D
+models.
 
     python bench/truth.py RESULTS TRUTH.csv [TRUTH.csv ...]
 
@@ -24,8 +25,10 @@ def main(results, truths):
     names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
     labels = read_labels(truths)
     place = np.array([labels.get(Path(name).name, "-") for name in names])
-    for line in [*pairs(results, place), *models(results, place)]:
+    for line in [*pairs(results, place), *cut(results, place)]:
         print(line)
+    if (results / "models/models.h5").exists():
+        print(*models(results, place), sep="\n")
 
 
 def read_labels(paths, column="place"):
@@ -40,11 +43,30 @@ def read_labels(paths, column="place"):
 def pairs(results, place):
     """Lines on the verified pairs."""
     pair = artefact.read(results / "discovery/graph.h5", "graph", ["pair"])["pair"]
-    ends = place[pair]
-    counted = (ends != "-").any(1)
-    right = counted & (ends[:, 0] == ends[:, 1])
-    yield f"verified pairs: {len(pair)}, with a label {counted.sum()}: right {right.sum()}, wrong {(counted & ~right).sum()}"
+    counted, right = judge(place[pair])
+    yield f"verified pairs: {tell(counted, right)}"
     yield f"precision of the pairs with a label: {100 * right.sum() / max(counted.sum(), 1):.2f} %"
+
+
+def cut(results, place):
+    """Lines on the verified pairs that were cut, of all and by reason."""
+    found = artefact.read(results / "discovery/clusters.h5", "clusters", ["cut/pair", "cut/reason"])
+    counted, right = judge(place[found["cut/pair"]])
+    reason = np.array(found["cut/reason"], object)
+    yield f"cut pairs: {tell(counted, right)}"
+    for name in sorted(set(reason)):
+        yield f"  {name}: {tell(counted[reason == name], right[reason == name])}"
+
+
+def judge(ends):
+    """Which pairs have a label, and which of them show one place: bool [m] each, from the places of their photos, [m, 2]."""
+    counted = (ends != "-").any(1)
+    return counted, counted & (ends[:, 0] == ends[:, 1])
+
+
+def tell(counted, right):
+    """How many pairs there are, how many have a label, and how many of those are right and wrong."""
+    return f"{len(counted)}, with a label {counted.sum()}: right {right.sum()}, wrong {(counted & ~right).sum()}"
 
 
 def models(results, place):

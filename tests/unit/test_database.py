@@ -7,7 +7,7 @@ import pytest
 
 from bow2cnn import artefact
 from bow2cnn.exchange.pickles import PickleError, read_plain
-from bow2cnn.exchange.retrieval_sfm import DatabaseError, import_database, path_of
+from bow2cnn.exchange.retrieval_sfm import DatabaseError, assign_classes, import_database, path_of
 from bow2cnn.nothing import NothingFound
 
 TRAIN = {"cids": ["a" * 6, "b" * 6, "c" * 6, "d" * 6], "cluster": [7, 7, 9, 9], "qidxs": [0, 2, 0], "pidxs": [1, 3, 1]}
@@ -35,7 +35,7 @@ def test_pairs_are_those_of_the_database(tmp_path):
     assert found["side"].tolist() == [0, 2, 1, 2, 1, 1]
     group = found["group"].tolist()
     assert group[0] == -1 and group[1] == group[3] and group[2] == group[4] and len({group[1], group[2], group[5]}) == 3
-    assert found["cluster"].tolist() == group and found["weak"].shape == (0, 2)
+    assert found["cluster"].tolist() == group and found["weak"].shape == found["doubt"].shape == (0, 2)
     assert (found["pool/overlap"] == 1).all() and (found["pool/scale"] == 1).all()
 
 
@@ -132,3 +132,39 @@ def test_a_damaged_pickle_is_one_line(tmp_path):
 
 def test_photos_lie_by_the_end_of_their_names():
     assert str(path_of("0123456789abcdef")) == "ef/cd/ab/0123456789abcdef"
+
+
+def classes(places, caplog, outside=0, **changes):
+    """Photo to class for places of three photos each, in clusters of their own, and photos outside; and what the log says."""
+    caplog.clear()
+    group = np.concatenate([np.repeat(np.arange(places), 3), places + np.arange(outside)])
+    pairs = {"group": group, "cluster": np.where(group < places, group, -1), "weak": np.zeros((0, 2), int), "doubt": np.zeros((0, 2), int)}
+    rows, found = assign_classes(pairs | {name: np.array(values) for name, values in changes.items()}, np.arange(len(group)), "train")
+    return dict(zip(rows.tolist(), found.tolist(), strict=True)), caplog.text
+
+
+def test_places_without_doubt_are_classes_of_their_own(caplog):
+    found, log = classes(3, caplog, 2)
+    assert found == {**{row: row // 3 for row in range(9)}, 9: 3, 10: 4} and not log
+
+
+def test_places_in_doubt_are_one_class(caplog):
+    """Also those of one cluster, which the pairs of the run make no negatives of each other either."""
+    found, log = classes(6, caplog, doubt=[[16, 3], [8, 8]])
+    assert [found[row] for row in range(0, 18, 3)] == [0, 1, 2, 3, 4, 1] and "in train 1 places that may show what another one shows" in log
+    found, _ = classes(6, caplog, cluster=np.repeat([0, 1, 2, 2, 3, 4], 3))
+    assert [found[row] for row in range(0, 18, 3)] == [0, 1, 2, 2, 4, 5]
+
+
+def test_doubt_does_not_make_one_class_of_most_photos(caplog):
+    """A chain of six places: pairs are joined until a class has half of all photos, and the log says what one number cannot."""
+    found, log = classes(6, caplog, doubt=[[row, row + 3] for row in range(0, 15, 3)])
+    assert [found[row] for row in range(0, 18, 3)] == [0, 0, 0, 3, 3, 3]
+    assert "in train 4 places" in log and "1 pairs of places that may be the same have two classes" in log
+
+
+def test_a_photo_outside_has_the_class_that_it_may_belong_to(caplog):
+    """6 matches a photo of place 0, 7 the photo 8, 9 photos of both places, and 10 is joined to place 1 by a cut pair."""
+    found, log = classes(2, caplog, 6, weak=[[6, 2], [7, 8], [9, 0], [9, 4]], doubt=[[5, 10]])
+    assert found == {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 0, 7: 3, 8: 3, 10: 1, 11: 7}
+    assert "in train 0 places" in log and "1 photos that may belong to several classes are left out" in log

@@ -188,6 +188,7 @@ def mined(**changes):
         "side": np.array([2, 2, 2, 1, 1, 1, 0, 1]),
         "cluster": np.array([0, 0, 0, 1, 1, 2, 0, -1]),
         "weak": np.zeros((0, 2), np.int32),
+        "doubt": np.zeros((0, 2), np.int32),
         "query": np.array([0, 2, 3]),
         "positive_offset": artefact.offsets([2, 0, 1]),
         "positive": np.array([1, 0, 4]),
@@ -213,10 +214,13 @@ def test_the_ground_truth_of_validation():
         ({"cluster": np.array([0, 0, 0, 1, 1, 0, 0, -1])}, [0, 2, 5]),
         ({"weak": np.array([[7, 2], [6, 1]], np.int32)}, [0, 2, 7]),
         ({"weak": np.array([[7, 6], [7, 3]], np.int32)}, [0, 2]),
+        ({"doubt": np.array([[2, 5]], np.int32)}, [0, 2, 5]),
+        ({"doubt": np.array([[5, 6], [7, 0]], np.int32)}, [0, 2, 5, 7]),
+        ({"doubt": np.array([[0, 3], [4, 5], [3, 7]], np.int32)}, [0, 2, 3, 4]),
     ],
 )
 def test_what_may_show_the_place_of_a_query_is_no_negative(changes, junk):
-    """Another model of its cluster, a photo that the teacher matches weakly with one of its place."""
+    """Another model of its cluster, a photo that the teacher matches weakly with one of its place, what a cut pair joins directly."""
     assert build_validation(mined(**changes)).truth[0][1].tolist() == junk
 
 

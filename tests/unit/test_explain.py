@@ -77,7 +77,7 @@ def results(tmp_path, monkeypatch):
     pool_offset, pool = pack([[1], [0, 2]])
     weak = np.array([[10, 0], [10, 1], [11, 5]], np.int32)
     columns = {"group": group, "side": side, "cluster": cluster, "query": np.array([0, 1], np.int32), "pool_offset": pool_offset}
-    artefact.write(folder / "pairs/pairs.h5", "pairs", {**columns, "pool/photo": pool, "weak": weak})
+    artefact.write(folder / "pairs/pairs.h5", "pairs", {**columns, "pool/photo": pool, "weak": weak, "doubt": cut["cut/pair"]})
     tuples = {"query": [[0, 11]], "positive": [[1, 11]], "photo": [[[10], [2]]]}
     history = {f"negatives/{name}": np.array(values, np.int32) for name, values in tuples.items()}
     artefact.write(folder / "experiments/gem/history.h5", "history", {"chosen": np.int32(1), **history})
@@ -116,10 +116,20 @@ def test_a_photo_that_no_model_has(results):
         "2 verified pairs join it to the one with most of them (3):\n  04.png - 03.png: 33 inliers, found by a query\n  03.png - 01.png"
         in four
     )
-    assert "  cut: 04.png - 07.png: 15 inliers joined groups of 5 and 3 photos, but they lie at the same places" in four
+    assert "  cut, but in doubt: 04.png - 07.png: 15 inliers joined groups of 5 and 3 photos, but they lie at the same places" in four
     assert "3D model: none of cluster 0 has it\n  model 0: no verified pair with a photo of it" in four
     assert "model 0: 1 verified pairs reach 12 of its points; COLMAP registers a photo from 30" in three
     assert "training: not used; it may show what the models of its cluster show" in three
+
+
+def test_a_photo_in_doubt(results):
+    """4 and 7 keep the places of their clusters from being negatives of each other, though 4 is in no model."""
+    assert "in doubt" not in told(results, 0)
+    pairs = artefact.read(results / "pairs/pairs.h5", "pairs")
+    pairs["group"][[8, 9]], pairs["side"][[8, 9]] = 4, 1
+    artefact.write(results / "pairs/pairs.h5", "pairs", pairs)
+    line = "\n  in doubt: cut pairs join its cluster to {} photos of 1 other places; neither are negatives of the other\n"
+    assert line.format(2) in told(results, 0) and line.format(3) in told(results, 8)
 
 
 def test_a_cluster_without_a_model(results):

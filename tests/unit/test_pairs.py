@@ -6,6 +6,7 @@ import pytest
 from bow2cnn import artefact
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.nothing import NothingFound
+from bow2cnn.pairs.doubt import related
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.pairs.mine import add_outsiders, assign_groups, mine_pairs
 from bow2cnn.pairs.outsiders import find_weak_matches
@@ -178,7 +179,7 @@ def inputs(tmp_path):
     graph = {"pair": np.array([[0, 3], [1, 3], [5, 6], [14, 16]], np.int32), "inliers": np.array([42, 31, 50, 25], np.int32)}
     artefact.write(tmp_path / "graph.h5", "graph", graph)
     cluster = np.array([0] * 4 + [1] * 5 + [2] * 3 + [-1] * 4 + [3], np.int32)
-    artefact.write(tmp_path / "clusters.h5", "clusters", {"cluster": cluster})
+    artefact.write(tmp_path / "clusters.h5", "clusters", {"cluster": cluster, "cut/pair": np.array([[16, 3]], np.int32)})
     words = [(range(10 * i, 10 * i + 10), 0) for i in range(17)]
     words[13] = (range(120, 130), 30)
     word_index(tmp_path / "index.h5", words)
@@ -232,6 +233,23 @@ def test_sides_and_groups_of_photos_inside_and_outside_of_models(inputs):
     assert (found["group"][[14, 16]] == -1).all() and (found["side"][[14, 16]] == 0).all()
 
 
+def test_cut_pairs_are_handed_on_as_doubt(inputs):
+    """Those of a photo without a group too: its cluster has places."""
+    assert mined(inputs)["doubt"].tolist() == [[16, 3]]
+
+
+def test_doubt_joins_groups_and_clusters_but_is_not_passed_on():
+    """Clusters: 0 with the places 0 and 1 and the photo 4 of none, 1 with place 2, 2 with place 3; 8 is outside, 9 has nothing."""
+    group, cluster = np.array([0, 0, 1, 1, -1, 2, 2, 3, 4, -1]), np.array([0, 0, 0, 0, 0, 1, 1, 2, -1, -1])
+    doubt = np.array([[4, 5], [6, 7], [8, 7], [9, 0]])
+    found = [np.flatnonzero(related(photo, np.arange(10), group, cluster, doubt)).tolist() for photo in range(9)]
+    first, second = [0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 4, 5, 6, 7]
+    assert found == [first] * 5 + [second, second, [5, 6, 7, 8], [7, 8]]
+    alone = np.zeros((0, 2), int)
+    assert np.flatnonzero(related(5, np.arange(10), group, cluster, alone)).tolist() == [5, 6]
+    assert related(5, np.array([7, 5, 0]), group, cluster, doubt).tolist() == [True, True, True]
+
+
 def test_a_photo_without_words_is_no_outsider(inputs):
     """It may be one that cannot be read, which neither training nor another program would get far with."""
     words = [(range(10 * i, 10 * i + 10), 0) for i in range(17)]
@@ -283,7 +301,7 @@ def test_models_of_a_user_need_no_teacher(inputs):
     mine_pairs(models=inputs / "models.h5", split=inputs / "split.h5", out=inputs / "own.h5", **OPTIONS)
     found = artefact.read(inputs / "own.h5", "pairs")
     assert pools(found) == pools(with_teacher) and found["pool/scale"].tolist() == with_teacher["pool/scale"].tolist()
-    assert not found["pool/inliers"].any() and (found["group"][12:] == -1).all() and found["weak"].shape == (0, 2)
+    assert not found["pool/inliers"].any() and (found["group"][12:] == -1).all() and found["weak"].shape == found["doubt"].shape == (0, 2)
 
 
 def test_fewer_than_two_training_places_are_one_clear_line(inputs):

@@ -129,7 +129,7 @@ def files(tmp_path):
         {
             "group": group.astype(np.int32), "side": np.where(group == 1, 2, group >= 0).astype(np.int8),
             "cluster": np.where(np.arange(PHOTOS) < 18, np.arange(PHOTOS) // 6, -1).astype(np.int32), "query": query,
-            "weak": np.zeros((0, 2), np.int32),
+            "weak": np.zeros((0, 2), np.int32), "doubt": np.zeros((0, 2), np.int32),
             "pool_offset": np.arange(13), "pool/photo": partner, "pool/overlap": np.full(12, 0.4, np.float32),
             "pool/shared": np.full(12, 33, np.int32), "positive_offset": np.arange(13), "positive": partner,
         },
@@ -195,6 +195,8 @@ def test_shows_everything_and_nothing_from_outside(files):
         "most improved",
         "dropped: seen",
         "16 inliers joined 6 photos with 12",
+        "1 of the verified ones is in doubt",
+        "no negatives of each other, their models train or validate together",
     ):
         assert text in page
     assert "7 were refused" in page and "not a photo" in page and "15 features" in page

@@ -1,10 +1,13 @@
 """The split: one place stays on one side, benchmarks' places are dropped, the seed decides."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
 from bow2cnn import artefact
-from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, choose_sides, find_places, split_models
+from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, choose_sides, find_doubt, find_places, split_models
+from bow2cnn.training.negatives import mine_negatives
 
 PHOTOS = 200  # of the collection
 
@@ -131,3 +134,79 @@ def test_the_seed_decides(tmp_path):
     assert written[0] == written[1]
     sides = {tuple(split(tmp_path, members, seed=seed)["side"].tolist()) for seed in range(5)}
     assert len(sides) > 1
+
+
+def test_the_places_that_a_cut_pair_joins_are_in_doubt():
+    members = [np.array(photos) for photos in ([0, 1], [2, 3], [3, 4], [5, 6])]
+    cut = np.array([[6, 1], [0, 5], [2, 4], [4, 0], [9, 0]])
+    assert find_doubt(members, np.array([0, 1, 1, 2]), cut).tolist() == [[0, 1], [0, 2]]
+    assert find_doubt(members, np.array([0, 1, 1, 2]), cut[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_places_in_doubt_stay_on_one_side(tmp_path, seed):
+    """A chain of three, and a pair. Place 6, which is dropped, links nothing."""
+    cut = [(0, 50), (51, 23), (60, 70), (24, 30), (31, 40)]
+    found = split(tmp_path, apart(20), cut=cut, contamination={"demo": [(32, 50)]}, seed=seed)
+    side = found["side"]
+    assert found["place"].tolist() == list(range(20)) and found["doubt"].tolist() == [[0, 10], [4, 6], [4, 10], [6, 8], [12, 14]]
+    assert side[0] == side[10] == side[4] and side[12] == side[14] and np.flatnonzero(side == DROPPED).tolist() == [6]
+
+
+def test_what_is_in_doubt_may_come_to_either_side(tmp_path):
+    drawn = [split(tmp_path, apart(12), cut=[(0, 50), (51, 23), (30, 35)], seed=seed)["side"] for seed in range(20)]
+    assert {int(side[0]) for side in drawn} == {int(side[6]) for side in drawn} == {TRAIN, VALIDATION}
+    assert all(side[0] == side[10] == side[4] and side[6] == side[7] for side in drawn)
+    assert {int(side[8] == side[6]) for side in drawn} == {int(side[4] == side[8]) for side in drawn} == {0, 1}
+
+
+def chained(sizes, doubt):
+    """The sides of places with so many photos, by several seeds."""
+    members, place = [list(range(size)) for size in sizes], np.arange(len(sizes), dtype=np.int32)
+    return [choose_sides(members, place, set(), 0.3, seed, np.array(doubt)).tolist() for seed in range(20)]
+
+
+def test_a_component_with_most_photos_trains():
+    drawn = chained([9, 8, 7, 6, 5, 4, 3], [(0, 1), (1, 2), (2, 3)])
+    assert {tuple(side) for side in drawn} == {(TRAIN,) * 4 + last for last in ((2, 1, 1), (1, 2, 1), (1, 1, 2))}
+
+
+def test_a_single_component_gives_the_place_whose_doubt_costs_least():
+    """At an end of the chain: 5 photos and the 6 in doubt of them, or 9 and 4."""
+    chain = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)]
+    assert chained([5, 6, 9, 8, 4, 9], chain)[0] == [VALIDATION, DROPPED] + [TRAIN] * 4
+    assert chained([5, 9, 9, 8, 4, 9], chain)[0] == [TRAIN] * 4 + [DROPPED, VALIDATION]
+
+
+def test_the_reason_of_a_place_that_is_dropped_for_doubt(tmp_path):
+    found = split(tmp_path, apart(5), cut=[(0, 5), (6, 10), (11, 15), (16, 20)])
+    assert found["side"].tolist() == [VALIDATION, DROPPED, TRAIN, TRAIN, TRAIN]
+    assert found["reason"][1] == "dropped: a cut pair leaves it in doubt whether it shows the same as a place that validates"
+
+
+ALL_OF_FOUR = [(0, 5), (0, 10), (0, 15), (5, 10), (5, 15), (10, 15)]
+
+
+@pytest.mark.parametrize(("count", "cut"), [(2, [(0, 5)]), (3, [(0, 5), (5, 10)]), (4, ALL_OF_FOUR)])
+def test_where_all_is_in_doubt_of_all_everything_trains(tmp_path, caplog, count, cut):
+    assert split(tmp_path, apart(count), cut=cut)["side"].tolist() == [TRAIN] * count
+    assert "so that none of them validates" in caplog.text
+
+
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_photo_that_four_weak_pairs_join_to_another_cluster(tmp_path, others):
+    """A wide photo (0) was verified with four photos of another cluster, each time by a little less than what joins clusters. The two
+    models were on two sides, and the hardest negative of the wide photo was one that it was verified with.
+    """
+    members = apart(2 + others)
+    cut = [(0, b) for b in range(5, 9)]
+    pair = [*combinations(members[0], 2), *combinations(members[1], 2), *cut]
+    for seed in range(10):
+        arrays = split(tmp_path, members, pair, cut=cut, seed=seed, validation=0.5)
+        assert arrays["side"][0] == arrays["side"][1] and arrays["place"][0] != arrays["place"][1]
+    rows = np.arange(5 * len(members))
+    descriptors = np.eye(len(rows), dtype=np.float32)
+    descriptors[0, 5:9] = 0.5  # nothing is as similar to the wide photo
+    group, cluster = arrays["place"][rows // 5], rows // 5
+    photo, _ = mine_negatives(descriptors, np.array([0, 7]), rows, group, cluster, 5, True, doubt=np.array(cut))
+    assert [line[line >= 0].tolist() for line in photo] == [[10, 15][:others]] * 2

@@ -97,6 +97,7 @@ def made(tiny_network, tmp_path_factory):
     values |= {"inliers": generator.integers(5, 99, len(photo)).astype(np.int32), "photo": photo}
     arrays = {"group": group, "cluster": cluster, "side": side, "query": query, "pool_offset": offset}
     arrays["weak"] = np.array([[20, 1], [20, 21], [24, 3]])
+    arrays["doubt"] = np.zeros((0, 2), int)
     arrays |= {"positive_offset": offset, "positive": photo} | {f"pool/{name}": value for name, value in values.items()}
     artefact.write(folder / "pairs.h5", "pairs", arrays)
     sha256 = generator.integers(0, 256, (PHOTOS, 32), np.uint8)
@@ -201,6 +202,24 @@ def test_too_few_negatives_leave_gaps():
     descriptors = np.eye(3, dtype=np.float32)
     photo, similarity = mine_negatives(descriptors, np.array([0]), np.array([0, 1, 2]), np.array([0, 0, 1]), np.arange(3), 2, True)
     assert photo.tolist() == [[2, -1]] and np.isnan(similarity[0, 1])
+
+
+def test_what_a_cut_pair_joins_are_no_negatives_of_each_other():
+    """Places 0 (photos 0, 1), 1 (2, 3) and 2 (4, 5), and two photos outside: 1 and 2 are in doubt, 3 and 4 as well, and 5 and 6."""
+    group, cluster, doubt = np.array([0, 0, 1, 1, 2, 2, 3, 4]), np.array([0, 0, 1, 1, 2, 2, -1, -1]), np.array([[2, 1], [3, 4], [6, 5]])
+    descriptors, rows = np.ones((8, 2), np.float32), np.arange(8)
+    photo, _ = mine_negatives(descriptors, rows, rows, group, cluster, 6, False, doubt=doubt)
+    found = [line[line >= 0].tolist() for line in photo]
+    assert found == [[4, 5, 6, 7]] * 2 + [[6, 7]] * 2 + [[0, 1, 7]] * 2 + [[0, 1, 2, 3, 7], [0, 1, 2, 3, 4, 5]]
+
+
+def test_without_a_photo_that_surely_shows_another_place_there_is_no_training(made, tmp_path):
+    arrays = artefact.read(made.folder / "pairs.h5", "pairs")
+    arrays["doubt"] = np.array([[0, 8], [4, 12], [8, 12]])
+    artefact.write(tmp_path / "pairs.h5", "pairs", arrays)
+    with pytest.raises(TrainingError, match="photos that surely show another place"):
+        read_pairs(tmp_path / "pairs.h5", False, np.zeros(PHOTOS, bool))
+    assert read_pairs(tmp_path / "pairs.h5", True, np.zeros(PHOTOS, bool)).doubt.tolist() == [[0, 8], [4, 12], [8, 12]]
 
 
 def test_an_outsider_is_no_negative_of_the_models_it_may_belong_to():

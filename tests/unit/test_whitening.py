@@ -35,7 +35,11 @@ def learn(folder, found, training, validation=8, missing=(), **options):
     others = [np.setdiff1d(np.flatnonzero(group == group[row]), row) for row in query]
     offset, photo = artefact.offsets([len(rows) for rows in others]), np.concatenate(others)
     arrays = {"group": group, "side": side, "cluster": group, "query": query, "pool_offset": offset, "pool/photo": photo}
-    artefact.write(folder / "pairs.h5", "pairs", arrays | {"positive_offset": offset, "positive": photo, "weak": np.zeros((0, 2), int)})
+    artefact.write(
+        folder / "pairs.h5",
+        "pairs",
+        arrays | {"positive_offset": offset, "positive": photo, "weak": np.zeros((0, 2), int), "doubt": np.zeros((0, 2), int)},
+    )
     gone = np.isin(np.arange(len(found)), missing)
     artefact.write(folder / "d.h5", "descriptors", {"descriptor": np.where(gone[:, None], 0, found), "missing": gone})
     learn_whitening(folder / "d.h5", folder / "pairs.h5", folder / "w.h5", **options)

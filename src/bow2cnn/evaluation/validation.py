@@ -1,10 +1,10 @@
 """The ground truth that the teacher gives: no label, only the models that it found.
 
 Queries come from the validation models. Positives are the photos with enough common 3D points. Junk are those that may show the query's
-place all the same: the others of its place and of its cluster, and those that the teacher matches weakly with one of its place. The other
-photos of the collection are negatives, those of training models and those outside every model too: with few models the validation photos
-alone would make retrieval too easy to tell two networks apart. Photos that must not be used (group -1) take no part: nobody knows what
-they show.
+place all the same: the others of its place and of its cluster, those that a doubtful pair joins to these, and those that the teacher
+matches weakly with one of its place. The other photos of the collection are negatives, those of training models and those outside every
+model too: with few models the validation photos alone would make retrieval too easy to tell two networks apart. Photos that must not be
+used (group -1) take no part: nobody knows what they show.
 """
 
 from typing import NamedTuple
@@ -14,8 +14,9 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.evaluation.ranking import rankings
 from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.pairs.doubt import related
 
-_ARRAYS = ["group", "side", "cluster", "weak", "query", "positive_offset", "positive"]
+_ARRAYS = ["group", "side", "cluster", "weak", "doubt", "query", "positive_offset", "positive"]
 VALIDATION_SIDE = 2
 
 
@@ -66,13 +67,12 @@ def build_validation(arrays, missing=None):
         if side[query] != VALIDATION_SIDE or not usable[query] or len(positives) == 0:
             continue
         queries.append(query)
-        truth.append((positives, np.setdiff1d(database[_related(arrays, query)[database]], positives)))
+        truth.append((positives, np.setdiff1d(_related(arrays, query, database), positives)))
     return Validation(np.array(queries, np.int64), truth, database)
 
 
-def _related(arrays, query):
-    """Which photos may show the place of a query, bool [n]."""
-    group, cluster, weak = (np.asarray(arrays[name]) for name in ("group", "cluster", "weak"))
-    related = group == group[query]
-    related[weak[related[weak[:, 1]], 0]] = True
-    return related | ((cluster == cluster[query]) & (cluster >= 0))
+def _related(arrays, query, database):
+    """Photos of the database that may show the place of a query, int64 rows."""
+    group, cluster, weak, doubt = (np.asarray(arrays[name]) for name in ("group", "cluster", "weak", "doubt"))
+    matched = weak[group[weak[:, 1]] == group[query], 0]
+    return database[related(query, database, group, cluster, doubt) | np.isin(database, matched)]

@@ -1,7 +1,10 @@
 """The training database in the layout of the reference trainer (Radenovic, Tolias, Chum, TPAMI 2018): `retrieval-SfM-*.pkl` and `ims/`.
 
-The file is a dict of `train` and `val`, each a dict of lists: `cids` (a photo's name, its SHA-256 here), `cluster` (its place), `qidxs` and
+The file is a dict of `train` and `val`, each a dict of lists: `cids` (a photo's name, its SHA-256 here), `cluster` (its class), `qidxs` and
 `pidxs` (queries and positives, places in `cids`). The photo CID lies in `ims/CID[-2:]/CID[-4:-2]/CID[-6:-4]/CID`.
+
+A query's negatives are photos of other classes. So what our own training would not take for a negative (see `pairs.doubt` and `weak`) goes
+into the class of the query's place, as far as one number can say that.
 """
 
 import hashlib
@@ -11,12 +14,14 @@ import pickle
 from collections import Counter
 from pathlib import Path, PurePath
 
+import networkx as nx
 import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.exchange.pickles import PickleError, read_plain
 from bow2cnn.files import write_bytes
 from bow2cnn.nothing import NothingFound
+from bow2cnn.pairs.doubt import related
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
@@ -35,7 +40,7 @@ def export_database(results, out, outsiders=True):
     Args:
         results: the run's folder, whose stage `pairs` is done.
         out: folder; the photos are copied into it.
-        outsiders: with the photos outside every model, each a place of its own.
+        outsiders: with the photos outside every model, each a class of its own, unless it may show what another class shows.
 
     Returns:
         dict of side to (photos, pairs).
@@ -51,7 +56,8 @@ def export_database(results, out, outsiders=True):
     database, rows = {}, []
     for name, side in _SIDES.items():
         members = np.flatnonzero((pairs["side"] == side) & (pairs["group"] >= 0) & (outsiders | (pairs["cluster"] >= 0)))
-        database[name] = _side(pairs, members, names)
+        members, classes = assign_classes(pairs, members, name)
+        database[name] = _side(pairs, members, classes, names)
         rows += members.tolist()
     for row in progress(rows, "export"):
         _place(photos["path"][row], names[row], out / "ims" / path_of(names[row]))
@@ -59,12 +65,85 @@ def export_database(results, out, outsiders=True):
     return {name: (len(side["cids"]), len(side["qidxs"])) for name, side in database.items()}
 
 
+def assign_classes(pairs, members, name):
+    """Members of a side that the database gets, int64 [k], and their classes, int64 [k].
+
+    Places that may be the same become one class, named by the first of them, while it has at most half of the side's photos: one class of
+    everything would leave no negatives. A photo outside every model joins the class that it may belong to. One that may belong to several
+    is left out, because it must be no negative of any of them. The log says what was joined, left out, and could not be said.
+
+    Args:
+        pairs: arrays of the `pairs` artefact.
+        members: int64 rows of the side, sorted.
+        name: of the side, for the log.
+    """
+    group, cluster, doubt = (pairs[key].astype(np.int64) for key in ("group", "cluster", "doubt"))
+    modelled = members[cluster[members] >= 0]
+    links = _links(modelled, group, cluster, doubt)
+    class_of, apart = _join_places(links, Counter(group[modelled].tolist()), len(members) / 2)
+    classes = {row: class_of[place] for row, place in zip(modelled.tolist(), group[modelled].tolist(), strict=True)}
+    partners = _partners(pairs["weak"], doubt, members, group, cluster)
+    for row in members[cluster[members] < 0].tolist():
+        found = {classes[other] for other in partners.get(row, ()) if other in classes}
+        if len(found) <= 1:
+            classes[row] = min(found, default=int(group[row]))
+    joined = len(set(class_of)) - len(set(class_of.values()))
+    if links or len(classes) < len(members):
+        _LOG.warning(
+            "export: in %s %d places that may show what another one shows have its class; %d photos that may belong to several classes are "
+            "left out; %d pairs of places that may be the same have two classes, because one class would have most of the photos: their "
+            "photos can become negatives of each other", name, joined, len(members) - len(classes), apart,
+        )  # fmt: skip
+    kept = np.array(sorted(classes), np.int64)
+    return kept, np.array([classes[row] for row in kept.tolist()], np.int64)
+
+
+def _links(modelled, group, cluster, doubt):
+    """Pairs of different places that may be the same, sorted."""
+    found = set()
+    _, first = np.unique(np.stack([group[modelled], cluster[modelled]]), axis=1, return_index=True)
+    for row in modelled[first].tolist():
+        others = np.unique(group[modelled[related(row, modelled, group, cluster, doubt)]])
+        found |= {(min(other, int(group[row])), max(other, int(group[row]))) for other in others.tolist() if other != group[row]}
+    return sorted(found)
+
+
+def _join_places(links, photos, limit):
+    """Class of every place, and the number of links whose places are in two classes.
+
+    Args:
+        links: pairs of places.
+        photos: number by place.
+        limit: photos of a class that is made by joining.
+    """
+    joined, size = nx.utils.UnionFind(photos), dict(photos)
+    for pair in links:
+        first, second = (joined[place] for place in pair)
+        if first != second and size[first] + size[second] <= limit:
+            joined.union(first, second)
+            size[joined[first]] = size[first] + size[second]
+    class_of = {place: min(own) for own in joined.to_sets() for place in own}
+    return class_of, sum(class_of[a] != class_of[b] for a, b in links)
+
+
+def _partners(weak, doubt, members, group, cluster):
+    """Photo outside every model to the photos that may show what it shows."""
+    found = {}
+    for a, b in weak.tolist():
+        for one, other in ((a, b), (b, a)):
+            if cluster[one] < 0:
+                found.setdefault(one, set()).add(other)
+    for row in np.intersect1d(members[cluster[members] < 0], doubt).tolist():
+        found.setdefault(row, set()).update(members[related(row, members, group, cluster, doubt)].tolist())
+    return {row: others - {row} for row, others in found.items()}
+
+
 def path_of(cid):
     """Where a photo lies below `ims`."""
     return Path(cid[-2:], cid[-4:-2], cid[-6:-4], cid)
 
 
-def _side(pairs, members, names):
+def _side(pairs, members, classes, names):
     """One side of the database. No pair is there twice, in whatever order."""
     place = {row: number for number, row in enumerate(members.tolist())}
     seen, chosen = set(), []
@@ -78,7 +157,7 @@ def _side(pairs, members, names):
                 chosen.append((place[query], place[positive]))
     return {
         "cids": [names[row] for row in members.tolist()],
-        "cluster": pairs["group"][members].tolist(),
+        "cluster": classes.tolist(),
         "qidxs": [query for query, _ in chosen],
         "pidxs": [positive for _, positive in chosen],
     }
@@ -141,7 +220,8 @@ def import_database(database, collection, out):
     arrays = {"query": np.array(sorted(queries), np.int32), "pool_offset": offset, "positive_offset": offset, "positive": photo}
     alike = {"photo": photo, "distance": np.zeros(len(photo))}
     arrays |= {f"pool/{name}": np.asarray(alike.get(name, np.ones(len(photo))), dtype) for name, dtype in Evidence.FIELDS.items()}
-    arrays |= {"group": group, "side": side_of, "cluster": group, "weak": np.zeros((0, 2), np.int32), **photos_of(collection)}
+    arrays |= {"group": group, "side": side_of, "cluster": group, **photos_of(collection)}
+    arrays |= {name: np.zeros((0, 2), np.int32) for name in ("weak", "doubt")}
     artefact.write(out, "pairs", arrays, {"database": str(database), "places": len(places)})
 
 

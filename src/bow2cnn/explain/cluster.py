@@ -84,7 +84,8 @@ def _told_cut(files, number):
     """A line for a pair that was cut."""
     pair, inliers, parts, reason = (files.clusters[f"cut/{name}"][number] for name in ("pair", "inliers", "parts", "reason"))
     names = " - ".join(files.photos["name"][photo] for photo in pair)
-    return f"  cut: {names}: {inliers} inliers joined groups of {parts[0]} and {parts[1]} photos, but {reason}"
+    groups = f"groups of {parts[0]} and {parts[1]} photos"
+    return f"  cut, but in doubt: {names}: {inliers} inliers joined {groups}, but {reason}"
 
 
 def _told(files, links):

@@ -14,7 +14,7 @@ _MODELS = [
     "model", "cluster", "photo", "photo_offset", "observation_offset", "observation/point", "observation/feature",
     "rejected/cluster", "rejected/photos", "rejected/reason",
 ]  # fmt: skip
-_PAIRS = ["group", "side", "cluster", "query", "pool_offset", "pool/photo", "weak"]
+_PAIRS = ["group", "side", "cluster", "query", "pool_offset", "pool/photo", "weak", "doubt"]
 _HISTORY = ["chosen", "negatives/query", "negatives/positive", "negatives/photo"]
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bow2cnn.pairs.doubt import related
 from bow2cnn.split.split import DROPPED, SIDES, TRAIN
 
 
@@ -14,7 +15,7 @@ def explain_training(files, row):
         return [f"training: not used; {_why_not(files, row)}"]
     outsider = files.pairs["cluster"][row] < 0
     used = _as_outsider(files, row, side) if outsider else _as_photo_of_a_model(files, row, side)
-    return [f"training: {used}", *_in_tuples(files, row)]
+    return [f"training: {used}", *_in_doubt(files, row), *_in_tuples(files, row)]
 
 
 def _why_not(files, row):
@@ -34,6 +35,18 @@ def _why_not(files, row):
     if files.split["contaminated"][row]:
         return "it matches a photo of a benchmark"
     return "other photos outside every cluster were drawn (pairs.max_outsiders)"
+
+
+def _in_doubt(files, row):
+    """A line where doubtful pairs keep photos from being negatives of the photo."""
+    group, cluster, doubt = (files.pairs[name] for name in ("group", "cluster", "doubt"))
+    usable = np.flatnonzero(group >= 0)
+    without = related(row, usable, group, cluster, np.zeros((0, 2), np.int32))
+    kept = usable[related(row, usable, group, cluster, doubt) & ~without]
+    if not len(kept):
+        return []
+    places = len(np.unique(group[kept]))
+    return [f"  in doubt: cut pairs join its cluster to {len(kept)} photos of {places} other places; neither are negatives of the other"]
 
 
 def _as_outsider(files, row, side):

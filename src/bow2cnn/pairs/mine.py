@@ -12,6 +12,8 @@ from bow2cnn.pairs.outsiders import find_weak_matches
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
 
+_NO_CLUSTERS = {"cut/pair": np.zeros((0, 2), np.int32)}
+
 
 def mine_pairs(
     models, split, out, min_shared, pool, max_queries, query_fraction, outsider_inliers, max_outsiders, validation, shortlist, max_hamming,
@@ -40,8 +42,8 @@ def mine_pairs(
     sides = artefact.read(split, "split", ["side", "place", "contaminated"])
     _check_places(sides)
     edges = artefact.read(graph, "graph", ["pair", "inliers"]) if graph else None
-    cluster = artefact.read(clusters, "clusters", ["cluster"])["cluster"] if clusters else built["model"]
-    group, side, cluster = assign_groups(built["model"], sides, cluster)
+    found = artefact.read(clusters, "clusters", ["cluster", "cut/pair"]) if clusters else _NO_CLUSTERS | {"cluster": built["model"]}
+    group, side, cluster = assign_groups(built["model"], sides, found["cluster"])
     strangers = _strangers(cluster, edges["pair"], index, sides["contaminated"]) if index else np.zeros(0, int)
     outsiders = draw(strangers, max_outsiders, [seed, 7])
     add_outsiders(group, side, outsiders, validation, seed)
@@ -60,6 +62,7 @@ def mine_pairs(
         "cluster": cluster,
         **photos_of(models),
         "weak": find_weak_matches(index, outsiders, shortlist, outsider_inliers, max_hamming, threads),
+        "doubt": found["cut/pair"].astype(np.int32),
         "query": np.array([query for query, _, _ in queries], np.int32),
         "pool_offset": artefact.offsets([len(pool["photo"]) for _, pool, _ in queries]),
         "positive_offset": artefact.offsets([len(positive) for _, _, positive in queries]),

@@ -2,14 +2,16 @@
 
 import numpy as np
 
+from bow2cnn.pairs.doubt import related
+
 _CHUNK = 256  # queries at a time, to bound the matrix of similarities
 
 
-def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model, doubtful=None):
+def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model, doubtful=None, doubt=None):
     """The hardest negatives of each query.
 
     Photos of the query's own group never count, nor those of its cluster: the teacher found a chain of verified matches between
-    them, so they may show the same place although no model joins them.
+    them, so they may show the same place although no model joins them. Nor do those that a doubtful pair joins to these (see `related`).
 
     Args:
         descriptors: float32 [n, D] by collection row.
@@ -19,11 +21,13 @@ def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model,
         count: negatives per query.
         per_model: at most one per group (N2), else simply the nearest (N1).
         doubtful: int64 [n, k], groups that a photo may belong to after all (see `doubtful_groups`), or None.
+        doubt: int64 [d, 2], pairs of photos that may show the same place, or None.
 
     Returns:
         int64 [q, count] rows and float32 [q, count] similarities, hardest first; -1 and NaN where there are not enough.
     """
     pool = np.sort(pool)
+    doubt = np.zeros((0, 2), np.int64) if doubt is None else doubt
     chosen = np.full((len(queries), count), -1, np.int64)
     similarity = np.full((len(queries), count), np.nan, np.float32)
     for start in range(0, len(queries), _CHUNK):
@@ -31,7 +35,7 @@ def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model,
         products = descriptors[rows] @ descriptors[pool].T
         for number, query in enumerate(rows, start=start):
             values = products[number - start]
-            allowed = (group[pool] != group[query]) & ((cluster[pool] != cluster[query]) | (cluster[query] < 0))
+            allowed = ~related(query, pool, group, cluster, doubt)
             if doubtful is not None:
                 allowed &= ~_in_doubt(query, pool, group, doubtful)
             picked = _hardest(values, allowed, group[pool], count, per_model)

@@ -6,6 +6,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.validation import build_validation
+from bow2cnn.pairs.doubt import related
 from bow2cnn.training.errors import TrainingError
 
 TRAINING_SIDE = 1
@@ -17,6 +18,7 @@ class Pairs(NamedTuple):
     cluster: int64 [n].
     outsider: bool [n], photos outside every model that may be used.
     weak: int64 [k, 2], outsiders and the photos with which the teacher finds something in common.
+    doubt: int64 [d, 2], verified pairs that were cut: their photos may show the same place (see `pairs.doubt.related`).
     query: int64 [q], training queries with at least one candidate positive.
     pools: per query a dict of arrays `photo`, `shared`, `overlap`, `scale`, `distance`, `inliers`.
     negative: int64 rows that may be negatives.
@@ -27,6 +29,7 @@ class Pairs(NamedTuple):
     cluster: np.ndarray
     outsider: np.ndarray
     weak: np.ndarray
+    doubt: np.ndarray
     query: np.ndarray
     pools: list
     negative: np.ndarray
@@ -50,11 +53,13 @@ def read_pairs(path, outsiders, missing):
     cluster = arrays["cluster"].astype(np.int64)
     training = (arrays["side"] == TRAINING_SIDE) & (group >= 0)
     queries, pools = _queries(arrays, training)
+    doubt = arrays["doubt"].astype(np.int64)
     outsider = (group >= 0) & (cluster < 0)
     negative = np.flatnonzero(training if outsiders else training & ~outsider)
-    if len(queries) == 0 or len(np.unique(group[negative])) < 2:
-        raise TrainingError(f"{path}: no training query with positives and photos of another place; nothing to train on")
-    return Pairs(group, cluster, outsider, arrays["weak"].astype(np.int64), queries, pools, negative, build_validation(arrays, missing))
+    if all(related(query, negative, group, cluster, doubt).all() for query in queries):
+        raise TrainingError(f"{path}: no training query with positives and photos that surely show another place; nothing to train on")
+    weak, validation = arrays["weak"].astype(np.int64), build_validation(arrays, missing)
+    return Pairs(group, cluster, outsider, weak, doubt, queries, pools, negative, validation)
 
 
 def _queries(arrays, training):

@@ -79,8 +79,9 @@ class Plan:
         query, positive = self.queries(epoch)
         settings, pairs = self._settings, self._pairs
         photo, similarity = mine_negatives(
-            descriptors, query, self.pool(epoch), pairs.group, pairs.cluster, settings.negatives, settings.per_model, self._doubtful
-        )
+            descriptors, query, self.pool(epoch), pairs.group, pairs.cluster, settings.negatives, settings.per_model, self._doubtful,
+            pairs.doubt,
+        )  # fmt: skip
         return {"query": query, "positive": positive, "photo": photo, "similarity": similarity}
 
     def _generator(self, purpose, epoch):
