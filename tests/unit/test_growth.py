@@ -127,7 +127,7 @@ def test_tolerances_are_those_of_the_raster_in_which_features_were_found(scale, 
         grower.confirm({(0, 1): 0}, pool)
     graph = grower.arrays()
     plain = apart(a, b, rows(220))
-    fundamental, inliers = verify_epipolar(a, b, plain)
+    _, inliers = verify_epipolar(a, b, plain)
     assert 80 < len(inliers) < len(plain) == 110
     assert len(set(graph["match"][:, 0].tolist()) ^ set(inliers[:, 0].tolist())) <= 2
     fresh_a, fresh_b, _ = two_views(np.random.default_rng(99), 100, 0, noise=0)
