@@ -26,7 +26,7 @@ from bow2cnn.text import first_line
 VERSIONS = {
     "scan_memory": 1,
     "collection": 1,
-    "features": 1,
+    "features": 2,
     "vocabulary": 2,
     "words": 1,
     "marks": 1,

@@ -232,6 +232,29 @@ def test_neighbouring_views_match_under_the_true_geometry(small, cameras):
     assert np.median(shares) > 0.95, shares
 
 
+@pytest.mark.parametrize("form", ["plain", "rotated", "rotated back"])
+def test_a_photo_as_large_as_a_phones_shows_what_the_small_one_shows(form, tmp_path, monkeypatch):
+    """The last of a landmark's photos, and the camera that is recorded for it; the others are the same bytes."""
+    plan = replace(collection.PLANS["tiny"], landmarks=3, photos=2)
+    found = []
+    for number, large in enumerate(({}, {2: form})):
+        monkeypatch.setattr(collection, "LARGE", large)
+        records = collection.render_landmark(tmp_path / str(number), 0, plan, 2)
+        found.append([(record.shot.camera, tmp_path / str(number) / record.path) for record in records])
+    (first, (camera, path)), (same, (larger, large_path)) = found
+    assert first[1].read_bytes() == same[1].read_bytes()
+    assert (larger.width, larger.height) == (4032, 3024) and larger.focal == pytest.approx(camera.focal * 4032 / camera.width)
+    with Image.open(large_path) as image:
+        assert image.getexif().get(0x0112, 1) == {"plain": 1, "rotated": 6, "rotated back": 8}[form]
+        seen = ImageOps.exif_transpose(image)
+        assert seen.size == (4032, 3024)
+        seen = np.float32(seen.resize((camera.width, camera.height), Image.Resampling.BOX).convert("L"))
+    expected = np.float32(Image.open(path).convert("L"))
+    assert np.corrcoef(seen.ravel(), expected.ravel())[0, 1] > 0.95
+    shift, _ = cv2.phaseCorrelate(seen, expected)
+    assert np.abs(shift).max() < 0.1
+
+
 def test_gnd_indices_are_valid(small):
     truth = json.loads((small / "benchmark/gnd.json").read_text())
     with open(small / "truth/truth.csv") as file:

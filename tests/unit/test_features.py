@@ -256,10 +256,33 @@ def test_a_shrunk_photo_has_features_in_pixels_of_the_full_one(folder):
     view = slice(*small["offset"][row["5.jpg"] :][:2])
     reference = slice(*full["offset"][row["5.jpg"] :][:2])
     assert small["keypoint"][view, :2].max() > 500
+    np.testing.assert_array_equal(np.delete(small["scale"], row["5.jpg"], axis=0), 1)
+    np.testing.assert_array_equal(small["scale"][row["5.jpg"]], 2)
     assert agreeing(full["keypoint"][reference], small["keypoint"][view], 3.0) > 0.5
     for name in ("keypoint", "descriptor"):
         first = slice(*small["offset"][row["0.jpg"] :][:2]), slice(*full["offset"][row["0.jpg"] :][:2])
         np.testing.assert_array_equal(small[name][first[0]], full[name][first[1]])
+
+
+@pytest.mark.parametrize("form", ["plain", "rotated", "png"])
+def test_places_are_exact_to_the_far_edge_of_a_shrunk_photo(form, tmp_path):
+    """683 rows stand for 2,667, of which a JPEG decoder that shrinks sees 2,668; turned, they are columns, and the odd one is the first."""
+    centres = np.array([(80.0, 80.0), (3920.0, 80.0), (80.0, 2587.0), (3920.0, 2587.0), (2000.0, 1333.0)])
+    y, x = np.mgrid[:2667, :4000].astype(np.float32) + 0.5
+    gray = np.full((2667, 4000), 60, np.float32)
+    for centre in centres:
+        near = np.s_[max(int(centre[1]) - 99, 0) : int(centre[1]) + 99, max(int(centre[0]) - 99, 0) : int(centre[0]) + 99]
+        gray[near] += 150 * np.exp(-((x[near] - centre[0]) ** 2 + (y[near] - centre[1]) ** 2) / (2 * 12**2))
+    picture = np.dstack([np.uint8(np.rint(gray))] * 3)
+    path = tmp_path / "photo"
+    if form == "png":
+        Image.fromarray(picture).save(path, "PNG", compress_level=1)
+    else:
+        path.write_bytes(jpeg(picture, form=form))
+    keypoints, _, scale = Detector(1000, 1024).detect(str(path), 4000, 2667)
+    np.testing.assert_array_equal(scale, np.float32([4000 / 1024, 2667 / 683]))
+    nearest = np.abs(keypoints[None, :, :2] - centres[:, None]).max(2).min(1)
+    assert nearest.max() < 0.2, "full pixels: a twentieth of one of the searched photo"
 
 
 def test_a_turned_photo_has_upright_features(tmp_path):

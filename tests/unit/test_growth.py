@@ -1,6 +1,7 @@
 """Growth: matches against brute force, epipolar geometry of known scenes, a graph that joins what belongs together in any order."""
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from bow2cnn import artefact, distances
 from bow2cnn.discovery.growth import Grower, grow_graph
 from bow2cnn.discovery.matching import apart, compact, match_descriptors, spread, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views
+from bow2cnn.epipolar import scale_fundamental
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
 from bow2cnn.index.forward import read_words
@@ -105,6 +107,32 @@ def test_matches_of_one_spot_count_once():
     assert found.dtype == match.dtype and set(map(tuple, found.tolist())) == {tuple(match[row]) for row in (*range(300), *range(600, 900))}
     np.testing.assert_array_equal(apart(a, b, rows(300)), rows(300))
     assert apart(a, b, rows(300)[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("scale", [(1, 1), (4, 4), (2.5, 2.496), (0.6, 0.6)])
+def test_tolerances_are_those_of_the_raster_in_which_features_were_found(scale, tmp_path):
+    """A scene in files of other sizes than those that were searched, in which every other spot has two features: the same matches count."""
+    a, b, truth = two_views(np.random.default_rng(0), 120, 20, noise=0.8)
+    twice = np.repeat(np.arange(110), 2)
+    a, b = (xy[twice] + np.float32([[1.5 * (row % 2), 0] for row in range(220)]) for xy in (a, b))
+    descriptors = np.random.default_rng(1).integers(0, 256, (220, 128), dtype=np.uint8)
+    frames = [np.column_stack([xy * np.float32(factor), np.ones((220, 4))]) for xy, factor in ((a, scale), (b, (1, 1)))]
+    arrays = {"offset": [0, 220, 440], "keypoint": np.float32(np.concatenate(frames)), "descriptor": np.tile(descriptors, (2, 1))}
+    artefact.write(tmp_path / "features.h5", "features", {**arrays, "scale": np.float32([scale, (1, 1)])})
+    sizes = np.int32([np.round(np.array(SIZE) * scale), SIZE])
+    engine = SimpleNamespace(size=sizes, words=lambda photo: SimpleNamespace(feature=np.arange(220)))
+    engine = type("Engine", (SimpleNamespace,), {"__len__": lambda self: 2})(**vars(engine))
+    grower = Grower(engine, FeatureStore([tmp_path / "features.h5"]), 1, 8, 20)
+    with ThreadPoolExecutor(1) as pool:
+        grower.confirm({(0, 1): 0}, pool)
+    graph = grower.arrays()
+    plain = apart(a, b, rows(220))
+    _, inliers = verify_epipolar(a, b, plain)
+    assert 80 < len(inliers) < len(plain) == 110
+    assert len(set(graph["match"][:, 0].tolist()) ^ set(inliers[:, 0].tolist())) <= 2
+    fresh_a, fresh_b, _ = two_views(np.random.default_rng(99), 100, 0, noise=0)
+    assert np.median(epipolar_error(graph["fundamental"][0], fresh_a * scale, fresh_b)) < 1.5
+    assert np.median(epipolar_error(scale_fundamental(truth, scale, 1), fresh_a * scale, fresh_b)) < 1e-3
 
 
 @pytest.mark.parametrize("count", [0, 7])

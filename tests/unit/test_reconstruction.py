@@ -11,6 +11,7 @@ from bow2cnn import artefact
 from bow2cnn.collection.photo import read_rgb
 from bow2cnn.demo.truth import aligned_errors
 from bow2cnn.discovery.clusters import cut_clusters
+from bow2cnn.epipolar import scale_fundamental
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.files import WriteError
 from bow2cnn.nothing import NothingFound
@@ -41,7 +42,8 @@ def scene(seed, cameras=8, count=150, noise=0.3, known=True):
         xyz = points @ rotation.T + translation
         xy = FOCAL * xyz[:, :2] / xyz[:, 2:] + np.array(SIZE) / 2 + rng.normal(0, noise, (count, 2))
         focal = FOCAL if known else np.nan
-        photos.append({"name": f"{i}.jpg", "width": SIZE[0], "height": SIZE[1], "focal": focal, "xy": xy.astype(np.float32)})
+        views = {"name": f"{i}.jpg", "width": SIZE[0], "height": SIZE[1], "focal": focal}
+        photos.append({**views, "xy": xy.astype(np.float32), "scale": np.ones(2, np.float32)})
         poses.append((rotation, translation))
     k = np.linalg.inv(np.array([[FOCAL, 0, SIZE[0] / 2], [0, FOCAL, SIZE[1] / 2], [0, 0, 1]]))
     match = np.repeat(np.arange(count, dtype=np.int32)[:, None], 2, 1)
@@ -173,6 +175,62 @@ def test_a_model_grows_by_the_photos_that_come(tmp_path):
     np.testing.assert_allclose(arrays["focal"], FOCAL, rtol=0.15)
     for (points, features), photo in zip(arrays["observations"], photos, strict=True):
         assert len(points) > 100 and features.max() < len(photo["xy"])
+
+
+def enlarged(photos, pairs, scales):
+    """Files of other sizes with what was found at the old one."""
+    larger = [
+        {
+            **photo,
+            **{side: round(photo[side] * factor) for side, factor in zip(("width", "height"), scale, strict=True)},
+            "focal": photo["focal"] * scale[0],
+            "xy": photo["xy"] * np.float32(scale),
+            "scale": np.float32(scale),
+        }
+        for photo, scale in zip(photos, scales, strict=True)
+    ]
+    return larger, [(a, b, scale_fundamental(fundamental, scales[a], scales[b]), match) for a, b, fundamental, match in pairs]
+
+
+@pytest.mark.parametrize("mapper", ["incremental", "global"])
+def test_models_of_large_files_are_those_of_small_ones_in_pixels_of_the_files(mapper, tmp_path):
+    """Noise of two pixels where photos were searched is within COLMAP's tolerances, but four times as much would not be."""
+    photos, pairs, truth = scene(0, noise=2.0, known=mapper == "global")
+    (small,) = map_cluster(photos, pairs, 5, 0, mapper)
+    scales = [(4.0, 4.0)] * 4 + [(2.0, 2.0), (4.0, 3.998), (1.0, 1.0), (0.5, 0.5)]
+    larger, pairs_larger = enlarged(photos, pairs, scales)
+    (model,) = map_cluster(larger, pairs_larger, 5, 0, mapper)
+    expected, found = to_arrays(small, photos), to_arrays(model, larger)
+    assert found["photo"].tolist() == expected["photo"].tolist() == list(range(8))
+    assert abs(len(found["point"]) - len(expected["point"])) <= 3
+    np.testing.assert_allclose(found["focal"], expected["focal"] * [scale[0] for scale in scales], rtol=0.01)
+    np.testing.assert_allclose(found["error"], expected["error"], rtol=0.02)
+    assert np.abs(aligned_errors(centres(found), truth) - aligned_errors(centres(expected), truth)).max() < 0.01
+    write_model(model, tmp_path / "0")
+    read = pycolmap.Reconstruction(str(tmp_path / "0"))
+    for photo in larger:
+        image = read.find_image_with_name(photo["name"])
+        camera = read.cameras[image.camera_id]
+        assert (camera.width, camera.height) == (photo["width"], photo["height"])
+        np.testing.assert_allclose(
+            (camera.principal_point_x, camera.principal_point_y), (photo["width"] / 2, photo["height"] / 2), rtol=1e-6
+        )
+        np.testing.assert_allclose([point.xy for point in image.points2D], photo["xy"], rtol=1e-5)
+
+
+def test_a_model_of_large_files_grows_as_that_of_small_ones(tmp_path):
+    photos, pairs, truth = scene(0, noise=2.0, known=False)
+    larger, pairs_larger = enlarged(photos, pairs, [(4.0, 4.0)] * 8)
+    found = []
+    for number, (views, between) in enumerate(((photos, pairs), (larger, pairs_larger))):
+        (before,) = map_cluster(*part(views, between, [4, 2, 6, 3, 5]), 3, seed=0)
+        write_model(before, tmp_path / str(number))
+        found.append(to_arrays(extend_model(tmp_path / str(number), views, between, seed=0), views))
+    small, large = found
+    assert small["photo"].tolist() == large["photo"].tolist() == list(range(8))
+    assert len(large["point"]) >= 0.98 * len(small["point"])
+    np.testing.assert_allclose(large["focal"], 4 * small["focal"], rtol=0.02)
+    assert np.median(aligned_errors(centres(large), truth)) < 0.03 and abs(large["error"] - small["error"]) < 0.05
 
 
 def test_models_of_a_cluster_that_has_grown(tmp_path):

@@ -75,16 +75,17 @@ def read_rgb(path, max_side=None):
     """
     with _open(path) as image:
         try:
-            if max_side is not None:
-                image.draft("RGB", (max_side, max_side))  # JPEG only: decodes at 1/2, 1/4, 1/8 where that is enough
+            # JPEG only: decodes at 1/2, 1/4, 1/8 where that is enough. The last column and row may then stand out over the photo.
+            drafted = None if max_side is None else image.draft("RGB", (max_side, max_side))
             orientation = _orientation(image)
             image = _to_rgb(image)
+            box = (0, 0, *image.size) if drafted is None else drafted[1]
+            if max_side is not None and max(box) > max_side:
+                scale = max_side / max(box)
+                size = [max(1, round(side * scale)) for side in box[2:]]
+                image = image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.LANCZOS, box)
             if orientation in _UPRIGHT:
                 image = image.transpose(_UPRIGHT[orientation])
-            if max_side is not None and max(image.size) > max_side:
-                scale = max_side / max(image.size)
-                size = [max(1, round(side * scale)) for side in image.size]
-                image = image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.LANCZOS)
             return np.asarray(image)
         except Exception as error:  # Pillow's decoders raise whatever the broken byte happens to hit
             raise PhotoError(f"cannot be decoded ({first_line(error)})") from error

@@ -8,7 +8,7 @@ import hashlib
 import json
 import multiprocessing
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,13 +20,16 @@ from .cameras import Shot, benchmark_shots, collection_shots
 from .distractors import distractor
 from .light import photograph
 from .photo import MODELS, Tags, develop, jpeg, offset, png16
-from .scene import build_scene, passers_by
+from .scene import Scene, build_scene, passers_by
 from .truth import Record, write_benchmark, write_truth
 
-VERSION = 1
+VERSION = 2
 MARK = "demo.json"  # written last: the collection is complete
 STARTED = "demo.partial.json"  # there from the first file to the last
 FORMS = {(0, 3): "cmyk", (1, 5): "png16", (1, 7): "rotated"}  # (landmark, photo): an unusual but valid encoding
+# Landmarks whose last photo is as large as those of phones, and how it is encoded. The last one: its noise takes more random numbers.
+LARGE = {2: "rotated", 5: "plain", 8: "rotated back", 11: "rotated"}
+LARGE_SIDE = 4032  # pixels; rendered at half of it, because phones see no more either, and it takes a quarter of the time
 
 
 @dataclass(frozen=True)
@@ -89,15 +92,27 @@ def render_landmark(folder: Path, seed: int, plan: Plan, landmark: int) -> list[
     place = tuple(np.array([48.0, 11.0]) + rng.uniform(-1, 1, 2))
     records = []
     for i, shot in enumerate(shots):
-        faces = scene.faces + (passers_by(rng, shot.camera, shot.heavy) if shot.occluded else [])
-        image = develop(rng, photograph(faces, shot.camera, shot.light, scene.clouds, scene.radius), shot.night)
         form = "plain" if held_out else FORMS.get((landmark, i), "plain")
+        large = not held_out and landmark in LARGE and i == len(shots) - 1
+        if large:
+            form = LARGE[landmark]
+            shot = replace(shot, camera=shot.camera.resized(LARGE_SIDE / max(plan.size)))
+        image = take(rng, scene, shot, large)
         data = png16(image) if form == "png16" else jpeg(image, tags(rng, shot, place), form)
         name = hash_name(seed, landmark, i)
         path = f"benchmark/photos/{name}.jpg" if held_out else heap_path(name, ".png" if form == "png16" else ".jpg")
         save(folder, path, data)
         records.append(Record(path, landmark, shot))
     return records
+
+
+def take(rng, scene: Scene, shot: Shot, large: bool) -> np.ndarray:
+    """The photo (h, w, 3) uint8 of a shot; large ones are rendered at half their size."""
+    faces = scene.faces + (passers_by(rng, shot.camera, shot.heavy) if shot.occluded else [])
+    if not large:
+        return develop(rng, photograph(faces, shot.camera, shot.light, scene.clouds, scene.radius), shot.night)
+    half = photograph(faces, shot.camera.resized(0.5), shot.light, scene.clouds, scene.radius, supersample=1)
+    return cv2.resize(develop(rng, half, shot.night), (shot.camera.width, shot.camera.height), interpolation=cv2.INTER_CUBIC)
 
 
 def render_distractor(folder: Path, seed: int, plan: Plan, number: int) -> list[Record]:

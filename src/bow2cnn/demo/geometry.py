@@ -31,6 +31,10 @@ class Camera:
         """Camera centre in the world (3,), metres."""
         return -self.rotation.T @ self.translation
 
+    def resized(self, factor: float) -> "Camera":
+        """The same view in an image of another size."""
+        return Camera(self.focal * factor, round(self.width * factor), round(self.height * factor), self.rotation, self.translation)
+
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """World points (n, 3) to pixels (n, 2) and depths along the optical axis (n,), metres."""
         rays = (points @ self.rotation.T + self.translation) @ self.matrix.T

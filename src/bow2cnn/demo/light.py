@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from .geometry import Camera, Face, look_at
-from .render import Buffers, rasterise
+from .render import SUPERSAMPLE, Buffers, rasterise
 
 SHADOW_SIZE = 640  # pixels; side of the shadow map
 SUN_DISTANCE = 500.0  # metres; far enough that the sun's rays are nearly parallel
@@ -118,6 +118,8 @@ def shade(buffers: Buffers, camera: Camera, faces: list[Face], light: Light, clo
     return image + sky(camera, light, clouds) * (1 - cover)
 
 
-def photograph(faces: list[Face], camera: Camera, light: Light, clouds: np.ndarray, radius: float) -> np.ndarray:
+def photograph(
+    faces: list[Face], camera: Camera, light: Light, clouds: np.ndarray, radius: float, supersample: int = SUPERSAMPLE
+) -> np.ndarray:
     """What the camera sees of the faces under that light: (h, w, 3) float32 RGB in [0, 1]; radius bounds shadows."""
-    return shade(rasterise(faces, camera), camera, faces, light, clouds, radius)
+    return shade(rasterise(faces, camera, supersample), camera, faces, light, clouds, radius)

@@ -10,6 +10,7 @@ from PIL.TiffImagePlugin import IFDRational
 
 METRES_PER_DEGREE = 111_320.0  # of latitude
 CROP = 6.0  # 35 mm equivalent over true focal length of the pretended camera
+TURNS = {"rotated": (Image.Transpose.ROTATE_90, 6), "rotated back": (Image.Transpose.ROTATE_270, 8)}
 MODELS = [("Nikon", "P300"), ("Canon", "S95"), ("Sony", "RX100"), ("Apple", "iPhone 5"), ("Panasonic", "LX7")]
 
 
@@ -74,15 +75,16 @@ def offset(latitude: float, longitude: float, east: float, north: float) -> tupl
 
 
 def jpeg(image: np.ndarray, tags: Tags | None = None, form: str = "plain") -> bytes:
-    """Encode (h, w, 3) uint8 RGB as JPEG. Form `cmyk` stores four inks; `rotated` stores the pixels turned and says so
-    in the orientation tag (6: turn clockwise by 90 degrees to see it upright).
+    """Encode (h, w, 3) uint8 RGB as JPEG. Form `cmyk` stores four inks; `rotated` and `rotated back` store the pixels
+    turned and say so in the orientation tag (6 and 8: turn clockwise or back by 90 degrees to see it upright).
     """
     picture = Image.fromarray(image)
     orientation = 1
     if form == "cmyk":
         picture = picture.convert("CMYK")
-    if form == "rotated":
-        picture, orientation = picture.transpose(Image.Transpose.ROTATE_90), 6
+    if form in TURNS:
+        turn, orientation = TURNS[form]
+        picture = picture.transpose(turn)
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=90, exif=exif(tags, orientation))
     return out.getvalue()

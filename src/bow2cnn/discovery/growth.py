@@ -15,6 +15,7 @@ from bow2cnn import artefact
 from bow2cnn.discovery.matching import apart, compact, match_descriptors, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views
 from bow2cnn.distances import distance_pool
+from bow2cnn.epipolar import scale_fundamental
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
@@ -200,15 +201,17 @@ class Grower:
         return chosen, self._engine.verify_all(words, chosen)[0].tolist()
 
     def _match(self, pair):
-        """Fundamental matrix, matches (feature rows) and how much of them is `unmoved`, of a pair, or None."""
+        """Fundamental matrix (of full pixels), matches (feature rows) and how much of them is `unmoved`, of a pair, or None."""
         (rows_a, keypoint_a, descriptor_a), (rows_b, keypoint_b, descriptor_b) = (self._unmarked(photo) for photo in pair)
-        match = apart(keypoint_a, keypoint_b, match_descriptors(descriptor_a, descriptor_b))
-        fundamental, inliers = verify_epipolar(keypoint_a, keypoint_b, match)
+        scales = [self._store.scale(photo) for photo in pair]
+        found_a, found_b = keypoint_a[:, :2] / scales[0], keypoint_b[:, :2] / scales[1]
+        match = apart(found_a, found_b, match_descriptors(descriptor_a, descriptor_b))
+        fundamental, inliers = verify_epipolar(found_a, found_b, match)
         sizes = [self._engine.size[photo] for photo in pair]
         if len(inliers) < self._min_inliers or compact(keypoint_a, keypoint_b, inliers, *sizes):
             return None
         matches = np.stack([rows_a[inliers[:, 0]], rows_b[inliers[:, 1]]], 1)
-        return fundamental, matches, unmoved(keypoint_a, keypoint_b, inliers, *sizes)
+        return scale_fundamental(fundamental, *scales), matches, unmoved(keypoint_a, keypoint_b, inliers, *sizes)
 
     def _unmarked(self, photo):
         """Rows, keypoints and descriptors of the features that belong to no watermark."""

@@ -1,4 +1,8 @@
-"""Verification of a pair of photos with all their descriptors, as 3D reconstruction needs it."""
+"""Verification of a pair of photos with all their descriptors, as 3D reconstruction needs it.
+
+How exactly features are placed follows the raster in which they were found, not that of the photo's file: places in the detector's
+pixels have a tolerance in pixels, whatever size the file has (`FeatureStore.scale` has the factors between the two).
+"""
 
 from typing import NamedTuple
 
@@ -9,7 +13,7 @@ import numpy as np
 from bow2cnn.distances import Products
 
 _RATIO = 0.85  # of the distances to the nearest and second nearest descriptor (Lowe, IJCV 2004, section 7.1)
-_ERROR = 4.0  # pixels to the epipolar line; COLMAP's default
+_ERROR = 4.0  # pixels of the detector to the epipolar line; COLMAP's default
 _SAME_PLACE = 0.02  # of either side of the photo
 # Inliers that lie along a line (a printed name, a horizon) fix no geometry, and neither do those with a few more that agree by chance:
 # the smallest spread of so large a share of them, as a fraction of the longer side.
@@ -42,7 +46,7 @@ def apart(keypoint_a, keypoint_b, match):
     """The first of the matches at each pair of places: features of one spot, in several scales or orientations, are no further evidence.
 
     Args:
-        keypoint_a, keypoint_b: float32 [N, >=2], pixels.
+        keypoint_a, keypoint_b: float32 [N, >=2], pixels of the detector.
         match: int32 [k, 2].
 
     Returns:
@@ -72,7 +76,7 @@ def verify_epipolar(keypoint_a, keypoint_b, match):
     """Fundamental matrix and inliers of tentative matches (MAGSAC++: Barath et al., CVPR 2020).
 
     Args:
-        keypoint_a, keypoint_b: float32 [N, >=2], pixels.
+        keypoint_a, keypoint_b: float32 [N, >=2], pixels of the detector.
         match: int32 [k, 2].
 
     Returns:

@@ -13,7 +13,10 @@ def detect(gray, max_features, scale=1.0, upright=False):
     keypoints, descriptors = _extractor(max_features, upright).extract(pycolmap.Bitmap.from_array(gray))
     frames = np.array([(k.x, k.y, k.a11, k.a12, k.a21, k.a22) for k in keypoints], np.float64).reshape(-1, 6)
     # COLMAP counts points, and a point may have two directions.
-    return (frames * scale).astype(np.float32)[:max_features], np.asarray(descriptors.data, np.uint8).reshape(-1, 128)[:max_features]
+    x, y = np.broadcast_to(scale, 2)
+    return (frames * (x, y, x, x, y, y)).astype(np.float32)[:max_features], np.asarray(descriptors.data, np.uint8).reshape(-1, 128)[
+        :max_features
+    ]
 
 
 @functools.cache

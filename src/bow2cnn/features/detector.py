@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import cv2
+import numpy as np
 
 from bow2cnn.collection.photo import read_rgb
 
@@ -23,7 +24,11 @@ class Detector(NamedTuple):
     upright: bool = False
 
     def detect(self, path, width, height):
-        """Features of the photo at a path, which has this size upright; see `sift.detect`, in pixels of the full photo.
+        """Features of the photo at a path, which has this size upright.
+
+        Returns:
+            keypoints and descriptors as those of `sift.detect`, in pixels of the full photo, and how many of these a pixel of the searched
+            photo is along x and y, float32 [2].
 
         Raises:
             PhotoError: it cannot be read.
@@ -34,4 +39,6 @@ class Detector(NamedTuple):
             from bow2cnn.features.affine import detect
         else:
             from bow2cnn.features.sift import detect
-        return detect(gray, self.max_features, max(width, height) / max(rgb.shape[:2]), self.upright)
+        # Per axis, because the shorter side of a shrunk photo is rounded.
+        scale = np.array([width / gray.shape[1], height / gray.shape[0]])
+        return *detect(gray, self.max_features, scale, self.upright), scale.astype(np.float32)

@@ -41,11 +41,12 @@ def extract_features(collection, out, workers, max_features, max_side=0, affine=
         results[row] = result
         if result[-1]:
             _LOG.warning("features: %s gives none: %s", printable(photos["path"][row]), result[-1])
-    keypoints, descriptors, errors = zip(*results, strict=True) if results else ((), (), ())
+    keypoints, descriptors, scales, errors = zip(*results, strict=True) if results else ((), (), (), ())
     arrays = {
         "offset": artefact.offsets([len(k) for k in keypoints]),
         "keypoint": np.concatenate([np.zeros((0, 6), np.float32), *keypoints]),
         "descriptor": np.concatenate([np.zeros((0, 128), np.uint8), *descriptors]),
+        "scale": np.array(scales, np.float32).reshape(-1, 2),
         "sha256": photos["sha256"],
         "content": digests(photos["sha256"], map(np.ndarray.tobytes, keypoints), map(np.ndarray.tobytes, descriptors)),
         "error": list(errors),
@@ -54,22 +55,22 @@ def extract_features(collection, out, workers, max_features, max_side=0, affine=
 
 
 def _earlier_results(out, made_with, sha256):
-    """Per photo (keypoints, descriptors, "") of an earlier version of the artefact; None where it has none, or had an error."""
+    """Per photo (keypoints, descriptors, scale, "") of an earlier version of the artefact; None where it has none, or had an error."""
     old = earlier(out, "features", made_with)
     if old is None:
         return [None] * len(sha256)
-    offset, error, keypoint, descriptor = (old[name] for name in ("offset", "error", "keypoint", "descriptor"))
+    offset, error, keypoint, descriptor, scale = (old[name] for name in ("offset", "error", "keypoint", "descriptor", "scale"))
     rows = find_rows(old["sha256"], sha256).tolist()
     results = [None] * len(sha256)
     for photo, row in enumerate(rows):
         if row >= 0 and not error[row]:
             own = slice(offset[row], offset[row + 1])
-            results[photo] = keypoint[own], descriptor[own], ""
+            results[photo] = keypoint[own], descriptor[own], scale[row], ""
     return results
 
 
 def _extract(tasks, detector, workers):
-    """(keypoints, descriptors, error) of every task, in their order."""
+    """(keypoints, descriptors, scale, error) of every task, in their order."""
     results = dict(progress(extract_apart(tasks, detector, workers), "features", len(tasks)))
     return [results[number] for number in range(len(tasks))]
 
@@ -83,8 +84,8 @@ def extract_apart(tasks, detector, workers):
         workers: processes.
 
     Yields:
-        (number of the task, (keypoint float32 [N, 6], descriptor uint8 [N, 128], error)) as they come; an error is a line that says
-        why there are no features, empty where there is none.
+        (number of the task, (keypoint float32 [N, 6], descriptor uint8 [N, 128], scale float32 [2], error)) as they come; `scale` as of
+        `Detector.detect` (1 where there are no features), an error is a line that says why there are none, empty where there is none.
     """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # before the fork: a process forked while OpenCV's threads wait hangs at its first call
@@ -105,4 +106,4 @@ def _extract_one(detector, task):
 
 
 def _nothing(reason):
-    return np.zeros((0, 6), np.float32), np.zeros((0, 128), np.uint8), str(reason)
+    return np.zeros((0, 6), np.float32), np.zeros((0, 128), np.uint8), np.ones(2, np.float32), str(reason)

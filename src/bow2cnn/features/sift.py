@@ -26,7 +26,7 @@ def detect(gray, max_features, scale=1.0, upright=False, contrast=0.02):
         gray: uint8 [h, w].
         max_features: the strongest so many, without those beside a stronger one. Strength is the difference-of-Gaussians contrast, times
             (sigma / 1.6)^0.6.
-        scale: factor from the pixels of `gray` to those of the full photo.
+        scale: factor from the pixels of `gray` to those of the full photo, or one along x and one along y.
         upright: whether all of them have the direction of the photo, not their own: photos are taken upright, and what lies is not what
             stands (Perdoch, Chum, Matas, Efficient representation of local geometry, CVPR 2009).
         contrast: the smallest strength, of the range of grey values.
@@ -95,5 +95,7 @@ def root_sift(descriptors):
 def _frames(columns, scale):
     """Similarity frames of features."""
     x, y, sigma, angle, _ = columns
-    cosine, sine = scale * sigma * np.cos(angle), scale * sigma * np.sin(angle)
-    return np.column_stack([x * scale, y * scale, cosine, -sine, sine, cosine]).astype(np.float32)
+    along_x, along_y = np.broadcast_to(scale, 2)
+    cosine, sine = sigma * np.cos(angle), sigma * np.sin(angle)
+    frames = x * along_x, y * along_y, along_x * cosine, -along_x * sine, along_y * sine, along_y * cosine
+    return np.column_stack(frames).astype(np.float32)

@@ -38,10 +38,20 @@ class FeatureStore:
         """keypoint float32 [N, 6] alone."""
         return self._part(photo, "keypoint")
 
+    def scale(self, photo: int) -> np.ndarray:
+        """How many pixels of the full photo a pixel of the searched one is, along x and y: float32 [2]."""
+        shard, row = self._place(photo)
+        return self._readers[shard].part("scale", row, row + 1)[0]
+
     def _load(self, photo):
         return self._part(photo, "keypoint"), self._part(photo, "descriptor")
 
     def _part(self, photo, name):
-        shard = int(np.searchsorted(self._first, photo, side="right")) - 1
-        start, stop = self._offsets[shard][photo - self._first[shard] :][:2]
+        shard, row = self._place(photo)
+        start, stop = self._offsets[shard][row : row + 2]
         return self._readers[shard].part(name, start, stop)
+
+    def _place(self, photo):
+        """Number of the photo's shard, and its row there."""
+        shard = int(np.searchsorted(self._first, photo, side="right")) - 1
+        return shard, photo - int(self._first[shard])

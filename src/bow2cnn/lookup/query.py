@@ -45,7 +45,7 @@ def read_query(path, region, vocabulary, soft_words, detector, max_pixels):
     header = read_header(path, 1, max_pixels)
     size = header["width"], header["height"]
     region = None if region is None else _clip(region, *size)
-    ((_, (keypoint, descriptor, error)),) = extract_apart([(path, *size)], detector, 1)
+    ((_, (keypoint, descriptor, _, error)),) = extract_apart([(path, *size)], detector, 1)
     if error:
         raise PhotoError(error)
     words = query_words(keypoint, descriptor, size, vocabulary, soft_words)

@@ -1,4 +1,8 @@
-"""The one module that talks to pycolmap: verified matches of a cluster in, 3D models out."""
+"""The one module that talks to pycolmap: verified matches of a cluster in, 3D models out.
+
+COLMAP's tolerances are in pixels, and features are placed as exactly as the photo that was searched for them shows them. So COLMAP is
+given photos at the size at which they were searched; what comes in and what goes out is in pixels of the full photos.
+"""
 
 import contextlib
 import functools
@@ -10,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
+from bow2cnn.epipolar import scale_fundamental
 from bow2cnn.files import WriteError, writing
 from bow2cnn.text import first_line, printable
 
@@ -26,7 +31,8 @@ def map_cluster(photos, pairs, min_photos, seed, mapper="incremental", lenient=F
     """Structure from motion on one thread, so that the seed fixes the result.
 
     Args:
-        photos: dicts of `name`, `width`, `height`, `focal` (pixels or NaN), `xy` (float32 [N, 2], pixels).
+        photos: dicts of `name`, `width`, `height`, `focal` (pixels or NaN), `xy` (float32 [N, 2], pixels), `scale` (float [2], how many
+            pixels a pixel of the searched photo is along x and y).
         pairs: tuples (a, b, fundamental float64 [3, 3], match int32 [k, 2]) with positions in `photos`.
         min_photos: registered photos of the smallest model kept.
         seed: of pycolmap's RANSAC.
@@ -35,7 +41,7 @@ def map_cluster(photos, pairs, min_photos, seed, mapper="incremental", lenient=F
         lenient: whether less has to speak for a photo's pose than COLMAP wants; of the incremental mapper.
 
     Returns:
-        list of pycolmap.Reconstruction, largest first.
+        list of pycolmap.Reconstruction, largest first; errors of its points are in pixels of the searched photos.
 
     Raises:
         WriteError: there is no room for the database.
@@ -62,23 +68,62 @@ def extend_model(folder, photos, pairs, seed):
     """
     model = read_model(folder)
     ids = {image.name: number for number, image in model.images.items()}
+    by_id = {ids[photo["name"]]: photo for photo in photos if photo["name"] in ids}
     # A camera has the id of its image, also the camera of a photo that was left out.
     free = 1 + max([*model.images, *model.cameras, *model.frames, *model.rigs])
     for photo in photos:
         if photo["name"] not in ids:
             ids[photo["name"]], free = free, free + 1
-    return _run(photos, pairs, ids, functools.partial(_map_incrementally, 1, seed, start=str(folder)))[0]
+    _resize(model, by_id, to_searched=True)
+    with _scratch() as scratch:
+        start = Path(scratch) / "model"
+        with writing("COLMAP's model"):
+            write_model(model, start)
+        return _run(photos, pairs, ids, functools.partial(_map_incrementally, 1, seed, start=str(start)))[0]
 
 
 def _run(photos, pairs, ids, mapping):
     """All models that a mapping makes of COLMAP's database of some photos, given its path and a folder for what else it writes."""
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
-    with writing("COLMAP's database"):
-        scratch = tempfile.TemporaryDirectory()
-    with scratch as folder, _room(folder):
+    with _scratch() as folder, _room(folder):
         database = Path(folder) / "database.db"
         _write_database(database, photos, pairs, ids)
-        return list(mapping(database, folder).values())
+        models = list(mapping(database, folder).values())
+    by_id = {ids[photo["name"]]: photo for photo in photos}
+    for model in models:
+        _resize(model, by_id, to_searched=False)
+    return models
+
+
+def _scratch():
+    """A folder that is gone in the end."""
+    with writing("COLMAP's database"):
+        return tempfile.TemporaryDirectory()
+
+
+def _factor(photo):
+    """Pixels of the full photo for one of COLMAP's. One for both axes, though they may differ by rounding: its pixels are square."""
+    return float(np.mean(photo["scale"]))
+
+
+def _resize(model, by_id, to_searched):
+    """Bring cameras and places of a model's photos (dicts by the number of their image) from full size to the searched one, or back."""
+    for number, camera in model.cameras.items():
+        if number in by_id:
+            _resize_camera(camera, by_id[number], to_searched)
+    for number, image in model.images.items():
+        factor = 1 / _factor(by_id[number]) if to_searched else _factor(by_id[number])
+        for point in image.points2D:
+            point.xy = point.xy * factor
+
+
+def _resize_camera(camera, photo, to_searched):
+    """The principal point is where it was; width and height of the searched photo are rounded, but those of the full one are exact."""
+    factor = 1 / _factor(photo) if to_searched else _factor(photo)
+    size = [max(1, round(int(photo[side]) * factor)) if to_searched else int(photo[side]) for side in ("width", "height")]
+    camera.width, camera.height = size
+    focal_and_centre = [*camera.focal_length_idxs(), *camera.principal_point_idxs()]
+    camera.params = [value * factor if place in focal_and_centre else value for place, value in enumerate(camera.params)]
 
 
 def _map_incrementally(min_photos, seed, database, folder, start="", limits=None):
@@ -185,11 +230,11 @@ def _write_database(path, photos, pairs, ids):
         for number, photo in zip(numbers, photos, strict=True):
             database.write_camera(_camera(photo, number), use_camera_id=True)
             database.write_image(pycolmap.Image(name=photo["name"], camera_id=number, image_id=number), use_image_id=True)
-            database.write_keypoints(number, np.ascontiguousarray(photo["xy"], np.float32))
+            database.write_keypoints(number, np.ascontiguousarray(photo["xy"] / _factor(photo), np.float32))
         for a, b, fundamental, match in pairs:
             geometry = pycolmap.TwoViewGeometry()
             geometry.config = pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED
-            geometry.F = fundamental
+            geometry.F = scale_fundamental(fundamental, 1 / _factor(photos[a]), 1 / _factor(photos[b]))
             geometry.inlier_matches = np.ascontiguousarray(match, np.uint32)
             database.write_matches(numbers[a], numbers[b], np.ascontiguousarray(match, np.uint32))
             database.write_two_view_geometry(numbers[a], numbers[b], geometry)
@@ -200,6 +245,7 @@ def _camera(photo, number):
     focal = float(photo["focal"]) if known else _GUESSED_FOCAL * max(photo["width"], photo["height"])
     camera = pycolmap.Camera.create_from_model_name(number, "SIMPLE_RADIAL", focal, int(photo["width"]), int(photo["height"]))
     camera.has_prior_focal_length = bool(known)
+    _resize_camera(camera, photo, to_searched=True)
     return camera
 
 
@@ -213,7 +259,8 @@ def to_arrays(model, photos):
     Returns:
         dict of `photo` int32 [R] (positions in `photos`), `focal` (pixels), `k1` (0 of cameras of other kinds than COLMAP's radial ones)
         float64 [R], `rotation` [R, 3, 3], `translation` [R, 3], `point` float32 [X, 3], `observations`: per photo (point int64 [o],
-        feature int32 [o]), `error` mean reprojection error in pixels.
+        feature int32 [o]), `error` mean reprojection error in pixels of the searched photos (of a model
+        that was not made here: in its own).
     """
     positions = positions_of(model, photos)
     images = [model.find_image_with_name(photos[position]["name"]) for position in positions]

@@ -46,7 +46,10 @@ class Source(NamedTuple):
 
 def source_of(views, pairs, made_with, lineage):
     """`Source` of a cluster's photos and pairs as `colmap.map_cluster` takes them."""
-    photos = [_digest((view["name"], int(view["width"]), int(view["height"]), float(view["focal"])), view["xy"])[:16] for view in views]
+    photos = [
+        _digest((view["name"], int(view["width"]), int(view["height"]), float(view["focal"])), view["xy"], view["scale"])[:16]
+        for view in views
+    ]
     matches = [_digest((photos[a], photos[b]), fundamental, match)[:16] for a, b, fundamental, match in pairs]
     return Source(photos, matches, made_with, lineage)
 

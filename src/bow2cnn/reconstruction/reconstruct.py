@@ -138,6 +138,7 @@ class _Inputs:
                 "height": c["height"][photo],
                 "focal": c["focal"][photo],
                 "xy": self.keypoints(photo),
+                "scale": self._store.scale(photo),
             }
             for photo in photos
         ]
@@ -167,7 +168,7 @@ def _point_colors(arrays, photos, inputs):
             rgb = read_rgb(inputs.path(photo), _COLOR_SIDE)
         except PhotoError:  # the photo vanished meanwhile; the others know its points
             continue
-        scale = rgb.shape[1] / inputs.size(photo)[0]
+        scale = np.array(rgb.shape[1::-1]) / inputs.size(photo)
         xy = np.floor(inputs.keypoints(photo)[rows] * scale).astype(int)
         x, y = np.clip(xy[:, 0], 0, rgb.shape[1] - 1), np.clip(xy[:, 1], 0, rgb.shape[0] - 1)
         np.add.at(total, points, rgb[y, x].astype(float))
