@@ -39,11 +39,6 @@ class Run:
         options = {"cwd": self.folder, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
         return subprocess.Popen(command, stdout=stdout, **options)
 
-    def edit(self, path):
-        """Add a statement to a file of the copied code."""
-        with open(self.code / path, "a", encoding="utf-8") as file:
-            file.write("\nedited = 1\n")
-
 
 def tiny_run(folder):
     """A run with the config of the tiny collection, whose photos are still to come."""

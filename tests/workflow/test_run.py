@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from harness import RESULTS, contents, differing, planned, tiny_run
+from harness import RESULTS, ROOT, contents, differing, planned, tiny_run
 
 from bow2cnn import artefact
 
@@ -77,23 +77,89 @@ def test_a_training_key_reruns_nothing_before_the_training(finished):
     assert not {"extract_features", "build_index", "cut_clusters", "mine_pairs", "start_network", "rank_benchmark"} & set(changed)
 
 
+# Of every room of the package a module, a rule that an edit of it must rerun (None: no stage of this run uses it), and rules that it
+# must not.
+EDITS = [
+    ("distances.py", "train_vocabulary", {"extract_features", "start_network"}),
+    ("collection/photo.py", "extract_features", {"start_network"}),
+    ("demo/landmarks.py", None, set()),
+    ("description/describe.py", "describe_collection", {"mine_pairs", "rank_benchmark", "start_network"}),
+    ("discovery/growth.py", "grow_graph", {"find_seeds", "build_index", "rank_benchmark"}),
+    ("evaluation/table.py", "evaluate_systems", {"train_network", "mine_pairs", "learn_whitening"}),
+    ("exchange/hloc.py", None, set()),
+    ("explain/story.py", None, set()),
+    ("features/sift.py", "extract_features", {"read_benchmark", "start_network"}),
+    ("index/marks.py", "find_marks", {"quantise_words", "train_vocabulary"}),
+    ("lookup/lookup.py", None, set()),
+    ("network/pooling.py", "start_network", {"mine_pairs", "extract_features"}),
+    ("pairs/mine.py", "mine_pairs", {"split_models", "start_network"}),
+    ("reconstruction/build.py", "reconstruct_clusters", {"cut_clusters", "grow_graph"}),
+    ("report/page.py", "write_report", {"evaluate_systems", "train_network"}),
+    ("report/pages/write.py", "write_pages", {"gather_models", "evaluate_systems"}),
+    ("report/sections/table.py", "write_report", {"write_pages", "evaluate_systems"}),
+    ("retrieval/benchmark.py", "rank_benchmark", {"grow_graph", "train_network", "build_index"}),
+    ("split/contamination.py", "find_contamination", {"gather_models", "build_index", "rank_benchmark"}),
+    ("training/train.py", "train_network", {"mine_pairs", "start_network", "extract_features"}),
+    ("vocabulary/kmeans.py", "train_vocabulary", {"extract_features", "start_network"}),
+    ("whitening/whiten.py", "learn_whitening", {"mine_pairs", "start_network"}),
+]
+
+
+@pytest.fixture
+def edited(finished):
+    """A function that edits a file of the finished run's code until the test ends: from its text to another."""
+    before = {}
+
+    def edit(name, change):
+        path = finished.code / "src/bow2cnn" / name
+        before[path] = path.read_text()
+        path.write_text(change(before[path]))
+        assert path.read_text() != before[path]
+
+    yield edit
+    for path, text in before.items():
+        path.write_text(text)
+
+
+def test_every_room_has_an_edit():
+    rooms = {path.parent for path in (ROOT / "src/bow2cnn").rglob("*.py")}
+    assert rooms == {(ROOT / "src/bow2cnn" / name).parent for name, _, _ in EDITS}
+
+
+def test_other_words_rerun_nothing(finished, edited):
+    """Docstrings, comments, the label of a progress bar, what the lock says, and a line of the log."""
+    for name, _, _ in EDITS:
+        edited(name, lambda text: text.replace('"""', '"""Edited. ', 1) + "\n# edited\n")
+    edited("lock.py", lambda text: text.replace("another run is at work here", "edited"))
+    edited("discovery/minhash.py", lambda text: text.replace('"min-hash"', '"edited"'))
+    edited("features/extract.py", lambda text: text.replace("%s gives none", "edited %s"))
+    assert plan(finished) == {}
+
+
+@pytest.mark.parametrize(("module", "first", "others"), EDITS, ids=[name for name, _, _ in EDITS])
+def test_an_edit_of_the_library_reruns_the_stages_that_import_it(finished, edited, module, first, others):
+    edited(module, lambda text: text + "\nedited = 1\n")
+    changed = set(plan(finished))
+    assert first in changed and not changed & others if first else not changed
+
+
 @pytest.mark.parametrize(
-    ("module", "first", "others"),
+    ("package", "first", "others"),
     [
-        ("training/train.py", "train_network", {"mine_pairs", "start_network", "extract_features"}),
-        ("retrieval/benchmark.py", "rank_benchmark", {"grow_graph", "train_network", "build_index"}),
-        ("report/page.py", "write_report", {"evaluate_systems", "train_network"}),
+        ("faiss_cpu", {"note_recipe", "train_vocabulary"}, {"extract_features", "start_network"}),
+        ("torch", {"start_network", "train_network", "train_vocabulary"}, {"extract_features"}),
+        ("pycolmap", {"reconstruct_clusters"}, {"scan", "start_network", "read_benchmark"}),
     ],
 )
-def test_an_edit_of_the_library_reruns_the_stages_that_import_it(finished, module, first, others):
-    path = finished.code / "src/bow2cnn" / module
-    text = path.read_text()
+def test_an_upgrade_reruns_the_stages_that_use_the_library(finished, package, first, others):
+    folder = finished.code / f"src/{package}-1000.0.dist-info"  # found before what is installed
+    folder.mkdir()
     try:
-        finished.edit(f"src/bow2cnn/{module}")
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package.replace('_', '-')}\nVersion: 1000.0\n")
         changed = set(plan(finished))
     finally:
-        path.write_text(text)
-    assert first in changed and not changed & others
+        shutil.rmtree(folder)
+    assert first <= changed and not changed & others
 
 
 def test_a_photo_removed_is_noticed_and_one_put_back_is_as_before(finished):

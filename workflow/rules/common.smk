@@ -54,7 +54,7 @@ def settings(section, *keys):
 
 
 def digest(script):
-    """Digest of the library modules that a script reaches (Snakemake itself tracks only the script)."""
+    """Digest of the package's modules and the libraries that a script reaches (Snakemake itself tracks only the script)."""
     return digest_of_code(f"{workflow.basedir}/workflow/scripts/{script}.py")
 
 
