@@ -108,7 +108,7 @@ def test_the_inverted_file_has_every_feature_once_by_word_then_photo(forward, in
 
 @pytest.mark.parametrize("max_hamming", [0, 12, 24, 64])
 def test_scores_are_their_formula(forward, index, max_hamming):
-    """Every query feature votes for its best match in a photo."""
+    """Matches of a word are one-to-one in every photo, the nearest signatures first."""
     engine = Engine(index, max_hamming)
     asked = forward_file(1, [50])
     query = bags(asked)[0]
@@ -118,14 +118,18 @@ def test_scores_are_their_formula(forward, index, max_hamming):
     norms = [math.sqrt(sum(w * w for w in weights)) for weights in expected_weights(forward)]
     expected = []
     for bag, weights, norm in zip(bags(forward), expected_weights(forward), norms, strict=True):
-        total = 0.0
-        for (word, signature), weight in zip(query, query_weights, strict=True):
-            votes = [0.0]
-            for (other, other_signature), other_weight in zip(bag, weights, strict=True):
-                h = (signature ^ other_signature).bit_count()
-                if word == other and h <= max_hamming:
-                    votes.append(other_weight * math.exp(-(h**2) / 16**2))
-            total += weight * max(votes)
+        pairs = sorted(
+            ((signature ^ other_signature).bit_count(), i + k, i, k)
+            for i, (word, signature) in enumerate(query)
+            for k, (other, other_signature) in enumerate(bag)
+            if word == other
+        )
+        total, used, taken = 0.0, set(), set()
+        for h, _, i, k in pairs:
+            if h <= max_hamming and i not in used and k not in taken:
+                used.add(i)
+                taken.add(k)
+                total += query_weights[i] * weights[k] * math.exp(-(h**2) / 16**2)
         expected.append(total / max(norm, 1e-6) / math.sqrt(sum(w * w for w in query_weights)))
     found = engine.score(Words(asked["word"], asked["signature"], asked["keypoint"], asked["feature"], (100, 100)))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
@@ -230,6 +234,7 @@ def test_soft_words_are_the_nearest_of_every_feature(made):
     assert (np.diff(found["word"].astype(int)) >= 0).all() and len(found["word"]) == 3 * len(keypoint)
     for feature in (0, 5, len(keypoint) - 1):
         rows = found["feature"] == feature
+        assert found["word"][rows & found["nearest"]].tolist() == expected[feature, :1].tolist()
         assert set(found["word"][rows]) == set(expected[feature])
         np.testing.assert_array_equal(found["keypoint"][rows], np.repeat(keypoint[feature][None], 3, 0))
     differing = found["signature"] ^ vocabulary.sign(descriptor[found["feature"]], found["word"])

@@ -16,7 +16,7 @@ from bow2cnn.features.extract import extract_features
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.retrieval.benchmark import rank_benchmark
 from bow2cnn.retrieval.engine import Engine, Words
-from bow2cnn.retrieval.search import Ranking, expand, search, sure_first
+from bow2cnn.retrieval.search import Ranking, expand, join, search, sure_first
 from bow2cnn.split.contamination import find_contamination
 
 SIZE = (400, 300)
@@ -41,6 +41,100 @@ def engine_of(photos, word_count=400):
     forward = {name: np.concatenate([getattr(photo, name) for photo in photos]) for name in names}
     forward["offset"] = artefact.offsets([len(photo) for photo in photos])
     return Engine(index_arrays(forward, np.tile(SIZE, (len(photos), 1)), word_count), 24)
+
+
+BRICK = 0
+
+
+def wall(bricks):
+    """A photo with that many features of the word `BRICK`, all alike, and one of each word from 1 to 5."""
+    return words([BRICK] * bricks + [1, 2, 3, 4, 5], np.zeros((bricks + 5, 6), np.float32))
+
+
+@pytest.mark.parametrize(("asked", "other"), [(9, 1), (1, 9), (3, 2), (40, 20)])
+def test_a_twin_scores_highest_however_often_its_features_repeat(asked, other):
+    """A photo with one such brick in place of nine scored 1.5, where the twin scored 1."""
+    engine = engine_of([wall(other), wall(asked), *(words([word], np.zeros((1, 6), np.float32)) for word in range(10, 16))])
+    scores = engine.score(wall(asked))
+    assert scores[1] == pytest.approx(1, abs=1e-5)
+    one, idf = (5 * engine.idf[1] ** 2, engine.idf[BRICK] ** 2)
+    assert scores[0] == pytest.approx((one + idf * np.sqrt(min(asked, other) / max(asked, other))) / (one + idf), rel=1e-5)
+    assert engine.score(wall(other))[1] == pytest.approx(scores[0], rel=1e-5)
+    assert engine.rank(wall(asked), 10)[0].tolist() == [1, 0]
+
+
+def repetitive(rng, features, word_count=12):
+    """A photo of few words and of signatures that are few bits apart, in any order within a word."""
+    word = np.sort(rng.integers(0, word_count, features)).astype(np.uint32)
+    bits = rng.random((features, 64)) < rng.choice([0, 0.05, 0.2])
+    signature = np.packbits(bits, axis=1, bitorder="little").view(np.uint64).ravel()
+    return Words(word, signature, np.zeros((features, 6), np.float32), np.arange(features, dtype=np.int32), SIZE)
+
+
+def softened(rng, photo, word_count=12):
+    """The photo as a query with two more words for each of its features, their signatures few bits from the others'."""
+    more = 1 + rng.integers(0, word_count // 2 - 1, (2, len(photo))) + [[0], [word_count // 2]]
+    word = np.concatenate([photo.word, *((photo.word + step) % word_count for step in more)]).astype(np.uint32)
+    signature = np.concatenate([photo.signature, *(photo.signature[rng.permutation(len(photo))] for _ in range(2))])
+    order = np.argsort(word, kind="stable")
+    nearest, feature = np.arange(len(word)) < len(photo), np.tile(photo.feature, 3)
+    return Words(word[order], signature[order], np.zeros((len(word), 6), np.float32), feature[order], SIZE, nearest[order])
+
+
+def hardened(query):
+    """A photo of which every row of a soft query is a feature."""
+    return Words(query.word, query.signature, query.keypoint, np.arange(len(query), dtype=np.int32), SIZE)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("soft", [False, True])
+def test_no_photo_outscores_the_querys_twin(seed, soft):
+    """Photos that repeat its features, have few of them, or all of its soft words among them."""
+    rng = np.random.default_rng([seed, 7])
+    photo = repetitive(rng, int(rng.integers(1, 40)))
+    query = softened(rng, photo) if soft else photo
+    shuffled = rng.permutation(len(photo))
+    twin = photo.select(shuffled[np.argsort(photo.word[shuffled], kind="stable")])
+    once = photo.select(np.unique(photo.word, return_index=True)[1])
+    thrice = photo.select(np.repeat(np.arange(len(photo)), 3))
+    others = [repetitive(rng, int(rng.integers(1, 60))).select(slice(None)) for _ in range(20)]
+    empty = [photo.select(np.zeros(0, int))] * 10  # so that no word is in every photo
+    engine = engine_of([once, thrice, hardened(query), twin, hardened(softened(rng, photo)), *others, *empty], 12)
+    scores = engine.score(query)
+    assert scores[3] == pytest.approx(1, abs=1e-5)
+    assert scores.max() <= scores[3] + 1e-5
+    expanded = engine.score(query, others[0])
+    assert expanded.max() <= 1 + 1e-5
+
+
+def test_scores_of_photos_are_symmetric():
+    rng = np.random.default_rng(0)
+    photos = [repetitive(rng, int(rng.integers(1, 60))) for _ in range(30)]
+    engine = engine_of(photos + [photos[0].select(np.zeros(0, int))] * 10, 12)
+    scores = np.array([engine.score(photo)[:30] for photo in photos])
+    assert (scores[np.triu_indices(30, 1)] > 0).any()
+    np.testing.assert_allclose(scores, scores.T, rtol=1e-4, atol=1e-6)
+
+
+def test_a_feature_counts_once_for_a_photo_whatever_its_words_are():
+    """A query of one feature with two words, and photos with features of the one, the other and both."""
+    frame = np.zeros((1, 6), np.float32)
+    both = words([3, 4], np.repeat(frame, 2, 0))
+    engine = engine_of([words([3], frame), words([4], frame), both, words([5], frame)])
+    query = Words(both.word, both.signature, both.keypoint, np.zeros(2, np.int32), SIZE, np.array([False, True]))
+    idf = np.log(2)
+    np.testing.assert_allclose(engine.idf[[3, 4]], idf, rtol=1e-6)
+    np.testing.assert_allclose(engine.score(query), [1, 1, 1 / np.sqrt(2), 0], rtol=1e-5)
+
+
+def test_the_score_of_an_expanded_query_adds_up_the_votes():
+    rng = np.random.default_rng(3)
+    photos = [repetitive(rng, 30) for _ in range(10)]
+    engine = engine_of(photos + [photos[0].select(np.zeros(0, int))] * 10, 12)
+    norms = engine.norm[:2].astype(float)
+    expected = (norms[0] * engine.score(photos[0]) + norms[1] * engine.score(photos[1])) / norms.sum()
+    np.testing.assert_allclose(engine.score(photos[0], photos[1]), expected, rtol=1e-5)
+    assert engine.rank(photos[0], 1, [photos[1]])[1] == pytest.approx(expected.max(), rel=1e-5)
 
 
 @pytest.fixture
@@ -69,7 +163,8 @@ def test_geometry_puts_the_true_photo_before_a_decoy(chain):
     assert found["plain"].photo.tolist() == [1, 2] and (found["plain"].inliers == 0).all()
     assert found["sv"].photo.tolist() == [2, 1]
     assert found["sv"].inliers[0] == 25 and found["sv"].inliers[1] < 8
-    assert found["sv"].score.tolist() == found["plain"].score.tolist()[::-1]
+    decoy, true = found["plain"].score
+    np.testing.assert_allclose(found["sv"].score, [true * (1 + 25 / 8), decoy], rtol=1e-6)
 
 
 def test_inliers_raise_the_score_by_words(chain):
@@ -96,6 +191,21 @@ def test_what_the_query_is_sure_of_stays_first(sure, first):
     joined = sure_first(verified, again, sure)
     assert joined.photo[0] == first and sorted(joined.photo.tolist()) == [1, 2, 3]
     assert dict(zip(joined.photo.tolist(), joined.inliers.tolist(), strict=True)) == {3: 65, 1: 9, 2: 25 if first == 2 else 8}
+    np.testing.assert_allclose(joined.score, [0.5, 0.5, 0.5 * 8 / 9] if first == 2 else [0.9, 0.8, 0.7], rtol=1e-6)
+
+
+def test_the_score_of_a_ranking_orders_it(chain):
+    engine, query, _ = chain
+    found = search(engine, query, shortlist=10, min_inliers=8, expansion=5, expansion_inliers=15)
+    assert len(found["sv+qe"].photo) == 3 and found["sv+qe"].inliers[1] > found["sv+qe"].inliers[0], "its scores are of two queries"
+    for ranking in (*found.values(), search(engine, query, 1, 8, 5, 15)["sv"]):
+        assert (np.diff(ranking.score) <= 0).all() and ranking.score.dtype == np.float32
+
+
+def test_scores_of_an_expansion_that_are_below_those_of_the_query_stay():
+    verified = Ranking(np.array([2, 1]), np.array([5, 0.1], np.float32), np.array([25, 3], np.int32))
+    again = Ranking(np.array([2, 3, 1]), np.array([9, 4, 1], np.float32), np.array([70, 65, 3], np.int32))
+    assert sure_first(verified, again, 15).score.tolist() == [5, 4, 1]
 
 
 def test_expansion_projects_back_what_falls_into_the_query(chain):
@@ -103,7 +213,7 @@ def test_expansion_projects_back_what_falls_into_the_query(chain):
     ranking = search(engine, query, 10, 8, 5, 15)["sv"]
     transform, _ = engine.verify(query, 2)
     np.testing.assert_allclose(transform, TURN, atol=1e-3)
-    expanded = expand(engine, query, ranking, {2: transform}, 5, 15)
+    expanded = join(expand(engine, query, ranking, {2: transform}, 5, 15))
     assert (np.diff(expanded.word.astype(int)) >= 0).all()
     new = expanded.word >= 100
     assert sorted(expanded.word[new].tolist()) == list(range(100, 140))
@@ -116,7 +226,7 @@ def test_expansion_leaves_out_what_lies_outside_the_query(chain):
     part = query.select(query.keypoint[:, 0] < 250)
     low, high = part.keypoint[:, :2].min(0), part.keypoint[:, :2].max(0)
     ranking = search(engine, part, 10, 8, 5, 8)["sv"]
-    expanded = expand(engine, part, ranking, {2: engine.verify(part, 2)[0]}, 1, 8)
+    expanded = join(expand(engine, part, ranking, {2: engine.verify(part, 2)[0]}, 1, 8))
     assert len(part) < len(expanded) < len(part) + 65
     assert ((expanded.keypoint[:, :2] >= low - 1e-3) & (expanded.keypoint[:, :2] <= high + 1e-3)).all()
 

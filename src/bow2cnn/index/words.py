@@ -79,7 +79,8 @@ def sorted_words(descriptors, keypoints, bounds, vocabulary, count=1):
         count: nearest words that a feature is given (soft assignment: Philbin et al., Lost in quantization, CVPR 2008).
 
     Returns:
-        dict of `word`, `signature`, `feature` and `keypoint`, as in a `words` artefact, every feature once per word.
+        dict of `word`, `signature`, `feature` and `keypoint`, as in a `words` artefact, every feature once per word, and `nearest`
+        bool, whether the word is its feature's nearest.
     """
     words = vocabulary.assign(descriptors, count)
     words = words[:, None] if words.ndim == 1 else words
@@ -87,11 +88,12 @@ def sorted_words(descriptors, keypoints, bounds, vocabulary, count=1):
     photo = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
     feature = np.arange(len(words)) - bounds[photo]
     row, photo, feature = (np.repeat(array, words.shape[1]) for array in (np.arange(len(words)), photo, feature))
-    word, signature = words.ravel(), signatures.ravel()
+    word, signature, nearest = words.ravel(), signatures.ravel(), np.arange(words.size) % words.shape[1] == 0
     order = np.lexsort((feature, word, photo))
     return {
         "word": word[order].astype(np.uint32),
         "signature": signature[order],
         "feature": feature[order].astype(np.int32),
         "keypoint": keypoints[row[order]],
+        "nearest": nearest[order],
     }

@@ -28,7 +28,7 @@ _RECORDS = {
 
 
 class Hit(NamedTuple):
-    """A photo of a ranking: its row in the collection, its score by words, its inliers, and whether those are enough."""
+    """A photo of a ranking: its row in the collection, the score that orders it, its inliers, and whether those are enough."""
 
     photo: int
     score: float

@@ -16,4 +16,4 @@ def query_words(keypoint, descriptor, size, vocabulary, soft_words):
         soft_words: words of every feature.
     """
     found = sorted_words(descriptor, keypoint, np.array([0, len(keypoint)]), vocabulary, soft_words)
-    return Words(found["word"], found["signature"], found["keypoint"], found["feature"], size)
+    return Words(found["word"], found["signature"], found["keypoint"], found["feature"], size, found["nearest"])
