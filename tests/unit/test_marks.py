@@ -137,8 +137,8 @@ def test_a_frequent_word_recurs_nowhere_by_chance(monkeypatch):
     size = np.full((400, 2), SIZE)
     assert not recurring_places(scattered(400, 20, 0), size, 4)
     places = recurring_places(scattered(400, 20, 40), size, 4)
-    assert len(places) == 5 and all(set(range(40)) <= set(photos.tolist()) for _, photos in places), "the mark, by every anchor"
-    monkeypatch.setattr("bow2cnn.index.recurring.photos_needed", lambda occurrences, fewest: np.full(len(occurrences), fewest))
+    assert len(places) == 9 and all(set(range(40)) <= set(photos.tolist()) for _, photos in places), "the mark, by every anchor"
+    monkeypatch.setattr("bow2cnn.index.recurring.photos_needed", lambda occurrences, fewest, frames: np.full(len(occurrences), fewest))
     assert len(recurring_places(scattered(400, 20, 0), size, 4)) > 100, "the test can fail"
 
 

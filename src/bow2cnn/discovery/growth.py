@@ -12,7 +12,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bow2cnn import artefact
-from bow2cnn.discovery.matching import apart, compact, match_descriptors, unmoved, verify_epipolar
+from bow2cnn.discovery.matching import apart, compact, match_descriptors, unmoved
+from bow2cnn.discovery.printed import verify_unprinted
 from bow2cnn.discovery.views import views
 from bow2cnn.distances import distance_pool
 from bow2cnn.features.store import FeatureStore
@@ -203,8 +204,8 @@ class Grower:
         """Fundamental matrix, matches (feature rows) and how much of them is `unmoved`, of a pair, or None."""
         (rows_a, keypoint_a, descriptor_a), (rows_b, keypoint_b, descriptor_b) = (self._unmarked(photo) for photo in pair)
         match = apart(keypoint_a, keypoint_b, match_descriptors(descriptor_a, descriptor_b))
-        fundamental, inliers = verify_epipolar(keypoint_a, keypoint_b, match)
         sizes = [self._engine.size[photo] for photo in pair]
+        fundamental, inliers = verify_unprinted(keypoint_a, keypoint_b, match, *sizes)
         if len(inliers) < self._min_inliers or compact(keypoint_a, keypoint_b, inliers, *sizes):
             return None
         matches = np.stack([rows_a[inliers[:, 0]], rows_b[inliers[:, 1]]], 1)
