@@ -153,6 +153,17 @@ def test_a_model_that_a_benchmark_shows(results):
     assert "training: not used; model 1 is left out: dropped: 3 photos match" in told(results, 14)
 
 
+def test_masked_features_are_told(results):
+    masked = np.zeros(100 * PHOTOS, bool)
+    masked[100 * 5 : 100 * 5 + 30] = masked[100 * 12 : 100 * 13] = True
+    artefact.write(results / "index/marks.h5", "marks", {"offset": np.arange(PHOTOS + 1) * 100, "masked": masked})
+    artefact.write(results / "index/index.h5", "index", {"offset": np.array([*np.arange(13) * 100, *np.arange(12, PHOTOS) * 100])})
+    assert "\nwatermarks: 30 of 100 local features are left out of the index" in told(results, 5)
+    assert "\nwatermarks: all 100 local features are left out of the index" in told(results, 12)
+    assert "training: not used; all of its 100 local features are masked as those of watermarks" in told(results, 12)
+    assert "watermarks" not in told(results, 0)
+
+
 def test_a_photo_without_features(results):
     artefact.write(results / "index/index.h5", "index", {"offset": np.array([*np.arange(13) * 100, *np.arange(12, PHOTOS) * 100])})
     assert "training: not used; it has no local features, so that it may be a photo that cannot be read" in told(results, 12)

@@ -35,10 +35,10 @@ def with_banner(image):
     return image
 
 
-def forward_file(images, folder, seed=0):
+def forward_file(images, folder, seed=0, noise=2):
     """Forward file of some photos, each with its own noise, with a vocabulary trained on them."""
     rng = np.random.default_rng(seed)
-    found = [detect(np.uint8(np.clip(image + rng.normal(0, 2, image.shape), 0, 255)), 600) for image in images]
+    found = [detect(np.uint8(np.clip(image + rng.normal(0, noise, image.shape), 0, 255)), 600) for image in images]
     offset = artefact.offsets([len(keypoint) for keypoint, _ in found])
     keypoint, descriptor = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
     features = {"offset": offset, "keypoint": keypoint, "descriptor": descriptor, "error": [""] * len(found)}
@@ -92,6 +92,37 @@ def marked_places(forward):
     return (np.unique(places[:, :3], axis=0, return_counts=True)[1] >= 8).sum()
 
 
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    """64 frames of a fixed camera, cut by a pixel or two and compressed each for itself, and twenty others."""
+    rng = np.random.default_rng(7)
+    scene, frames = picture(70), []
+    for _ in range(64):
+        x, y = rng.integers(0, 3, 2)
+        frame = np.uint8(np.clip(scene[y:, x:] + rng.normal(0, 0.7, (SIZE[1] - y, SIZE[0] - x)), 0, 255))
+        frames.append(cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(88, 96))])[1], 0))
+    return forward_file(frames + [picture(seed) for seed in range(80, 100)], tmp_path_factory.mktemp("series"), noise=0)
+
+
+@pytest.mark.parametrize("min_photos", [4, 6])
+@pytest.mark.parametrize("frames", [4, 8, 12, 20, 40, 64])
+def test_frames_of_a_fixed_camera_are_no_watermark(series, frames, min_photos):
+    """However many they are, and although in the end every feature of theirs recurs."""
+    few = some_photos(series, [*range(frames), *range(64, 84)])
+    _, masked, _ = marked(few, min_photos)
+    assert masked[: few["offset"][frames]].mean() <= 0.05 and masked[few["offset"][frames] :].mean() <= 0.05
+    places = recurring_places(Forward(few), np.full((frames + 20, 2), SIZE), min_photos)
+    recurring = np.unique(np.concatenate([np.zeros(0, np.int64), *(rows for rows, _ in places)]))
+    assert frames < 40 or (recurring < few["offset"][frames]).sum() > 0.8 * few["offset"][frames], "the test can fail"
+
+
+def some_photos(forward, photos):
+    """The forward file of some photos."""
+    rows = np.concatenate([np.arange(*forward["offset"][photo : photo + 2]) for photo in photos])
+    columns = {name: array[rows] for name, array in forward.items() if name != "offset"}
+    return {"offset": artefact.offsets(np.diff(forward["offset"])[photos]), **columns}
+
+
 def test_too_few_photos_make_no_mark(banners):
     assert not marked(banners, min_photos=13)[1].any()
 
@@ -137,8 +168,8 @@ def test_a_frequent_word_recurs_nowhere_by_chance(monkeypatch):
     size = np.full((400, 2), SIZE)
     assert not recurring_places(scattered(400, 20, 0), size, 4)
     places = recurring_places(scattered(400, 20, 40), size, 4)
-    assert len(places) == 5 and all(set(range(40)) <= set(photos.tolist()) for _, photos in places), "the mark, by every anchor"
-    monkeypatch.setattr("bow2cnn.index.recurring.photos_needed", lambda occurrences, fewest: np.full(len(occurrences), fewest))
+    assert len(places) == 9 and all(set(range(40)) <= set(photos.tolist()) for _, photos in places), "the mark, by every anchor"
+    monkeypatch.setattr("bow2cnn.index.recurring.photos_needed", lambda occurrences, fewest, frames: np.full(len(occurrences), fewest))
     assert len(recurring_places(scattered(400, 20, 0), size, 4)) > 100, "the test can fail"
 
 

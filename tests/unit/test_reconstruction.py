@@ -21,7 +21,7 @@ from bow2cnn.reconstruction.colmap import extend_model, map_cluster, to_arrays, 
 from bow2cnn.reconstruction.gather import gather_models
 from bow2cnn.reconstruction.kept import Kept, Source
 from bow2cnn.reconstruction.models import absurd, pack_models, repeated, unpack_models
-from bow2cnn.reconstruction.reconstruct import deal, reconstruct_shard
+from bow2cnn.reconstruction.reconstruct import _Inputs, deal, reconstruct_shard
 
 SIZE, FOCAL = (640, 480), 600.0
 
@@ -439,6 +439,23 @@ def test_a_cluster_that_makes_no_model_is_recorded(modelled, tmp_path):
     assert not models and [(cluster, photos) for cluster, photos, _ in rejected] == [(0, 4)]
     assert "no model of 4 photos or more" in rejected[0][2]
     assert list((tmp_path / "colmap").iterdir()) == []
+
+
+def test_a_camera_that_never_moved_is_the_reason_for_no_model(modelled, tmp_path):
+    """A cluster of which almost all pairs have their inliers at the same places in both photos."""
+    none = np.flatnonzero(modelled.landmark < 0)
+    pairs = np.array([(a, b) for a in none for b in none if a < b], np.int32)
+    graph = {"pair": pairs, "fundamental": np.zeros((len(pairs), 3, 3)), "match_offset": np.zeros(len(pairs) + 1, np.int64)}
+    graph |= {"match": np.zeros((0, 2), np.int32), "unmoved": np.full(len(pairs), 0.95, np.float32)}
+    clusters = {"offset": np.array([0, len(none)]), "photo": none.astype(np.int32), "bridge/pair": np.zeros((0, 2), np.int32)}
+    artefact.write(tmp_path / "clusters.h5", "clusters", clusters)
+    reasons = []
+    for moved in (0.0, 0.9):
+        graph["unmoved"][0] -= np.float32(moved)
+        artefact.write(tmp_path / "graph.h5", "graph", graph)
+        inputs = _Inputs(tmp_path / "clusters.h5", tmp_path / "graph.h5", modelled.collection, modelled.features)
+        reasons.append(inputs.why_none(inputs.members(0), 3))
+    assert reasons == ["no model: the camera did not move between its 4 photos", "no model of 3 photos or more could be built"]
 
 
 def test_absurd_models_are_not_believed():

@@ -12,7 +12,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bow2cnn import artefact
-from bow2cnn.discovery.matching import apart, compact, match_descriptors, unmoved, verify_epipolar
+from bow2cnn.discovery.matching import apart, compact, match_descriptors, unmoved
+from bow2cnn.discovery.printed import verify_unprinted
 from bow2cnn.discovery.views import views
 from bow2cnn.distances import distance_pool
 from bow2cnn.epipolar import scale_fundamental
@@ -206,8 +207,8 @@ class Grower:
         scales = [self._store.scale(photo) for photo in pair]
         found_a, found_b = keypoint_a[:, :2] / scales[0], keypoint_b[:, :2] / scales[1]
         match = apart(found_a, found_b, match_descriptors(descriptor_a, descriptor_b))
-        fundamental, inliers = verify_epipolar(found_a, found_b, match)
         sizes = [self._engine.size[photo] for photo in pair]
+        fundamental, inliers = verify_unprinted(found_a, found_b, match, keypoint_a, keypoint_b, *sizes)
         if len(inliers) < self._min_inliers or compact(keypoint_a, keypoint_b, inliers, *sizes):
             return None
         matches = np.stack([rows_a[inliers[:, 0]], rows_b[inliers[:, 1]]], 1)

@@ -85,6 +85,14 @@ class Files:
         with artefact.Reader(self._results / "index/index.h5", "index") as reader:
             return bool(np.diff(reader.part("offset", row, row + 2)) == 0)
 
+    def masked(self, row):
+        """How many features of a photo are masked as those of watermarks, and how many features it has; None where that is not known."""
+        if (path := self._checked("index/marks.h5")) is None:
+            return None
+        with artefact.Reader(path, "marks") as reader:
+            start, stop = reader.part("offset", row, row + 2).tolist()
+            return int(reader.part("masked", start, stop).sum()), stop - start
+
     @cached_property
     def given(self):
         """What the run began with in the place of a teacher: "3D models" or "pairs"; None where it has one, or is not that far."""
@@ -93,11 +101,16 @@ class Files:
         return "3D models" if self.models is not None else "pairs" if self.pairs is not None else None
 
     def _read(self, name, kind, arrays=None):
+        path = self._checked(name)
+        return None if path is None else artefact.read(path, kind, arrays)
+
+    def _checked(self, name):
+        """The path of an artefact of the collection's photos, None where it is not there yet."""
         path = self._results / name
         if not path.exists():
             return None
         check_photos(self._collection, path)
-        return artefact.read(path, kind, arrays)
+        return path
 
     def find(self, photo):
         """Row of a photo of the collection: by its path, by the bytes of a file, or by the end of a path that only one photo has.

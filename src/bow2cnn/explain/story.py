@@ -25,7 +25,19 @@ def explain(files, row):
     photos = files.photos
     head = f"{photos['path'][row]}: {photos['width'][row]} x {photos['height'][row]} pixels, row {row} of the collection"
     cluster, links = explain_cluster(files, row)
-    return Story([printable(line) for line in [head, *cluster, *explain_model(files, row), *explain_training(files, row)]], links)
+    return Story(
+        [printable(line) for line in [head, *cluster, *_masked(files, row), *explain_model(files, row), *explain_training(files, row)]],
+        links,
+    )
+
+
+def _masked(files, row):
+    """A line on the features that are left out as those of watermarks, if there are any."""
+    masked, features = files.masked(row) or (0, 0)
+    if not masked:
+        return []
+    count = f"all {features}" if masked == features else f"{masked} of {features}"
+    return [f"watermarks: {count} local features are left out of the index; they recur at the same place of unrelated photos"]
 
 
 def draw_story(files, row, story):

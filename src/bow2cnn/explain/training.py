@@ -31,6 +31,9 @@ def _why_not(files, row):
     if files.graph is not None and (files.graph["pair"] == row).any():
         return "verified pairs join it to others, so that it is no negative for sure, and without a model it is no positive"
     if files.is_blank(row):
+        masked, features = files.masked(row) or (0, 0)
+        if masked:
+            return f"all of its {features} local features are masked as those of watermarks"
         return "it has no local features, so that it may be a photo that cannot be read"
     if files.split["contaminated"][row]:
         return "it matches a photo of a benchmark"

@@ -2,11 +2,13 @@
 
 Photo agencies print the same mark at the same place of every photo. Such features match perfectly and glue unrelated photos
 together. They give themselves away statistically: the same visual word at the same place relative to the frame in many photos. Photos of
-one object taken from one tripod do that too, so a recurring place is a mark only if most of the photos in which it recurs share
-nothing once all recurring features are set aside.
+one object taken from one tripod do that too, so a recurring place is a mark only if it recurs in different scenes: photos most of which
+share nothing once all recurring features are set aside. Near copies (the frames of a fixed camera, one photo in many versions) are one
+scene, however many they are: all of their features recur, so they are known by sharing nearly everything.
 """
 
-from functools import lru_cache
+import itertools
+from functools import cache, lru_cache
 
 import numba
 import numpy as np
@@ -17,11 +19,14 @@ from bow2cnn.index.recurring import recurring_places
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Words, verify_words
+from bow2cnn.retrieval.verify import MAX_MATCHES
 from bow2cnn.reuse import lineage, lineage_of
 
 _REACH = 0.02  # neighbours of a mark's feature within this fraction are masked too: the text beside it differs from photo to photo
-_PAIRS_PER_PLACE = 12
+_DRAWN, _PAIRS = 16, 12  # photos of a place that are looked at, and pairs of these
 _SHARING = 6  # verified inliers without the recurring features that make a pair share more than the mark
+# Near copies share so much of the features of the poorer photo, in so much of the cells of a grid in which it has some.
+_COPIED, _COVERED, _GRID = 0.15, 0.4, 10
 _RECENT = 4096  # photos whose words stay in memory
 
 
@@ -64,42 +69,77 @@ def mark_features(forward, size, max_hamming, min_photos, seed):
     for rows, _ in places:
         recurring[rows] = True
     marked, counts = np.zeros(len(recurring), bool), []
-    sharing = _Sharing(forward, size, recurring, max_hamming)
+    scenes = _Scenes(_Sharing(forward, size, recurring, max_hamming), min_photos, seed)
     for rows, photos in progress(places, "marks"):
-        pairs = _sample_pairs(photos, _PAIRS_PER_PLACE, seed)
-        if np.mean([sharing.share(a, b) for a, b in pairs]) < 0.5:
+        if scenes.differ(photos):
             marked[rows] = True
             counts.append(len(photos))
     return marked, _spread(marked, forward, size), np.array(counts, np.int32)
 
 
+class _Scenes:
+    """Whether photos show different scenes; for every set of photos it is found out once."""
+
+    def __init__(self, sharing, min_photos, seed):
+        self._sharing, self._min_photos, self._seed, self._known = sharing, min_photos, seed, {}
+
+    def differ(self, photos):
+        """Whether most of the photos (sorted rows) share nothing but a mark, and at least `min_photos` of them are no near copies of each
+        other, nor less than half; all going by some of them.
+        """
+        key = photos.tobytes()
+        if key not in self._known:
+            self._known[key] = self._differ(photos)
+        return self._known[key]
+
+    def _differ(self, photos):
+        rng = np.random.default_rng([self._seed, 3, *map(int, photos[:8])])
+        drawn = _draw(photos.tolist(), _DRAWN, rng)
+        pairs = _draw(list(itertools.combinations(drawn, 2)), _PAIRS, rng)
+        if np.mean([self._sharing.share(*pair) for pair in pairs]) >= 0.5:
+            return False
+        scenes = []
+        for photo in drawn:
+            if not any(self._sharing.copies(other, photo) for other in scenes):
+                scenes.append(photo)
+        return 2 * len(scenes) > len(drawn) and len(scenes) * len(photos) >= self._min_photos * len(drawn)
+
+
 class _Sharing:
-    """Whether two photos share something besides recurring features; every pair is verified once."""
+    """What two photos (a < b) share; every pair is verified once."""
 
     def __init__(self, forward, size, recurring, max_hamming):
         self._forward, self._size, self._recurring, self._max_hamming = forward, size, recurring, max_hamming
-        self._rest, self._known = lru_cache(_RECENT)(self._words), {}
+        self._all, self._rest = lru_cache(_RECENT)(self._words), lru_cache(_RECENT)(self._other_words)
+        self.share, self.copies = cache(self._share), cache(self._copies)
 
-    def share(self, a, b):
-        if (a, b) not in self._known:
-            inliers = verify_words(self._rest(a), self._rest(b), self._max_hamming)[1]
-            self._known[a, b] = len(inliers) >= _SHARING
-        return self._known[a, b]
+    def _share(self, a, b):
+        """Whether they share something besides recurring features."""
+        return len(verify_words(self._rest(a), self._rest(b), self._max_hamming)[1]) >= _SHARING
+
+    def _copies(self, a, b):
+        """Whether they are near copies."""
+        a, b = self._all(a), self._all(b)
+        inliers = verify_words(a, b, self._max_hamming)[1]
+        if len(inliers) < _COPIED * min(len(a), len(b), MAX_MATCHES):
+            return False
+        poorer, rows = min((a, inliers[:, 0]), (b, inliers[:, 1]), key=lambda side: len(side[0]))
+        cell = np.clip(poorer.keypoint[:, :2] / poorer.size * _GRID, 0, _GRID - 1).astype(int) @ [_GRID, 1]
+        return len(np.unique(cell[rows])) >= _COVERED * len(np.unique(cell))
 
     def _words(self, photo):
-        kept = ~self._recurring[slice(*self._forward.offset[photo : photo + 2])]
         arrays = self._forward.photo(photo)
-        columns = (arrays[name][kept] for name in ("word", "signature", "keypoint", "feature"))
-        return Words(*columns, tuple(self._size[photo]))
+        return Words(*(arrays[name] for name in ("word", "signature", "keypoint", "feature")), tuple(self._size[photo]))
+
+    def _other_words(self, photo):
+        return self._all(photo).select(~self._recurring[slice(*self._forward.offset[photo : photo + 2])])
 
 
-def _sample_pairs(photos, count, seed):
-    """At most `count` different pairs (a < b) of sorted photos; a function of the photos alone, so cells of one set share the work."""
-    pairs = [(int(a), int(b)) for i, a in enumerate(photos[:64]) for b in photos[i + 1 : 64]]
-    if len(pairs) <= count:
-        return pairs
-    rng = np.random.default_rng([seed, 3, *map(int, photos[:8])])
-    return [pairs[i] for i in np.sort(rng.choice(len(pairs), count, replace=False))]
+def _draw(items, count, rng):
+    """At most `count` of a list, in its order."""
+    if len(items) <= count:
+        return items
+    return [items[i] for i in np.sort(rng.choice(len(items), count, replace=False))]
 
 
 def _spread(marked, forward, size):

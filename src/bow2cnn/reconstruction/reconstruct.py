@@ -18,6 +18,8 @@ from bow2cnn.reconstruction.models import absurd, pack_models, repeated
 from bow2cnn.reuse import lineage, lineage_of
 from bow2cnn.text import first_line
 
+# A camera is fixed where so much of the pairs have more than so much of their inliers at the same place in both photos.
+_FIXED, _UNMOVED = 0.9, 0.8
 _COLOR_SIDE = 400  # longer side at which photos are read for the colours of points
 
 
@@ -60,7 +62,7 @@ def reconstruct_shard(
             continue
         keys.append(source.key)
         if not found:
-            rejected.append((cluster, len(photos), f"no model of {min_photos} photos or more could be built"))
+            rejected.append((cluster, len(photos), inputs.why_none(photos, min_photos)))
         larger = set()
         for number, (model, folder) in enumerate(found):
             arrays = to_arrays(model, views)
@@ -103,7 +105,7 @@ class _Inputs:
         clusters = artefact.read(clusters, "clusters", ["offset", "photo", "bridge/pair"])
         self._offset, self._photo = clusters["offset"], clusters["photo"]
         self._bridges = set(map(tuple, clusters["bridge/pair"].tolist()))
-        self._graph = artefact.read(graph, "graph", ["pair", "fundamental", "match_offset", "match"])
+        self._graph = artefact.read(graph, "graph", ["pair", "fundamental", "unmoved", "match_offset", "match"])
         self._collection = artefact.read(collection, "collection")
         self._store = FeatureStore(features, capacity=0)
         self.longer_side = np.maximum(self._collection["width"], self._collection["height"])
@@ -118,6 +120,13 @@ class _Inputs:
         ends = cluster[self._graph["pair"]]
         inside = (ends[:, 0] >= 0) & (ends[:, 0] == ends[:, 1])
         return np.bincount(ends[inside, 0], minlength=len(self._offset) - 1)
+
+    def why_none(self, photos, min_photos):
+        """Why the photos of a cluster have no model."""
+        inside = np.isin(self._graph["pair"], photos).all(1)
+        if inside.any() and np.mean(self._graph["unmoved"][inside] > _UNMOVED) > _FIXED:
+            return f"no model: the camera did not move between its {len(photos)} photos"
+        return f"no model of {min_photos} photos or more could be built"
 
     def path(self, photo):
         return self._collection["path"][photo]

@@ -1,0 +1,145 @@
+"""What is printed on two photos verifies no pair; near copies, small things seen alike, and what lies beside a mark do."""
+
+import cv2
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.collection.photo import read_rgb
+from bow2cnn.discovery.matching import apart, compact, match_descriptors, verify_epipolar
+from bow2cnn.discovery.printed import find_print, verify_unprinted
+from bow2cnn.features.sift import detect
+from bow2cnn.index.forward import Forward
+from bow2cnn.index.marks import mark_features
+from bow2cnn.index.words import words_of
+from bow2cnn.vocabulary.train import train_vocabulary
+from bow2cnn.vocabulary.vocabulary import Vocabulary
+
+MIN_INLIERS = 15
+LANDSCAPE, UPRIGHT = np.array([800, 600]), np.array([900, 1200])
+
+
+def spots(seed, count=40):
+    """Places in a box of 120 x 40 pixels, float [count, 2]."""
+    return np.random.default_rng(seed).random((count, 2)) * (120, 40)
+
+
+def printed(size, unit, anchor, seed=0):
+    """The places of a mark on a photo: 12 pixels off an anchor at a longer side of 800, or at any, with some noise."""
+    scale = max(size) / 800 if unit == "shares" else 1.0
+    anchor = np.asarray(anchor)
+    margin = np.where(anchor == 0.5, 0, np.where(anchor == 0, 12, -12)) * scale
+    return anchor * size + margin + (spots(0) - anchor * (120, 40)) * scale + np.random.default_rng(seed).normal(0, 0.5, (40, 2))
+
+
+@pytest.mark.parametrize("unit", ["pixels", "shares"])
+@pytest.mark.parametrize("anchor", [(0, 0), (1, 1), (0.5, 1), (0, 0.5), (0.5, 0.5)])
+def test_a_mark_is_known_by_its_place_and_size(unit, anchor):
+    a, b = printed(LANDSCAPE, unit, anchor, 1), printed(UPRIGHT, unit, anchor, 2)
+    stray = np.random.default_rng(3).random((2, 20, 2)) * (800, 600)
+    found = find_print(np.concatenate([a, stray[0]]), np.concatenate([b, stray[1]]), LANDSCAPE, UPRIGHT, 1000)
+    assert found is not None and found.takes(a, b).all()
+    assert find_print(a, b + np.array([40, 0]), LANDSCAPE, UPRIGHT, 1000) is None, "it keeps its place"
+    assert find_print(a, b.mean(0) + 1.2 * (b - b.mean(0)), LANDSCAPE, UPRIGHT, 1000) is None, "and its size"
+    assert find_print(a, b, LANDSCAPE, UPRIGHT, 100) is None, "near copies have most of their features in common"
+
+
+def test_a_mark_on_a_photo_that_was_turned():
+    a = printed(LANDSCAPE, "pixels", (1, 1), 1)
+    b = np.stack([600 - a[:, 1], a[:, 0]], 1)
+    assert find_print(a, b, LANDSCAPE, LANDSCAPE[::-1], 1000).takes(a, b).all()
+
+
+def test_few_features_at_the_same_places_all_over_the_frame_are_a_mark_and_many_are_not():
+    a = np.random.default_rng(0).random((60, 2)) * LANDSCAPE
+    assert find_print(a, a + 0.3, LANDSCAPE, LANDSCAPE, 3000) is not None
+    assert find_print(a, a + 0.3, LANDSCAPE, LANDSCAPE, 300) is None
+
+
+def test_no_inliers_are_no_mark():
+    for count in (0, 1, 3):
+        assert find_print(np.zeros((count, 2)), np.zeros((count, 2)), LANDSCAPE, LANDSCAPE, 10) is None
+    assert find_print(np.ones((9, 2)), np.ones((9, 2)), LANDSCAPE, LANDSCAPE, 10) is None
+
+
+LOGO = np.full((56, 150), 235, np.uint8)
+cv2.circle(LOGO, (28, 28), 20, 30, 5)
+cv2.line(LOGO, (14, 40), (44, 14), 30, 4)
+for row, text in enumerate(("SHOT ON", "Kestrel X7")):
+    cv2.putText(LOGO, text, (56, 24 + 22 * row), cv2.FONT_HERSHEY_DUPLEX, 0.5, 20, 1, cv2.LINE_AA)
+
+
+def with_logo(image, unit, anchor):
+    scale = max(image.shape) / 480 if unit == "shares" else 1.0
+    logo = cv2.resize(LOGO, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    margin, image = round(8 * scale), image.copy()
+    room = np.array(image.shape[::-1]) - logo.shape[::-1]
+    x, y = (int(np.clip(round(share * free), margin, free - margin)) for share, free in zip(anchor, room, strict=True))
+    image[y : y + logo.shape[0], x : x + logo.shape[1]] = logo
+    return image
+
+
+@pytest.fixture(scope="module")
+def photos(rendered):
+    """Photos of two landmarks (five each) and of none (four), of different sizes, grey; and the place of each."""
+    places, images, count = [], [], {}
+    for number, (path, record) in enumerate(rendered.records.items()):
+        place = -1 - number if record.landmark is None else record.landmark
+        count[place] = count.get(place, 0) + 1
+        if count[place] <= 5:
+            gray = cv2.cvtColor(read_rgb(path, None), cv2.COLOR_RGB2GRAY)
+            scale = np.random.default_rng(number).uniform(0.8, 1.5)
+            images.append(cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
+            places.append(place)
+    return images, np.array(places)
+
+
+def verified_pairs(images, folder, masking=True, check=verify_unprinted):
+    """Pairs of photos that the features verify which belong to no mark that was found."""
+    features = [detect(image, 1200) for image in images]
+    size = np.array([image.shape[::-1] for image in images])
+    offset = artefact.offsets([len(keypoint) for keypoint, _ in features])
+    keypoint, descriptor = (np.concatenate(arrays) for arrays in zip(*features, strict=True))
+    sha256 = np.random.default_rng(0).integers(0, 256, (len(images), 32), np.uint8)
+    arrays = {"offset": offset, "keypoint": keypoint, "descriptor": descriptor, "error": [""] * len(images), "sha256": sha256}
+    artefact.write(folder / "features.h5", "features", arrays)
+    train_vocabulary([folder / "features.h5"], folder / "vocabulary.h5", 400, 12_000, 4, seed=0, threads=1)
+    words = words_of(folder / "features.h5", Vocabulary.load(folder / "vocabulary.h5"))
+    kept = ~mark_features(Forward(words), size, 24, 4, seed=0)[1] if masking else np.ones(len(words["word"]), bool)
+    rows = [words["feature"][a:b][kept[a:b]] for a, b in zip(offset[:-1], offset[1:], strict=True)]
+    seen = [(keypoint[own], descriptor[own]) for (keypoint, descriptor), own in zip(features, rows, strict=True)]
+    found = []
+    for a in range(len(images)):
+        for b in range(a + 1, len(images)):
+            frames = seen[a][0], seen[b][0]
+            match = apart(*frames, match_descriptors(seen[a][1], seen[b][1]))
+            inliers = check(*frames, match, size[a], size[b])[1]
+            if len(inliers) >= MIN_INLIERS and not compact(*frames, inliers, size[a], size[b]):
+                found.append((a, b))
+    return set(found)
+
+
+@pytest.fixture(scope="module")
+def unmarked_pairs(photos, tmp_path_factory):
+    return verified_pairs(photos[0], tmp_path_factory.mktemp("unmarked"))
+
+
+def wrong(pairs, places):
+    return [(a, b) for a, b in pairs if places[a] != places[b]]
+
+
+@pytest.mark.parametrize("masking", [True, False])
+@pytest.mark.parametrize(("unit", "anchor"), [("pixels", (1, 1)), ("shares", (0.5, 1)), ("pixels", (0.5, 0.5))])
+def test_a_logo_joins_no_two_places(photos, unmarked_pairs, unit, anchor, masking, tmp_path):
+    """Whether or not its features have been masked."""
+    images, places = photos
+    pairs = verified_pairs([with_logo(image, unit, anchor) for image in images], tmp_path, masking)
+    assert len(unmarked_pairs) >= 8 and len(wrong(unmarked_pairs, places)) <= 1
+    assert len(wrong(pairs, places)) <= 1
+    assert len(pairs & unmarked_pairs) >= 0.9 * len(unmarked_pairs)
+
+
+def test_a_logo_would_join_places(photos, tmp_path):
+    images, places = photos
+    logos = [with_logo(image, "pixels", (1, 1)) for image in images]
+    assert len(wrong(verified_pairs(logos, tmp_path, False, lambda a, b, match, *_: verify_epipolar(a, b, match)), places)) > 10
