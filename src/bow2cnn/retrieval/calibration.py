@@ -1,9 +1,9 @@
 """From how many inliers a photo counts as verified: calibrated by what unrelated photos of the collection agree in by chance.
 
 How many matches agree by chance depends on the number of words and of features, so no fixed number of inliers means the same in a small
-collection and in a large one. Every photo drawn is asked with as it is and mirrored: its features keep their words, sizes and directions,
-and only their places change sides. What a photo of its shortlist still agrees in with a mirrored query it agrees in by chance. Photos that
-agree much better as they are show what the query shows, and are left out.
+collection and in a large one. Every photo drawn is asked with as it is and with its axes swapped: the features keep their words, sizes and
+directions, and only their places change. What a photo of the shortlist still agrees in with them it agrees in by chance. (Mirrored places
+would not do: facades are symmetric.) Photos that agree better with the query as it is show what it shows, and are left out.
 """
 
 from typing import NamedTuple
@@ -22,10 +22,9 @@ from bow2cnn.reuse import lineage, lineage_of
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 RATE = 0.01  # photos that count as verified by mistake, of the shortlist of a query that shows nothing of the collection
-_PHOTOS = 300  # that are asked with
+_PHOTOS = 128  # that are asked with
 _FEWEST, _MOST = 5, 100  # inliers: an affine transform fits any three matches
-# A photo with more inliers than so many times those of the mirrored query, and so many more, is related to the query.
-_RELATED, _MORE = 2, 4
+_MORE = 2  # inliers: a photo that has more than so many beyond those it has by chance is related to the query
 _COUNTED = 20  # pairs of a bin from which the tail of the counts is extrapolated
 
 
@@ -106,15 +105,15 @@ def count_by_chance(engine: Engine, photos: NDArray, query, shortlist: int, thre
         label: of the progress bar.
 
     Returns:
-        row 0: inliers of unrelated photos with the mirrored query; row 1: inliers of all photos with the query as it is.
+        row 0: inliers of unrelated photos with the axes swapped; row 1: inliers of all photos with the query as it is.
     """
 
     def ask(photo: int) -> NDArray[np.int64]:
         words = query(photo)
         found = engine.rank(words, shortlist + 1)[0]
         found = found[found != photo][:shortlist]
-        inliers, by_chance = engine.verify_all(words, found)[0], engine.verify_all(mirrored(words), found)[0]
-        unrelated = inliers <= _RELATED * by_chance + _MORE
+        inliers, by_chance = engine.verify_all(words, found)[0], engine.verify_all(swap_axes(words), found)[0]
+        unrelated = inliers <= by_chance + _MORE
         return np.stack([np.bincount(np.minimum(c, _MOST), minlength=_MOST + 1) for c in (by_chance[unrelated], inliers)])
 
     with thread_pool(threads) as pool:
@@ -122,10 +121,10 @@ def count_by_chance(engine: Engine, photos: NDArray, query, shortlist: int, thre
     return np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros((2, _MOST + 1), np.int64)
 
 
-def mirrored(words: Words) -> Words:
-    """The same `Words` at places that have changed sides."""
+def swap_axes(words: Words) -> Words:
+    """The same `Words` with the x and y of their places swapped, each as a share of its side."""
     keypoint = words.keypoint.copy()
-    keypoint[:, 0] = words.size[0] - keypoint[:, 0]
+    keypoint[:, :2] = words.keypoint[:, 1::-1] / words.size[::-1] * words.size
     return Words(words.word, words.signature, keypoint, words.feature, words.size)
 
 
