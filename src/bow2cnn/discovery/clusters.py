@@ -1,19 +1,29 @@
-"""Clusters: connected components of the graph once what joins different places is cut."""
+"""Clusters: connected components of the graph once what joins different places is cut.
+
+A few verified pairs of any collection are wrong, and with more photos there are more of them, so no single pair joins two groups, however
+many inliers it has. What joins them is judged as a whole: the pairs between two groups count as independent links where they have no photo
+in common (a collage, or a photo with a facade like that of another place, is one photo), and as many links are needed as wrong pairs would
+hardly ever give anywhere in the collection.
+"""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
+from scipy.stats import poisson
 
 from bow2cnn import artefact
 from bow2cnn.nothing import NothingFound
 from bow2cnn.photos import photos_of
 from bow2cnn.reuse import lineage, lineage_of
 
-_UNMOVED = 0.5  # of the inliers: more, and the photos may have nothing in common but a mark or a frame
-_SINGLE = "pairs with so few, all of one photo, do not join two places"
-_STILL = "they lie at the same places in both photos, as marks do"
+_FEWEST_LINKS = 3
+_MISTAKES = 0.01  # groups joined by mistake in the whole collection, expected
+_WRONG = 0.01  # share of the verified pairs that are wrong, at most: verification is better than that
 
 
 class Cut(NamedTuple):
@@ -26,15 +36,22 @@ class Cut(NamedTuple):
     reason: str
 
 
+class Links(NamedTuple):
+    """What joins two groups: pairs without a photo in common, and how many of them are needed."""
+
+    found: int
+    needed: int
+
+
 def cut_clusters(graph, out, min_photos, bridge_inliers, code=""):
     """Write the `clusters` artefact, largest cluster first.
 
-    Two places may be joined by mistake. Edges that do it are cut and listed with their evidence: see `cut_weak`.
+    Edges that may join two places by mistake are cut and listed with their evidence: see `cut_weak`.
 
     Args:
         graph: path.
         min_photos: photos of the smallest cluster.
-        bridge_inliers: that moved, of a single pair that joins two clusters, at least.
+        bridge_inliers: see `cut_weak`.
         code: digest of the code, part of the lineage.
 
     Raises:
@@ -82,43 +99,90 @@ def _nothing(graph, network, pairs, min_photos):
     return f"{what}: {pairs} pairs of the {len(network)} photos match, the largest group has {largest}; {advice}, or discovery.min_photos"
 
 
-def cut_weak(network, min_photos, bridge_inliers):
-    """Remove the edges that join two groups, each large enough for a cluster, without evidence enough that they are one place.
+def cut_weak(network: nx.Graph, min_photos: int, bridge_inliers: float) -> tuple[list[Cut], list[tuple[int, int]]]:
+    """Remove the edges that join two groups, each large enough for a cluster, without links enough that they are one place.
 
-    Evidence is inliers that moved: matches at the same place in both photos may be a mark or a frame. One edge with `bridge_inliers` of
-    these is enough, or two edges without a photo in common. Edges of a single photo (a collage, a facade that is like another) are not,
-    nor are edges most of whose inliers did not move, however many. Whatever is too small for a cluster goes with what it is joined to
-    most strongly.
+    Groups grow edge by edge, the strongest first: by the inliers that moved, because matches at the same place in both photos may be of a
+    mark. What is too small for a cluster goes with what it is joined to most strongly. Groups of a cluster's size are joined by links (see
+    `find_links`), first by those of `bridge_inliers` alone.
 
     Args:
         network: graph with the edge attributes `inliers` and `unmoved`.
+        min_photos: photos of the smallest cluster.
+        bridge_inliers: inliers that moved, of a pair across which a 3D model may be built in any case.
 
     Returns:
-        list of `Cut`, and the edges (a, b) that join in twos what nothing stronger joins, where either side has a cluster's size without
-        weak edges. Two buildings with a part that is the same have such edges too, so a 3D model should not be built across them.
+        list of `Cut`, and the edges (a, b) of fewer inliers that join groups which stronger edges do not join, where either has a cluster's
+        size without weak edges. Two buildings with a part that is the same have such edges too, so a 3D model should not be built across
+        them.
     """
     found = {tuple(sorted(edge)): network.edges[edge] for edge in network.edges}
     moved = {edge: values["inliers"] * (1 - values["unmoved"]) for edge, values in found.items()}
-    strongest_first = sorted(moved, key=lambda edge: (-moved[edge], -found[edge]["inliers"], edge))
-    weak = [edge for edge in strongest_first if moved[edge] < bridge_inliers]
-    still = [edge for edge in weak if found[edge]["unmoved"] > _UNMOVED]
-    moving = [edge for edge in weak if found[edge]["unmoved"] <= _UNMOVED]
+    edges = sorted(moved, key=lambda edge: (-moved[edge], -found[edge]["inliers"], edge))
+    strong = [edge for edge in edges if moved[edge] >= bridge_inliers]
     groups = nx.utils.UnionFind(network)
-    for edge in strongest_first[: len(moved) - len(weak)]:
-        groups.union(*edge)
+    _join_small(groups, strong, min_photos)
+    _join_linked(groups, strong, min_photos)
     sure = [photo for photo in network if groups.weights[groups[photo]] >= min_photos]
-    _join_small(groups, moving, min_photos)
+    _join_small(groups, edges, min_photos)
     part = {photo: groups[photo] for photo in network}
-    _join_by_two(groups, moving)
+    _join_linked(groups, edges, min_photos)
     modelled = {part[photo] for photo in sure}
-    bridges = sorted((a, b) for a, b in moving if part[a] != part[b] and groups[a] == groups[b] and modelled >= {part[a], part[b]})
-    _join_small(groups, still, min_photos)
+    weak = edges[len(strong) :]
+    bridges = sorted((a, b) for a, b in weak if part[a] != part[b] and groups[a] == groups[b] and modelled >= {part[a], part[b]})
+    links = find_links(groups, edges, min_photos)
     cut = []
-    for edges, reason in ((moving, _SINGLE), (still, _STILL)):
-        apart = sorted(edge for edge in edges if groups[edge[0]] != groups[edge[1]])
-        network.remove_edges_from(apart)
-        cut += [Cut(*edge, found[edge]["inliers"], tuple(groups.weights[groups[end]] for end in edge), reason) for edge in apart]
+    for edge in sorted(edge for edge in edges if groups[edge[0]] != groups[edge[1]]):
+        network.remove_edge(*edge)
+        joining = links[_ends(groups, edge)]
+        reason = f"{joining.found} of {joining.needed} pairs without a common photo that would join the two groups"
+        cut.append(Cut(*edge, found[edge]["inliers"], tuple(groups.weights[groups[end]] for end in edge), reason))
     return cut, bridges
+
+
+def find_links(groups: nx.utils.UnionFind, edges: Iterable[tuple[int, int]], min_photos: int) -> dict[tuple[int, int], Links]:
+    """The `Links` between every two groups that an edge joins, by their names, the smaller first.
+
+    Wrong pairs join any two photos, so between groups of a and b photos there are about W a b / S links by mistake, a Poisson number: W is
+    the number of links between all groups that are not joined (but for the two, and no more than a hundredth of all edges), S the sum
+    of a b over all pairs of groups. As many are needed as that leaves a hundredth of a mistake to be expected among all pairs of groups. At
+    one rate of wrong pairs their number W grows with the photos, a b / S falls with their square: what is needed between groups of one size
+    grows with the logarithm of the number of groups, and more is asked of large groups than of small ones.
+    """
+    edges = list(edges)
+    between = defaultdict(list)
+    for edge in edges:
+        if groups[edge[0]] != groups[edge[1]]:
+            between[_ends(groups, edge)].append(edge)
+    found = {ends: _count_links(groups, joining, ends[0]) for ends, joining in between.items()}
+    sizes = np.array([size for size in _sizes(groups) if size >= min_photos], np.float64)
+    products = (sizes.sum() ** 2 - (sizes**2).sum()) / 2
+    allowed = _MISTAKES / max(len(sizes) * (len(sizes) - 1) / 2, 1)
+    total, most = sum(found.values()), _WRONG * len(edges)
+    links = {}
+    for (a, b), count in found.items():
+        wrong = min(total - count + 1, most)
+        expected = wrong * groups.weights[a] * groups.weights[b] / max(products, 1)
+        links[a, b] = Links(count, max(_FEWEST_LINKS, int(poisson.isf(allowed, expected)) + 1))
+    return links
+
+
+def _ends(groups, edge):
+    """Names of the groups that an edge joins, the smaller first."""
+    a, b = groups[edge[0]], groups[edge[1]]
+    return (a, b) if a < b else (b, a)
+
+
+def _sizes(groups):
+    return [groups.weights[name] for name in {groups[photo] for photo in groups}]
+
+
+def _count_links(groups, edges, first):
+    """Number of edges between two groups that can be chosen so that no two have a photo in common."""
+    ends = np.array([edge if groups[edge[0]] == first else edge[::-1] for edge in edges])
+    (left, a), (right, b) = (np.unique(side, return_inverse=True) for side in ends.T)
+    network = coo_array((np.ones(len(ends), np.int8), (a, b)), shape=(len(left), len(right)))
+    return int(np.count_nonzero(maximum_bipartite_matching(network.tocsr()) >= 0))
 
 
 def _join_small(groups, edges, min_photos):
@@ -127,16 +191,13 @@ def _join_small(groups, edges, min_photos):
             groups.union(a, b)
 
 
-def _join_by_two(groups, edges):
-    """Join groups between which there are two edges without a photo in common, until there are no more such groups."""
-    joined = True
+def _join_linked(groups, edges, min_photos):
+    """Join groups between which there are links enough, those with most of them first, until there are no more such groups."""
+    joined = {None}
     while joined:
-        between, joined = defaultdict(list), False
-        for edge in edges:
-            ends = groups[edge[0]], groups[edge[1]]
-            if ends[0] != ends[1]:
-                between[frozenset(ends)].append(edge)
-        for pair, joining in between.items():
-            if not set.intersection(*map(set, joining)):  # edges between two groups are all of one photo, or two are of four
-                groups.union(*pair)
-                joined = True
+        joined = set()
+        links = find_links(groups, edges, min_photos)
+        for ends in sorted(links, key=lambda ends: (-links[ends].found, ends)):
+            if links[ends].found >= links[ends].needed and joined.isdisjoint(ends):
+                groups.union(*ends)
+                joined.update(ends)

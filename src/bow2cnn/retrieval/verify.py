@@ -221,7 +221,7 @@ def _one_to_one(transform, xy_a, xy_b, pose, partners, tolerance):
 @numba.njit(cache=True, nogil=True)
 def _occupied(xy, row, kept, spot):
     """Whether one of the rows kept lies at the same spot."""
-    for other in kept:
+    for other in kept:  # noqa: SIM110 (numba compiles loops)
         if max(abs(xy[row, 0] - xy[other, 0]), abs(xy[row, 1] - xy[other, 1])) < spot:
             return True
     return False
