@@ -7,6 +7,7 @@ corner, an edge or the middle. Near copies of one photo match like this too, and
 features match, all over the frame.
 """
 
+import numba
 import numpy as np
 
 from bow2cnn.discovery.matching import verify_epipolar
@@ -14,8 +15,8 @@ from bow2cnn.discovery.matching import verify_epipolar
 _TOLERANCE = 0.005  # of the longer side: how closely matches of a mark follow its transform
 _ANCHORED = 0.01  # of either side: how closely a mark keeps its place in the frame
 _ANCHORS = np.array([0.0, 0.5, 1.0])  # of either side
-_TURN = 0.05  # radians: photos are turned by quarters, and marks with them
-_SAME_SCALE = 0.015
+_TRIED = 32  # matches whose shift is tried
+_FEWEST = 4
 _MOST = 0.5  # of the inliers are of a mark, or it decides nothing
 _GRID, _SMALL = 10, 0.25  # cells along a side, and the share of the cells that a mark in one place covers at most
 _FEW = 0.3  # of the features of the richer photo; near copies have more in common
@@ -63,83 +64,74 @@ def find_print(xy_a, xy_b, size_a, size_b, features):
         size_a, size_b: (width, height), pixels.
         features: number of features of the photo that has more of them.
     """
-    if len(xy_a) < 4:
+    least = max(_FEWEST, int(np.ceil(_MOST * len(xy_a))))
+    if len(xy_a) < least:
         return None
     a, b, tolerance = _complex(xy_a), _complex(xy_b), _TOLERANCE * max(size_b)
-    factor = _factor(a, b)
-    if factor is None:
+    factor, shift, count = _most(a, b, _factors(size_a, size_b), tolerance, _TRIED)
+    if count < least:
         return None
-    scale, turn = abs(factor), factor / abs(factor)
-    shift = _median(b - factor * a)
     follows = _follows(a, b, factor, shift, tolerance)
-    for _ in range(2):
-        if np.count_nonzero(follows) < max(4, _MOST * len(a)):
-            return None
-        scale = _fit_scale(a[follows] * turn, b[follows])
-        shift = np.mean(b[follows] - scale * turn * a[follows])
-        follows = _follows(a, b, scale * turn, shift, tolerance)
-    if np.count_nonzero(follows) < max(4, _MOST * len(a)):
-        return None
-    turned = _turn_frame(a[follows], turn, size_a)
-    if not (_has_scale(scale, turned[1], size_b) and _anchored(*turned, b[follows], size_b, scale)):
+    shift = np.mean(b[follows] - factor * a[follows])
+    follows = _follows(a, b, factor, shift, tolerance)
+    if np.count_nonzero(follows) < least or not _anchored(*_turned(a[follows], factor, size_a), b[follows], size_b):
         return None
     few = np.count_nonzero(follows) < _SPARSE * features
     if not few and not _is_small(xy_a[follows], xy_b[follows], size_a, size_b, features):
         return None
-    return Print(scale * turn, shift, tolerance)
+    return Print(factor, shift, tolerance)
+
+
+def _factors(size_a, size_b):
+    """The scales that a mark can have from a to b, in each of the quarter turns, as complex numbers: of one size in pixels, or in shares
+    of the width, the height, the longer or the shorter side.
+    """
+    factors = []
+    for quarter in range(4):
+        width, height = size_a[:: -1 if quarter % 2 else 1]
+        sizes = [1.0, size_b[0] / width, size_b[1] / height, max(size_b) / max(size_a), min(size_b) / min(size_a)]
+        factors += [scale * (1, 1j, -1, -1j)[quarter] for scale in dict.fromkeys(sizes)]
+    return np.array(factors, np.complex128)
+
+
+@numba.njit(cache=True, nogil=True)
+def _most(a, b, factors, tolerance, tried):
+    """The factor and the shift (one of so many matches' own at most) that most matches follow, and how many do."""
+    best, best_factor, best_shift = 0, factors[0], factors[0]
+    step = max(1, len(a) // tried)
+    for factor in factors:
+        for i in range(0, len(a), step):
+            shift, count = b[i] - factor * a[i], 0
+            for j in range(len(a)):
+                off = b[j] - factor * a[j] - shift
+                if off.real * off.real + off.imag * off.imag < tolerance * tolerance:
+                    count += 1
+            if count > best:
+                best, best_factor, best_shift = count, factor, shift
+    return best_factor, best_shift, best
 
 
 def _complex(xy):
     return xy[:, 0].astype(np.float64) + 1j * xy[:, 1].astype(np.float64)
 
 
-def _median(values):
-    return np.median(values.real) + 1j * np.median(values.imag)
-
-
 def _follows(a, b, factor, shift, tolerance):
     return np.abs(b - factor * a - shift) < tolerance
 
 
-def _factor(a, b):
-    """Scale and quarter turn from a to b as one complex number, by the median over pairs of matches; None where the turn is another."""
-    half = len(a) // 2
-    from_a, from_b = a - np.roll(a, half), b - np.roll(b, half)
-    apart = (np.abs(from_a) > 1) & (np.abs(from_b) > 1)
-    if not apart.any():
-        return None
-    ratio = from_b[apart] / from_a[apart]
-    turn = _median(ratio / np.abs(ratio))
-    quarter = np.round(np.angle(turn) / (np.pi / 2))
-    if turn == 0 or abs(np.angle(turn) - quarter * np.pi / 2) > _TURN:
-        return None
-    return np.median(np.abs(ratio)) * 1j ** int(quarter)
+def _turned(a, factor, size):
+    """Places in a photo once it is turned and scaled, within its own frame, and its size then."""
+    turned, corner = a * factor, (size[0] + 1j * size[1]) * factor
+    return turned + max(0.0, -corner.real) + 1j * max(0.0, -corner.imag), (abs(corner.real), abs(corner.imag))
 
 
-def _fit_scale(a, b):
-    """Of the least-squares similarity without rotation."""
-    a, b = a - a.mean(), b - b.mean()
-    return max(float((np.conj(a) * b).real.sum() / max((np.abs(a) ** 2).sum(), 1e-9)), 1e-9)
-
-
-def _turn_frame(a, turn, size):
-    """Places in a photo and its size once it is turned by quarters."""
-    turned, corner = a * turn, (size[0] + 1j * size[1]) * turn
-    width, height = abs(corner.real), abs(corner.imag)
-    return turned + max(0.0, -corner.real) + 1j * max(0.0, -corner.imag), (width, height)
-
-
-def _has_scale(scale, size_a, size_b):
-    """Whether the mark has one size in pixels, or in shares of the width, the height, the longer or the shorter side."""
-    sizes = [1.0, *(np.array([*size_b, max(size_b), min(size_b)]) / [*size_a, max(size_a), min(size_a)])]
-    return np.abs(np.log(scale / np.array(sizes))).min() < _SAME_SCALE
-
-
-def _anchored(a, size_a, b, size_b, scale):
-    """Whether the mark keeps its place along either side: its distance from an anchor in its own scale, or its share of the side."""
+def _anchored(a, size_a, b, size_b):
+    """Whether a mark (its places in two photos where it has one size) keeps its distance from an anchor, or its share of the side, along
+    either side.
+    """
     middles = ((np.mean(points.real), np.mean(points.imag)) for points in (a, b))
     for in_a, in_b, side_a, side_b in zip(*middles, size_a, size_b, strict=True):
-        off = np.abs((in_b - _ANCHORS * side_b) - scale * (in_a - _ANCHORS * side_a)).min() / max(size_b)
+        off = np.abs((in_b - _ANCHORS * side_b) - (in_a - _ANCHORS * side_a)).min() / max(size_b)
         if min(off, abs(in_a / side_a - in_b / side_b)) > _ANCHORED:
             return False
     return True
