@@ -56,6 +56,22 @@ def test_few_features_at_the_same_places_all_over_the_frame_are_a_mark_and_many_
     assert find_print(a, a + 0.3, LANDSCAPE, LANDSCAPE, 300) is None
 
 
+def test_a_number_that_slides_along_a_band_counts_only_beside_a_mark():
+    a = printed(LANDSCAPE, "pixels", (1, 1), 1)
+    b = a - (90, 0)
+    assert find_print(a, b, LANDSCAPE, LANDSCAPE, 1000) is None
+    assert find_print(a, b, LANDSCAPE, LANDSCAPE, 1000, sliding=True) is not None
+    assert find_print(a, b - (0, 90), LANDSCAPE, LANDSCAPE, 1000, sliding=True) is None
+
+
+def test_what_lies_at_a_mark_is_of_it():
+    """A letter of it matched with another letter is set aside, what is further away is not."""
+    a = printed(LANDSCAPE, "pixels", (1, 1), 1)
+    found = find_print(a, a, LANDSCAPE, LANDSCAPE, 1000)
+    far = np.array([[100.0, 100], [300, 50]])
+    assert found.takes(a, np.roll(a, 7, 0)).all() and found.takes(far, a[:2]).all() and not found.takes(far, far[::-1]).any()
+
+
 def test_no_inliers_are_no_mark():
     for count in (0, 1, 3):
         assert find_print(np.zeros((count, 2)), np.zeros((count, 2)), LANDSCAPE, LANDSCAPE, 10) is None

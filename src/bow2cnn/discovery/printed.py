@@ -7,12 +7,15 @@ corner, an edge or the middle. Near copies of one photo match like this too, and
 features match, all over the frame.
 """
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
 from bow2cnn.discovery.matching import verify_epipolar
 
 _TOLERANCE = 0.005  # of the longer side: how closely matches of a mark follow its transform
+_REACH = 0.02  # of the longer side: as in the index, what is so near to a mark is of it
 _ANCHORED = 0.01  # of either side: how closely a mark keeps its place in the frame
 _ANCHORS = np.array([0.0, 0.5, 1.0])  # of either side
 _TRIED = 32  # matches whose shift is tried
@@ -27,6 +30,9 @@ _MARKS = 4  # of a pair
 def verify_unprinted(keypoint_a, keypoint_b, match, size_a, size_b):
     """As `verify_epipolar`, but matches of a mark that both photos bear are set aside where most of the inliers are of it.
 
+    Signs that are tiled over a photo match each other too; so whatever lies at a mark in either photo is set aside. And of two photos with
+    one mark others are looked for that keep their place along one side only, as numbers and names do along a band.
+
     Args:
         keypoint_a, keypoint_b: float32 [N, >=2], all features of the photos, pixels.
         match: int32 [k, 2].
@@ -36,33 +42,42 @@ def verify_unprinted(keypoint_a, keypoint_b, match, size_a, size_b):
         see `verify_epipolar`.
     """
     features = max(len(keypoint_a), len(keypoint_b))
-    for _ in range(_MARKS):
+    for number in range(_MARKS):
         fundamental, inliers = verify_epipolar(keypoint_a, keypoint_b, match)
-        mark = find_print(keypoint_a[inliers[:, 0], :2], keypoint_b[inliers[:, 1], :2], size_a, size_b, features)
+        mark = find_print(keypoint_a[inliers[:, 0], :2], keypoint_b[inliers[:, 1], :2], size_a, size_b, features, number > 0)
         if mark is None:
             return fundamental, inliers
         match = match[~mark.takes(keypoint_a[match[:, 0], :2], keypoint_b[match[:, 1], :2])]
     return verify_epipolar(keypoint_a, keypoint_b, match[:0])
 
 
-class Print:
-    """A mark on two photos: b = scale * turn(a) + shift, up to `tolerance` pixels of b."""
+class Print(NamedTuple):
+    """A mark on two photos: b = factor * a + shift in complex numbers, up to `tolerance` pixels of b, seen at the places `a` and `b`
+    (complex [k] each); within `reach` (pixels of either photo) its other parts may lie.
+    """
 
-    def __init__(self, factor, shift, tolerance):
-        self._factor, self._shift, self._tolerance = factor, shift, tolerance
+    factor: complex
+    shift: complex
+    tolerance: float
+    a: np.ndarray
+    b: np.ndarray
+    reach: tuple
 
     def takes(self, xy_a, xy_b):
-        """Which matches may be of the mark, bool [k]; float [k, 2] each."""
-        return _follows(_complex(xy_a), _complex(xy_b), self._factor, self._shift, 2 * self._tolerance)
+        """Which matches may be of the mark, or of one part of it with another that looks the same, bool [k]; float [k, 2] each."""
+        a, b = _complex(xy_a), _complex(xy_b)
+        near = _near(a, self.a, self.reach[0]) | _near(b, self.b, self.reach[1])
+        return near | _follows(a, b, self.factor, self.shift, 2 * self.tolerance)
 
 
-def find_print(xy_a, xy_b, size_a, size_b, features):
+def find_print(xy_a, xy_b, size_a, size_b, features, sliding=False):
     """The mark that most of the inliers of a pair are of, as a `Print`, or None.
 
     Args:
         xy_a, xy_b: float [k, 2], the inliers, pixels.
         size_a, size_b: (width, height), pixels.
         features: number of features of the photo that has more of them.
+        sliding: whether it may keep its place along one side only.
     """
     least = max(_FEWEST, int(np.ceil(_MOST * len(xy_a))))
     if len(xy_a) < least:
@@ -74,12 +89,13 @@ def find_print(xy_a, xy_b, size_a, size_b, features):
     follows = _follows(a, b, factor, shift, tolerance)
     shift = np.mean(b[follows] - factor * a[follows])
     follows = _follows(a, b, factor, shift, tolerance)
-    if np.count_nonzero(follows) < least or not _anchored(*_turned(a[follows], factor, size_a), b[follows], size_b):
+    sides = _anchored(*_turned(a[follows], factor, size_a), b[follows], size_b)
+    if np.count_nonzero(follows) < least or sides < (1 if sliding else 2):
         return None
     few = np.count_nonzero(follows) < _SPARSE * features
     if not few and not _is_small(xy_a[follows], xy_b[follows], size_a, size_b, features):
         return None
-    return Print(factor, shift, tolerance)
+    return Print(factor, shift, tolerance, a[follows], b[follows], (_REACH * max(size_a), _REACH * max(size_b)))
 
 
 def _factors(size_a, size_b):
@@ -115,6 +131,10 @@ def _complex(xy):
     return xy[:, 0].astype(np.float64) + 1j * xy[:, 1].astype(np.float64)
 
 
+def _near(points, places, reach):
+    return (np.abs(points[:, None] - places) < reach).any(1)
+
+
 def _follows(a, b, factor, shift, tolerance):
     return np.abs(b - factor * a - shift) < tolerance
 
@@ -126,15 +146,15 @@ def _turned(a, factor, size):
 
 
 def _anchored(a, size_a, b, size_b):
-    """Whether a mark (its places in two photos where it has one size) keeps its distance from an anchor, or its share of the side, along
-    either side.
+    """Along how many sides a mark (its places in two photos where it has one size) keeps its distance from an anchor, or its share of the
+    side.
     """
+    count = 0
     middles = ((np.mean(points.real), np.mean(points.imag)) for points in (a, b))
     for in_a, in_b, side_a, side_b in zip(*middles, size_a, size_b, strict=True):
         off = np.abs((in_b - _ANCHORS * side_b) - (in_a - _ANCHORS * side_a)).min() / max(size_b)
-        if min(off, abs(in_a / side_a - in_b / side_b)) > _ANCHORED:
-            return False
-    return True
+        count += min(off, abs(in_a / side_a - in_b / side_b)) <= _ANCHORED
+    return count
 
 
 def _is_small(xy_a, xy_b, size_a, size_b, features):
