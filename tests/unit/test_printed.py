@@ -15,7 +15,7 @@ from bow2cnn.index.words import words_of
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
-MIN_INLIERS = 15
+MIN_INLIERS = 30  # as in the demo: rendered textures repeat
 LANDSCAPE, UPRIGHT = np.array([800, 600]), np.array([900, 1200])
 
 
@@ -39,8 +39,8 @@ def test_a_mark_is_known_by_its_place_and_size(unit, anchor):
     stray = np.random.default_rng(3).random((2, 20, 2)) * (800, 600)
     found = find_print(np.concatenate([a, stray[0]]), np.concatenate([b, stray[1]]), LANDSCAPE, UPRIGHT, 1000)
     assert found is not None and found.takes(a, b).all()
-    assert find_print(a, b + np.array([40, 0]), LANDSCAPE, UPRIGHT, 1000) is None, "it keeps its place"
-    assert find_print(a, b.mean(0) + 1.2 * (b - b.mean(0)), LANDSCAPE, UPRIGHT, 1000) is None, "and its size"
+    assert find_print(a, b + 75, LANDSCAPE, UPRIGHT, 1000) is None, "it keeps its place"
+    assert find_print(a, b.mean(0) + 0.4 * (b - b.mean(0)), LANDSCAPE, UPRIGHT, 1000) is None, "and its size"
     assert find_print(a, b, LANDSCAPE, UPRIGHT, 100) is None, "near copies have most of their features in common"
 
 
@@ -54,6 +54,22 @@ def test_few_features_at_the_same_places_all_over_the_frame_are_a_mark_and_many_
     a = np.random.default_rng(0).random((60, 2)) * LANDSCAPE
     assert find_print(a, a + 0.3, LANDSCAPE, LANDSCAPE, 3000) is not None
     assert find_print(a, a + 0.3, LANDSCAPE, LANDSCAPE, 300) is None
+
+
+def test_a_number_that_slides_along_a_band_counts_only_beside_a_mark():
+    a = printed(LANDSCAPE, "pixels", (1, 1), 1)
+    b = a - (90, 0)
+    assert find_print(a, b, LANDSCAPE, LANDSCAPE, 1000) is None
+    assert find_print(a, b, LANDSCAPE, LANDSCAPE, 1000, sliding=True) is not None
+    assert find_print(a, b - (0, 90), LANDSCAPE, LANDSCAPE, 1000, sliding=True) is None
+
+
+def test_what_lies_at_a_mark_is_of_it():
+    """A letter of it matched with another letter is set aside, what is further away is not."""
+    a = printed(LANDSCAPE, "pixels", (1, 1), 1)
+    found = find_print(a, a, LANDSCAPE, LANDSCAPE, 1000)
+    far = np.array([[100.0, 100], [300, 50]])
+    assert found.takes(a, np.roll(a, 7, 0)).all() and found.takes(far, a[:2]).all() and not found.takes(far, far[::-1]).any()
 
 
 def test_no_inliers_are_no_mark():
@@ -136,7 +152,7 @@ def test_a_logo_joins_no_two_places(photos, unmarked_pairs, unit, anchor, maskin
     pairs = verified_pairs([with_logo(image, unit, anchor) for image in images], tmp_path, masking)
     assert len(unmarked_pairs) >= 8 and len(wrong(unmarked_pairs, places)) <= 1
     assert len(wrong(pairs, places)) <= 1
-    assert len(pairs & unmarked_pairs) >= 0.9 * len(unmarked_pairs)
+    assert len(pairs & unmarked_pairs) >= 0.9 * len(unmarked_pairs) - 1, "the logo covers a little of what they show"
 
 
 def test_a_logo_would_join_places(photos, tmp_path):

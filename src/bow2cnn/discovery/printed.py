@@ -7,15 +7,19 @@ corner, an edge or the middle. Near copies of one photo match like this too, and
 features match, all over the frame.
 """
 
+from typing import NamedTuple
+
+import numba
 import numpy as np
 
 from bow2cnn.discovery.matching import verify_epipolar
 
 _TOLERANCE = 0.005  # of the longer side: how closely matches of a mark follow its transform
+_REACH = 0.02  # of the longer side: as in the index, what is so near to a mark is of it
 _ANCHORED = 0.01  # of either side: how closely a mark keeps its place in the frame
 _ANCHORS = np.array([0.0, 0.5, 1.0])  # of either side
-_TURN = 0.05  # radians: photos are turned by quarters, and marks with them
-_SAME_SCALE = 0.015
+_TRIED = 32  # matches whose shift is tried
+_FEWEST = 4
 _MOST = 0.5  # of the inliers are of a mark, or it decides nothing
 _GRID, _SMALL = 10, 0.25  # cells along a side, and the share of the cells that a mark in one place covers at most
 _FEW = 0.3  # of the features of the richer photo; near copies have more in common
@@ -25,6 +29,9 @@ _MARKS = 4  # of a pair
 
 def verify_unprinted(found_a, found_b, match, keypoint_a, keypoint_b, size_a, size_b):
     """As `verify_epipolar`, but matches of a mark that both photos bear are set aside where most of the inliers are of it.
+
+    Signs that are tiled over a photo match each other too; so whatever lies at a mark in either photo is set aside. And of two photos with
+    one mark others are looked for that keep their place along one side only, as numbers and names do along a band.
 
     Args:
         found_a, found_b: float32 [N, 2], places of all features of the photos, pixels of the detector.
@@ -36,114 +43,119 @@ def verify_unprinted(found_a, found_b, match, keypoint_a, keypoint_b, size_a, si
         see `verify_epipolar`.
     """
     features = max(len(keypoint_a), len(keypoint_b))
-    for _ in range(_MARKS):
+    for number in range(_MARKS):
         fundamental, inliers = verify_epipolar(found_a, found_b, match)
-        mark = find_print(keypoint_a[inliers[:, 0], :2], keypoint_b[inliers[:, 1], :2], size_a, size_b, features)
+        mark = find_print(keypoint_a[inliers[:, 0], :2], keypoint_b[inliers[:, 1], :2], size_a, size_b, features, number > 0)
         if mark is None:
             return fundamental, inliers
         match = match[~mark.takes(keypoint_a[match[:, 0], :2], keypoint_b[match[:, 1], :2])]
     return verify_epipolar(found_a, found_b, match[:0])
 
 
-class Print:
-    """A mark on two photos: b = scale * turn(a) + shift, up to `tolerance` pixels of b."""
+class Print(NamedTuple):
+    """A mark on two photos: b = factor * a + shift in complex numbers, up to `tolerance` pixels of b, seen at the places `a` and `b`
+    (complex [k] each); within `reach` (pixels of either photo) its other parts may lie.
+    """
 
-    def __init__(self, factor, shift, tolerance):
-        self._factor, self._shift, self._tolerance = factor, shift, tolerance
+    factor: complex
+    shift: complex
+    tolerance: float
+    a: np.ndarray
+    b: np.ndarray
+    reach: tuple
 
     def takes(self, xy_a, xy_b):
-        """Which matches may be of the mark, bool [k]; float [k, 2] each."""
-        return _follows(_complex(xy_a), _complex(xy_b), self._factor, self._shift, 2 * self._tolerance)
+        """Which matches may be of the mark, or of one part of it with another that looks the same, bool [k]; float [k, 2] each."""
+        a, b = _complex(xy_a), _complex(xy_b)
+        near = _near(a, self.a, self.reach[0]) | _near(b, self.b, self.reach[1])
+        return near | _follows(a, b, self.factor, self.shift, 2 * self.tolerance)
 
 
-def find_print(xy_a, xy_b, size_a, size_b, features):
+def find_print(xy_a, xy_b, size_a, size_b, features, sliding=False):
     """The mark that most of the inliers of a pair are of, as a `Print`, or None.
 
     Args:
         xy_a, xy_b: float [k, 2], the inliers, pixels.
         size_a, size_b: (width, height), pixels.
         features: number of features of the photo that has more of them.
+        sliding: whether it may keep its place along one side only.
     """
-    if len(xy_a) < 4:
+    least = max(_FEWEST, int(np.ceil(_MOST * len(xy_a))))
+    if len(xy_a) < least:
         return None
     a, b, tolerance = _complex(xy_a), _complex(xy_b), _TOLERANCE * max(size_b)
-    factor = _factor(a, b)
-    if factor is None:
+    factor, shift, count = _most(a, b, _factors(size_a, size_b), tolerance, _TRIED)
+    if count < least:
         return None
-    scale, turn = abs(factor), factor / abs(factor)
-    shift = _median(b - factor * a)
     follows = _follows(a, b, factor, shift, tolerance)
-    for _ in range(2):
-        if np.count_nonzero(follows) < max(4, _MOST * len(a)):
-            return None
-        scale = _fit_scale(a[follows] * turn, b[follows])
-        shift = np.mean(b[follows] - scale * turn * a[follows])
-        follows = _follows(a, b, scale * turn, shift, tolerance)
-    if np.count_nonzero(follows) < max(4, _MOST * len(a)):
-        return None
-    turned = _turn_frame(a[follows], turn, size_a)
-    if not (_has_scale(scale, turned[1], size_b) and _anchored(*turned, b[follows], size_b, scale)):
+    shift = np.mean(b[follows] - factor * a[follows])
+    follows = _follows(a, b, factor, shift, tolerance)
+    sides = _anchored(*_turned(a[follows], factor, size_a), b[follows], size_b)
+    if np.count_nonzero(follows) < least or sides < (1 if sliding else 2):
         return None
     few = np.count_nonzero(follows) < _SPARSE * features
     if not few and not _is_small(xy_a[follows], xy_b[follows], size_a, size_b, features):
         return None
-    return Print(scale * turn, shift, tolerance)
+    return Print(factor, shift, tolerance, a[follows], b[follows], (_REACH * max(size_a), _REACH * max(size_b)))
+
+
+def _factors(size_a, size_b):
+    """The scales that a mark can have from a to b, in each of the quarter turns, as complex numbers: of one size in pixels, or in shares
+    of the width, the height, the longer or the shorter side.
+    """
+    factors = []
+    for quarter in range(4):
+        width, height = size_a[:: -1 if quarter % 2 else 1]
+        sizes = [1.0, size_b[0] / width, size_b[1] / height, max(size_b) / max(size_a), min(size_b) / min(size_a)]
+        factors += [scale * (1, 1j, -1, -1j)[quarter] for scale in dict.fromkeys(sizes)]
+    return np.array(factors, np.complex128)
+
+
+@numba.njit(cache=True, nogil=True)
+def _most(a, b, factors, tolerance, tried):
+    """The factor and the shift (one of so many matches' own at most) that most matches follow, and how many do."""
+    best, best_factor, best_shift = 0, factors[0], factors[0]
+    step = max(1, len(a) // tried)
+    for factor in factors:
+        for i in range(0, len(a), step):
+            shift, count = b[i] - factor * a[i], 0
+            for j in range(len(a)):
+                off = b[j] - factor * a[j] - shift
+                if off.real * off.real + off.imag * off.imag < tolerance * tolerance:
+                    count += 1
+            if count > best:
+                best, best_factor, best_shift = count, factor, shift
+    return best_factor, best_shift, best
 
 
 def _complex(xy):
     return xy[:, 0].astype(np.float64) + 1j * xy[:, 1].astype(np.float64)
 
 
-def _median(values):
-    return np.median(values.real) + 1j * np.median(values.imag)
+def _near(points, places, reach):
+    return (np.abs(points[:, None] - places) < reach).any(1)
 
 
 def _follows(a, b, factor, shift, tolerance):
     return np.abs(b - factor * a - shift) < tolerance
 
 
-def _factor(a, b):
-    """Scale and quarter turn from a to b as one complex number, by the median over pairs of matches; None where the turn is another."""
-    half = len(a) // 2
-    from_a, from_b = a - np.roll(a, half), b - np.roll(b, half)
-    apart = (np.abs(from_a) > 1) & (np.abs(from_b) > 1)
-    if not apart.any():
-        return None
-    ratio = from_b[apart] / from_a[apart]
-    turn = _median(ratio / np.abs(ratio))
-    quarter = np.round(np.angle(turn) / (np.pi / 2))
-    if turn == 0 or abs(np.angle(turn) - quarter * np.pi / 2) > _TURN:
-        return None
-    return np.median(np.abs(ratio)) * 1j ** int(quarter)
+def _turned(a, factor, size):
+    """Places in a photo once it is turned and scaled, within its own frame, and its size then."""
+    turned, corner = a * factor, (size[0] + 1j * size[1]) * factor
+    return turned + max(0.0, -corner.real) + 1j * max(0.0, -corner.imag), (abs(corner.real), abs(corner.imag))
 
 
-def _fit_scale(a, b):
-    """Of the least-squares similarity without rotation."""
-    a, b = a - a.mean(), b - b.mean()
-    return max(float((np.conj(a) * b).real.sum() / max((np.abs(a) ** 2).sum(), 1e-9)), 1e-9)
-
-
-def _turn_frame(a, turn, size):
-    """Places in a photo and its size once it is turned by quarters."""
-    turned, corner = a * turn, (size[0] + 1j * size[1]) * turn
-    width, height = abs(corner.real), abs(corner.imag)
-    return turned + max(0.0, -corner.real) + 1j * max(0.0, -corner.imag), (width, height)
-
-
-def _has_scale(scale, size_a, size_b):
-    """Whether the mark has one size in pixels, or in shares of the width, the height, the longer or the shorter side."""
-    sizes = [1.0, *(np.array([*size_b, max(size_b), min(size_b)]) / [*size_a, max(size_a), min(size_a)])]
-    return np.abs(np.log(scale / np.array(sizes))).min() < _SAME_SCALE
-
-
-def _anchored(a, size_a, b, size_b, scale):
-    """Whether the mark keeps its place along either side: its distance from an anchor in its own scale, or its share of the side."""
+def _anchored(a, size_a, b, size_b):
+    """Along how many sides a mark (its places in two photos where it has one size) keeps its distance from an anchor, or its share of the
+    side.
+    """
+    count = 0
     middles = ((np.mean(points.real), np.mean(points.imag)) for points in (a, b))
     for in_a, in_b, side_a, side_b in zip(*middles, size_a, size_b, strict=True):
-        off = np.abs((in_b - _ANCHORS * side_b) - scale * (in_a - _ANCHORS * side_a)).min() / max(size_b)
-        if min(off, abs(in_a / side_a - in_b / side_b)) > _ANCHORED:
-            return False
-    return True
+        off = np.abs((in_b - _ANCHORS * side_b) - (in_a - _ANCHORS * side_a)).min() / max(size_b)
+        count += min(off, abs(in_a / side_a - in_b / side_b)) <= _ANCHORED
+    return count
 
 
 def _is_small(xy_a, xy_b, size_a, size_b, features):
