@@ -6,12 +6,15 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from bow2cnn import artefact, distances
+from bow2cnn.collection.photo import read_rgb
 from bow2cnn.discovery.growth import Grower, grow_graph
 from bow2cnn.discovery.matching import apart, compact, match_descriptors, spread, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views
 from bow2cnn.epipolar import scale_fundamental
+from bow2cnn.features.extract import extract_features
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
 from bow2cnn.index.forward import read_words
@@ -109,6 +112,54 @@ def test_matches_of_one_spot_count_once():
     assert apart(a, b, rows(300)[:0]).shape == (0, 2)
 
 
+class Unmarked:
+    """As much of an `Engine` as the growth needs to verify pairs of photos of these sizes, none of whose features is masked."""
+
+    def __init__(self, store, size):
+        self.size, self._store = size, store
+
+    def __len__(self):
+        return len(self._store)
+
+    def words(self, photo):
+        return SimpleNamespace(feature=np.arange(len(self._store.keypoints(photo))))
+
+
+def confirmed(features, size, pairs):
+    """Arrays of the graph of these pairs."""
+    store = FeatureStore([features])
+    grower = Grower(Unmarked(store, size), store, 1, 8, 20)
+    with ThreadPoolExecutor(2) as pool:
+        grower.confirm(dict.fromkeys(pairs, 0), pool)
+    return grower.arrays()
+
+
+@pytest.mark.slow
+def test_copies_of_other_sizes_verify_the_same_pairs(made, tmp_path):
+    """The photos as they are, and 2.5 and 5 times as large, all shrunk to one size before they are searched."""
+    own = np.flatnonzero(made.landmark >= 0)
+    pairs = [(i, j) for i in range(len(own)) for j in range(i + 1, len(own)) if made.landmark[own[i]] == made.landmark[own[j]]]
+    graphs = []
+    for factor in (1, 2.5, 5):
+        paths, sizes = [], np.empty((len(own), 2), np.int32)
+        for number, row in enumerate(own):
+            paths.append(str(tmp_path / f"{number}-{factor}.jpg"))
+            picture = Image.fromarray(read_rgb(made.photos["path"][row]))
+            sizes[number] = [round(side * factor) for side in picture.size]
+            picture.resize(sizes[number].tolist(), Image.Resampling.LANCZOS).save(paths[-1], quality=95)
+        photos = {"path": paths, "sha256": made.photos["sha256"][own], "width": sizes[:, 0], "height": sizes[:, 1]}
+        artefact.write(tmp_path / "c.h5", "collection", photos)
+        extract_features(tmp_path / "c.h5", tmp_path / f"f{factor}.h5", 2, 2000, max_side=360)
+        graphs.append(confirmed(tmp_path / f"f{factor}.h5", sizes, pairs))
+    found = [dict(zip(map(tuple, graph["pair"].tolist()), graph["inliers"].tolist(), strict=True)) for graph in graphs]
+    reference, *others = found
+    assert len(reference) >= 50
+    for other in others:
+        assert abs(sum(other.values()) / sum(reference.values()) - 1) <= 0.02
+        for pair in other.keys() ^ reference.keys():
+            assert {**other, **reference}[pair] <= 22, "20 are wanted, and another JPEG of a photo gives a few more or fewer"
+
+
 @pytest.mark.parametrize("scale", [(1, 1), (4, 4), (2.5, 2.496), (0.6, 0.6)])
 def test_tolerances_are_those_of_the_raster_in_which_features_were_found(scale, tmp_path):
     """A scene in files of other sizes than those that were searched, in which every other spot has two features: the same matches count."""
@@ -120,12 +171,7 @@ def test_tolerances_are_those_of_the_raster_in_which_features_were_found(scale, 
     arrays = {"offset": [0, 220, 440], "keypoint": np.float32(np.concatenate(frames)), "descriptor": np.tile(descriptors, (2, 1))}
     artefact.write(tmp_path / "features.h5", "features", {**arrays, "scale": np.float32([scale, (1, 1)])})
     sizes = np.int32([np.round(np.array(SIZE) * scale), SIZE])
-    engine = SimpleNamespace(size=sizes, words=lambda photo: SimpleNamespace(feature=np.arange(220)))
-    engine = type("Engine", (SimpleNamespace,), {"__len__": lambda self: 2})(**vars(engine))
-    grower = Grower(engine, FeatureStore([tmp_path / "features.h5"]), 1, 8, 20)
-    with ThreadPoolExecutor(1) as pool:
-        grower.confirm({(0, 1): 0}, pool)
-    graph = grower.arrays()
+    graph = confirmed(tmp_path / "features.h5", sizes, [(0, 1)])
     plain = apart(a, b, rows(220))
     _, inliers = verify_epipolar(a, b, plain)
     assert 80 < len(inliers) < len(plain) == 110
