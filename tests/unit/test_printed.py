@@ -1,5 +1,7 @@
 """What is printed on two photos verifies no pair; near copies, small things seen alike, and what lies beside a mark do."""
 
+import functools
+
 import cv2
 import numpy as np
 import pytest
@@ -7,11 +9,11 @@ import pytest
 from bow2cnn import artefact
 from bow2cnn.collection.photo import read_rgb
 from bow2cnn.discovery.matching import apart, compact, match_descriptors, verify_epipolar
-from bow2cnn.discovery.printed import find_print, verify_unprinted
 from bow2cnn.features.sift import detect
 from bow2cnn.index.forward import Forward
 from bow2cnn.index.marks import mark_features
 from bow2cnn.index.words import words_of
+from bow2cnn.retrieval.printed import find_print, verify_unprinted
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -129,7 +131,8 @@ def verified_pairs(images, folder, masking=True, check=verify_unprinted):
         for b in range(a + 1, len(images)):
             frames = seen[a][0], seen[b][0]
             match = apart(*frames, match_descriptors(seen[a][1], seen[b][1]))
-            inliers = check(*frames, match, size[a], size[b])[1]
+            verify = functools.partial(verify_epipolar, *frames)
+            inliers = check(verify, match, *frames, size[a], size[b], max(map(len, frames)))[1]
             if len(inliers) >= MIN_INLIERS and not compact(*frames, inliers, size[a], size[b]):
                 found.append((a, b))
     return set(found)
@@ -158,4 +161,4 @@ def test_a_logo_joins_no_two_places(photos, unmarked_pairs, unit, anchor, maskin
 def test_a_logo_would_join_places(photos, tmp_path):
     images, places = photos
     logos = [with_logo(image, "pixels", (1, 1)) for image in images]
-    assert len(wrong(verified_pairs(logos, tmp_path, False, lambda a, b, match, *_: verify_epipolar(a, b, match)), places)) > 10
+    assert len(wrong(verified_pairs(logos, tmp_path, False, lambda verify, match, *_: verify(match)), places)) > 10

@@ -4,6 +4,7 @@ Sketches collide by chance, and small groups of photos may have no seed. So what
 which are seeds of another kind. And what has a component looks beyond it with parts of itself: sideways, closer and from further away.
 """
 
+import functools
 from math import ceil
 
 import cv2
@@ -12,8 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bow2cnn import artefact
-from bow2cnn.discovery.matching import apart, compact, match_descriptors, unmoved
-from bow2cnn.discovery.printed import verify_unprinted
+from bow2cnn.discovery.matching import apart, compact, match_descriptors, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views
 from bow2cnn.distances import distance_pool
 from bow2cnn.epipolar import scale_fundamental
@@ -21,6 +21,7 @@ from bow2cnn.features.store import FeatureStore
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
+from bow2cnn.retrieval.printed import verify_unprinted
 from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 
 _BLOCK = 10  # photos: a query goes down its shortlist by so many, and ends where none of them agrees with it
@@ -208,7 +209,9 @@ class Grower:
         found_a, found_b = keypoint_a[:, :2] / scales[0], keypoint_b[:, :2] / scales[1]
         match = apart(found_a, found_b, match_descriptors(descriptor_a, descriptor_b))
         sizes = [self._engine.size[photo] for photo in pair]
-        fundamental, inliers = verify_unprinted(found_a, found_b, match, keypoint_a, keypoint_b, *sizes)
+        features = max(len(rows_a), len(rows_b))
+        verify = functools.partial(verify_epipolar, found_a, found_b)
+        fundamental, inliers = verify_unprinted(verify, match, keypoint_a, keypoint_b, *sizes, features)
         if len(inliers) < self._min_inliers or compact(keypoint_a, keypoint_b, inliers, *sizes):
             return None
         matches = np.stack([rows_a[inliers[:, 0]], rows_b[inliers[:, 1]]], 1)

@@ -21,10 +21,12 @@ from bow2cnn.retrieval.query_words import query_words
 from bow2cnn.reuse import lineage, lineage_of
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
-RATE = 0.01  # photos that count as verified by mistake, of the shortlist of a query that shows nothing of the collection
+# Photos that count as verified by chance, of the shortlist of a query that shows nothing of the collection. Not all agreement is chance
+# (there are windows everywhere), so this is far below the two in a hundred searches that are allowed.
+RATE = 0.001
 _PHOTOS = 128  # that are asked with
 _FEWEST, _MOST = 5, 100  # inliers: an affine transform fits any three matches
-_MORE = 2  # inliers: a photo that has more than so many beyond those it has by chance is related to the query
+_UNRELATED = 3  # inliers: a photo with no more than these, or half of those by chance, is not related to the query
 _COUNTED = 20  # pairs of a bin from which the tail of the counts is extrapolated
 
 
@@ -113,7 +115,7 @@ def count_by_chance(engine: Engine, photos: NDArray, query, shortlist: int, thre
         found = engine.rank(words, shortlist + 1)[0]
         found = found[found != photo][:shortlist]
         inliers, by_chance = engine.verify_all(words, found)[0], engine.verify_all(swap_axes(words), found)[0]
-        unrelated = inliers <= by_chance + _MORE
+        unrelated = inliers <= np.maximum(_UNRELATED, by_chance // 2)
         return np.stack([np.bincount(np.minimum(c, _MOST), minlength=_MOST + 1) for c in (by_chance[unrelated], inliers)])
 
     with thread_pool(threads) as pool:
@@ -125,7 +127,7 @@ def swap_axes(words: Words) -> Words:
     """The same `Words` with the x and y of their places swapped, each as a share of its side."""
     keypoint = words.keypoint.copy()
     keypoint[:, :2] = words.keypoint[:, 1::-1] / words.size[::-1] * words.size
-    return Words(words.word, words.signature, keypoint, words.feature, words.size)
+    return Words(words.word, words.signature, keypoint, words.feature, words.size, words.nearest)
 
 
 def threshold(counts: NDArray[np.int64], queries: int, rate: float = RATE) -> int:

@@ -14,10 +14,13 @@ gets in several words its best match counts. So by the inequality of Cauchy and 
 features and their nearest words has it: nothing is more like a photo than its twin, however often its features repeat.
 """
 
+import functools
+
 import numba
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.retrieval.printed import verify_unprinted
 from bow2cnn.retrieval.verify import match_words, verify, verify_shortlist
 
 _SIGMA = 16.0  # bits; the paper's choice for signatures of 64 bits
@@ -97,9 +100,14 @@ class Engine:
         return best, scores[best]
 
     def verify(self, query, photo):
-        """Transform (query to photo, float64 [2, 3]) and inlier rows (int32 [k, 2] into both photos' words) of one pair."""
+        """Transform (query to photo, float64 [2, 3]) and inlier rows (int32 [k, 2] into both photos' words) of one pair, those of a mark
+        that is printed on both set aside (see `verify_unprinted`).
+        """
         other = self.words(photo)
-        return verify_words(query, other, self.max_hamming)
+        match = match_words(query.word, query.signature, other.word, other.signature, self.max_hamming)
+        features = max(len(np.unique(query.feature)), len(other))
+        verify = functools.partial(verify_matches, query, other)
+        return verify_unprinted(verify, match, query.keypoint, other.keypoint, query.size, other.size, features)
 
     def verify_all(self, query, photos):
         """Number of verified inliers of the query with each photo, int32 [len(photos)], and the transforms float64 [len, 2, 3]."""
@@ -138,7 +146,11 @@ def first_of_word(word, photo=None):
 
 def verify_words(a, b, max_hamming):
     """Transform a to b and the inlier rows int32 [k, 2] into the words of both."""
-    match = match_words(a.word, a.signature, b.word, b.signature, max_hamming)
+    return verify_matches(a, b, match_words(a.word, a.signature, b.word, b.signature, max_hamming))
+
+
+def verify_matches(a, b, match):
+    """The same for tentative matches, int32 [m, 2] rows."""
     transform, inliers = verify(a.keypoint, a.feature, b.keypoint, match, TOLERANCE * max(b.size))
     return transform, match[inliers]
 

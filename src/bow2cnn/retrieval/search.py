@@ -78,11 +78,15 @@ def join(parts):
 def _verify(engine, query, ranking, shortlist, min_inliers):
     """The ranking with its shortlist ordered anew, and the transforms by photo.
 
-    The score by words is multiplied by 1 + inliers / 8 (fewer than `min_inliers` count for nothing): inliers alone would forget all other
+    Photos with inliers enough are looked at again, so that none is verified by a mark that is printed on both (see `Engine.verify`). The
+    score by words is multiplied by 1 + inliers / 8 (fewer than `min_inliers` count for nothing): inliers alone would forget all other
     evidence, and a photo with many features has some by chance.
     """
     head = ranking.photo[:shortlist]
     inliers, transforms = engine.verify_all(query, head)
+    for place in np.flatnonzero(inliers >= min_inliers).tolist():
+        transforms[place], rows = engine.verify(query, head[place])
+        inliers[place] = len(rows)
     all_inliers = np.zeros(len(ranking.photo), np.int32)
     all_inliers[: len(head)] = inliers
     counted = np.where(all_inliers >= min_inliers, all_inliers, 0)

@@ -7,12 +7,11 @@ corner, an edge or the middle. Near copies of one photo match like this too, and
 features match, all over the frame.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numba
 import numpy as np
-
-from bow2cnn.discovery.matching import verify_epipolar
 
 _TOLERANCE = 0.005  # of the longer side: how closely matches of a mark follow its transform
 _REACH = 0.02  # of the longer side: as in the index, what is so near to a mark is of it
@@ -27,29 +26,31 @@ _SPARSE = 0.05  # of the features of the richer photo, of which a mark all over 
 _MARKS = 4  # of a pair
 
 
-def verify_unprinted(found_a, found_b, match, keypoint_a, keypoint_b, size_a, size_b):
-    """As `verify_epipolar`, but matches of a mark that both photos bear are set aside where most of the inliers are of it.
+def verify_unprinted(
+    verify: Callable, match: np.ndarray, keypoint_a: np.ndarray, keypoint_b: np.ndarray, size_a: tuple, size_b: tuple, features: int
+) -> tuple:
+    """What a verification finds without the matches of a mark that both photos bear, where most of its inliers are of one.
 
     Signs that are tiled over a photo match each other too; so whatever lies at a mark in either photo is set aside. And of two photos with
     one mark others are looked for that keep their place along one side only, as numbers and names do along a band.
 
     Args:
-        found_a, found_b: float32 [N, 2], places of all features of the photos, pixels of the detector.
-        match: int32 [k, 2].
-        keypoint_a, keypoint_b: float32 [N, >=2], the same places in pixels of the photos.
+        verify: from matches int32 [k, 2] to a geometry and the inliers among them, int32 [j, 2].
+        match: int32 [k, 2], tentative matches, rows of the keypoints.
+        keypoint_a, keypoint_b: float32 [N, >=2], pixels of the photos.
         size_a, size_b: (width, height), pixels.
+        features: number of features of the photo that has more of them.
 
     Returns:
-        see `verify_epipolar`.
+        what `verify` returns.
     """
-    features = max(len(keypoint_a), len(keypoint_b))
     for number in range(_MARKS):
-        fundamental, inliers = verify_epipolar(found_a, found_b, match)
+        geometry, inliers = verify(match)
         mark = find_print(keypoint_a[inliers[:, 0], :2], keypoint_b[inliers[:, 1], :2], size_a, size_b, features, number > 0)
         if mark is None:
-            return fundamental, inliers
+            return geometry, inliers
         match = match[~mark.takes(keypoint_a[match[:, 0], :2], keypoint_b[match[:, 1], :2])]
-    return verify_epipolar(found_a, found_b, match[:0])
+    return verify(match[:0])
 
 
 class Print(NamedTuple):
