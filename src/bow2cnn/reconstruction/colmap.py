@@ -22,6 +22,9 @@ _GUESSED_FOCAL = 1.2  # of the longer side: COLMAP's default for photos without 
 _ROOM = 1 << 20  # bytes; a disk with less is full
 _BLOCKS = 1 << 16  # bytes: more than what is left over in the last block of a file
 _RADIAL = ("SIMPLE_RADIAL", "RADIAL")  # f, cx, cy, k1, ...
+# Photos of a part: a larger cluster is cut along its weak links into parts that overlap in so many photos, and their models are joined. What
+# bundle adjustment costs grows faster than the number of photos.
+_PART, _OVERLAP = 200, 50
 _MANY = 1000  # models per cluster: no component is dropped for being late
 # Where COLMAP's own limits give no model: half its inliers of a registered photo, half its angle (degrees) between the first two photos.
 _LENIENT = {"abs_pose_min_num_inliers": 15, "init_min_tri_angle": 8.0}
@@ -48,7 +51,12 @@ def map_cluster(photos, pairs, min_photos, seed, mapper="incremental", lenient=F
         Exception: of many kinds, pycolmap's, when it fails on these photos.
     """
     ids = {photo["name"]: number for number, photo in enumerate(photos, 1)}
-    run = _map_globally if mapper == "global" else functools.partial(_map_incrementally, limits=_LENIENT if lenient else {})
+    if mapper == "global":
+        run = _map_globally
+    elif len(photos) > _PART:
+        run = functools.partial(_map_in_parts, limits=_LENIENT if lenient else {})
+    else:
+        run = functools.partial(_map_incrementally, limits=_LENIENT if lenient else {})
     models = _run(photos, pairs, ids, functools.partial(run, min_photos, seed))
     return largest_first([model for model in models if model.num_reg_images() >= min_photos], photos)
 
@@ -128,6 +136,18 @@ def _resize_camera(camera, photo, to_searched):
 
 def _map_incrementally(min_photos, seed, database, folder, start="", limits=None):
     """Models by number; with `start`, the folder of a model, that one extended. `limits` are options of the mapper."""
+    return pycolmap.incremental_mapping(database, folder, folder, _incremental_options(min_photos, seed, limits), start)
+
+
+def _map_in_parts(min_photos, seed, database, folder, limits=None):
+    """Models by number, of parts that are mapped one after the other: those that share photos, and see these alike, are one in the end."""
+    options = pycolmap.HierarchicalPipelineOptions(num_workers=1, num_threads=1)
+    options.clustering_options.leaf_max_num_images, options.clustering_options.image_overlap = _PART, _OVERLAP
+    options.incremental_options = _incremental_options(min_photos, seed, limits)
+    return pycolmap.hierarchical_mapping(database, folder, folder, options)
+
+
+def _incremental_options(min_photos, seed, limits):
     options = pycolmap.IncrementalPipelineOptions(
         min_model_size=min_photos,
         max_num_models=_MANY,
@@ -137,7 +157,7 @@ def _map_incrementally(min_photos, seed, database, folder, start="", limits=None
         multiple_models=True,
     )
     options.mapper.mergedict(limits or {})
-    return pycolmap.incremental_mapping(database, folder, folder, options, start)
+    return options
 
 
 def _map_globally(min_photos, seed, database, folder):
