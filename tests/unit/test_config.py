@@ -41,7 +41,7 @@ def complaint(config=None, **keys):
 def test_defaults_fill_every_section_in_depth(folder):
     config = check(features={"max_features": 10}, experiments={"mine": None, "other": {"network": "vgg16"}})
     assert config["results"] == "results"
-    assert config["features"] == {"max_features": 10, "max_side": 1024, "affine": False, "upright": False}
+    assert config["features"] == {"max_features": 10, "side": 1024, "affine": False, "upright": False}
     assert config["experiments"]["mine"]["network"] == "efficientnet-lite0"
     assert config["experiments"]["mine"].keys() == config["experiments"]["other"].keys()
     assert list(check()["experiments"]) == ["gem"]

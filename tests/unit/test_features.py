@@ -244,24 +244,26 @@ def test_affine_features_lie_and_turn_as_others_do(folder):
     assert np.median(near) < 0.5
     assert len(affine.detect(gray, 10)[0]) == 10
     assert affine.detect(np.full((50, 50), 9, np.uint8), 10)[0].shape == (0, 6)
-    arrays, row = extracted(folder, "affine.h5", affine=True, max_side=450)
+    arrays, row = extracted(folder, "affine.h5", affine=True, side=450)
     keypoint = arrays["keypoint"][slice(*arrays["offset"][row["5.jpg"] :][:2])]
     assert keypoint[:, 0].max() > 500, "in pixels of the full photo"
     assert not np.allclose(arrays["keypoint"][:, 2], arrays["keypoint"][:, 5])
 
 
-def test_a_shrunk_photo_has_features_in_pixels_of_the_full_one(folder):
-    small, row = extracted(folder, max_side=450)
+def test_features_are_in_pixels_of_the_full_photo(folder):
+    """Whether it was shrunk to be searched or enlarged."""
+    searched, row = extracted(folder, side=450)
     full, _ = extracted(folder, "full.h5")
-    view = slice(*small["offset"][row["5.jpg"] :][:2])
-    reference = slice(*full["offset"][row["5.jpg"] :][:2])
-    assert small["keypoint"][view, :2].max() > 500
-    np.testing.assert_array_equal(np.delete(small["scale"], row["5.jpg"], axis=0), 1)
-    np.testing.assert_array_equal(small["scale"][row["5.jpg"]], 2)
-    assert agreeing(full["keypoint"][reference], small["keypoint"][view], 3.0) > 0.5
-    for name in ("keypoint", "descriptor"):
-        first = slice(*small["offset"][row["0.jpg"] :][:2]), slice(*full["offset"][row["0.jpg"] :][:2])
-        np.testing.assert_array_equal(small[name][first[0]], full[name][first[1]])
+    assert (full["scale"] == 1).all()
+    for name, scale in (("5.jpg", 2), ("0.jpg", None)):
+        view = slice(*searched["offset"][row[name] :][:2])
+        reference = slice(*full["offset"][row[name] :][:2])
+        if scale is None:
+            assert (searched["scale"][row[name]] < 1).all(), "a small photo is enlarged"
+        else:
+            assert searched["keypoint"][view, :2].max() > 500
+            np.testing.assert_array_equal(searched["scale"][row[name]], scale)
+        assert agreeing(full["keypoint"][reference], searched["keypoint"][view], 3.0) > 0.5
 
 
 @pytest.mark.parametrize("form", ["plain", "rotated", "png"])

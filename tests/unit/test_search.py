@@ -80,7 +80,7 @@ def run(tmp_path_factory):
     shards = [f"shard-{shard:03d}.h5" for shard in range(2)]
     features, words = ([results / stage / shard for shard in shards] for stage in ("features", "words"))
     for shard, path in zip(shards, features, strict=True):
-        extract_features(results / "collection" / shard, path, workers=2, max_features=500, max_side=560)
+        extract_features(results / "collection" / shard, path, workers=2, max_features=500, side=560)
     vocabulary, collection = results / "vocabulary/vocabulary.h5", results / "collection/collection.h5"
     train_vocabulary(features, vocabulary, words=256, sample=10_000, iterations=4, seed=0, threads=1)
     for source, path in zip(features, words, strict=True):

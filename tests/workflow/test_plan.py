@@ -85,12 +85,12 @@ def test_an_experiment_is_compared_with_its_own_network_off_the_shelf(mine):
     assert lines.count("{'a': 'off-the-shelf:vgg16-mac', 'b': 'off-the-shelf:efficientnet-lite0'}") == 2
 
 
-@pytest.mark.parametrize(("side", "searched"), [(1000, 1.0), (0, 20.0), (9000, 20.0)])
+@pytest.mark.parametrize(("side", "searched"), [(1000, 1.0), (0, 20.0), (9000, 81.0)])
 def test_memory_is_asked_for_by_the_largest_photo(mine, side, searched):
-    """Megabytes; a photo is searched for features when it is shrunk (0: never), and a small one is not enlarged."""
+    """Megabytes; every photo is searched for features at one size (0: at its own)."""
     with open(mine.code / "Snakefile", "a", encoding="utf-8") as file:
         file.write("\nprint([DECODING, SEARCHING])\n")
-    settings = ("collection={max_pixels: 20000000}", f"features={{max_side: {side}}}")
+    settings = ("collection={max_pixels: 20000000}", f"features={{side: {side}}}")
     lines = mine("-n", "--configfile", "mine.yaml", "--config", *settings).splitlines()
     assert f"[{25 * 20.0}, {236 * searched}]" in lines
 

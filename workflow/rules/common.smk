@@ -17,7 +17,7 @@ EXPERIMENTS = list(config["experiments"])
 # Megabytes of one photo while it is decoded (25 bytes a pixel: WebP is the worst), and while it is searched for features (236).
 PIXELS = config["collection"]["max_pixels"]
 DECODING = 25 * PIXELS / 1e6
-SEARCHING = 236 * min(PIXELS, config["features"]["max_side"] ** 2 or PIXELS) / 1e6
+SEARCHING = 236 * (config["features"]["side"] ** 2 or PIXELS) / 1e6
 # GPUs of a job that runs a network.
 GPU = int(config["device"] == "cuda")
 

@@ -13,13 +13,14 @@ class Detector(NamedTuple):
 
     Attributes:
         max_features: the strongest so many per photo.
-        max_side: larger photos are shrunk to this longer side first (0: never).
+        side: photos are brought to this longer side first, so that a small file is searched as a large one of the same photo is (0: photos
+            are searched as they are).
         affine: with affine shape (`features.affine`) instead of similarity (`features.sift`).
         upright: with the direction of the photo instead of their own.
     """
 
     max_features: int
-    max_side: int = 0
+    side: int = 0
     affine: bool = False
     upright: bool = False
 
@@ -33,12 +34,20 @@ class Detector(NamedTuple):
         Raises:
             PhotoError: it cannot be read.
         """
-        rgb = read_rgb(path, self.max_side or None)
-        gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        rgb = read_rgb(path, self.side or None)
+        gray = _enlarge(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), self.side)
         if self.affine:  # whoever needs no COLMAP loads none
             from bow2cnn.features.affine import detect
         else:
             from bow2cnn.features.sift import detect
-        # Per axis, because the shorter side of a shrunk photo is rounded.
+        # Per axis, because the shorter side is rounded.
         scale = np.array([width / gray.shape[1], height / gray.shape[0]])
         return *detect(gray, self.max_features, scale, self.upright), scale.astype(np.float32)
+
+
+def _enlarge(gray: np.ndarray, side: int) -> np.ndarray:
+    """A grey photo whose longer side is smaller at this one, uint8 [h, w]."""
+    factor = side / max(gray.shape)
+    if factor <= 1:
+        return gray
+    return cv2.resize(gray, [max(1, round(length * factor)) for length in gray.shape[::-1]], interpolation=cv2.INTER_CUBIC)

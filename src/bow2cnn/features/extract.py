@@ -19,7 +19,7 @@ _LOG = logging.getLogger("bow2cnn")
 _SECONDS, _SECONDS_PER_MEGAPIXEL = 120.0, 20.0
 
 
-def extract_features(collection, out, workers, max_features, max_side=0, affine=False, upright=False, code=""):
+def extract_features(collection, out, workers, max_features, side=0, affine=False, upright=False, code=""):
     """Write the `features` artefact of a `collection` artefact (a shard or a benchmark).
 
     Photos whose features an earlier version of the artefact holds are not read again.
@@ -27,10 +27,10 @@ def extract_features(collection, out, workers, max_features, max_side=0, affine=
     Args:
         collection, out: paths.
         workers: processes; the result does not depend on them.
-        max_features, max_side, affine, upright: see `Detector`.
+        max_features, side, affine, upright: see `Detector`.
         code: digest of the code, part of the lineage.
     """
-    detector = Detector(max_features, max_side, affine, upright)
+    detector = Detector(max_features, side, affine, upright)
     photos = artefact.read(collection, "collection", ["path", "sha256", "width", "height"])
     made_with = lineage("features", detector._asdict(), code)
     results = _earlier_results(out, made_with, photos["sha256"])

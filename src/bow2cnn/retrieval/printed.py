@@ -19,7 +19,7 @@ _ANCHORED = 0.01  # of either side: how closely a mark keeps its place in the fr
 _ANCHORS = np.array([0.0, 0.5, 1.0])  # of either side
 _TRIED = 32  # matches whose shift is tried
 _FEWEST = 4
-_MOST = 0.5  # of the inliers are of a mark, or it decides nothing
+_MOST = 0.4  # of the inliers are of a mark, or it decides nothing: chance adds some to those that masking left
 _GRID, _SMALL = 10, 0.25  # cells along a side, and the share of the cells that a mark in one place covers at most
 _FEW = 0.3  # of the features of the richer photo; near copies have more in common
 _SPARSE = 0.05  # of the features of the richer photo, of which a mark all over the frame has fewer
@@ -29,7 +29,7 @@ _MARKS = 4  # of a pair
 def verify_unprinted(
     verify: Callable, match: np.ndarray, keypoint_a: np.ndarray, keypoint_b: np.ndarray, size_a: tuple, size_b: tuple, features: int
 ) -> tuple:
-    """What a verification finds without the matches of a mark that both photos bear, where most of its inliers are of one.
+    """What a verification finds without the matches of a mark that both photos bear, where many of its inliers are of one.
 
     Signs that are tiled over a photo match each other too; so whatever lies at a mark in either photo is set aside. And of two photos with
     one mark others are looked for that keep their place along one side only, as numbers and names do along a band.
@@ -73,7 +73,7 @@ class Print(NamedTuple):
 
 
 def find_print(xy_a, xy_b, size_a, size_b, features, sliding=False):
-    """The mark that most of the inliers of a pair are of, as a `Print`, or None.
+    """The mark that many of the inliers of a pair are of, as a `Print`, or None.
 
     Args:
         xy_a, xy_b: float [k, 2], the inliers, pixels.
