@@ -22,8 +22,8 @@ _GUESSED_FOCAL = 1.2  # of the longer side: COLMAP's default for photos without 
 _ROOM = 1 << 20  # bytes; a disk with less is full
 _BLOCKS = 1 << 16  # bytes: more than what is left over in the last block of a file
 _RADIAL = ("SIMPLE_RADIAL", "RADIAL")  # f, cx, cy, k1, ...
-# Photos of a part: a larger cluster is cut along its weak links into parts that overlap in so many photos, and their models are joined. What
-# bundle adjustment costs grows faster than the number of photos.
+# Photos of a part: a larger cluster is cut along its weak links into parts that overlap in so many photos, and their models are joined.
+# What bundle adjustment costs grows faster than the number of photos.
 _PART, _OVERLAP = 200, 50
 _MANY = 1000  # models per cluster: no component is dropped for being late
 # Where COLMAP's own limits give no model: half its inliers of a registered photo, half its angle (degrees) between the first two photos.
