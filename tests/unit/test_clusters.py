@@ -29,32 +29,33 @@ def clustered(tmp_path, edges, photos, min_photos=4, bridge_inliers=40, unmoved=
     return found, members
 
 
-def test_a_weak_bridge_is_cut_with_its_evidence(tmp_path):
-    edges = clique(range(6)) + clique(range(6, 11)) + [(2, 8, 39)]
+LINKS = [(0, 6, 20), (1, 7, 20), (2, 8, 20), (3, 9, 20), (4, 10, 20)]  # between range(6) and range(6, 11)
+
+
+def test_a_single_pair_is_cut_with_its_evidence_however_strong(tmp_path):
+    edges = clique(range(6)) + clique(range(6, 11)) + [(2, 8, 300)]
     found, members = clustered(tmp_path, edges, 12)
     assert members == [list(range(6)), list(range(6, 11))]
     assert found["cut/pair"].tolist() == [[2, 8]]
-    assert found["cut/inliers"].tolist() == [39] and found["cut/parts"].tolist() == [[6, 5]]
+    assert found["cut/inliers"].tolist() == [300] and found["cut/parts"].tolist() == [[6, 5]]
+    assert found["cut/reason"] == ["1 of 4 pairs without a common photo that would join the two groups"]
 
 
-def test_a_strong_bridge_stays(tmp_path):
-    found, members = clustered(tmp_path, clique(range(6)) + clique(range(6, 11)) + [(2, 8, 40)], 11)
+def test_pairs_without_a_common_photo_join_two_groups(tmp_path):
+    places = clique(range(6)) + clique(range(6, 11))
+    found, members = clustered(tmp_path, places + LINKS[:4], 11)
     assert members == [list(range(11))] and len(found["cut/pair"]) == 0
-
-
-def test_two_weak_pairs_hold_each_other(tmp_path):
-    found, members = clustered(tmp_path, clique(range(6)) + clique(range(6, 11)) + [(2, 8, 20), (3, 9, 20)], 11)
-    assert members == [list(range(11))] and found["bridge/pair"].tolist() == [[2, 8], [3, 9]]
+    assert found["bridge/pair"].tolist() == [list(link[:2]) for link in LINKS[:4]], "too weak to build a model across"
+    assert len(clustered(tmp_path, places + LINKS[:3], 11)[1]) == 2
+    strong = [(a, b, 40) for a, b, _ in LINKS[:4]]
+    assert len(clustered(tmp_path, places + strong, 11)[0]["bridge/pair"]) == 0
 
 
 def test_weak_pairs_inside_a_group_are_no_bridges(tmp_path):
     """Nor those of a group that has no strong ones: its model is built of what there is."""
-    edges = clique(range(6), 20) + clique(range(6, 11)) + [(2, 8, 20), (3, 9, 20)]
+    edges = clique(range(6), 20) + clique(range(6, 11)) + LINKS[:4]
     found, members = clustered(tmp_path, edges, 11)
     assert members == [list(range(11))] and len(found["bridge/pair"]) == 0
-    edges = clique(range(6), 20) + clique(range(6, 11)) + [(2, 8, 40), (3, 9, 20), (4, 11, 20)]
-    found, members = clustered(tmp_path, edges, 12)
-    assert members == [list(range(12))] and len(found["bridge/pair"]) == 0
 
 
 def test_a_part_too_small_for_a_cluster_stays(tmp_path):
@@ -70,36 +71,75 @@ def test_a_chain_of_places_is_cut_at_every_link(tmp_path):
 
 
 def test_pairs_of_a_single_photo_do_not_join_two_places(tmp_path):
-    """A collage, or a facade like those of another place, has many; a second photo that does not depend on it is needed."""
-    edges = clique(range(6)) + clique(range(6, 11)) + [(2, 6, 20), (2, 7, 25), (2, 8, 30)]
+    """A collage, or a facade like those of another place, has many, and they are one link."""
+    edges = clique(range(6)) + clique(range(6, 11)) + [(2, other, 90) for other in range(6, 11)]
     found, members = clustered(tmp_path, edges, 11)
-    assert members == [list(range(6)), list(range(6, 11))]
-    assert found["cut/pair"].tolist() == [[2, 6], [2, 7], [2, 8]] and found["cut/inliers"].tolist() == [20, 25, 30]
-    assert found["cut/reason"] == ["pairs with so few, all of one photo, do not join two places"] * 3
-    assert clustered(tmp_path, [*edges, (3, 6, 20)], 11)[1] == [list(range(11))]
+    assert members == [list(range(6)), list(range(6, 11))] and len(found["cut/pair"]) == 5
+    assert found["cut/reason"][0].startswith("1 of 4 ")
 
 
-def test_a_photo_between_two_places_stays_with_the_stronger(tmp_path):
-    edges = clique(range(6)) + clique(range(6, 11)) + [(2, 11, 20), (3, 11, 22), (8, 11, 24)]
-    found, members = clustered(tmp_path, edges, 12)
-    assert members == [list(range(6)), list(range(6, 12))] and found["cut/pair"].tolist() == [[2, 11], [3, 11]]
+def test_a_photo_between_two_places_stays_with_photos_that_match_each_other(tmp_path):
+    """Where neither side's do, with the one that it matches most strongly."""
+    places = clique(range(6)) + clique(range(6, 11))
+    found, members = clustered(tmp_path, [*places, (2, 11, 20), (3, 11, 22), (8, 11, 240)], 12)
+    assert members == [[*range(6), 11], list(range(6, 11))] and found["cut/pair"].tolist() == [[8, 11]]
+    found, members = clustered(tmp_path, [*places, (2, 11, 20), (8, 11, 24)], 12)
+    assert members == [list(range(6)), list(range(6, 12))] and found["cut/pair"].tolist() == [[2, 11]]
 
 
-def test_marks_do_not_join_two_places(tmp_path):
-    """However strong they are, and how many; but they stay inside a cluster, and where they join a few photos to it."""
-    places = clique(range(6)) + clique(range(6, 11)) + clique([11, 12])
-    marks = [(0, 6, 200), (1, 7, 300), (2, 3, 90), (4, 11, 80), (9, 12, 85)]
-    found, members = clustered(tmp_path, [edge for edge in places if edge[:2] != (2, 3)] + marks, 13, unmoved={mark[:2] for mark in marks})
-    assert members == [list(range(6, 13)), list(range(6))]
-    assert found["cut/pair"].tolist() == [[0, 6], [1, 7], [4, 11]] and found["cut/inliers"].tolist() == [200, 300, 80]
-    assert found["cut/parts"].tolist() == [[6, 7]] * 3
-    assert found["cut/reason"] == ["they lie at the same places in both photos, as marks do"] * 3
-    assert clustered(tmp_path, places + marks, 13)[1] == [list(range(13))]
+def test_the_frames_of_a_fixed_camera_are_one_cluster(tmp_path):
+    """None of their matches has moved."""
+    frames = clique(range(30), 900)
+    _, members = clustered(tmp_path, frames, 30, unmoved={edge[:2] for edge in frames})
+    assert members == [list(range(30))]
+
+
+def planted(wrong, seed=0, places=40, photos=50, views=0):
+    """A graph of places, every photo of which matches the six after it, and so many wrong pairs of any photos. Of the first place the last
+    half of the photos is another view that so many links join to the first half.
+    """
+    rng = np.random.default_rng(seed)
+    network = nx.Graph()
+    network.add_nodes_from(range(places * photos))
+    for place in range(places):
+        parts = [range(photos)] if place or not views else [range(photos // 2), range(photos // 2, photos)]
+        for part in parts:
+            for a, b in combinations(part, 2):
+                if b - a <= 6:
+                    network.add_edge(place * photos + a, place * photos + b, inliers=int(rng.integers(15, 200)), unmoved=0.0)
+    network.add_edges_from(((i, photos // 2 + i) for i in range(views)), inliers=25, unmoved=0.0)
+    before = network.number_of_edges()
+    while network.number_of_edges() < before + wrong:
+        a, b = map(int, rng.integers(0, places * photos, 2))
+        if a // photos != b // photos:
+            network.add_edge(a, b, inliers=int(rng.integers(15, 200)), unmoved=0.0)
+    return network
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("wrong", [1, 10, 100])
+def test_wrong_pairs_join_no_two_places(wrong, seed):
+    """Of some 11,000 pairs so many are wrong, up to nearly one in a hundred, and as strong as any; another view stays with its place."""
+    network = planted(wrong, seed, views=10)
+    cut_weak(network, 5, 30)
+    for members in nx.connected_components(network):
+        assert len({photo // 50 for photo in members}) == 1
+    assert nx.has_path(network, 0, 49)
+
+
+@pytest.mark.parametrize("places", [10, 40, 160])
+def test_what_is_needed_grows_slowly_with_the_collection(places):
+    """At one rate of wrong pairs, one in two hundred."""
+    network = planted(places * 279 // 200, places=places)
+    cut, _ = cut_weak(network, 5, 30)
+    needed = [int(edge.reason.split()[2]) for edge in cut]
+    assert set(needed) <= {3, 4, 5}
+    assert all(len({photo // 50 for photo in members}) == 1 for members in nx.connected_components(network))
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_cut_and_what_stays_has_its_evidence(seed):
-    """On random graphs: no edge is cut that is enough, and two groups of a cluster's size that are apart have less than is needed."""
+    """On random graphs: what is cut joins two groups of a cluster's size, with fewer links than are needed."""
     rng = np.random.default_rng(seed)
     network = nx.gnm_random_graph(60, 75, seed=seed)
     for edge in network.edges:
@@ -109,17 +149,16 @@ def test_what_is_cut_and_what_stays_has_its_evidence(seed):
     assert set(map(frozenset, before.edges)) - set(map(frozenset, network.edges)) == {frozenset(edge[:2]) for edge in cut}
     group = {photo: members for members in map(frozenset, nx.connected_components(network)) for photo in members}
     assert all(network.has_edge(*edge) for edge in bridges)
-    network.remove_edges_from(bridges)
-    assert all(len(members) >= 4 for members in nx.connected_components(network) if any(members & set(edge) for edge in bridges))
     joined = {}
     for edge in cut:
         values = before.edges[edge.a, edge.b]
-        assert values["inliers"] == edge.inliers and edge.inliers * (1 - values["unmoved"]) < 40
+        assert values["inliers"] == edge.inliers
         assert edge.parts == (len(group[edge.a]), len(group[edge.b])) and min(edge.parts) >= 4
-        if values["unmoved"] <= 0.5:
-            joined.setdefault(frozenset((group[edge.a], group[edge.b])), []).append({edge.a, edge.b})
+        joined.setdefault(frozenset((group[edge.a], group[edge.b])), []).append(edge)
     for edges in joined.values():
-        assert all(one & other for one, other in combinations(edges, 2))
+        links = len(nx.max_weight_matching(nx.Graph([edge[:2] for edge in edges]), maxcardinality=True))
+        found, needed = (int(edges[0].reason.split()[place]) for place in (0, 2))
+        assert found == links < needed
 
 
 def test_clusters_are_numbered_by_size_then_photo_and_small_ones_left_out(tmp_path):

@@ -192,3 +192,34 @@ def test_points_on_a_line_do_not_break_the_refinement():
     a[:, 1] = 0.5 * a[:, 0]
     found, inliers = verified(a, moved(a, SIMILARITY), one_to_one(20), 5.0)
     assert len(inliers) == 20 and np.isfinite(found).all()
+
+
+def test_the_frames_of_an_inlier_agree_with_the_transform():
+    """Matches in the right places whose features have another size or direction there are chance."""
+    rng = np.random.default_rng(6)
+    a = frames(rng, 60)
+    b = moved(a, SIMILARITY)
+    larger, turned = b[20:40].copy(), b[40:].copy()
+    larger[:, 2:] *= 2.5
+    turned[:, 2:] = (np.array([[0.6, -0.8], [0.8, 0.6]]) @ turned[:, 2:].reshape(-1, 2, 2)).reshape(-1, 4)
+    found, inliers = verified(a, np.concatenate([b[:20], larger, turned]), one_to_one(60), 12.0)
+    np.testing.assert_array_equal(inliers, np.arange(20))
+    np.testing.assert_allclose(found, SIMILARITY, atol=1e-3)
+
+
+def test_features_of_one_spot_are_one_inlier():
+    """In several sizes and directions, in either photo."""
+    rng = np.random.default_rng(7)
+    places = np.column_stack([np.linspace(20, 480, 12), rng.permutation(np.linspace(20, 480, 12))])
+    a = frames(rng, 48)
+    a[:, :2] = np.repeat(places, 4, axis=0) + rng.uniform(-0.5, 0.5, (48, 2))
+    assert len(verified(a, moved(a, SIMILARITY), one_to_one(48), 12.0)[1]) == 12
+
+
+def test_unrelated_photos_agree_in_few_matches():
+    """With two hundred tentative matches, as a small vocabulary gives."""
+    counts = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        counts.append(len(verified(frames(rng, 200), frames(rng, 200), one_to_one(200), 12.0)[1]))
+    assert max(counts) <= 5

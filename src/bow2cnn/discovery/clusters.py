@@ -22,7 +22,7 @@ from bow2cnn.photos import photos_of
 from bow2cnn.reuse import lineage, lineage_of
 
 _FEWEST_LINKS = 3
-_MISTAKES = 0.01  # groups joined by mistake in the whole collection, expected
+_MISTAKES = 0.001  # groups joined by mistake in the whole collection, expected
 _WRONG = 0.01  # share of the verified pairs that are wrong, at most: verification is better than that
 
 
@@ -102,9 +102,10 @@ def _nothing(graph, network, pairs, min_photos):
 def cut_weak(network: nx.Graph, min_photos: int, bridge_inliers: float) -> tuple[list[Cut], list[tuple[int, int]]]:
     """Remove the edges that join two groups, each large enough for a cluster, without links enough that they are one place.
 
-    Groups grow edge by edge, the strongest first: by the inliers that moved, because matches at the same place in both photos may be of a
-    mark. What is too small for a cluster goes with what it is joined to most strongly. Groups of a cluster's size are joined by links (see
-    `find_links`), first by those of `bridge_inliers` alone.
+    Groups grow edge by edge. First come those whose photos match most of the same others, which wrong pairs hardly ever do, however many
+    inliers they have; then by the inliers that moved, because matches at the same place in both photos may be of a mark. What is too small
+    for a cluster goes with what it is so joined to first. Groups of a cluster's size are joined by links (see `find_links`), first by those
+    of `bridge_inliers` alone.
 
     Args:
         network: graph with the edge attributes `inliers` and `unmoved`.
@@ -112,24 +113,23 @@ def cut_weak(network: nx.Graph, min_photos: int, bridge_inliers: float) -> tuple
         bridge_inliers: inliers that moved, of a pair across which a 3D model may be built in any case.
 
     Returns:
-        list of `Cut`, and the edges (a, b) of fewer inliers that join groups which stronger edges do not join, where either has a cluster's
-        size without weak edges. Two buildings with a part that is the same have such edges too, so a 3D model should not be built across
+        list of `Cut`, and the edges (a, b) of fewer inliers that join groups which stronger ones do not join, where either has a cluster's
+        size without such edges. Two buildings with a part that is the same have such edges too, so a 3D model should not be built across
         them.
     """
     found = {tuple(sorted(edge)): network.edges[edge] for edge in network.edges}
     moved = {edge: values["inliers"] * (1 - values["unmoved"]) for edge, values in found.items()}
-    edges = sorted(moved, key=lambda edge: (-moved[edge], -found[edge]["inliers"], edge))
+    support = _count_common(network, list(moved))
+    edges = sorted(moved, key=lambda edge: (-support[edge], -moved[edge], -found[edge]["inliers"], edge))
     strong = [edge for edge in edges if moved[edge] >= bridge_inliers]
     groups = nx.utils.UnionFind(network)
-    _join_small(groups, strong, min_photos)
-    _join_linked(groups, strong, min_photos)
-    sure = [photo for photo in network if groups.weights[groups[photo]] >= min_photos]
     _join_small(groups, edges, min_photos)
+    _join_linked(groups, strong, min_photos)
     part = {photo: groups[photo] for photo in network}
     _join_linked(groups, edges, min_photos)
-    modelled = {part[photo] for photo in sure}
-    weak = edges[len(strong) :]
-    bridges = sorted((a, b) for a, b in weak if part[a] != part[b] and groups[a] == groups[b] and modelled >= {part[a], part[b]})
+    modelled = _with_models(part, strong, min_photos)
+    weak = [(a, b) for a, b in edges if moved[a, b] < bridge_inliers and groups[a] == groups[b]]
+    bridges = sorted((a, b) for a, b in weak if part[a] != part[b] and modelled >= {part[a], part[b]})
     links = find_links(groups, edges, min_photos)
     cut = []
     for edge in sorted(edge for edge in edges if groups[edge[0]] != groups[edge[1]]):
@@ -144,10 +144,10 @@ def find_links(groups: nx.utils.UnionFind, edges: Iterable[tuple[int, int]], min
     """The `Links` between every two groups that an edge joins, by their names, the smaller first.
 
     Wrong pairs join any two photos, so between groups of a and b photos there are about W a b / S links by mistake, a Poisson number: W is
-    the number of links between all groups that are not joined (but for the two, and no more than a hundredth of all edges), S the sum
-    of a b over all pairs of groups. As many are needed as that leaves a hundredth of a mistake to be expected among all pairs of groups. At
-    one rate of wrong pairs their number W grows with the photos, a b / S falls with their square: what is needed between groups of one size
-    grows with the logarithm of the number of groups, and more is asked of large groups than of small ones.
+    the number of links between all groups that are not joined (but for the two, and no more than a hundredth of all edges), S the sum of
+    a b over all pairs of groups. As many are needed as leave a thousandth of a mistake to be expected among all pairs of groups. At one
+    rate of wrong pairs W grows with the photos and a b / S falls with their square: what is needed between groups of one size grows with
+    the logarithm of the number of groups, and more is asked of large groups than of small ones.
     """
     edges = list(edges)
     between = defaultdict(list)
@@ -165,6 +165,22 @@ def find_links(groups: nx.utils.UnionFind, edges: Iterable[tuple[int, int]], min
         expected = wrong * groups.weights[a] * groups.weights[b] / max(products, 1)
         links[a, b] = Links(count, max(_FEWEST_LINKS, int(poisson.isf(allowed, expected)) + 1))
     return links
+
+
+def _with_models(part, strong, min_photos):
+    """The parts that have a cluster's size of photos without weak edges."""
+    groups = nx.utils.UnionFind(part)
+    for a, b in strong:
+        if part[a] == part[b]:
+            groups.union(a, b)
+    return {part[photo] for photo in part if groups.weights[groups[photo]] >= min_photos}
+
+
+def _count_common(network, edges):
+    """Of every edge the number of photos that both of its own are joined to."""
+    neighbours = nx.to_scipy_sparse_array(network, nodelist=range(len(network)), weight=None, dtype=np.int32, format="csr")
+    common = (neighbours @ neighbours).multiply(neighbours).tocsr()
+    return {(a, b): int(common[a, b]) for a, b in edges}
 
 
 def _ends(groups, edge):

@@ -1,0 +1,63 @@
+"""The inliers from which a photo counts as verified follow from what unrelated photos agree in by chance."""
+
+import numpy as np
+import pytest
+
+from bow2cnn import artefact
+from bow2cnn.retrieval.calibration import calibrate_verification, count_by_chance, read_min_inliers, swap_axes, threshold
+from bow2cnn.retrieval.engine import Engine, Words
+
+
+def counts(queries, shortlist, rate, factor):
+    """Expected photos with 0, 1, ... inliers where `rate` of a shortlist reach 1 and every inlier more is so many times rarer."""
+    reached = queries * shortlist * np.concatenate([[1.0], rate * factor ** -np.arange(30.0)])
+    return np.floor(reached - np.append(reached[1:], 0)).astype(np.int64)
+
+
+@pytest.mark.parametrize("factor", [3, 5, 10])
+@pytest.mark.parametrize("queries", [50, 100, 1000])
+def test_a_tail_is_extrapolated(queries, factor):
+    """What is needed is where the tail of the counts falls below the rate that is allowed, to an inlier or so."""
+    expected = 1 + np.log(100 * 0.3 / 0.001) / np.log(factor)
+    found = threshold(counts(queries, 100, 0.3, factor), queries, 0.001)
+    assert max(expected, 5) - 1 <= found <= max(expected, 5) + 2
+
+
+def test_more_chance_needs_more_inliers():
+    few, many = (threshold(counts(100, 100, rate, 4), 100) for rate in (0.05, 0.9))
+    assert 5 <= few < many
+
+
+@pytest.mark.parametrize("found", [[], [500], [0, 0, 0], [10_000, 3]])
+def test_without_evidence_of_chance_the_least_is_enough(found):
+    assert threshold(np.array(found, np.int64), 100) == 5
+
+
+def test_swapped_axes_swap_places_alone():
+    frame = np.float32([[10, 40, 1, 2, 3, 4], [90, 20, 5, 6, 7, 8]])
+    words = Words(np.uint32([3, 4]), np.uint64([1, 2]), frame, np.int32([0, 1]), (100, 50), np.array([True, False]))
+    swapped = swap_axes(words)
+    np.testing.assert_allclose(swapped.keypoint[:, :2], [[80, 5], [40, 45]])
+    np.testing.assert_array_equal(swapped.keypoint[:, 2:], frame[:, 2:])
+    assert swapped.nearest.tolist() == [True, False] and words.keypoint is frame
+
+
+def test_photos_of_the_query_are_not_counted_as_chance(made):
+    """Half of the photos show what the query shows: they have many inliers, and none of those is among the unrelated."""
+    engine = Engine.load(made.index, made.max_hamming)
+    photos = np.flatnonzero(made.landmark == 0)
+    unrelated, everything = count_by_chance(engine, photos, engine.words, 20, 2, "test")
+    assert everything[20:].sum() > len(photos) and unrelated[8:].sum() == 0
+    assert 0 < unrelated.sum() < everything.sum()
+
+
+def test_the_artefact(made, tmp_path):
+    arguments = {"soft_words": 3, "shortlist": 20, "max_hamming": made.max_hamming, "seed": 0}
+    for threads, name in ((1, "a.h5"), (2, "b.h5")):
+        calibrate_verification(made.index, made.vocabulary, made.features, tmp_path / name, **arguments, min_inliers=0, threads=threads)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes(), "threads change nothing"
+    hard, soft = read_min_inliers(tmp_path / "a.h5")
+    assert 5 <= hard <= soft <= 20, "with three words for every feature more agree by chance"
+    calibrate_verification(made.index, made.vocabulary, made.features, tmp_path / "own.h5", **arguments, min_inliers=9, threads=1)
+    assert read_min_inliers(tmp_path / "own.h5") == (9, 9)
+    assert artefact.read(tmp_path / "own.h5", "verification")["soft/unrelated"].sum() == 0
