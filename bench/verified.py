@@ -1,0 +1,171 @@
+"""What "verified" means in collections of every size: parts of a run's collection are asked with photos of other places and with their own.
+
+    python bench/verified.py RESULTS TRUTH.csv OTHERS OTHERS.csv [--sizes 100 300 1000 0] [--draws 3] [--graph] [--threads 2]
+
+RESULTS is a run up to the stage `features`, TRUTH.csv has the columns photo, place (`-`: belongs to nothing). OTHERS is a folder with
+photos of other places, OTHERS.csv their labels (photos of a place that the run has too are left out): 100 are drawn. A part of the
+collection is drawn place by place, no more than a third of it from one place (size 0: the whole collection), and everything from the
+vocabulary on is made anew for it, with the defaults. An answer counts as right when its photo has the label of the query; one where both
+belong to nothing counts neither way. With `--graph` the part is grown to the graph of verified pairs too.
+"""
+
+import argparse
+import csv
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bow2cnn import artefact
+from bow2cnn.collection.photo import read_header
+from bow2cnn.discovery.growth import grow_graph
+from bow2cnn.discovery.minhash import collide_sketches
+from bow2cnn.discovery.seeds import find_seeds
+from bow2cnn.features.detector import Detector
+from bow2cnn.features.store import FeatureStore
+from bow2cnn.index.build import build_index
+from bow2cnn.index.marks import find_marks
+from bow2cnn.index.words import quantise
+from bow2cnn.lookup.lookup import DEFAULTS
+from bow2cnn.photos import shards_of
+from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
+from bow2cnn.retrieval.engine import Engine
+from bow2cnn.retrieval.query_words import query_words
+from bow2cnn.retrieval.search import search
+from bow2cnn.vocabulary.train import train_vocabulary
+from bow2cnn.vocabulary.vocabulary import Vocabulary
+
+OTHERS, OWN = 100, 150  # queries
+MAX_PIXELS = 100_000_000
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("truth")
+    parser.add_argument("others", type=Path)
+    parser.add_argument("others_truth")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 300, 1000, 0])
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--graph", action="store_true")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    names = artefact.read(options.results / "collection/collection.h5", "collection", ["name"])["name"]
+    labels = read_places(options.truth)
+    place = np.array([labels.get(Path(name).name, "-") for name in names])
+    others = read_others(options, set(place))
+    print(
+        "photos, draw: words; inliers of a verified photo; queries of other places with an answer | own queries: answers, right % | pairs"
+    )
+    for size in options.sizes:
+        for draw in range(options.draws if size else 1):
+            rows = draw_rows(place, size, [size, draw]) if size else np.arange(len(place))
+            with tempfile.TemporaryDirectory() as folder:
+                print(f"{len(rows)}, {draw}: {measure(Path(folder), options, rows, place[rows], others)}", flush=True)
+
+
+def read_places(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row["photo"]: row["place"] for row in csv.DictReader(file)}
+
+
+def read_others(options, known):
+    """(keypoint, descriptor, size) of photos of other places."""
+    labels = read_places(options.others_truth)
+    names = sorted(path.name for path in options.others.iterdir())
+    names = [name for name in names if labels.get(name, "-") not in known | {"-"}]
+    rng = np.random.default_rng(0)
+    with artefact.Reader(shards_of(options.results, "features")[0], "features") as reader:
+        detector = Detector(*(reader.params[name] for name in Detector._fields))
+    found = []
+    for number in np.sort(rng.choice(len(names), min(OTHERS, len(names)), replace=False)):
+        path = options.others / names[number]
+        header = read_header(str(path), 1, MAX_PIXELS)
+        size = header["width"], header["height"]
+        keypoint, descriptor, _ = detector.detect(str(path), *size)
+        found.append((keypoint, descriptor, size))
+    return found
+
+
+def draw_rows(place, size, seed):
+    """Rows of a part of the collection, sorted; what belongs to nothing is a place of its own."""
+    rng = np.random.default_rng(seed)
+    key = np.array([name if name != "-" else f"-{row}" for row, name in enumerate(place)])
+    rows = []
+    for name in rng.permutation(np.unique(key)):
+        rows += rng.permutation(np.flatnonzero(key == name))[: max(10, size // 3)].tolist()
+        if len(rows) >= size:
+            break
+    return np.sort(rows[:size])
+
+
+def measure(folder, options, rows, place, others):
+    """One line on a part of the collection."""
+    collection, features = write_part(options.results, rows, folder)
+    vocabulary, words, marks, index = (folder / f"{name}.h5" for name in ("vocabulary", "words", "marks", "index"))
+    threads, max_hamming = options.threads, DEFAULTS["max_hamming"]
+    train_vocabulary([features], vocabulary, words=0, sample=10_000_000, iterations=12, seed=0, threads=threads)
+    quantise(features, vocabulary, words, threads)
+    find_marks(collection, [words], marks, max_hamming, min_photos=4, seed=0)
+    build_index(collection, [words], marks, vocabulary, index)
+    verification = folder / "verification.h5"
+    arguments = (index, vocabulary, [features], verification, DEFAULTS["soft_words"], DEFAULTS["shortlist"], max_hamming, 0, 0, threads)
+    calibrate_verification(*arguments)
+    limits = read_min_inliers(verification)
+    engine, known = Engine.load(index, max_hamming), Vocabulary.load(vocabulary, threads)
+
+    def answers(keypoint, descriptor, size):
+        words = query_words(keypoint, descriptor, tuple(size), known, DEFAULTS["soft_words"])
+        ranking = search(engine, words, DEFAULTS["shortlist"], limits.soft, expansion=0, expansion_inliers=15)["sv"]
+        return ranking.photo[ranking.inliers >= limits.soft]
+
+    answered = sum(len(answers(*other)) > 0 for other in others)
+    store = FeatureStore([features])
+    right = wrong = 0
+    for row in np.sort(np.random.default_rng(1).permutation(len(rows))[:OWN]).tolist():
+        found = answers(*store[row], engine.size[row])
+        found = found[found != row]
+        counted = (place[found] != "-") | (place[row] != "-")
+        same = place[found] == place[row]
+        right += int((counted & same).sum())
+        wrong += int((counted & ~same).sum())
+    line = f"{len(known)}; {limits.soft}; {answered} of {len(others)} | {right + wrong}, {100 * right / max(right + wrong, 1):.1f}"
+    return f"{line} | {pairs(folder, index, features, limits.hard, place, threads)}" if options.graph else line
+
+
+def pairs(folder, index, features, least, place, threads):
+    """How many pairs the graph has, and how many of those with a label are right."""
+    collisions, seeds, graph = (folder / f"{name}.h5" for name in ("collisions", "seeds", "graph"))
+    max_hamming = DEFAULTS["max_hamming"]
+    collide_sketches(index, collisions, 0, 1, sketch_size=3, sketches=512, min_similarity=0.02, seed=0, threads=threads)
+    find_seeds(index, [collisions], seeds, max_hamming, least, threads)
+    grow_graph(index, seeds, [features], graph, 100, max_hamming, 4, 15, threads, probe=5, crawl=5)
+    ends = place[artefact.read(graph, "graph", ["pair"])["pair"]]
+    counted = (ends != "-").any(1)
+    right = counted & (ends[:, 0] == ends[:, 1])
+    return f"{counted.sum()} with a label, {100 * right.sum() / max(counted.sum(), 1):.2f} % right"
+
+
+def write_part(results, rows, folder):
+    """The collection and the features of some rows, as artefacts of one shard."""
+    source = results / "collection/collection.h5"
+    arrays = artefact.read(source, "collection")
+    count = len(arrays["path"])
+    chosen = {name: [values[row] for row in rows] if len(values) == count else values for name, values in arrays.items()}
+    chosen = {name: np.array(values) if isinstance(arrays[name], np.ndarray) else values for name, values in chosen.items()}
+    with artefact.Reader(source, "collection") as reader:
+        artefact.write(folder / "collection.h5", "collection", chosen, reader.params)
+    parts = [artefact.read(path, "features") for path in shards_of(results, "features")]
+    counts = np.concatenate([np.diff(part["offset"]) for part in parts])
+    starts = artefact.offsets(counts)
+    taken = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows])
+    arrays = {name: np.concatenate([part[name] for part in parts])[taken] for name in ("keypoint", "descriptor")}
+    arrays |= {name: np.concatenate([part[name] for part in parts])[rows] for name in ("sha256", "content", "scale")}
+    arrays |= {"offset": artefact.offsets(counts[rows]), "error": [""] * len(rows)}
+    with artefact.Reader(shards_of(results, "features")[0], "features") as reader:
+        artefact.write(folder / "features.h5", "features", arrays, reader.params)
+    return folder / "collection.h5", folder / "features.h5"
+
+
+if __name__ == "__main__":
+    main()
