@@ -130,15 +130,15 @@ def measure(folder, options, rows, place, others):
         right += int((counted & same).sum())
         wrong += int((counted & ~same).sum())
     line = f"{len(known)}; {limits.soft}; {answered} of {len(others)} | {right + wrong}, {100 * right / max(right + wrong, 1):.1f}"
-    return f"{line} | {pairs(folder, index, features, limits.hard, place, threads)}" if options.graph else line
+    return f"{line} | {pairs(folder, index, features, place, threads)}" if options.graph else line
 
 
-def pairs(folder, index, features, least, place, threads):
+def pairs(folder, index, features, place, threads):
     """How many pairs the graph has, and how many of those with a label are right."""
     collisions, seeds, graph = (folder / f"{name}.h5" for name in ("collisions", "seeds", "graph"))
     max_hamming = DEFAULTS["max_hamming"]
     collide_sketches(index, collisions, 0, 1, sketch_size=3, sketches=512, min_similarity=0.02, seed=0, threads=threads)
-    find_seeds(index, [collisions], seeds, max_hamming, least, threads)
+    find_seeds(index, [collisions], folder / "verification.h5", seeds, max_hamming, threads)
     grow_graph(index, seeds, [features], graph, 100, max_hamming, 4, 15, threads, probe=5, crawl=5)
     ends = place[artefact.read(graph, "graph", ["pair"])["pair"]]
     counted = (ends != "-").any(1)

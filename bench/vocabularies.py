@@ -80,10 +80,11 @@ def teacher(config, results, features, folder, seed):
             collection=place / "collection.h5",
             features=place / "features.h5",
             gnd=files["gnd"],
+            verification=results / "index/verification.h5",
             out=ranking,
             seed=seed,
             threads=threads,
-            **config["retrieval"],
+            **{name: value for name, value in config["retrieval"].items() if name != "min_inliers"},
             **config["marks"],
         )
         task = benchmark_task(benchmark, files["gnd"], files["photos"], place / "collection.h5")

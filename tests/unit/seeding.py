@@ -12,5 +12,7 @@ def write_seeds(index, out, max_hamming, sketches=512, min_similarity=0.045, min
     paths = [Path(out).with_name(f"collisions-{part:02d}.h5") for part in range(parts)]
     for part, path in enumerate(paths):
         collide_sketches(index, path, part, parts, 3, sketches, min_similarity, seed, threads)
-    find_seeds(index, paths, out, max_hamming, min_inliers, threads)
+    verification = Path(out).with_name("verification.h5")
+    artefact.write(verification, "verification", {}, {"hard": min_inliers, "soft": min_inliers})
+    find_seeds(index, paths, verification, out, max_hamming, threads)
     return artefact.read(out, "seeds")

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from seeding import write_seeds
 
 from bow2cnn import artefact
 from bow2cnn.cli import main
@@ -30,6 +29,7 @@ from bow2cnn.index.words import quantise
 from bow2cnn.lookup.lookup import DEFAULTS, Answer, Hit, Lookup, Match
 from bow2cnn.lookup.query import Query
 from bow2cnn.lookup.sheet import draw_sheet
+from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
 from bow2cnn.retrieval.engine import Words
 from bow2cnn.vocabulary.train import train_vocabulary
 
@@ -86,7 +86,9 @@ def run(tmp_path_factory):
     for source, path in zip(features, words, strict=True):
         quantise(source, vocabulary, path, threads=1)
     find_marks(collection, words, results / "index/marks.h5", 20, min_photos=4, seed=0)
-    build_index(collection, words, results / "index/marks.h5", vocabulary, results / "index/index.h5")
+    index = results / "index/index.h5"
+    build_index(collection, words, results / "index/marks.h5", vocabulary, index)
+    calibrate_verification(index, vocabulary, features, results / "index/verification.h5", 3, 100, 20, min_inliers=0, seed=0, threads=1)
     return SimpleNamespace(results=results, photos=photos, words=words, folder=folder)
 
 
@@ -184,13 +186,14 @@ def test_the_words_of_a_query_are_those_that_the_stages_make(run):
 def test_settings_are_those_of_the_run_unless_others_are_given(run, copy):
     schema = yaml.safe_load((Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml").read_text())
     assert {name: key["default"] for name, key in schema["properties"]["retrieval"]["properties"].items()} == DEFAULTS
-    assert Lookup(run.results).settings == {**DEFAULTS, "max_hamming": 20}, "marks.h5 says so"
-    write_seeds(copy / "index/index.h5", copy / "discovery/seeds.h5", 20, sketches=16, min_inliers=9)
-    artefact.write(copy / "discovery/graph.h5", "graph", {}, {"shortlist": 77, "min_inliers": 15})
-    artefact.write(copy / "retrieval/a.h5", "ranking", {}, {"soft_words": 4, "shortlist": 66, "expansion": 3, "expansion_inliers": 20})
+    calibrated = read_min_inliers(run.results / "index/verification.h5").soft
+    assert Lookup(run.results).settings == {**DEFAULTS, "max_hamming": 20, "min_inliers": calibrated}
+    limits = {"hard": 7, "soft": 9, "soft_words": 4, "shortlist": 77}
+    artefact.write(copy / "index/verification.h5", "verification", {}, limits)
+    artefact.write(copy / "retrieval/a.h5", "ranking", {}, {"soft_words": 5, "shortlist": 66, "expansion": 3, "expansion_inliers": 20})
     expected = {"soft_words": 4, "max_hamming": 20, "min_inliers": 9, "shortlist": 77, "expansion": 3, "expansion_inliers": 20}
     assert Lookup(copy).settings == expected
-    assert Lookup(copy, shortlist=5).settings == {**expected, "shortlist": 5}
+    assert Lookup(copy, shortlist=5, min_inliers=8).settings == {**expected, "shortlist": 5, "min_inliers": 8}
 
 
 def test_what_is_asked_for_counts(run, asked):
@@ -213,7 +216,7 @@ def test_the_table_marks_what_is_verified(run, asked, capsys):
     assert len(lines) == 7 and "region 0 0 400 320 with " in lines[0] and "14 photos" in lines[0]
     assert lines[2].split()[:2] == ["1", "*"] and lines[2].endswith(f"/{FIRST}")
     assert [line.split()[1] == "*" for line in lines[2:6]] == [True, False, False, False]
-    assert lines[6].startswith("1 photo is verified: 6 or more")
+    assert lines[6].startswith("1 photo is verified: 7 or more")
 
 
 def test_names_are_escaped(run, asked, capsys):

@@ -1,7 +1,6 @@
 """The teacher's rankings of a benchmark."""
 
 from bow2cnn.retrieval.benchmark import rank_benchmark
-from bow2cnn.retrieval.calibration import read_min_inliers
 from bow2cnn.stage import stage
 
 with stage(snakemake.log[0], snakemake.params.threads):
@@ -10,9 +9,9 @@ with stage(snakemake.log[0], snakemake.params.threads):
         collection=snakemake.input.collection,
         features=snakemake.input.features,
         gnd=snakemake.input.gnd,
+        verification=snakemake.input.verification,
         out=snakemake.output.ranking,
         seed=snakemake.params.seed,
-        min_inliers=read_min_inliers(snakemake.input.verification).soft,
         threads=snakemake.params.threads,
         **snakemake.params.settings,
     )

@@ -6,20 +6,22 @@ from bow2cnn import artefact
 from bow2cnn.parallel import thread_pool
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
+from bow2cnn.retrieval.calibration import read_min_inliers
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.reuse import lineage, lineage_of
 
 
-def find_seeds(index, collisions, out, max_hamming, min_inliers, threads, code=""):
+def find_seeds(index, collisions, verification, out, max_hamming, threads, code=""):
     """Write the `seeds` artefact.
 
     Args:
         index: path.
         collisions: paths of the `collisions` of all parts of the sketches.
-        min_inliers: verified inliers of a seed.
+        verification: path of the artefact that says how many verified inliers a seed needs.
         code: digest of the code, part of the lineage.
     """
-    check_photos(index, *collisions)
+    check_photos(index, verification, *collisions)
+    min_inliers = read_min_inliers(verification).hard
     made_with = lineage("seeds", lineage_of(collisions[0], "collisions"), max_hamming, min_inliers, code)
     pairs, similarity = _all_of(collisions)
     inliers = _verify(Engine.load(index, max_hamming), pairs, threads)

@@ -76,7 +76,6 @@ class Lookup:
         results = Path(results)
         index, vocabulary = results / "index/index.h5", results / "vocabulary/vocabulary.h5"
         self.settings = {**DEFAULTS, **_recorded(results), **settings}
-        self.settings["min_inliers"] = self.settings["min_inliers"] or read_min_inliers(results / _VERIFICATION).soft
         self._engine = Engine.load(index, self.settings["max_hamming"])
         check_photos(results / "collection/collection.h5", index)
         self._read_collection(results / "collection/collection.h5")
@@ -84,6 +83,7 @@ class Lookup:
         self._vocabulary = Vocabulary.load(vocabulary)
         with artefact.Reader(results / "features/shard-000.h5", "features") as reader:
             self._detector = Detector(*(reader.params[name] for name in Detector._fields))
+        self.settings["min_inliers"] = self.settings["min_inliers"] or read_min_inliers(results / _VERIFICATION).soft
 
     def __len__(self):
         return len(self._engine)

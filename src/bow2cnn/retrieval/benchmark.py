@@ -10,6 +10,7 @@ from bow2cnn.index.marks import mark_features
 from bow2cnn.photos import photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
+from bow2cnn.retrieval.calibration import read_min_inliers
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.region import in_region
 from bow2cnn.retrieval.search import search
@@ -18,18 +19,20 @@ LISTS = ("plain", "sv", "sv+qe")
 
 
 def rank_benchmark(
-    vocabulary, collection, features, gnd, out,
-    soft_words, shortlist, max_hamming, min_inliers, expansion, expansion_inliers, min_photos, seed, threads,
+    vocabulary, collection, features, gnd, verification, out,
+    soft_words, shortlist, max_hamming, expansion, expansion_inliers, min_photos, seed, threads,
 ):  # fmt: skip
     """Write the `ranking` artefact of a benchmark: lists `plain`, `sv`, `sv+qe`, photos as rows of the benchmark's collection.
 
     Args:
         vocabulary: path; it was trained on the collection, never on the benchmark.
         collection, features, gnd: paths of the benchmark's photos, their features and its ground truth.
+        verification: path of the artefact that says from how many inliers a photo counts as verified.
         soft_words: words of every feature of a query.
-        shortlist, min_inliers, expansion, expansion_inliers: see `search`.
+        shortlist, expansion, expansion_inliers: see `search`.
         max_hamming, min_photos: see `Engine` and `mark_features`.
     """
+    min_inliers = read_min_inliers(verification).soft
     photos = BenchmarkPhotos(vocabulary, collection, features, threads)
     truth = read_ground_truth(gnd)
     database = photos.rows.database(truth)
