@@ -11,7 +11,7 @@ from PIL import Image
 from bow2cnn import artefact, distances
 from bow2cnn.collection.photo import read_rgb
 from bow2cnn.discovery.growth import Grower, grow_graph
-from bow2cnn.discovery.matching import apart, compact, match_descriptors, spread, unmoved, verify_epipolar
+from bow2cnn.discovery.matching import apart, compact, count_agreeing, match_descriptors, spread, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views
 from bow2cnn.epipolar import scale_fundamental
 from bow2cnn.features.extract import extract_features
@@ -391,3 +391,21 @@ def test_stricter_limits_keep_fewer_edges(grown, tmp_path):
     assert strict["inliers"].min() >= 100
     known = {tuple(pair) for pair, n in zip(loose["pair"].tolist(), loose["inliers"], strict=True) if n >= 100}
     assert {tuple(pair) for pair in strict["pair"].tolist()} <= known and len(strict["pair"]) > 5
+
+
+def test_matches_agree_in_size_and_direction():
+    rng = np.random.default_rng(3)
+    angle, radius = rng.uniform(0, 2 * np.pi, 40), rng.uniform(2, 20, 40)
+    angle_b, radius_b = angle + 3.0 + rng.uniform(-0.2, 0.2, 40), radius * 3 * rng.uniform(0.8, 1.25, 40)
+
+    def frames(turn, size):
+        return np.float32(
+            np.column_stack([rng.uniform(0, 500, (40, 2)), *(size * f(turn) for f in (np.cos, lambda t: -np.sin(t), np.sin, np.cos))])
+        )
+
+    a = frames(angle, radius)
+    assert count_agreeing(a, frames(angle_b, radius_b)) == 40, "turned by half a circle nearly, where angles jump"
+    angle_b[:10] += np.pi / 2
+    radius_b[10:15] *= 4
+    assert count_agreeing(a, frames(angle_b, radius_b)) == 25
+    assert count_agreeing(a[:0], a[:0]) == 0

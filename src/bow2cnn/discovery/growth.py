@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bow2cnn import artefact
-from bow2cnn.discovery.matching import apart, compact, match_descriptors, unmoved, verify_epipolar
+from bow2cnn.discovery.matching import apart, compact, count_agreeing, match_descriptors, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views
 from bow2cnn.distances import distance_pool
 from bow2cnn.epipolar import scale_fundamental
@@ -27,6 +27,7 @@ from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 _BLOCK = 10  # photos: a query goes down its shortlist by so many, and ends where none of them agrees with it
 # Of the agreeing features that make another pair worth a full verification, so many are enough for one that was found by a part.
 _OF_A_PART = 0.6
+_AGREEING = 0.8  # of the inliers that make an edge, so many agree in size and direction
 _UNKNOWN = object()
 
 
@@ -41,7 +42,7 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         features: paths of the `features` artefacts, in the order of the shards.
         shortlist: photos verified per query at most.
         min_tentative: inliers among the word matches that make a pair worth a full verification.
-        min_inliers: epipolar inliers among all descriptors that make an edge.
+        min_inliers: epipolar inliers among all descriptors that make an edge; four fifths of so many agree in size and direction too.
         probe: photos verified with one that no seed has joined; 0 to leave it alone.
         crawl: photos outside a photo's component that are verified with it because a part of it ranks them high; 0 for none.
         code: digest of the code, part of the lineage.
@@ -213,6 +214,8 @@ class Grower:
         verify = functools.partial(verify_epipolar, found_a, found_b)
         fundamental, inliers = verify_unprinted(verify, match, keypoint_a, keypoint_b, *sizes, features)
         if len(inliers) < self._min_inliers or compact(keypoint_a, keypoint_b, inliers, *sizes):
+            return None
+        if count_agreeing(keypoint_a[inliers[:, 0]], keypoint_b[inliers[:, 1]]) < _AGREEING * self._min_inliers:
             return None
         matches = np.stack([rows_a[inliers[:, 0]], rows_b[inliers[:, 1]]], 1)
         return scale_fundamental(fundamental, *scales), matches, unmoved(keypoint_a, keypoint_b, inliers, *sizes)

@@ -18,6 +18,8 @@ _SAME_PLACE = 0.02  # of either side of the photo
 # Inliers that lie along a line (a printed name, a horizon) fix no geometry, and neither do those with a few more that agree by chance:
 # the smallest spread of so large a share of them, as a fraction of the longer side.
 _MIN_SPREADS = {1.0: 0.012, 0.8: 0.006}
+# How far the frames of two matches may differ in change of size and turn: perspective and depth vary both across a photo.
+_MAX_LOG_SCALE, _MAX_ANGLE = np.log(2.0), np.deg2rad(30.0)
 _LANES = 64
 _TURNS = 5  # until the line is found
 
@@ -93,6 +95,36 @@ def verify_epipolar(keypoint_a, keypoint_b, match):
     if fundamental is None or fundamental.shape != (3, 3):
         return nothing
     return fundamental, match[mask.ravel().astype(bool)]
+
+
+def count_agreeing(frame_a: np.ndarray, frame_b: np.ndarray) -> int:
+    """Number of matches whose frames change in size, and turn, as those of one of them do; of all such numbers the largest.
+
+    An epipolar line lets a match lie anywhere along it, so of matches by chance some agree with any geometry, but not in this.
+
+    Args:
+        frame_a, frame_b: float32 [k, 6] frames (x, y, a11, a12, a21, a22) of the matched features.
+    """
+    (size_a, turn_a), (size_b, turn_b) = (_size_and_turn(frame) for frame in (frame_a, frame_b))
+    return _largest_agreement(size_b - size_a, turn_b - turn_a)
+
+
+def _size_and_turn(frame):
+    a, b, c, d = frame[:, 2:].astype(np.float64).T
+    return 0.5 * np.log(np.maximum(np.abs(a * d - b * c), 1e-12)), np.arctan2(c - b, a + d)
+
+
+@numba.njit(cache=True, nogil=True)
+def _largest_agreement(scale, turn):
+    largest = 0
+    for i in range(len(scale)):
+        count = 0
+        for j in range(len(scale)):
+            off = abs(turn[i] - turn[j]) % (2 * np.pi)
+            if abs(scale[i] - scale[j]) < _MAX_LOG_SCALE and min(off, 2 * np.pi - off) < _MAX_ANGLE:
+                count += 1
+        largest = max(largest, count)
+    return largest
 
 
 def spread(xy, share=1.0):
