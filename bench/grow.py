@@ -28,6 +28,7 @@ from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import benchmark_task, bow_rankings
 from bow2cnn.lookup.lookup import DEFAULTS
 from bow2cnn.progress import progress
+from bow2cnn.retrieval.calibration import read_min_inliers
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.search import search
 
@@ -136,7 +137,8 @@ def teacher_on_collection(results, truth):
     places = read_labels([truth])
     place = np.array([places.get(Path(name).name, "-") for name in names])
     engine = Engine.load(results / "index/index.h5", DEFAULTS["max_hamming"])
-    settings = {name: DEFAULTS[name] for name in ("shortlist", "min_inliers", "expansion", "expansion_inliers")}
+    settings = {name: DEFAULTS[name] for name in ("shortlist", "expansion", "expansion_inliers")}
+    settings["min_inliers"] = read_min_inliers(results / "index/verification.h5").hard
     queries = [row for row in np.flatnonzero(place != "-").tolist() if np.count_nonzero(place == place[row]) > 1]
     found = [search(engine, engine.words(row), **settings) for row in progress(queries, "queries", len(queries))]
     known = [(np.setdiff1d(np.flatnonzero(place == place[row]), [row]), np.array([row])) for row in queries]

@@ -34,6 +34,7 @@ from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 SHARD = 4000
 FLIPPED = 0.3
+MIN_INLIERS = 6
 
 
 def main():
@@ -153,7 +154,7 @@ def build(folder, words, vocabulary):
 def ask(folder, queries):
     """Mean seconds of a query and of ranking its shortlist alone, once the files are in memory as far as they fit."""
     engine = Engine.load(folder / "index.h5", DEFAULTS["max_hamming"])
-    settings = {name: DEFAULTS[name] for name in ("shortlist", "min_inliers", "expansion", "expansion_inliers")}
+    settings = {name: DEFAULTS[name] for name in ("shortlist", "expansion", "expansion_inliers")} | {"min_inliers": MIN_INLIERS}
     for query in queries[:2]:
         search(engine, query, **settings)  # compiled
     begin = time.perf_counter()
