@@ -47,7 +47,8 @@ rule rank_benchmark:
     resources:
         mem_mb=memory(4000),
     params:
-        settings=settings("retrieval", "soft_words", "shortlist", "max_hamming", "expansion", "expansion_inliers") | settings("marks"),
+        settings=settings("retrieval", "soft_words", "shortlist", "max_hamming", "expansion", "expansion_inliers")
+        | settings("marks"),
         seed=config["seed"],
         threads=config["threads"],
         digest=digest("rank_benchmark"),
