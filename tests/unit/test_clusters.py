@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bow2cnn import artefact
-from bow2cnn.discovery.clusters import cut_clusters, cut_weak
+from bow2cnn.discovery.clusters import _cut_at_single_photos, cut_clusters, cut_weak
 from bow2cnn.nothing import NothingFound
 
 
@@ -154,11 +154,26 @@ def test_what_is_cut_and_what_stays_has_its_evidence(seed):
         values = before.edges[edge.a, edge.b]
         assert values["inliers"] == edge.inliers
         assert edge.parts == (len(group[edge.a]), len(group[edge.b])) and min(edge.parts) >= 4
-        joined.setdefault(frozenset((group[edge.a], group[edge.b])), []).append(edge)
+        if edge.reason != "a single photo joins the two groups":
+            joined.setdefault(frozenset((group[edge.a], group[edge.b])), []).append(edge)
     for edges in joined.values():
         links = len(nx.max_weight_matching(nx.Graph([edge[:2] for edge in edges]), maxcardinality=True))
         found, needed = (int(edges[0].reason.split()[place]) for place in (0, 2))
-        assert found == links < needed
+        assert links <= found < needed
+
+
+@pytest.mark.parametrize("more", [0, 3, 4])
+def test_a_single_photo_holds_no_two_places_together(more):
+    """However many pairs it has with either; it stays where it has most. A group too small for a cluster stays with it."""
+    network = nx.Graph()
+    network.add_edges_from((a, b) for a, b, _ in clique(range(6)) + clique(range(6, 6 + 6)) + clique(range(12, 12 + more)))
+    network.add_edges_from([(5, 6), (5, 7), (5, 8)] + [(5, 12 + other) for other in range(more)])
+    moved = {tuple(sorted(edge)): 20.0 for edge in network.edges}
+    cut = _cut_at_single_photos(network, moved, 4)
+    expected = [(5, 6), (5, 7), (5, 8)] + ([(5, 12), (5, 13), (5, 14), (5, 15)] if more == 4 else [])
+    assert sorted(cut) == expected and all(not network.has_edge(*edge) for edge in cut)
+    assert nx.node_connected_component(network, 5) == {*range(6), *(range(12, 15) if more == 3 else ())}
+    assert _cut_at_single_photos(network, moved, 4) == []
 
 
 def test_clusters_are_numbered_by_size_then_photo_and_small_ones_left_out(tmp_path):

@@ -105,7 +105,7 @@ def cut_weak(network: nx.Graph, min_photos: int, bridge_inliers: float) -> tuple
     Groups grow edge by edge. First come those whose photos match most of the same others, which wrong pairs hardly ever do, however many
     inliers they have; then by the inliers that moved, because matches at the same place in both photos may be of a mark. What is too small
     for a cluster goes with what it is so joined to first. Groups of a cluster's size are joined by links (see `find_links`), first by those
-    of `bridge_inliers` alone.
+    of `bridge_inliers` alone; and what a single photo alone joins is cut.
 
     Args:
         network: graph with the edge attributes `inliers` and `unmoved`.
@@ -130,14 +130,15 @@ def cut_weak(network: nx.Graph, min_photos: int, bridge_inliers: float) -> tuple
     modelled = _with_models(part, strong, min_photos)
     weak = [(a, b) for a, b in edges if moved[a, b] < bridge_inliers and groups[a] == groups[b]]
     bridges = sorted((a, b) for a, b in weak if part[a] != part[b] and modelled >= {part[a], part[b]})
-    links = find_links(groups, edges, min_photos)
-    cut = []
-    for edge in sorted(edge for edge in edges if groups[edge[0]] != groups[edge[1]]):
+    links, reasons = find_links(groups, edges, min_photos), {}
+    for edge in [edge for edge in edges if groups[edge[0]] != groups[edge[1]]]:
         network.remove_edge(*edge)
         joining = links[_ends(groups, edge)]
-        reason = f"{joining.found} of {joining.needed} pairs without a common photo that would join the two groups"
-        cut.append(Cut(*edge, found[edge]["inliers"], tuple(groups.weights[groups[end]] for end in edge), reason))
-    return cut, bridges
+        reasons[edge] = f"{joining.found} of {joining.needed} pairs without a common photo that would join the two groups"
+    reasons |= dict.fromkeys(_cut_at_single_photos(network, moved, min_photos), "a single photo joins the two groups")
+    size = {photo: len(members) for members in nx.connected_components(network) for photo in members}
+    cut = [Cut(*edge, found[edge]["inliers"], tuple(size[end] for end in edge), reasons[edge]) for edge in sorted(reasons)]
+    return cut, [edge for edge in bridges if network.has_edge(*edge)]
 
 
 def find_links(groups: nx.utils.UnionFind, edges: Iterable[tuple[int, int]], min_photos: int) -> dict[tuple[int, int], Links]:
@@ -165,6 +166,60 @@ def find_links(groups: nx.utils.UnionFind, edges: Iterable[tuple[int, int]], min
         expected = wrong * groups.weights[a] * groups.weights[b] / max(products, 1)
         links[a, b] = Links(count, max(_FEWEST_LINKS, int(poisson.isf(allowed, expected)) + 1))
     return links
+
+
+def _cut_at_single_photos(network, moved, min_photos):
+    """Remove the edges of photos that alone join two groups of a cluster's size, and return them. While groups are small, a wrong pair may
+    join photos of two places, to which the others of either then come.
+    """
+    cut, waiting = [], [set(component) for component in nx.connected_components(network) if len(component) > 2 * min_photos]
+    while waiting:
+        members = waiting.pop()
+        joint = _find_joint(network.subgraph(members), min_photos)
+        if joint is None:
+            continue
+        photo, branches = joint
+        ties = [[tuple(sorted((photo, other))) for other in network[photo] if other in branch] for branch in branches]
+        kept = max(range(len(branches)), key=lambda i: (len(ties[i]), sum(moved[edge] for edge in ties[i]), -min(branches[i])))
+        for number, branch in enumerate(branches):
+            if number != kept:
+                network.remove_edges_from(ties[number])
+                cut += ties[number]
+                members = members - branch
+                waiting.append(branch)
+        waiting.append(members)
+    return cut
+
+
+def _find_joint(graph, min_photos):
+    """The first photo of a connected graph without which two parts or more with `min_photos` photos each are apart, and these (sets);
+    None where there is none.
+
+    The sizes of all parts come from one walk through the tree of the graph's blocks and the photos that these share.
+    """
+    blocks = [set(block) for block in nx.biconnected_components(graph)]
+    owners = defaultdict(list)
+    for number, block in enumerate(blocks):
+        for photo in block:
+            owners[photo].append(number)
+    shared = {photo for photo, own in owners.items() if len(own) > 1}
+    if not shared:
+        return None
+    tree = nx.Graph((("photo", photo), ("block", number)) for photo in shared for number in owners[photo])
+    weight = {node: 1 if node[0] == "photo" else len(blocks[node[1]] - shared) for node in tree}
+    root = ("photo", min(shared))
+    parent = {node: above for above, node in nx.dfs_edges(tree, root)}
+    below = dict(weight)
+    for node in reversed(list(nx.dfs_preorder_nodes(tree, root))):
+        if node in parent:
+            below[parent[node]] += below[node]
+    for photo in sorted(shared):
+        node = ("photo", photo)
+        sizes = [len(graph) - below[node] if parent.get(node) == block else below[block] for block in tree[node]]
+        if sum(size >= min_photos for size in sizes) > 1:
+            parts = nx.connected_components(graph.subgraph(set(graph) - {photo}))
+            return photo, sorted((set(part) for part in parts if len(part) >= min_photos), key=min)
+    return None
 
 
 def _with_models(part, strong, min_photos):
