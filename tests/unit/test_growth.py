@@ -149,7 +149,7 @@ def test_copies_of_other_sizes_verify_the_same_pairs(made, tmp_path):
             picture.resize(sizes[number].tolist(), Image.Resampling.LANCZOS).save(paths[-1], quality=95)
         photos = {"path": paths, "sha256": made.photos["sha256"][own], "width": sizes[:, 0], "height": sizes[:, 1]}
         artefact.write(tmp_path / "c.h5", "collection", photos)
-        extract_features(tmp_path / "c.h5", tmp_path / f"f{factor}.h5", 2, 2000, side=600)
+        extract_features(tmp_path / "c.h5", tmp_path / f"f{factor}.h5", 2, 2000, side=1024)
         graphs.append(confirmed(tmp_path / f"f{factor}.h5", sizes, pairs))
     found = [dict(zip(map(tuple, graph["pair"].tolist()), graph["inliers"].tolist(), strict=True)) for graph in graphs]
     reference, *others = found
