@@ -134,7 +134,7 @@ def cut_weak(network: nx.Graph, min_photos: int, bridge_inliers: float) -> tuple
     for edge in [edge for edge in edges if groups[edge[0]] != groups[edge[1]]]:
         network.remove_edge(*edge)
         joining = links[_ends(groups, edge)]
-        reasons[edge] = f"{joining.found} of {joining.needed} pairs without a common photo that would join the two groups"
+        reasons[edge] = f"the two groups have {joining.found} of {joining.needed} pairs without a common photo that would join them"
     reasons |= dict.fromkeys(_cut_at_single_photos(network, moved, min_photos), "a single photo joins the two groups")
     size = {photo: len(members) for members in nx.connected_components(network) for photo in members}
     cut = [Cut(*edge, found[edge]["inliers"], tuple(size[end] for end in edge), reasons[edge]) for edge in sorted(reasons)]
