@@ -80,11 +80,10 @@ def teacher(config, results, features, folder, seed):
             collection=place / "collection.h5",
             features=place / "features.h5",
             gnd=files["gnd"],
-            verification=results / "index/verification.h5",
             out=ranking,
             seed=seed,
             threads=threads,
-            **{name: value for name, value in config["retrieval"].items() if name != "min_inliers"},
+            **config["retrieval"],
             **config["marks"],
         )
         task = benchmark_task(benchmark, files["gnd"], files["photos"], place / "collection.h5")

@@ -321,12 +321,6 @@ def test_a_benchmark_with_an_unusable_photo_is_refused(benchmark, tmp_path):
             read_benchmark(tmp_path, tmp_path / "gnd.json", tmp_path / "c.h5", [], 32, 10**7)
 
 
-def from_inliers(count, path):
-    """A `verification` artefact by which photos count as verified from so many inliers."""
-    artefact.write(path, "verification", {}, {"hard": count, "soft": count})
-    return path
-
-
 def test_distractors_make_the_database_larger_and_nothing_else(made, benchmark, tmp_path):
     """A folder of photos of other places, one that the benchmark has itself, and a file that is no photo."""
     others = [made.photos["path"][row] for row in np.flatnonzero(made.landmark == 1)[2:5]]
@@ -341,8 +335,7 @@ def test_distractors_make_the_database_larger_and_nothing_else(made, benchmark, 
     paths = artefact.read(collection, "collection", ["path"])["path"]
     assert {Path(paths[row]).name for row in rows.distractors} == {Path(path).name for path in others} and len(rows.distractors) == 3
     extract_features(collection, features, workers=2, max_features=1500)
-    verification = from_inliers(12, tmp_path / "verification.h5")
-    arguments = (made.vocabulary, collection, features, folder / "gnd.json", verification, tmp_path / "ranking.h5", 3, 10, 24, 5, 15)
+    arguments = (made.vocabulary, collection, features, folder / "gnd.json", tmp_path / "ranking.h5", 3, 10, 24, 12, 5, 15)
     rank_benchmark(*arguments, min_photos=8, seed=0, threads=1)
     task = benchmark_task("mine", folder / "gnd.json", folder / "photos", collection)
     assert len(task.database) == 6 + 3 and task.database[6:].tolist() == rows.distractors.tolist()
@@ -356,8 +349,7 @@ def test_distractors_make_the_database_larger_and_nothing_else(made, benchmark, 
 def test_a_benchmark_is_ranked_within_its_own_database(made, benchmark, tmp_path):
     arguments = (made.vocabulary, benchmark.folder / "collection.h5", benchmark.folder / "features.h5", benchmark.folder / "gnd.json")
     for out in ("a", "b"):
-        verification = from_inliers(12, tmp_path / "verification.h5")
-        rank_benchmark(*arguments, verification, tmp_path / out, 3, 10, 24, 5, 15, min_photos=8, seed=0, threads=1)
+        rank_benchmark(*arguments, tmp_path / out, 3, 10, 24, 0, 5, 15, min_photos=8, seed=0, threads=1)
     found = artefact.read(tmp_path / "a", "ranking")
     names = artefact.read(benchmark.folder / "collection.h5", "collection", ["name"])["name"]
     assert [names[row] for row in found["query"]] == benchmark.truth["qimlist"]

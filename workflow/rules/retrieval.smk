@@ -34,7 +34,6 @@ rule rank_benchmark:
         collection="<results>/benchmarks/{benchmark}/collection.h5",
         features="<results>/benchmarks/{benchmark}/features.h5",
         gnd=source_gnd,
-        verification="<results>/index/verification.h5",
     output:
         ranking="<results>/retrieval/{benchmark}.h5",
     log:
@@ -47,8 +46,7 @@ rule rank_benchmark:
     resources:
         mem_mb=memory(4000),
     params:
-        settings=settings("retrieval", "soft_words", "shortlist", "max_hamming", "expansion", "expansion_inliers")
-        | settings("marks"),
+        settings=settings("retrieval") | settings("marks"),
         seed=config["seed"],
         threads=config["threads"],
         digest=digest("rank_benchmark"),

@@ -9,7 +9,6 @@ with stage(snakemake.log[0], snakemake.params.threads):
         collection=snakemake.input.collection,
         features=snakemake.input.features,
         gnd=snakemake.input.gnd,
-        verification=snakemake.input.verification,
         out=snakemake.output.ranking,
         seed=snakemake.params.seed,
         threads=snakemake.params.threads,

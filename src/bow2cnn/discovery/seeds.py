@@ -22,7 +22,7 @@ def find_seeds(index, collisions, verification, out, max_hamming, threads, code=
     """
     check_photos(index, verification, *collisions)
     min_inliers = read_min_inliers(verification).hard
-    made_with = lineage("seeds", lineage_of(collisions[0], "collisions"), max_hamming, min_inliers, code)
+    made_with = lineage("seeds", lineage_of(collisions[0], "collisions"), lineage_of(verification, "verification"), max_hamming, code)
     pairs, similarity = _all_of(collisions)
     inliers = _verify(Engine.load(index, max_hamming), pairs, threads)
     keep = inliers >= min_inliers

@@ -10,7 +10,7 @@ from bow2cnn.index.marks import mark_features
 from bow2cnn.photos import photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
-from bow2cnn.retrieval.calibration import read_min_inliers
+from bow2cnn.retrieval.calibration import calibrate, draw_photos
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.region import in_region
 from bow2cnn.retrieval.search import search
@@ -19,24 +19,27 @@ LISTS = ("plain", "sv", "sv+qe")
 
 
 def rank_benchmark(
-    vocabulary, collection, features, gnd, verification, out,
-    soft_words, shortlist, max_hamming, expansion, expansion_inliers, min_photos, seed, threads,
+    vocabulary, collection, features, gnd, out,
+    soft_words, shortlist, max_hamming, min_inliers, expansion, expansion_inliers, min_photos, seed, threads,
 ):  # fmt: skip
     """Write the `ranking` artefact of a benchmark: lists `plain`, `sv`, `sv+qe`, photos as rows of the benchmark's collection.
 
     Args:
         vocabulary: path; it was trained on the collection, never on the benchmark.
         collection, features, gnd: paths of the benchmark's photos, their features and its ground truth.
-        verification: path of the artefact that says from how many inliers a photo counts as verified.
         soft_words: words of every feature of a query.
         shortlist, expansion, expansion_inliers: see `search`.
+        min_inliers: from how many inliers a photo counts as verified; 0 to calibrate it by the benchmark's own database.
         max_hamming, min_photos: see `Engine` and `mark_features`.
     """
-    min_inliers = read_min_inliers(verification).soft
     photos = BenchmarkPhotos(vocabulary, collection, features, threads)
     truth = read_ground_truth(gnd)
     database = photos.rows.database(truth)
     engine = Engine(_database_index(photos, database, max_hamming, min_photos, seed), max_hamming)
+    drawn = draw_photos(len(engine), seed)
+    min_inliers = min_inliers or calibrate(
+        engine, drawn, lambda photo: photos.query(database[photo], soft_words), shortlist, threads, progress_label="teacher: verification"
+    )
     queries = photos.rows.queries(truth)
     found = {name: [] for name in LISTS}
     for row, query in zip(queries, progress(truth.queries, "teacher"), strict=True):

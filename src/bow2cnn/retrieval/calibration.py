@@ -6,6 +6,7 @@ directions, and only their places change. What a photo of the shortlist still ag
 would not do: facades are symmetric.) Photos that agree better with the query as it is show what it shows, and are left out.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -71,7 +72,7 @@ def calibrate_verification(
     check_photos(index, features)
     made_with = lineage("verification", lineage_of(index, "index"), soft_words, shortlist, max_hamming, min_inliers, seed, code)
     engine, store = Engine.load(index, max_hamming), FeatureStore(features, capacity=0)
-    photos = np.sort(np.random.default_rng([seed, 8]).permutation(len(engine))[:_PHOTOS])
+    photos = draw_photos(len(engine), seed)
     words = Vocabulary.load(vocabulary, threads)
 
     def soft_query(photo: int) -> Words:
@@ -82,7 +83,7 @@ def calibrate_verification(
     for kind, query in (("hard", engine.words), ("soft", soft_query)):
         counts = np.zeros((2, _MOST + 1), np.int64)
         if not min_inliers:
-            counts[:] = count_by_chance(engine, photos, query, shortlist, threads, f"verification: {kind} words")
+            counts[:] = count_by_chance(engine, photos, query, shortlist, threads, progress_label=f"verification: {kind} words")
         arrays[f"{kind}/unrelated"], arrays[f"{kind}/all"] = counts
         limits.append(min_inliers or threshold(counts[0], len(photos)))
     params = {**MinInliers(*limits)._asdict(), "soft_words": soft_words, "shortlist": shortlist, "max_hamming": max_hamming}
@@ -95,7 +96,19 @@ def read_min_inliers(path: str) -> MinInliers:
         return MinInliers(*(int(reader.params[name]) for name in MinInliers._fields))
 
 
-def count_by_chance(engine: Engine, photos: NDArray, query, shortlist: int, threads: int, label: str) -> NDArray[np.int64]:
+def draw_photos(count: int, seed: int) -> NDArray[np.int64]:
+    """Rows of the photos of an index that are asked with, sorted."""
+    return np.sort(np.random.default_rng([seed, 8]).permutation(count)[:_PHOTOS])
+
+
+def calibrate(engine: Engine, photos: NDArray, query: Callable, shortlist: int, threads: int, progress_label: str) -> int:
+    """The inliers from which a photo counts as verified; see `count_by_chance`."""
+    return threshold(count_by_chance(engine, photos, query, shortlist, threads, progress_label)[0], len(photos))
+
+
+def count_by_chance(
+    engine: Engine, photos: NDArray, query: Callable, shortlist: int, threads: int, progress_label: str
+) -> NDArray[np.int64]:
     """How many photos of the shortlists of some queries have so many inliers, int64 [2, 101]; the last column has those with more, too.
 
     Args:
@@ -104,7 +117,6 @@ def count_by_chance(engine: Engine, photos: NDArray, query, shortlist: int, thre
         query: row to `Words`.
         shortlist: photos of a query that are verified.
         threads: queries at once.
-        label: of the progress bar.
 
     Returns:
         row 0: inliers of unrelated photos with the axes swapped; row 1: inliers of all photos with the query as it is.
@@ -119,7 +131,7 @@ def count_by_chance(engine: Engine, photos: NDArray, query, shortlist: int, thre
         return np.stack([np.bincount(np.minimum(c, _MOST), minlength=_MOST + 1) for c in (by_chance[unrelated], inliers)])
 
     with thread_pool(threads) as pool:
-        counts = list(progress(pool.map(ask, photos.tolist()), label, len(photos)))
+        counts = list(progress(pool.map(ask, photos.tolist()), progress_label, len(photos)))
     return np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros((2, _MOST + 1), np.int64)
 
 
