@@ -27,7 +27,7 @@ from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 _BLOCK = 10  # photos: a query goes down its shortlist by so many, and ends where none of them agrees with it
 # Of the agreeing features that make another pair worth a full verification, so many are enough for one that was found by a part.
 _OF_A_PART = 0.6
-_AGREEING = 0.8  # of the inliers that make an edge, so many agree in size and direction
+_AGREEING = 2 / 3  # of the inliers that an edge needs, so many agree in size and direction
 _UNKNOWN = object()
 
 
@@ -42,7 +42,7 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         features: paths of the `features` artefacts, in the order of the shards.
         shortlist: photos verified per query at most.
         min_tentative: inliers among the word matches that make a pair worth a full verification.
-        min_inliers: epipolar inliers among all descriptors that make an edge; four fifths of so many agree in size and direction too.
+        min_inliers: epipolar inliers among all descriptors that make an edge; two thirds of so many agree in size and direction too.
         probe: photos verified with one that no seed has joined; 0 to leave it alone.
         crawl: photos outside a photo's component that are verified with it because a part of it ranks them high; 0 for none.
         code: digest of the code, part of the lineage.
