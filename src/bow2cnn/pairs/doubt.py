@@ -1,7 +1,7 @@
 """Doubt: photos that may show the same place although no place joins them.
 
 Discovery cuts verified pairs that are too weak to join two clusters. A cut keeps 3D models of two places apart. It proves no difference:
-of the pairs cut in a collection of landmarks about half are right. So whatever would treat the photos as different asks here first.
+of the pairs cut in collections of landmarks most are right. So whatever would treat the photos as different asks here first.
 """
 
 import numpy as np
