@@ -28,9 +28,8 @@ from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import benchmark_task, bow_rankings
 from bow2cnn.lookup.lookup import DEFAULTS
 from bow2cnn.progress import progress
-from bow2cnn.retrieval.calibration import read_min_inliers
 from bow2cnn.retrieval.engine import Engine
-from bow2cnn.retrieval.search import search
+from bow2cnn.retrieval.search import EVIDENCE, search
 
 ROOT = Path(__file__).parents[1]
 TARGETS = ("models", "retrieval")
@@ -138,7 +137,7 @@ def teacher_on_collection(results, truth):
     place = np.array([places.get(Path(name).name, "-") for name in names])
     engine = Engine.load(results / "index/index.h5", DEFAULTS["max_hamming"])
     settings = {name: DEFAULTS[name] for name in ("shortlist", "expansion", "expansion_inliers")}
-    settings["min_inliers"] = read_min_inliers(results / "index/verification.h5").hard
+    settings["min_inliers"] = EVIDENCE
     queries = [row for row in np.flatnonzero(place != "-").tolist() if np.count_nonzero(place == place[row]) > 1]
     found = [search(engine, engine.words(row), **settings) for row in progress(queries, "queries", len(queries))]
     known = [(np.setdiff1d(np.flatnonzero(place == place[row]), [row]), np.array([row])) for row in queries]

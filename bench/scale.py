@@ -29,12 +29,11 @@ from bow2cnn.photos import shards_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.query_words import query_words
-from bow2cnn.retrieval.search import search
+from bow2cnn.retrieval.search import EVIDENCE, search
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 SHARD = 4000
 FLIPPED = 0.3
-MIN_INLIERS = 6
 
 
 def main():
@@ -154,7 +153,7 @@ def build(folder, words, vocabulary):
 def ask(folder, queries):
     """Mean seconds of a query and of ranking its shortlist alone, once the files are in memory as far as they fit."""
     engine = Engine.load(folder / "index.h5", DEFAULTS["max_hamming"])
-    settings = {name: DEFAULTS[name] for name in ("shortlist", "expansion", "expansion_inliers")} | {"min_inliers": MIN_INLIERS}
+    settings = {name: DEFAULTS[name] for name in ("shortlist", "expansion", "expansion_inliers")} | {"min_inliers": EVIDENCE}
     for query in queries[:2]:
         search(engine, query, **settings)  # compiled
     begin = time.perf_counter()

@@ -31,7 +31,7 @@ from bow2cnn.photos import shards_of
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.query_words import query_words
-from bow2cnn.retrieval.search import search
+from bow2cnn.retrieval.search import EVIDENCE, search
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -116,7 +116,7 @@ def measure(folder, options, rows, place, others):
 
     def answers(keypoint, descriptor, size):
         words = query_words(keypoint, descriptor, tuple(size), known, DEFAULTS["soft_words"])
-        ranking = search(engine, words, DEFAULTS["shortlist"], limits.soft, expansion=0, expansion_inliers=15)["sv"]
+        ranking = search(engine, words, DEFAULTS["shortlist"], EVIDENCE, expansion=0, expansion_inliers=15)["sv"]
         return ranking.photo[ranking.inliers >= limits.soft]
 
     answered = sum(len(answers(*other)) > 0 for other in others)

@@ -21,8 +21,7 @@ from distractors import Pool
 from threadpoolctl import threadpool_limits
 
 from bow2cnn.lookup.lookup import DEFAULTS
-from bow2cnn.retrieval.calibration import read_min_inliers
-from bow2cnn.retrieval.search import search
+from bow2cnn.retrieval.search import EVIDENCE, search
 
 SAMPLE = 40 * WORDS  # descriptors that COLMAP's tree is built from: as many as faiss, which trains it, asks for
 
@@ -48,7 +47,7 @@ def ours(pool, options):
     """Verified rankings and their seconds."""
     engine, words = pool.engine()
     settings = {"expansion_inliers": DEFAULTS["expansion_inliers"], "shortlist": options.shortlist, "expansion": 0}
-    settings["min_inliers"] = read_min_inliers(options.results / "index/verification.h5").soft
+    settings["min_inliers"] = EVIDENCE
     with threadpool_limits(1):
         search(engine, words(*pool.own[pool.task.query[0]]), **settings)  # compiles
         features = [pool.own[row] for row in pool.task.query.tolist()]

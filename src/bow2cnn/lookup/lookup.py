@@ -11,7 +11,7 @@ from bow2cnn.lookup.query import read_query
 from bow2cnn.photos import check_photos
 from bow2cnn.retrieval.calibration import read_min_inliers
 from bow2cnn.retrieval.engine import Engine
-from bow2cnn.retrieval.search import search
+from bow2cnn.retrieval.search import EVIDENCE, search
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 # The config's defaults, for what no artefact of the run records. (0 inliers: as many as the run was calibrated to.)
@@ -94,8 +94,8 @@ class Lookup:
 
     def search(self, query, count, expand=False):
         """The `Answer` to a query with its first `count` photos, verified by geometry; with `expand` after query expansion."""
-        names = ("shortlist", "min_inliers", "expansion", "expansion_inliers")
-        settings = {name: self.settings[name] for name in names} | ({} if expand else {"expansion": 0})
+        names = ("shortlist", "expansion", "expansion_inliers")
+        settings = {name: self.settings[name] for name in names} | ({} if expand else {"expansion": 0}) | {"min_inliers": EVIDENCE}
         ranking = search(self._engine, query.words, **settings)["sv+qe"]
         enough = ranking.inliers >= self.settings["min_inliers"]
         columns = (ranking.photo, ranking.score, ranking.inliers, enough)

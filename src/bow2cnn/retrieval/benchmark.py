@@ -10,10 +10,9 @@ from bow2cnn.index.marks import mark_features
 from bow2cnn.photos import photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
-from bow2cnn.retrieval.calibration import calibrate, draw_photos
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.region import in_region
-from bow2cnn.retrieval.search import search
+from bow2cnn.retrieval.search import EVIDENCE, search
 
 LISTS = ("plain", "sv", "sv+qe")
 
@@ -29,22 +28,18 @@ def rank_benchmark(
         collection, features, gnd: paths of the benchmark's photos, their features and its ground truth.
         soft_words: words of every feature of a query.
         shortlist, expansion, expansion_inliers: see `search`.
-        min_inliers: from how many inliers a photo counts as verified; 0 to calibrate it by the benchmark's own database.
+        min_inliers: from how many inliers geometry counts in the ranking; 0 for `EVIDENCE`.
         max_hamming, min_photos: see `Engine` and `mark_features`.
     """
     photos = BenchmarkPhotos(vocabulary, collection, features, threads)
     truth = read_ground_truth(gnd)
     database = photos.rows.database(truth)
     engine = Engine(_database_index(photos, database, max_hamming, min_photos, seed), max_hamming)
-    drawn = draw_photos(len(engine), seed)
-    min_inliers = min_inliers or calibrate(
-        engine, drawn, lambda photo: photos.query(database[photo], soft_words), shortlist, threads, progress_label="teacher: verification"
-    )
     queries = photos.rows.queries(truth)
     found = {name: [] for name in LISTS}
     for row, query in zip(queries, progress(truth.queries, "teacher"), strict=True):
         words = in_region(photos.query(row, soft_words), query.region)
-        rankings = search(engine, words, shortlist, min_inliers, expansion, expansion_inliers)
+        rankings = search(engine, words, shortlist, min_inliers or EVIDENCE, expansion, expansion_inliers)
         for name in LISTS:
             found[name].append(rankings[name])
     arrays = {"query": queries.astype(np.int32), **photos_of(collection)}

@@ -101,11 +101,6 @@ def draw_photos(count: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng([seed, 8]).permutation(count)[:_PHOTOS])
 
 
-def calibrate(engine: Engine, photos: NDArray, query: Callable, shortlist: int, threads: int, progress_label: str) -> int:
-    """The inliers from which a photo counts as verified; see `count_by_chance`."""
-    return threshold(count_by_chance(engine, photos, query, shortlist, threads, progress_label)[0], len(photos))
-
-
 def count_by_chance(
     engine: Engine, photos: NDArray, query: Callable, shortlist: int, threads: int, progress_label: str
 ) -> NDArray[np.int64]:

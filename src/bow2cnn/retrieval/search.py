@@ -7,6 +7,8 @@ import numpy as np
 from bow2cnn.retrieval.engine import Words
 
 _DOUBLING_INLIERS = 8  # so many verified inliers double a photo's score
+# Inliers from which geometry counts in a ranking: an affine transform fits any three matches. A claim that a photo is verified needs more.
+EVIDENCE = 4
 
 
 class Ranking(NamedTuple):
