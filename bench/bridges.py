@@ -14,10 +14,9 @@ from pathlib import Path
 
 import networkx as nx
 import numpy as np
-from scipy.stats import poisson
 
 from bow2cnn import artefact
-from bow2cnn.discovery.clusters import _FEWEST_LINKS, _MISTAKES, cut_weak
+from bow2cnn.discovery.clusters import cut_weak, links_needed
 
 
 def main():
@@ -39,7 +38,7 @@ def main():
     for photos in 10 ** np.arange(3, 8):
         groups, wrong = photos / 50, 0.001 * 5 * photos
         expected = wrong * 50 * 50 / (photos**2 / 2)
-        needed = max(_FEWEST_LINKS, int(poisson.isf(_MISTAKES / (groups**2 / 2), expected)) + 1)
+        needed = links_needed(expected, groups**2 / 2)
         print(f"{photos} photos: {wrong:.0f} wrong pairs, {needed} links needed")
 
 

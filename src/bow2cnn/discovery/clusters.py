@@ -158,14 +158,19 @@ def find_links(groups: nx.utils.UnionFind, edges: Iterable[tuple[int, int]], min
     found = {ends: _count_links(groups, joining, ends[0]) for ends, joining in between.items()}
     sizes = np.array([size for size in _sizes(groups) if size >= min_photos], np.float64)
     products = (sizes.sum() ** 2 - (sizes**2).sum()) / 2
-    allowed = _MISTAKES / max(len(sizes) * (len(sizes) - 1) / 2, 1)
+    group_pairs = len(sizes) * (len(sizes) - 1) / 2
     total, most = sum(found.values()), _WRONG * len(edges)
     links = {}
     for (a, b), count in found.items():
         wrong = min(total - count + 1, most)
         expected = wrong * groups.weights[a] * groups.weights[b] / max(products, 1)
-        links[a, b] = Links(count, max(_FEWEST_LINKS, int(poisson.isf(allowed, expected)) + 1))
+        links[a, b] = Links(count, links_needed(expected, group_pairs))
     return links
+
+
+def links_needed(expected: float, group_pairs: float) -> int:
+    """Links needed between two groups where so many are expected by mistake, among so many pairs of groups."""
+    return max(_FEWEST_LINKS, int(poisson.isf(_MISTAKES / max(group_pairs, 1), expected)) + 1)
 
 
 def _cut_at_single_photos(network, moved, min_photos):
