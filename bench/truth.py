@@ -18,6 +18,7 @@ import numpy as np
 from bow2cnn import artefact
 
 LARGE = 8  # photos
+MORE_INLIERS = (17, 19, 25)
 
 
 def main(results, truths):
@@ -41,11 +42,14 @@ def read_labels(paths, column="place"):
 
 
 def pairs(results, place):
-    """Lines on the verified pairs."""
-    pair = artefact.read(results / "discovery/graph.h5", "graph", ["pair"])["pair"]
-    counted, right = judge(place[pair])
+    """Lines on the verified pairs, all of them and those with more inliers."""
+    graph = artefact.read(results / "discovery/graph.h5", "graph", ["pair", "inliers"])
+    counted, right = judge(place[graph["pair"]])
     yield f"verified pairs: {tell(counted, right)}"
     yield f"precision of the pairs with a label: {100 * right.sum() / max(counted.sum(), 1):.2f} %"
+    for least in MORE_INLIERS:
+        kept = graph["inliers"] >= least
+        yield f"  from {least} inliers: right {(right & kept).sum()}, wrong {(counted & ~right & kept).sum()}"
 
 
 def cut(results, place):
