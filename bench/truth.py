@@ -1,15 +1,17 @@
 """How right a run is, measured against held-back labels: precision of verified pairs and of those that were cut, size and purity of the 3D
 models.
 
-    python bench/truth.py RESULTS TRUTH.csv [TRUTH.csv ...]
+    python bench/truth.py RESULTS TRUTH.csv [TRUTH.csv ...] [--same PLACE,PLACE ...] [--before RESULTS]
 
 TRUTH.csv has the columns photo, landmark, place (place `-`: belongs to nothing). A pair of two `-` photos counts neither way; a pair
 with one labelled photo is right when both show one place. A registered photo is in a model of another place when the place of its
 label is not the most frequent place of its model (`-` photos count as wrong there only if the model's place is a labelled one).
+Where labels are known to confuse places, `--same` names these: a pair of two of them has no label. `--before` tells how many of the right
+pairs of an earlier run, on the same photos, are pairs of this one, and of how many the two photos are in one cluster.
 """
 
+import argparse
 import csv
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -18,18 +20,29 @@ import numpy as np
 from bow2cnn import artefact
 
 LARGE = 8  # photos
-MORE_INLIERS = (17, 19, 25)
 
 
-def main(results, truths):
-    results = Path(results)
+def main():
+    parser = argparse.ArgumentParser(description="How right a run is, measured against held-back labels.")
+    parser.add_argument("results", type=Path)
+    parser.add_argument("truths", nargs="+", metavar="TRUTH.csv")
+    parser.add_argument("--same", nargs="*", default=[], type=lambda text: set(text.split(",")), metavar="PLACE,PLACE")
+    parser.add_argument("--before", type=Path, metavar="RESULTS")
+    args = parser.parse_args()
+    place = places(args.results, args.truths)
+    for line in [*pairs(args.results, place, args.same), *cut(args.results, place, args.same)]:
+        print(line)
+    if args.before:
+        print(kept(args.results, args.before, place))
+    if (args.results / "models/models.h5").exists():
+        print(*models(args.results, place), sep="\n")
+
+
+def places(results, truths):
+    """Place of every photo of a run."""
     names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
     labels = read_labels(truths)
-    place = np.array([labels.get(Path(name).name, "-") for name in names])
-    for line in [*pairs(results, place), *cut(results, place)]:
-        print(line)
-    if (results / "models/models.h5").exists():
-        print(*models(results, place), sep="\n")
+    return np.array([labels.get(Path(name).name, "-") for name in names])
 
 
 def read_labels(paths, column="place"):
@@ -41,30 +54,39 @@ def read_labels(paths, column="place"):
     return labels
 
 
-def pairs(results, place):
-    """Lines on the verified pairs, all of them and those with more inliers."""
-    graph = artefact.read(results / "discovery/graph.h5", "graph", ["pair", "inliers"])
-    counted, right = judge(place[graph["pair"]])
+def pairs(results, place, same):
+    """Lines on the verified pairs."""
+    counted, right = judge(place[artefact.read(results / "discovery/graph.h5", "graph", ["pair"])["pair"]], same)
     yield f"verified pairs: {tell(counted, right)}"
     yield f"precision of the pairs with a label: {100 * right.sum() / max(counted.sum(), 1):.2f} %"
-    for least in MORE_INLIERS:
-        kept = graph["inliers"] >= least
-        yield f"  from {least} inliers: right {(right & kept).sum()}, wrong {(counted & ~right & kept).sum()}"
 
 
-def cut(results, place):
+def cut(results, place, same):
     """Lines on the verified pairs that were cut, of all and by reason."""
     found = artefact.read(results / "discovery/clusters.h5", "clusters", ["cut/pair", "cut/reason"])
-    counted, right = judge(place[found["cut/pair"]])
+    counted, right = judge(place[found["cut/pair"]], same)
     reason = np.array(found["cut/reason"], object)
     yield f"cut pairs: {tell(counted, right)}"
     for name in sorted(set(reason)):
         yield f"  {name}: {tell(counted[reason == name], right[reason == name])}"
 
 
-def judge(ends):
-    """Which pairs have a label, and which of them show one place: bool [m] each, from the places of their photos, [m, 2]."""
-    counted = (ends != "-").any(1)
+def kept(results, before, place):
+    """A line on the right pairs of an earlier run."""
+    now, then = (artefact.read(run / "discovery/graph.h5", "graph", ["pair", "sha256"]) for run in (results, before))
+    if not np.array_equal(now["sha256"], then["sha256"]):
+        raise SystemExit(f"{before} is a run on other photos than {results}")
+    pair = then["pair"][judge(place[then["pair"]], [])[1]]
+    again = np.isin(pair @ [len(place), 1], now["pair"] @ [len(place), 1])
+    cluster = artefact.read(results / "discovery/clusters.h5", "clusters", ["cluster"])["cluster"][pair]
+    together = (cluster[:, 0] == cluster[:, 1]) & (cluster[:, 0] >= 0)
+    return f"right pairs before: {len(pair)}, pairs still {100 * again.mean():.1f} %, in one cluster {100 * together.mean():.1f} %"
+
+
+def judge(ends, same):
+    """Which pairs have a label that tells, and which of them show one place: bool [m] each, from the places of their photos, [m, 2]."""
+    confused = np.array([a != b and any({a, b} <= group for group in same) for a, b in ends.tolist()], bool)
+    counted = (ends != "-").any(1) & ~confused
     return counted, counted & (ends[:, 0] == ends[:, 1])
 
 
@@ -91,6 +113,4 @@ def models(results, place):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2:])
+    main()

@@ -66,8 +66,7 @@ def run(folder, images):
     calibrate_verification(paths.index, paths.vocabulary, [paths.features], paths.verification, 3, 100, 24, 0, 0, threads=2)
     collide_sketches(paths.index, paths.collisions, 0, 1, 3, 512, 0.02, 0, 2)
     find_seeds(paths.index, [paths.collisions], paths.verification, paths.seeds, 24, 2)
-    # Rendered textures repeat more than the world does: thirty inliers, as in the demo.
-    grow_graph(paths.index, paths.seeds, [paths.features], paths.graph, 100, 24, 4, 30, threads=2, probe=5, crawl=5)
+    grow_graph(paths.index, paths.seeds, [paths.features], paths.graph, 100, 24, 4, 12, threads=2, probe=5, crawl=5)
     cut_clusters(paths.graph, paths.clusters, min_photos=5, bridge_inliers=45)
     names = artefact.read(paths.collection, "collection", ["name"])["name"]
     return SimpleNamespace(**vars(paths), image=np.array([int(name[:3]) for name in names]), photos=photos)

@@ -11,7 +11,7 @@ from PIL import Image
 from bow2cnn import artefact, distances
 from bow2cnn.collection.photo import read_rgb
 from bow2cnn.discovery.growth import Grower, grow_graph
-from bow2cnn.discovery.matching import apart, compact, count_agreeing, match_descriptors, spread, unmoved, verify_epipolar
+from bow2cnn.discovery.matching import apart, compact, count_evidence, match_descriptors, spread, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views
 from bow2cnn.epipolar import scale_fundamental
 from bow2cnn.features.extract import extract_features
@@ -128,7 +128,7 @@ class Unmarked:
 def confirmed(features, size, pairs):
     """Arrays of the graph of these pairs."""
     store = FeatureStore([features])
-    grower = Grower(Unmarked(store, size), store, 1, 8, 20)
+    grower = Grower(Unmarked(store, size), store, 1, 8, 10)
     with ThreadPoolExecutor(2) as pool:
         grower.confirm(dict.fromkeys(pairs, 0), pool)
     return grower.arrays()
@@ -157,7 +157,7 @@ def test_copies_of_other_sizes_verify_the_same_pairs(made, tmp_path):
     for other in others:
         assert abs(sum(other.values()) / sum(reference.values()) - 1) <= 0.02
         for pair in other.keys() ^ reference.keys():
-            assert {**other, **reference}[pair] <= 22, "20 are wanted, and another JPEG of a photo gives a few more or fewer"
+            assert {**other, **reference}[pair] <= 25, "a weak pair: another JPEG of a photo gives a few inliers more or fewer"
 
 
 @pytest.mark.parametrize("scale", [(1, 1), (4, 4), (2.5, 2.496), (0.6, 0.6)])
@@ -393,19 +393,30 @@ def test_stricter_limits_keep_fewer_edges(grown, tmp_path):
     assert {tuple(pair) for pair in strict["pair"].tolist()} <= known and len(strict["pair"]) > 5
 
 
+def frames_at(xy, turn, scale):
+    return np.float32(np.column_stack([xy, scale * np.cos(turn), -scale * np.sin(turn), scale * np.sin(turn), scale * np.cos(turn)]))
+
+
 def test_matches_agree_in_size_and_direction():
     rng = np.random.default_rng(3)
-    angle, radius = rng.uniform(0, 2 * np.pi, 40), rng.uniform(2, 20, 40)
-    angle_b, radius_b = angle + 3.0 + rng.uniform(-0.2, 0.2, 40), radius * 3 * rng.uniform(0.8, 1.25, 40)
+    xy = np.stack(np.meshgrid(np.arange(10, 410, 50), np.arange(10, 260, 50)), -1).reshape(-1, 2)  # 40 places
+    turn, scale = rng.uniform(0, 2 * np.pi, 40), rng.uniform(2, 20, 40)
+    turn_b, scale_b = turn + 3.0 + rng.uniform(-0.2, 0.2, 40), scale * 3 * rng.uniform(0.8, 1.25, 40)
+    a, sizes = frames_at(xy, turn, scale), ((500, 400), (500, 400))
+    assert count_evidence(a, frames_at(xy, turn_b, scale_b), *sizes) == 40, "turned by half a circle nearly, where angles jump"
+    turn_b[:10] += np.pi / 2
+    scale_b[10:15] *= 4
+    assert count_evidence(a, frames_at(xy, turn_b, scale_b), *sizes) == 25
+    assert count_evidence(a[:0], a[:0], *sizes) == 0
 
-    def frames(turn, size):
-        return np.float32(
-            np.column_stack([rng.uniform(0, 500, (40, 2)), *(size * f(turn) for f in (np.cos, lambda t: -np.sin(t), np.sin, np.cos))])
-        )
 
-    a = frames(angle, radius)
-    assert count_agreeing(a, frames(angle_b, radius_b)) == 40, "turned by half a circle nearly, where angles jump"
-    angle_b[:10] += np.pi / 2
-    radius_b[10:15] *= 4
-    assert count_agreeing(a, frames(angle_b, radius_b)) == 25
-    assert count_agreeing(a[:0], a[:0]) == 0
+def test_matches_in_one_place_of_either_photo_are_one_piece_of_evidence():
+    """As of the letters of an agency's name: 60 matches in a spot of two hundredths of the longer side, and 10 all over the photo."""
+    rng = np.random.default_rng(4)
+    letters = 300 + rng.random((60, 2)) * 9.9
+    photo = np.stack([np.arange(50, 450, 40), rng.uniform(50, 350, 10)], 1)
+    one = np.ones(70)
+    together, around = np.concatenate([letters, photo]), np.concatenate([rng.random((60, 2)) * (500, 400), photo])
+    a, b = frames_at(together, 0 * one, 5 * one), frames_at(around, 0 * one, 5 * one)
+    for pair in ((a, a), (a, b), (b, a)):
+        assert count_evidence(*pair, (500, 400), (500, 400)) == 11

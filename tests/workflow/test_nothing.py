@@ -19,7 +19,7 @@ results: out
 shards: {photos: 1, clusters: 1}
 features: {max_features: 800}
 vocabulary: {words: 512, sample: 20000, iterations: 3}
-discovery: {min_inliers: 25}
+discovery: {min_inliers: 18}
 """
 
 

@@ -13,7 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from bow2cnn import artefact
-from bow2cnn.discovery.matching import apart, compact, count_agreeing, match_descriptors, unmoved, verify_epipolar
+from bow2cnn.discovery.matching import apart, compact, count_evidence, match_descriptors, unmoved, verify_epipolar
 from bow2cnn.discovery.views import views
 from bow2cnn.distances import distance_pool
 from bow2cnn.epipolar import scale_fundamental
@@ -27,7 +27,6 @@ from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 _BLOCK = 10  # photos: a query goes down its shortlist by so many, and ends where none of them agrees with it
 # Of the agreeing features that make another pair worth a full verification, so many are enough for one that was found by a part.
 _OF_A_PART = 0.6
-_AGREEING = 2 / 3  # of the inliers that an edge needs, so many agree in size and direction
 _UNKNOWN = object()
 
 
@@ -42,7 +41,7 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         features: paths of the `features` artefacts, in the order of the shards.
         shortlist: photos verified per query at most.
         min_tentative: inliers among the word matches that make a pair worth a full verification.
-        min_inliers: epipolar inliers among all descriptors that make an edge; two thirds of so many agree in size and direction too.
+        min_inliers: epipolar inliers among all descriptors that make an edge; see `count_evidence` for which of them count.
         probe: photos verified with one that no seed has joined; 0 to leave it alone.
         crawl: photos outside a photo's component that are verified with it because a part of it ranks them high; 0 for none.
         code: digest of the code, part of the lineage.
@@ -213,9 +212,9 @@ class Grower:
         features = max(len(rows_a), len(rows_b))
         verify = functools.partial(verify_epipolar, found_a, found_b)
         fundamental, inliers = verify_unprinted(verify, match, keypoint_a, keypoint_b, *sizes, features)
-        if len(inliers) < self._min_inliers or compact(keypoint_a, keypoint_b, inliers, *sizes):
+        if count_evidence(keypoint_a[inliers[:, 0]], keypoint_b[inliers[:, 1]], *sizes) < self._min_inliers:
             return None
-        if count_agreeing(keypoint_a[inliers[:, 0]], keypoint_b[inliers[:, 1]]) < _AGREEING * self._min_inliers:
+        if compact(keypoint_a, keypoint_b, inliers, *sizes):
             return None
         matches = np.stack([rows_a[inliers[:, 0]], rows_b[inliers[:, 1]]], 1)
         return scale_fundamental(fundamental, *scales), matches, unmoved(keypoint_a, keypoint_b, inliers, *sizes)

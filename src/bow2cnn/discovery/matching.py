@@ -9,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from bow2cnn.distances import Products
 
@@ -20,6 +21,7 @@ _SAME_PLACE = 0.02  # of either side of the photo
 _MIN_SPREADS = {1.0: 0.012, 0.8: 0.006}
 # How far the frames of two matches may differ in change of size and turn: perspective and depth vary both across a photo.
 _MAX_LOG_SCALE, _MAX_ANGLE = np.log(2.0), np.deg2rad(30.0)
+_PLACE = 0.02  # side of the cell of a photo in which all matches count once, of the longer side: a letter or two of a mark
 _LANES = 64
 _TURNS = 5  # until the line is found
 
@@ -97,34 +99,40 @@ def verify_epipolar(keypoint_a, keypoint_b, match):
     return fundamental, match[mask.ravel().astype(bool)]
 
 
-def count_agreeing(frame_a: np.ndarray, frame_b: np.ndarray) -> int:
-    """Number of matches whose frames change in size, and turn, as those of one of them do; of all such numbers the largest.
+def count_evidence(frame_a: NDArray, frame_b: NDArray, size_a: tuple, size_b: tuple) -> int:
+    """Number of places at which matches agree, in the photo in which they are fewer.
 
-    An epipolar line lets a match lie anywhere along it, so of matches by chance some agree with any geometry, but not in this.
+    By chance a match fits an epipolar geometry wherever it lies along its line, but its frames hardly change in size and direction as those
+    of others do. And printed letters match each other many times over in one place, so what is near to each other counts once.
 
     Args:
-        frame_a, frame_b: float32 [k, 6] frames (x, y, a11, a12, a21, a22) of the matched features.
+        frame_a, frame_b: float32 [k, 6], frames (x, y, a11, a12, a21, a22) of the matched features.
+        size_a, size_b: (width, height), pixels of the frames.
     """
-    (size_a, turn_a), (size_b, turn_b) = (_size_and_turn(frame) for frame in (frame_a, frame_b))
-    return _largest_agreement(size_b - size_a, turn_b - turn_a)
+    (scale_a, turn_a), (scale_b, turn_b) = (_scale_and_turn(frame) for frame in (frame_a, frame_b))
+    agreeing = _largest_agreement(scale_b - scale_a, turn_b - turn_a)
+    return min(_count_places(frame[agreeing, :2], size) for frame, size in ((frame_a, size_a), (frame_b, size_b)))
 
 
-def _size_and_turn(frame):
+def _scale_and_turn(frame):
     a, b, c, d = frame[:, 2:].astype(np.float64).T
     return 0.5 * np.log(np.maximum(np.abs(a * d - b * c), 1e-12)), np.arctan2(c - b, a + d)
 
 
 @numba.njit(cache=True, nogil=True)
 def _largest_agreement(scale, turn):
-    largest = 0
+    """The matches that change in size and direction as one of them does, which has most such, bool [k]."""
+    largest, count = np.zeros(len(scale), np.bool_), 0
     for i in range(len(scale)):
-        count = 0
-        for j in range(len(scale)):
-            off = abs(turn[i] - turn[j]) % (2 * np.pi)
-            if abs(scale[i] - scale[j]) < _MAX_LOG_SCALE and min(off, 2 * np.pi - off) < _MAX_ANGLE:
-                count += 1
-        largest = max(largest, count)
+        off = np.abs(turn - turn[i]) % (2 * np.pi)
+        agreeing = (np.abs(scale - scale[i]) < _MAX_LOG_SCALE) & (np.minimum(off, 2 * np.pi - off) < _MAX_ANGLE)
+        if agreeing.sum() > count:
+            largest, count = agreeing, agreeing.sum()
     return largest
+
+
+def _count_places(xy, size):
+    return len(np.unique(np.floor(xy / (_PLACE * max(size))), axis=0))
 
 
 def spread(xy, share=1.0):

@@ -1,10 +1,11 @@
 """Marks that nobody masked must not verify a pair: matches of what is printed on two photos, and not of what the photos show.
 
-What is printed on a photo (a logo, a band with an agency's name, a grid of small signs) matches as no building does: the matches agree
-with one similarity transform without rotation, to a pixel or so, of a scale that the sizes of the photos give (a mark has one size in
-pixels, or in shares of a side), and it is anchored: it keeps its place in the frame, in its own scale or in shares of the frame, from a
-corner, an edge or the middle. Near copies of one photo match like this too, and so do the frames of a fixed camera. But there nearly all
-features match, all over the frame.
+What is printed on a photo (a logo, a band with an agency's name and a number, a grid of small signs) matches as hardly any building does.
+It stands upright in the frame, its size in the one photo follows from that in the other (a mark has one size in pixels, or in shares of
+a side), and each of its parts keeps its distance from an edge or the middle, or its share of the side. Numbers and names slide along their
+band, so for a few lines one side is enough; each match is judged by itself. Near copies of one photo match like this too, and so do the
+frames of a fixed camera. But there nearly all features match, all over the frame. Where a camera was turned or moved sideways, all matches
+keep their height, but they lie at many.
 """
 
 from collections.abc import Callable
@@ -12,157 +13,155 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-_TOLERANCE = 0.005  # of the longer side: how closely matches of a mark follow its transform
 _REACH = 0.02  # of the longer side: as in the index, what is so near to a mark is of it
-_ANCHORED = 0.01  # of either side: how closely a mark keeps its place in the frame
-_ANCHORS = np.array([0.0, 0.5, 1.0])  # of either side
-_TRIED = 32  # matches whose shift is tried
+_KEPT = 0.005  # of the longer side: how closely a mark keeps its place along a side
+_MAX_LOG_SCALE, _MAX_ANGLE = 0.15, 0.1  # how exactly features tell the change of size, and the turn in radians
 _FEWEST = 4
-_MOST = 0.4  # of the inliers are of a mark, or it decides nothing: chance adds some to those that masking left
+_MOST = 0.5  # of the inliers are of a mark, or it decides nothing: chance adds some to those that masking left
 _GRID, _SMALL = 10, 0.25  # cells along a side, and the share of the cells that a mark in one place covers at most
 _FEW = 0.3  # of the features of the richer photo; near copies have more in common
 _SPARSE = 0.05  # of the features of the richer photo, of which a mark all over the frame has fewer
+_LINE, _LINES = 0.02, 6  # of the longer side, and how many lines of this width lettering takes at most
 _MARKS = 4  # of a pair
 
 
 def verify_unprinted(
-    verify: Callable, match: np.ndarray, keypoint_a: np.ndarray, keypoint_b: np.ndarray, size_a: tuple, size_b: tuple, features: int
+    verify: Callable, match: NDArray, frame_a: NDArray, frame_b: NDArray, size_a: tuple, size_b: tuple, features: int
 ) -> tuple:
     """What a verification finds without the matches of a mark that both photos bear, where many of its inliers are of one.
 
-    Signs that are tiled over a photo match each other too; so whatever lies at a mark in either photo is set aside. And of two photos with
-    one mark others are looked for that keep their place along one side only, as numbers and names do along a band.
+    Signs that are tiled over a photo match each other too; so whatever lies at a mark in either photo is set aside.
 
     Args:
         verify: from matches int32 [k, 2] to a geometry and the inliers among them, int32 [j, 2].
-        match: int32 [k, 2], tentative matches, rows of the keypoints.
-        keypoint_a, keypoint_b: float32 [N, >=2], pixels of the photos.
+        match: int32 [k, 2], tentative matches, rows of the frames.
+        frame_a, frame_b: float32 [N, 6], affine frames (x, y, a11, a12, a21, a22), pixels of the photos.
         size_a, size_b: (width, height), pixels.
         features: number of features of the photo that has more of them.
 
     Returns:
         what `verify` returns.
     """
-    for number in range(_MARKS):
+    for _ in range(_MARKS):
         geometry, inliers = verify(match)
-        mark = find_print(keypoint_a[inliers[:, 0], :2], keypoint_b[inliers[:, 1], :2], size_a, size_b, features, number > 0)
+        mark = find_print(frame_a[inliers[:, 0]], frame_b[inliers[:, 1]], size_a, size_b, features)
         if mark is None:
             return geometry, inliers
-        match = match[~mark.takes(keypoint_a[match[:, 0], :2], keypoint_b[match[:, 1], :2])]
+        match = match[~mark.takes(frame_a[match[:, 0]], frame_b[match[:, 1]])]
     return verify(match[:0])
 
 
 class Print(NamedTuple):
-    """A mark on two photos: b = factor * a + shift in complex numbers, up to `tolerance` pixels of b, seen at the places `a` and `b`
-    (complex [k] each); within `reach` (pixels of either photo) its other parts may lie.
+    """What is printed on two photos.
+
+    Attributes:
+        turn: quarter turns from a to b.
+        scale: size in b of what has size 1 in a.
+        size_a, size_b: (width, height) of the photos.
+        sides: along how many sides it keeps its place.
+        a, b: float [k, 2], the places where it was seen.
     """
 
-    factor: complex
-    shift: complex
-    tolerance: float
-    a: np.ndarray
-    b: np.ndarray
-    reach: tuple
+    turn: int
+    scale: float
+    sides: int
+    size_a: tuple
+    size_b: tuple
+    a: NDArray
+    b: NDArray
 
-    def takes(self, xy_a, xy_b):
-        """Which matches may be of the mark, or of one part of it with another that looks the same, bool [k]; float [k, 2] each."""
-        a, b = _complex(xy_a), _complex(xy_b)
-        near = _near(a, self.a, self.reach[0]) | _near(b, self.b, self.reach[1])
-        return near | _follows(a, b, self.factor, self.shift, 2 * self.tolerance)
+    def takes(self, frame_a: NDArray, frame_b: NDArray) -> NDArray[np.bool_]:
+        """Which matches may be of it, or of one part of it with another that looks the same, bool [k]; float [k, 6] each."""
+        near_a = _near(frame_a[:, :2], self.a, _REACH * max(self.size_a))
+        near_b = _near(frame_b[:, :2], self.b, _REACH * max(self.size_b))
+        return near_a | near_b | (_sides_kept(frame_a, frame_b, self.turn, self.scale, self.size_a, self.size_b) >= self.sides)
 
 
-def find_print(xy_a, xy_b, size_a, size_b, features, sliding=False):
-    """The mark that many of the inliers of a pair are of, as a `Print`, or None.
+def find_print(frame_a: NDArray, frame_b: NDArray, size_a: tuple, size_b: tuple, features: int) -> Print | None:
+    """The mark that many of the inliers of a pair are of, or None.
 
     Args:
-        xy_a, xy_b: float [k, 2], the inliers, pixels.
-        size_a, size_b: (width, height), pixels.
-        features: number of features of the photo that has more of them.
-        sliding: whether it may keep its place along one side only.
+        frame_a, frame_b: float [k, 6], the inliers.
+        size_a, size_b, features: see `verify_unprinted`.
     """
-    least = max(_FEWEST, int(np.ceil(_MOST * len(xy_a))))
-    if len(xy_a) < least:
-        return None
-    a, b, tolerance = _complex(xy_a), _complex(xy_b), _TOLERANCE * max(size_b)
-    factor, shift, count = _most(a, b, _factors(size_a, size_b), tolerance, _TRIED)
-    if count < least:
-        return None
-    follows = _follows(a, b, factor, shift, tolerance)
-    shift = np.mean(b[follows] - factor * a[follows])
-    follows = _follows(a, b, factor, shift, tolerance)
-    sides = _anchored(*_turned(a[follows], factor, size_a), b[follows], size_b)
-    if np.count_nonzero(follows) < least or sides < (1 if sliding else 2):
-        return None
-    few = np.count_nonzero(follows) < _SPARSE * features
-    if not few and not _is_small(xy_a[follows], xy_b[follows], size_a, size_b, features):
-        return None
-    return Print(factor, shift, tolerance, a[follows], b[follows], (_REACH * max(size_a), _REACH * max(size_b)))
+    least = max(_FEWEST, int(np.ceil(_MOST * len(frame_a))))
+    size_a, size_b = tuple(map(float, size_a)), tuple(map(float, size_b))
+    ways = [(turn, scale, _sides_kept(frame_a, frame_b, turn, scale, size_a, size_b)) for turn, scale in _ways(size_a, size_b)]
+    for sides in (2, 1):
+        turn, scale, kept = max(ways, key=lambda way: np.count_nonzero(way[2] >= sides))
+        a, b = frame_a[kept >= sides, :2], frame_b[kept >= sides, :2]
+        if least <= len(a) < _FEW * features:
+            sparse = len(a) < _SPARSE * features
+            if (sparse or _is_small(a, b, size_a, size_b)) if sides == 2 else _is_lettering(a, b, size_a, size_b):
+                return Print(turn, scale, sides, size_a, size_b, a, b)
+    return None
 
 
-def _factors(size_a, size_b):
-    """The scales that a mark can have from a to b, in each of the quarter turns, as complex numbers: of one size in pixels, or in shares
-    of the width, the height, the longer or the shorter side.
+def _ways(size_a, size_b):
+    """The quarter turns and scales that a mark can have from a to b: of one size in pixels, or in shares of the width, the height, the
+    longer or the shorter side.
     """
-    factors = []
-    for quarter in range(4):
-        width, height = size_a[:: -1 if quarter % 2 else 1]
-        sizes = [1.0, size_b[0] / width, size_b[1] / height, max(size_b) / max(size_a), min(size_b) / min(size_a)]
-        factors += [scale * (1, 1j, -1, -1j)[quarter] for scale in dict.fromkeys(sizes)]
-    return np.array(factors, np.complex128)
+    for turn in range(4):
+        width, height = size_a[:: -1 if turn % 2 else 1]
+        scales = (1.0, size_b[0] / width, size_b[1] / height, max(size_b) / max(size_a), min(size_b) / min(size_a))
+        yield from ((turn, scale) for scale in dict.fromkeys(scales))
 
 
 @numba.njit(cache=True, nogil=True)
-def _most(a, b, factors, tolerance, tried):
-    """The factor and the shift (one of so many matches' own at most) that most matches follow, and how many do."""
-    best, best_factor, best_shift = 0, factors[0], factors[0]
-    step = max(1, len(a) // tried)
-    for factor in factors:
-        for i in range(0, len(a), step):
-            shift, count = b[i] - factor * a[i], 0
-            for j in range(len(a)):
-                off = b[j] - factor * a[j] - shift
-                if off.real * off.real + off.imag * off.imag < tolerance * tolerance:
-                    count += 1
-            if count > best:
-                best, best_factor, best_shift = count, factor, shift
-    return best_factor, best_shift, best
+def _sides_kept(frame_a, frame_b, turn, scale, size_a, size_b):
+    """Along how many sides matches keep their place; none, where they do not change in size and direction as given. int64 [k]."""
+    kept = np.zeros(len(frame_a), np.int64)
+    width, height = (size_a[0], size_a[1]) if turn % 2 == 0 else (size_a[1], size_a[0])
+    tolerance = _KEPT * max(size_b[0], size_b[1])
+    for i in range(len(frame_a)):
+        (area_a, angle_a), (area_b, angle_b) = _pose(frame_a[i]), _pose(frame_b[i])
+        off = abs(angle_b - angle_a - turn * np.pi / 2) % (2 * np.pi)
+        if abs(0.5 * np.log(area_b / area_a) - np.log(scale)) > _MAX_LOG_SCALE or min(off, 2 * np.pi - off) > _MAX_ANGLE:
+            continue
+        x, y = frame_a[i, 0], frame_a[i, 1]
+        if turn == 1:
+            x, y = size_a[1] - y, x
+        elif turn == 2:
+            x, y = size_a[0] - x, size_a[1] - y
+        elif turn == 3:
+            x, y = y, size_a[0] - x
+        along_x = _off(x * scale, frame_b[i, 0], width * scale, size_b[0])
+        along_y = _off(y * scale, frame_b[i, 1], height * scale, size_b[1])
+        kept[i] = (along_x < tolerance) + (along_y < tolerance)
+    return kept
 
 
-def _complex(xy):
-    return xy[:, 0].astype(np.float64) + 1j * xy[:, 1].astype(np.float64)
+@numba.njit(cache=True, nogil=True)
+def _pose(frame):
+    """Area and angle (radians) of a frame."""
+    a, b, c, d = np.float64(frame[2]), np.float64(frame[3]), np.float64(frame[4]), np.float64(frame[5])
+    return max(abs(a * d - b * c), 1e-12), np.arctan2(c - b, a + d)
+
+
+@numba.njit(cache=True, nogil=True)
+def _off(place_a, place_b, side_a, side_b):
+    """By how much a place changes along a side: from either end, from the middle, or as a share of the side; the least of these."""
+    off, longer = place_b - place_a, side_b - side_a
+    share = abs(place_b - place_a * side_b / side_a)
+    return min(abs(off), abs(off - longer / 2), abs(off - longer), share)
 
 
 def _near(points, places, reach):
-    return (np.abs(points[:, None] - places) < reach).any(1)
+    """Which points are within reach of one of some places, bool [k]."""
+    return (np.square(points[:, None] - places).sum(2) < reach**2).any(1)
 
 
-def _follows(a, b, factor, shift, tolerance):
-    return np.abs(b - factor * a - shift) < tolerance
+def _is_small(a, b, size_a, size_b):
+    """Whether places float [k, 2] (pixels) are in a small part of either photo."""
+    return max(_covered(xy, size) for xy, size in ((a, size_a), (b, size_b))) <= _SMALL
 
 
-def _turned(a, factor, size):
-    """Places in a photo once it is turned and scaled, within its own frame, and its size then."""
-    turned, corner = a * factor, (size[0] + 1j * size[1]) * factor
-    return turned + max(0.0, -corner.real) + 1j * max(0.0, -corner.imag), (abs(corner.real), abs(corner.imag))
-
-
-def _anchored(a, size_a, b, size_b):
-    """Along how many sides a mark (its places in two photos where it has one size) keeps its distance from an anchor, or its share of the
-    side.
-    """
-    count = 0
-    middles = ((np.mean(points.real), np.mean(points.imag)) for points in (a, b))
-    for in_a, in_b, side_a, side_b in zip(*middles, size_a, size_b, strict=True):
-        off = np.abs((in_b - _ANCHORS * side_b) - (in_a - _ANCHORS * side_a)).min() / max(size_b)
-        count += min(off, abs(in_a / side_a - in_b / side_b)) <= _ANCHORED
-    return count
-
-
-def _is_small(xy_a, xy_b, size_a, size_b, features):
-    """Whether the mark is in one place of either photo, and has a small part of the features."""
-    covered = max(_covered(xy, size) for xy, size in ((xy_a, size_a), (xy_b, size_b)))
-    return covered <= _SMALL and len(xy_a) < _FEW * features
+def _is_lettering(a, b, size_a, size_b):
+    """Whether places are in a few lines along a side of either photo."""
+    lines = [len(np.unique(xy[:, axis] // (_LINE * max(size)))) for xy, size in ((a, size_a), (b, size_b)) for axis in (0, 1)]
+    return max(min(lines[:2]), min(lines[2:])) <= _LINES
 
 
 def _covered(xy, size):
