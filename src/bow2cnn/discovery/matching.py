@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bow2cnn.distances import Products
+from bow2cnn.retrieval.verify import MAX_ANGLE, MAX_LOG_SCALE
 
 _RATIO = 0.85  # of the distances to the nearest and second nearest descriptor (Lowe, IJCV 2004, section 7.1)
 _ERROR = 4.0  # pixels of the detector to the epipolar line; COLMAP's default
@@ -19,8 +20,6 @@ _SAME_PLACE = 0.02  # of either side of the photo
 # Inliers that lie along a line (a printed name, a horizon) fix no geometry, and neither do those with a few more that agree by chance:
 # the smallest spread of so large a share of them, as a fraction of the longer side.
 _MIN_SPREADS = {1.0: 0.012, 0.8: 0.006}
-# How far the frames of two matches may differ in change of size and turn: perspective and depth vary both across a photo.
-_MAX_LOG_SCALE, _MAX_ANGLE = np.log(2.0), np.deg2rad(30.0)
 _PLACE = 0.02  # side of the cell of a photo in which all matches count once, of the longer side: a letter or two of a mark
 _LANES = 64
 _TURNS = 5  # until the line is found
@@ -110,7 +109,7 @@ def count_evidence(frame_a: NDArray, frame_b: NDArray, size_a: tuple, size_b: tu
         size_a, size_b: (width, height), pixels of the frames.
     """
     (scale_a, turn_a), (scale_b, turn_b) = (_scale_and_turn(frame) for frame in (frame_a, frame_b))
-    agreeing = _largest_agreement(scale_b - scale_a, turn_b - turn_a)
+    agreeing = _largest_agreement(scale_b - scale_a, turn_b - turn_a, MAX_LOG_SCALE, MAX_ANGLE)
     return min(_count_places(frame[agreeing, :2], size) for frame, size in ((frame_a, size_a), (frame_b, size_b)))
 
 
@@ -120,12 +119,12 @@ def _scale_and_turn(frame):
 
 
 @numba.njit(cache=True, nogil=True)
-def _largest_agreement(scale, turn):
+def _largest_agreement(scale, turn, max_log_scale, max_angle):
     """The matches that change in size and direction as one of them does, which has most such, bool [k]."""
     largest, count = np.zeros(len(scale), np.bool_), 0
     for i in range(len(scale)):
         off = np.abs(turn - turn[i]) % (2 * np.pi)
-        agreeing = (np.abs(scale - scale[i]) < _MAX_LOG_SCALE) & (np.minimum(off, 2 * np.pi - off) < _MAX_ANGLE)
+        agreeing = (np.abs(scale - scale[i]) < max_log_scale) & (np.minimum(off, 2 * np.pi - off) < max_angle)
         if agreeing.sum() > count:
             largest, count = agreeing, agreeing.sum()
     return largest

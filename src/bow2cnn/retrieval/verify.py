@@ -16,8 +16,8 @@ MAX_MATCHES = 1000  # tentative matches looked at for one pair; words with many 
 _MAX_BURST = 36  # a word with more combinations than this tells little
 _LOOSENESS = (2.0, 2.0, 1.5, 1.0)  # within how many tolerances lies what each step of the local optimisation fits to
 # How far the frames of an inlier may differ from the transform: perspective and depth change sizes and directions across a photo.
-_MAX_LOG_SCALE = np.log(2.0)
-_MAX_ANGLE = np.deg2rad(30.0)
+MAX_LOG_SCALE = np.log(2.0)
+MAX_ANGLE = np.deg2rad(30.0)
 _SPOT = 0.2  # tolerances; features of one photo nearer to each other than this lie at one spot
 
 
@@ -171,7 +171,7 @@ def _error(transform, scale, angle, xy_a, xy_b, pose):
     dx = transform[0, 0] * xy_a[0] + transform[0, 1] * xy_a[1] + transform[0, 2] - xy_b[0]
     dy = transform[1, 0] * xy_a[0] + transform[1, 1] * xy_a[1] + transform[1, 2] - xy_b[1]
     turn = abs(pose[1] - angle)
-    if abs(pose[0] - scale) < _MAX_LOG_SCALE and min(turn, 2 * np.pi - turn) < _MAX_ANGLE:
+    if abs(pose[0] - scale) < MAX_LOG_SCALE and min(turn, 2 * np.pi - turn) < MAX_ANGLE:
         return dx * dx + dy * dy
     return np.inf
 
