@@ -91,6 +91,7 @@ def read(path, kind, names=None):
 
     Raises:
         ArtefactError: missing, damaged, of another kind or version, or without a wanted array.
+        ReadError: the system does not let it be read.
     """
     with Reader(path, kind) as reader:
         return {name: reader[name] for name in (reader.names() if names is None else names)}
@@ -113,7 +114,8 @@ class Reader:
             self.version = int(self._file.attrs["version"])
             self.params = json.loads(self._file.attrs["params"])
         except _DAMAGE as error:
-            raise ArtefactError(f"{path}: not an artefact of bow2cnn, or damaged ({_cause(error)})") from error
+            problem = files.refused(path, error)
+            raise problem or ArtefactError(f"{path}: not an artefact of bow2cnn, or damaged ({_cause(error)})") from error
         if kind is not None and self.kind != kind:
             self._file.close()
             raise ArtefactError(f"{path}: holds {self.kind}, expected {kind}")
@@ -211,7 +213,11 @@ class Reader:
         return value
 
     def _damaged(self, name, error):
-        return ArtefactError(f"{self.path}: {name} is damaged ({_cause(error)}); delete the file and run the stage again")
+        """What to raise for an error met while an array is read: damage, unless the system is to blame."""
+        if isinstance(error, MemoryError) and name in self._file and self._file[name].nbytes <= os.path.getsize(self.path):
+            return files.ReadError(f"{self.path}: {name} does not fit into memory")
+        problem = files.refused(self.path, error)
+        return problem or ArtefactError(f"{self.path}: {name} is damaged ({_cause(error)}); delete the file and run the stage again")
 
 
 # What h5py raises for a damaged file: whatever the broken byte happens to hit.

@@ -15,6 +15,7 @@ from bow2cnn.network.layers import Normalised, Staged
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
+from bow2cnn.training import cache, checkpoint
 from bow2cnn.training import run as run_module
 from bow2cnn.training import train as train_module
 from bow2cnn.training.augment import another_view, augment
@@ -573,6 +574,19 @@ def test_damaged_photos_are_decoded_again(made, tmp_path, name):
             assert pixels() == expected
     (tmp_path / name).unlink()
     assert pixels() == expected
+
+
+@pytest.mark.parametrize("kept", ["checkpoint", "photos"])
+def test_what_the_system_refuses_is_not_made_anew(made, tmp_path, monkeypatch, kept):
+    Checkpoint(tmp_path, "key").save({"a": 1})
+    PhotoCache(tmp_path, made.paths[:2], [0, 1], 32, 1, "key")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(checkpoint if kept == "checkpoint" else cache, "read_sealed", refuse)
+    with pytest.raises(PermissionError):
+        Checkpoint(tmp_path, "key").load() if kept == "checkpoint" else PhotoCache(tmp_path, made.paths[:2], [0, 1], 32, 1, "key")
 
 
 def test_augmentation():

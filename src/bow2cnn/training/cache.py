@@ -58,12 +58,16 @@ class PhotoCache:
         return partial(self.__getitem__, int(row))
 
     def _find(self, key):
-        """What an earlier run wrote, see `_fill`; None where it is not there, damaged or of other photos."""
+        """What an earlier run wrote, see `_fill`; None where it is not there, damaged or of other photos.
+
+        Raises:
+            OSError: the system does not let it be read.
+        """
         try:
             found = json.loads(read_sealed(self._list, key))
             with open(self._data, "rb") as file:
                 return found if hashlib.file_digest(file, "sha256").hexdigest() == found["sha256"] else None
-        except (OSError, SealError):
+        except (FileNotFoundError, SealError):
             return None
 
     def _fill(self, rows, threads, limit):
