@@ -24,7 +24,7 @@ from bow2cnn.text import first_line
 
 # The layout version of every kind. Raise it when a reader of the old layout would misread the new one.
 VERSIONS = {
-    "scan_memory": 1,
+    "scan_memory": 2,
     "collection": 1,
     "features": 2,
     "vocabulary": 2,

@@ -197,6 +197,21 @@ def test_a_photo_that_changed_is_read_again(tmp_path):
         assert arrays["width"].tolist() == [64 + 16 * seed]
 
 
+def test_a_photo_in_the_place_of_one_of_the_same_size_and_time_is_noticed(tmp_path):
+    """Photos without compression have one size, and what unpacks an archive may set all times alike."""
+    for name, grey in (("a", 10), ("b", 200)):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (80, 70), (grey, grey, grey)).save(tmp_path / name / "p.bmp")
+        os.utime(tmp_path / name / "p.bmp", (1e9, 1e9))
+    photo, other = tmp_path / "a/p.bmp", tmp_path / "b/p.bmp"
+    assert photo.stat().st_size == other.stat().st_size
+    scan([tmp_path / "a"], tmp_path / "out", 1, 64, 10**6)
+    os.replace(other, photo)
+    scan([tmp_path / "a"], tmp_path / "out", 1, 64, 10**6)
+    seen = artefact.read(tmp_path / "out/collection.h5", "collection")["sha256"]
+    assert bytes(seen[0]) == hashlib.sha256(photo.read_bytes()).digest()
+
+
 def test_other_limits_are_not_answered_from_memory(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/a.jpg").write_bytes(jpeg(noise(0)))

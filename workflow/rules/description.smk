@@ -57,7 +57,7 @@ use rule describe_collection as describe_benchmark with:
     input:
         network="<results>/{system}/network.h5",
         collection="<results>/benchmarks/{benchmark}/collection.h5",
-        gnd=source_gnd,
+        gnd=ancient(source_gnd),
     output:
         descriptors="<results>/{system}/descriptors/{benchmark}.h5",
     log:
@@ -66,6 +66,7 @@ use rule describe_collection as describe_benchmark with:
         "<timings>/describe/{system}/{benchmark}.tsv"
     params:
         photos=lookup("benchmarks/{benchmark}/photos", within=config),
+        gnd=content_of_gnd,
         settings=settings("description"),
         threads=config["threads"],
         device=config["device"],
