@@ -212,6 +212,45 @@ def test_a_photo_in_the_place_of_one_of_the_same_size_and_time_is_noticed(tmp_pa
     assert bytes(seen[0]) == hashlib.sha256(photo.read_bytes()).digest()
 
 
+def test_what_pillow_warns_of_is_silent_and_nothing_else(tmp_path):
+    """In threads too: whoever reads a photo leaves the filters of the process as they are."""
+    with open(tmp_path / "p.jpg", "wb") as file:
+        file.write(encoded(quarters(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\x99\0\0\0\x99\x99\0\0"))
+    code = """
+import sys, warnings
+from concurrent.futures import ThreadPoolExecutor
+from bow2cnn.collection import photo
+before = list(warnings.filters)
+with photo._open(sys.argv[1]) as image:
+    assert warnings.filters == before
+    photo._exif(image)
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(lambda _: photo.read_header(sys.argv[1], 1, 10**6), range(100)))
+assert warnings.filters == before
+warnings.warn("mine")
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "p.jpg"], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[0].endswith("UserWarning: mine"), done.stderr
+    loud = subprocess.run(
+        [sys.executable, "-c", "import sys; from PIL import Image; Image.open(sys.argv[1]).getexif()", tmp_path / "p.jpg"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "UserWarning" in loud.stderr, "there is something to be silent of"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_what_the_system_refuses_while_pixels_are_read_is_no_damage(tmp_path, monkeypatch, error):
+    Image.new("RGB", (80, 70)).save(tmp_path / "p.png")
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(photo, "_to_rgb", fail)
+    with pytest.raises(MemoryError if isinstance(error, MemoryError) else PhotoError) as caught:
+        read_rgb(tmp_path / "p.png")
+    assert isinstance(error, MemoryError) or str(caught.value) == "not readable (Input/output error)"
+
+
 def test_other_limits_are_not_answered_from_memory(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/a.jpg").write_bytes(jpeg(noise(0)))
