@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from bow2cnn import artefact
+from bow2cnn.description.photo import load_photo
 from bow2cnn.network.backbones import BACKBONES, Backbone
 from bow2cnn.network.layers import Normalised, Staged
 from bow2cnn.network.model import RetrievalNetwork
@@ -545,6 +546,16 @@ def test_a_photo_that_vanishes_during_training_is_grey(augmentation, tmp_path):
     tuples = {"query": np.array([0]), "positive": np.array([1]), "photo": np.array([[2, -1]])}
     loads, _ = Batches(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None).make(tuples, [0], 1)
     assert [len(np.unique(load())) for _, load in loads[0]] == [1, 1, 1]
+
+
+def test_only_photos_that_are_used_are_read(made, tmp_path, monkeypatch, undisturbed):
+    """Photos 24 and 25 are in no place: they are neither decoded nor described."""
+    opened, described = [], []
+    monkeypatch.setattr(cache, "load_photo", lambda path, *more: opened.append(path) or load_photo(path, *more))
+    real = run_module.describe_photos
+    monkeypatch.setattr(run_module, "describe_photos", lambda net, loads, *more: described.append(len(loads)) or real(net, loads, *more))
+    assert train(made, tmp_path) == undisturbed.bytes
+    assert opened == made.paths[:24] and max(described) == 24
 
 
 def test_photos_are_kept_and_found_again(made, tmp_path):

@@ -30,6 +30,7 @@ rule describe_collection:
     input:
         network="<results>/{system}/network.h5",
         collection="<results>/collection/collection.h5",
+        pairs="<results>/pairs/pairs.h5",
     output:
         descriptors=update("<results>/{system}/descriptors/collection.h5"),
     log:
