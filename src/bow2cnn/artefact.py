@@ -175,14 +175,39 @@ class Reader:
             raise self._damaged(name, error) from error
 
     def map(self, name):
-        """A whole array, checked, as a read-only map of the file: its pages take memory only while they are used."""
+        """A whole array as a read-only map of the file: its pages take memory only while they are used.
+
+        It is checked once a file, which is a walk through all of it: beside the file a note says which arrays were found whole, with the
+        file's size and times.
+        """
         dataset = self._dataset(name)
         offset = dataset.id.get_offset()
         if offset is None:  # nothing is stored of an array without elements
             return self[name]
-        for start in range(0, len(dataset), _rows_of_block(dataset)):
-            self.part(name, start, start + 1)
+        whole = self._found_whole()
+        if name not in whole:
+            for start in range(0, len(dataset), _rows_of_block(dataset)):
+                self.part(name, start, start + 1)
+            note = {"file": self._identity(), "whole": sorted({*whole, name})}
+            with contextlib.suppress(files.WriteError):  # in a folder of others it is checked each time
+                files.write_bytes(self._note, json.dumps(note).encode())
         return np.asarray(np.memmap(self.path, dataset.dtype, "r", offset, dataset.shape))
+
+    @property
+    def _note(self):
+        return self.path.with_name(f".{self.path.name}.checked")
+
+    def _identity(self):
+        found = os.stat(self.path)
+        return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+    def _found_whole(self):
+        """Names of the arrays that were found whole since the file was last written."""
+        try:
+            note = json.loads(self._note.read_bytes())
+            return note["whole"] if note["file"] == self._identity() else []
+        except (OSError, ValueError, KeyError, TypeError):  # there is no note that could be read
+            return []
 
     def _dataset(self, name):
         if name not in self._file:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import h5py
 import numpy as np
@@ -255,6 +256,32 @@ def test_a_mapped_array_is_the_array_and_is_checked(tmp_path, monkeypatch):
     path.write_bytes(whole)
     with Reader(path, "models") as reader:
         assert "point is damaged" in complaint(reader.map, "point")
+
+
+def test_a_mapped_array_is_checked_once_a_file(tmp_path, monkeypatch):
+    path, read = tmp_path / "a.h5", []
+    compare = Reader._compare
+    monkeypatch.setattr(Reader, "_compare", lambda self, name, *more: read.append(name) or compare(self, name, *more))
+
+    def mapped(name):
+        read.clear()
+        with Reader(path) as reader:
+            return reader.map(name).tolist(), len(read)
+
+    write(path, "index", {"word": np.arange(9), "photo": np.arange(5)})
+    assert mapped("word") == (list(range(9)), 1) and mapped("photo") == (list(range(5)), 1)
+    assert mapped("word") == (list(range(9)), 0) and mapped("photo") == (list(range(5)), 0)
+    before = path.stat()
+    write(path, "index", {"word": np.arange(9)[::-1], "photo": np.arange(5)})
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert mapped("word") == (list(range(9))[::-1], 1) and mapped("word")[1] == 0, "another file, though of the same size and time"
+    for note in (b"", b"[]", b"{}", b"\xff"):
+        (tmp_path / ".a.h5.checked").write_bytes(note)
+        assert mapped("word")[1] == 1
+    (tmp_path / ".a.h5.checked").unlink()
+    monkeypatch.setattr(artefact.files, "write_bytes", Mock(side_effect=WriteError("read-only")))
+    assert mapped("word")[1] == 1 and mapped("word")[1] == 1, "where nothing can be noted"
 
 
 def test_a_flipped_bit_is_one_line_or_harmless(tmp_path):
