@@ -16,7 +16,7 @@ from bow2cnn.network.layers import Normalised, Staged
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
-from bow2cnn.training import cache, checkpoint
+from bow2cnn.training import cache, checkpoint, negatives
 from bow2cnn.training import run as run_module
 from bow2cnn.training import train as train_module
 from bow2cnn.training.augment import another_view, augment
@@ -233,6 +233,20 @@ def test_an_outsider_is_no_negative_of_the_models_it_may_belong_to():
         mined.append(mine_negatives(descriptors, np.arange(3), np.array([2, 3]), group, np.array([0, 1, 2, -1]), 2, True, doubtful)[0])
     assert doubtful.tolist() == [[-1, -1, -1], [-1, -1, -1], [-1, -1, -1], [0, 1, 2]]
     assert [found.tolist() for found in mined] == [[[2, -1], [3, 2], [3, -1]], [[2, -1], [2, -1], [-1, -1]]]
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1000])
+def test_the_nearest_models_of_outsiders_are_found_chunk_by_chunk(monkeypatch, chunk):
+    monkeypatch.setattr(negatives, "_CHUNK", chunk)
+    generator = np.random.default_rng(0)
+    descriptors, group = generator.integers(-9, 9, (200, 8)).astype(np.float32), generator.integers(-1, 12, 200)
+    outsider = np.arange(200) >= 150
+    group[outsider] = 12 + np.arange(50)
+    found = doubtful_groups(descriptors, group, outsider, np.zeros((0, 2), int), 3)
+    for row in np.flatnonzero(outsider):
+        best = [(descriptors[(group == g) & ~outsider] @ descriptors[row]).max() for g in range(12)]
+        assert found[row].tolist() == np.argsort(-np.array(best), kind="stable")[:3].tolist()
+    assert (found[:150] == -1).all()
 
 
 def test_weak_matches_with_what_may_not_be_used_raise_no_doubt():
