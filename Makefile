@@ -14,7 +14,7 @@ help:
 	@echo "make test-slurm  the whole workflow on a Slurm of its own, half an hour (root, slurm-wlm, munge)"
 	@echo "make lint    format and rules of the house"
 	@echo "make format  bring the code into form"
-	@echo "make lock    renew requirements.txt from requirements.in"
+	@echo "make lock    renew requirements.txt from requirements.in and pyproject.toml"
 
 # The environment. Done anew whenever the lock changes.
 .PHONY: venv
@@ -63,7 +63,7 @@ format: .venv/complete
 lock: .venv/complete
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --upgrade --allow-unsafe --strip-extras --no-annotate --no-header \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.new requirements.in
-	{ echo '# Every package, pinned. Made from requirements.in by `make lock`; `make` installs it into .venv.'; \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --all-extras --output-file requirements.new pyproject.toml
+	{ echo '# Every package, pinned. Made from requirements.in and pyproject.toml by `make lock`; `make` installs it into .venv.'; \
 		sed 's/+[a-z0-9]*$$//' requirements.new; } > requirements.txt
 	rm requirements.new

@@ -24,7 +24,7 @@ from bow2cnn.text import first_line
 
 # The layout version of every kind. Raise it when a reader of the old layout would misread the new one.
 VERSIONS = {
-    "scan_memory": 1,
+    "scan_memory": 2,
     "collection": 1,
     "features": 2,
     "vocabulary": 2,
@@ -91,6 +91,7 @@ def read(path, kind, names=None):
 
     Raises:
         ArtefactError: missing, damaged, of another kind or version, or without a wanted array.
+        ReadError: the system does not let it be read.
     """
     with Reader(path, kind) as reader:
         return {name: reader[name] for name in (reader.names() if names is None else names)}
@@ -113,7 +114,8 @@ class Reader:
             self.version = int(self._file.attrs["version"])
             self.params = json.loads(self._file.attrs["params"])
         except _DAMAGE as error:
-            raise ArtefactError(f"{path}: not an artefact of bow2cnn, or damaged ({_cause(error)})") from error
+            problem = files.refused(path, error)
+            raise problem or ArtefactError(f"{path}: not an artefact of bow2cnn, or damaged ({_cause(error)})") from error
         if kind is not None and self.kind != kind:
             self._file.close()
             raise ArtefactError(f"{path}: holds {self.kind}, expected {kind}")
@@ -173,14 +175,39 @@ class Reader:
             raise self._damaged(name, error) from error
 
     def map(self, name):
-        """A whole array, checked, as a read-only map of the file: its pages take memory only while they are used."""
+        """A whole array as a read-only map of the file: its pages take memory only while they are used.
+
+        It is checked once a file, which is a walk through all of it: beside the file a note says which arrays were found whole, with the
+        file's size and times.
+        """
         dataset = self._dataset(name)
         offset = dataset.id.get_offset()
         if offset is None:  # nothing is stored of an array without elements
             return self[name]
-        for start in range(0, len(dataset), _rows_of_block(dataset)):
-            self.part(name, start, start + 1)
+        whole = self._found_whole()
+        if name not in whole:
+            for start in range(0, len(dataset), _rows_of_block(dataset)):
+                self.part(name, start, start + 1)
+            note = {"file": self._identity(), "whole": sorted({*whole, name})}
+            with contextlib.suppress(files.WriteError):  # in a folder of others it is checked each time
+                files.write_bytes(self._note, json.dumps(note).encode())
         return np.asarray(np.memmap(self.path, dataset.dtype, "r", offset, dataset.shape))
+
+    @property
+    def _note(self):
+        return self.path.with_name(f".{self.path.name}.checked")
+
+    def _identity(self):
+        found = os.stat(self.path)
+        return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+    def _found_whole(self):
+        """Names of the arrays that were found whole since the file was last written."""
+        try:
+            note = json.loads(self._note.read_bytes())
+            return note["whole"] if note["file"] == self._identity() else []
+        except (OSError, ValueError, KeyError, TypeError):  # there is no note that could be read
+            return []
 
     def _dataset(self, name):
         if name not in self._file:
@@ -211,7 +238,11 @@ class Reader:
         return value
 
     def _damaged(self, name, error):
-        return ArtefactError(f"{self.path}: {name} is damaged ({_cause(error)}); delete the file and run the stage again")
+        """What to raise for an error met while an array is read: damage, unless the system is to blame."""
+        if isinstance(error, MemoryError) and name in self._file and self._file[name].nbytes <= os.path.getsize(self.path):
+            return files.ReadError(f"{self.path}: {name} does not fit into memory")
+        problem = files.refused(self.path, error)
+        return problem or ArtefactError(f"{self.path}: {name} is damaged ({_cause(error)}); delete the file and run the stage again")
 
 
 # What h5py raises for a damaged file: whatever the broken byte happens to hit.

@@ -11,6 +11,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.evaluation.gains import main_rows
 from bow2cnn.evaluation.results import read_gains
+from bow2cnn.files import ReadError
 from bow2cnn.text import printable
 
 
@@ -63,7 +64,7 @@ def _show(options):
     for file in options.files:
         try:
             print("\n".join([*artefact.describe(file), *_rejected(file)]))
-        except artefact.ArtefactError as error:
+        except (artefact.ArtefactError, ReadError) as error:
             failed = _fail(error)
     return failed
 
@@ -139,7 +140,7 @@ def _export(options):
 
             for side, (photos, pairs) in export_database(options.results, options.out).items():
                 print(f"{options.out}: {side}, {photos} photos, {pairs} pairs")
-    except (artefact.ArtefactError, UnfitName, WriteError) as error:
+    except (artefact.ArtefactError, UnfitName, WriteError, OSError) as error:
         return _fail(error)
     return 0
 

@@ -7,6 +7,8 @@ The schema (`workflow/schemas/config.schema.yaml`) knows every key with its mean
 import copy
 import difflib
 import math
+import os
+import re
 from pathlib import Path
 
 import jsonschema
@@ -42,6 +44,36 @@ def load(config, schema_path):
     return filled
 
 
+def check_files(paths):
+    """See to it that no key stands twice at one place of a config file: YAML and JSON would take the last, and Snakemake says nothing.
+
+    Args:
+        paths: config files that Snakemake has read.
+
+    Raises:
+        ConfigError: one does.
+    """
+    for path in paths:
+        # JSON is YAML but for tabs.
+        _check_twice(yaml.compose(Path(path).read_text(encoding="utf-8").expandtabs(), yaml.SafeLoader), str(path), "")
+
+
+def _check_twice(node, file, path):
+    """Walk the parts of a YAML file, see `check_files`."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_twice(item, file, path)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines = {}
+    for key, value in node.value:
+        name, line = f"{path}.{key.value}".lstrip("."), key.start_mark.line + 1
+        if (key.tag, str(key.value)) in lines:
+            raise ConfigError(f"{name}: stands twice in {file}, in lines {lines[key.tag, str(key.value)]} and {line}")
+        lines[key.tag, str(key.value)] = line
+        _check_twice(value, file, name)
+
+
 def _check_keys(config, path=""):
     """YAML reads `2016:` as a number and `on:` as true; as names of ours they would be texts here and not there."""
     for key, value in config.items():
@@ -73,6 +105,8 @@ def _fill(value, schema, root):
         return value
     if kinds == "array" and isinstance(value, list):
         return [_fill(item, schema["items"], root) for item in value]
+    if schema.get("format") == "path" and isinstance(value, str):
+        return os.path.expanduser(value)  # what the shell would do, had the path come from there
     return _number(value, kinds)
 
 
@@ -206,7 +240,11 @@ def _check_models(config, results):
 
 
 def _need_plain_name(key, path):
-    """Snakemake reads {} as a wildcard and <> as a variable."""
+    """Snakemake reads {} as a wildcard and <> as a variable, and nobody fills in the shell's variables."""
+    if re.search(r"\$[\w{]", path):
+        raise ConfigError(f"{key}: {path} names a variable of the shell, which a config cannot; write its value (~ is your home folder)")
+    if path.startswith("~"):
+        raise ConfigError(f"{key}: {path} is in the home folder of nobody known here; a folder of that name in this one is ./{path}")
     if any(letter in path for letter in "{}<>"):
         raise ConfigError(f"{key}: {path} may not hold any of {{}}<>; rename it, or name a link to it")
 

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, with one line for whoever cannot write."""
 
 import contextlib
+import errno
 import glob
 import hashlib
 import os
@@ -13,6 +14,11 @@ _SEAL = 32  # bytes of a SHA-256
 
 class WriteError(Exception):
     """The disk is full or not writable; the message names the file or folder and the cause in one line."""
+
+
+class ReadError(OSError):
+    """The system does not let a file be read (locked, no right, no memory, a failing disk), which says nothing of what is in it; the
+    message names the file and the cause in one line."""
 
 
 class SealError(Exception):
@@ -30,6 +36,13 @@ def writing(path):
         yield
     except OSError as error:
         raise WriteError(f"{path}: cannot be written ({error.strerror or first_line(error)})") from error
+
+
+def refused(path, error):
+    """The `ReadError` of an error of the system, which is met where damaged files are too; None for any other error."""
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # a damaged file may ask the system for nonsense
+        return ReadError(f"{path}: cannot be read ({os.strerror(error.errno)})")
+    return None
 
 
 @contextlib.contextmanager

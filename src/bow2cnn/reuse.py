@@ -8,6 +8,7 @@ same digest still: the photo's bytes, its features, what of them is masked.
 import hashlib
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 
@@ -28,11 +29,18 @@ def lineage_of(path, kind):
 
 
 def earlier(path, kind, wanted):
-    """The arrays of the artefact that lies at a path if it has the wanted lineage and is sound; None otherwise."""
+    """The arrays of the artefact that lies at a path if it has the wanted lineage and is sound; None otherwise.
+
+    Raises:
+        ReadError: the system does not let it be read.
+    """
+    if not Path(path).exists():
+        return None
     try:
         with artefact.Reader(path, kind) as reader:
             return {name: reader[name] for name in reader.names()} if reader.params.get("lineage") == wanted else None
-    except artefact.ArtefactError:
+    except artefact.ArtefactError as error:
+        _LOG.warning("nothing is kept of an earlier run: %s", error)
         return None
 
 

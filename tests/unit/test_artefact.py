@@ -1,9 +1,12 @@
 """Artefacts: whole or not at all, the same bytes for the same content, one clear line for everything that is wrong."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import h5py
 import numpy as np
@@ -11,7 +14,8 @@ import pytest
 
 from bow2cnn import artefact
 from bow2cnn.artefact import ArtefactError, Reader, describe, offsets, read, write, write_if_changed
-from bow2cnn.files import WriteError
+from bow2cnn.files import ReadError, WriteError
+from bow2cnn.reuse import earlier
 
 
 def arrays():
@@ -171,6 +175,56 @@ def test_refuses_what_it_cannot_use(tmp_path):
     assert "not an artefact of bow2cnn" in complaint(read, tmp_path / "foreign.h5", "split")
 
 
+@pytest.mark.parametrize("name", ["open", "read"])
+def test_an_error_of_the_system_is_no_damage(tmp_path, monkeypatch, name):
+    """Neither when the file is opened nor when an array is read."""
+    path = tmp_path / "a.h5"
+    artefact.write(path, "collection", {"xy": np.arange(9)}, {"lineage": "made so"})
+    reader = artefact.Reader(path)
+    errors = [OSError(number, "long words of HDF5") for number in (errno.EAGAIN, errno.EACCES, errno.EIO, errno.EMFILE, errno.EINTR)]
+    for error in errors:
+
+        def fail(*_, error=error):
+            raise error
+
+        monkeypatch.setattr(*((artefact.h5py, "File") if name == "open" else (artefact.Reader, "_read")), fail)
+        with pytest.raises(ReadError, match=rf"a\.h5: cannot be read \({os.strerror(error.errno)}\)$"):
+            artefact.read(path, "collection") if name == "open" else reader["xy"]
+        with pytest.raises(ReadError):
+            earlier(path, "collection", "made so")
+
+
+def test_an_array_that_does_not_fit_into_memory_is_not_damaged(tmp_path, monkeypatch):
+    artefact.write(tmp_path / "a.h5", "collection", {"xy": np.arange(9)})
+
+    def fail(*_):
+        raise MemoryError
+
+    with artefact.Reader(tmp_path / "a.h5") as reader:
+        monkeypatch.setattr(reader, "_read", fail)
+        with pytest.raises(ReadError, match="xy does not fit into memory"):
+            reader["xy"]
+
+
+def test_a_file_that_another_program_holds_is_locked(tmp_path):
+    """As HDF5 itself meets it."""
+    path = tmp_path / "a.h5"
+    artefact.write(path, "collection", {"xy": np.arange(9)}, {"lineage": "made so"})
+    with open(path, "rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for read in (lambda: artefact.read(path, "collection"), lambda: earlier(path, "collection", "made so")):
+            with pytest.raises(ReadError, match="Resource temporarily unavailable"):
+                read()
+    assert earlier(path, "collection", "made so")["xy"].tolist() == list(range(9))
+
+
+def test_what_is_damaged_is_made_again_with_a_word(tmp_path, caplog):
+    path = tmp_path / "a.h5"
+    assert earlier(path, "collection", "made so") is None and not caplog.text
+    path.write_bytes(b"damaged")
+    assert earlier(path, "collection", "made so") is None and "a.h5: not an artefact of bow2cnn, or damaged" in caplog.text
+
+
 @pytest.mark.parametrize("keep", [0, 10, 0.5])
 def test_a_cut_file_is_one_line(tmp_path, keep):
     path = tmp_path / "a.h5"
@@ -202,6 +256,32 @@ def test_a_mapped_array_is_the_array_and_is_checked(tmp_path, monkeypatch):
     path.write_bytes(whole)
     with Reader(path, "models") as reader:
         assert "point is damaged" in complaint(reader.map, "point")
+
+
+def test_a_mapped_array_is_checked_once_a_file(tmp_path, monkeypatch):
+    path, read = tmp_path / "a.h5", []
+    compare = Reader._compare
+    monkeypatch.setattr(Reader, "_compare", lambda self, name, *more: read.append(name) or compare(self, name, *more))
+
+    def mapped(name):
+        read.clear()
+        with Reader(path) as reader:
+            return reader.map(name).tolist(), len(read)
+
+    write(path, "index", {"word": np.arange(9), "photo": np.arange(5)})
+    assert mapped("word") == (list(range(9)), 1) and mapped("photo") == (list(range(5)), 1)
+    assert mapped("word") == (list(range(9)), 0) and mapped("photo") == (list(range(5)), 0)
+    before = path.stat()
+    write(path, "index", {"word": np.arange(9)[::-1], "photo": np.arange(5)})
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert mapped("word") == (list(range(9))[::-1], 1) and mapped("word")[1] == 0, "another file, though of the same size and time"
+    for note in (b"", b"[]", b"{}", b"\xff"):
+        (tmp_path / ".a.h5.checked").write_bytes(note)
+        assert mapped("word")[1] == 1
+    (tmp_path / ".a.h5.checked").unlink()
+    monkeypatch.setattr(artefact.files, "write_bytes", Mock(side_effect=WriteError("read-only")))
+    assert mapped("word")[1] == 1 and mapped("word")[1] == 1, "where nothing can be noted"
 
 
 def test_a_flipped_bit_is_one_line_or_harmless(tmp_path):

@@ -197,6 +197,60 @@ def test_a_photo_that_changed_is_read_again(tmp_path):
         assert arrays["width"].tolist() == [64 + 16 * seed]
 
 
+def test_a_photo_in_the_place_of_one_of_the_same_size_and_time_is_noticed(tmp_path):
+    """Photos without compression have one size, and what unpacks an archive may set all times alike."""
+    for name, grey in (("a", 10), ("b", 200)):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (80, 70), (grey, grey, grey)).save(tmp_path / name / "p.bmp")
+        os.utime(tmp_path / name / "p.bmp", (1e9, 1e9))
+    photo, other = tmp_path / "a/p.bmp", tmp_path / "b/p.bmp"
+    assert photo.stat().st_size == other.stat().st_size
+    scan([tmp_path / "a"], tmp_path / "out", 1, 64, 10**6)
+    os.replace(other, photo)
+    scan([tmp_path / "a"], tmp_path / "out", 1, 64, 10**6)
+    seen = artefact.read(tmp_path / "out/collection.h5", "collection")["sha256"]
+    assert bytes(seen[0]) == hashlib.sha256(photo.read_bytes()).digest()
+
+
+def test_what_pillow_warns_of_is_silent_and_nothing_else(tmp_path):
+    """In threads too: whoever reads a photo leaves the filters of the process as they are."""
+    with open(tmp_path / "p.jpg", "wb") as file:
+        file.write(encoded(quarters(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\x99\0\0\0\x99\x99\0\0"))
+    code = """
+import sys, warnings
+from concurrent.futures import ThreadPoolExecutor
+from bow2cnn.collection import photo
+before = list(warnings.filters)
+with photo._open(sys.argv[1]) as image:
+    assert warnings.filters == before
+    photo._exif(image)
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(lambda _: photo.read_header(sys.argv[1], 1, 10**6), range(100)))
+assert warnings.filters == before
+warnings.warn("mine")
+"""
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "p.jpg"], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[0].endswith("UserWarning: mine"), done.stderr
+    loud = subprocess.run(
+        [sys.executable, "-c", "import sys; from PIL import Image; Image.open(sys.argv[1]).getexif()", tmp_path / "p.jpg"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "UserWarning" in loud.stderr, "there is something to be silent of"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), MemoryError()])
+def test_what_the_system_refuses_while_pixels_are_read_is_no_damage(tmp_path, monkeypatch, error):
+    Image.new("RGB", (80, 70)).save(tmp_path / "p.png")
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(photo, "_to_rgb", fail)
+    with pytest.raises(MemoryError if isinstance(error, MemoryError) else PhotoError) as caught:
+        read_rgb(tmp_path / "p.png")
+    assert isinstance(error, MemoryError) or str(caught.value) == "not readable (Input/output error)"
+
+
 def test_other_limits_are_not_answered_from_memory(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/a.jpg").write_bytes(jpeg(noise(0)))

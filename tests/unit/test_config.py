@@ -5,11 +5,12 @@ import itertools
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
-from bow2cnn.config import ConfigError, load
+from bow2cnn.config import ConfigError, check_files, load
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -107,6 +108,47 @@ def test_one_line_names_the_key(folder, wrong, right):
     assert complaint(wrong) == right
 
 
+def test_the_home_folder_is_that_of_the_user(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    own = {"photos": "~/queries", "gnd": "~/gnd.json", "distractors": ["~/photos/2014"]}
+    config = check(photos=["~/photos"], results="~/out", benchmarks={"b": own}, experiments={"a": {"weights": "~/weights.pth"}})
+    assert (config["photos"], config["results"]) == ([f"{folder}/photos"], f"{folder}/out")
+    filled = {"photos": f"{folder}/queries", "gnd": f"{folder}/gnd.json", "distractors": [f"{folder}/photos/2014"]}
+    assert config["benchmarks"]["b"] == filled and config["experiments"]["a"]["weights"] == f"{folder}/weights.pth"
+    assert check(models="~/queries")["models"] == f"{folder}/queries"
+    assert check(database="~/gnd.json")["database"] == f"{folder}/gnd.json"
+    Path("~").mkdir()
+    assert check(photos=["./~"])["photos"] == ["./~"]
+    assert complaint(results="~nobody-of-that-name/x").startswith("results: ~nobody-of-that-name/x is in the home folder of nobody known")
+
+
+@pytest.mark.parametrize("path", ["$HOME/out", "${HOME}/out", "out/$USER"])
+def test_variables_of_the_shell_are_refused(folder, path):
+    said = f"{path} names a variable of the shell, which a config cannot; write its value (~ is your home folder)"
+    assert complaint(results=path) == f"results: {said}"
+    assert complaint(photos=["photos", path]) == f"photos.1: {said}"
+    assert complaint(database=path) == f"database: {said}"
+    assert complaint(experiments={"a": {"weights": path}}) == f"experiments.a.weights: {said}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed: 1\nphotos: [a]\nseed: 2\n", "seed: stands twice in my.yaml, in lines 1 and 3"),
+        ("experiments:\n  a: {epochs: 1,\n    epochs: 2}\n", "experiments.a.epochs: stands twice in my.yaml, in lines 2 and 3"),
+        ("experiments:\n  a: {}\n  b: {}\n  a:\n", "experiments.a: stands twice in my.yaml, in lines 2 and 4"),
+        ('{\n\t"seed": 1,\n\t"seed": 1}', "seed: stands twice in my.yaml, in lines 2 and 3"),
+        ("photos: [{a: 1, a: 1}]", "photos.a: stands twice in my.yaml, in lines 1 and 1"),
+    ],
+)
+def test_a_key_that_stands_twice_is_one_line(folder, text, said):
+    Path("my.yaml").write_text(text)
+    Path("good.yaml").write_text("base: &base {a: 1, b: 2}\nmore: {<<: *base, a: 3}\nseed: 1\n'1': 1\n1: 1\n")
+    with pytest.raises(ConfigError) as caught:
+        check_files(["good.yaml", "my.yaml"])
+    assert str(caught.value) == said
+
+
 @pytest.mark.parametrize("results", ["gnd.json", "gnd.json/deeper/still"])
 def test_results_that_are_a_file(folder, results):
     assert complaint(results=results) == f"results: {folder}/gnd.json is not a folder"
@@ -183,6 +225,11 @@ def paths(config, prefix=""):
     return {path for key, value in config.items() for path in paths(value, f"{prefix}.{'*' if named else key}".lstrip("."))}
 
 
+def types(leaf):
+    """Types of a value and of what is in its list."""
+    return {*np.atleast_1d(leaf.get("type", "")).tolist(), leaf.get("items", {}).get("type")}
+
+
 SCHEMA_ROOT = yaml.safe_load(SCHEMA.read_text())
 LEAVES = leaves(SCHEMA_ROOT, SCHEMA_ROOT)
 
@@ -197,6 +244,36 @@ def test_every_key_of_the_schema_is_described_and_has_a_default(path):
 @pytest.mark.parametrize("path", [path for path, leaf in LEAVES.items() if leaf.get("type") == "integer"])
 def test_whole_numbers_fit_into_those_of_the_libraries(path):
     assert 0 <= LEAVES[path]["minimum"] < LEAVES[path]["maximum"] < 2**31
+
+
+@pytest.mark.parametrize("path", [path for path, leaf in LEAVES.items() if "number" in types(leaf)])
+def test_numbers_fit_into_those_of_the_networks(path):
+    leaf = LEAVES[path].get("items", LEAVES[path])
+    most = leaf.get("maximum", leaf.get("exclusiveMaximum"))
+    assert most is not None and np.isfinite(np.float32(most) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        ({"vocabulary": {"words": 2147483647}}, "vocabulary.words"),
+        ({"features": {"side": 2147483647}}, "features.side"),
+        ({"discovery": {"sketch_size": 2147483647}}, "discovery.sketch_size"),
+        ({"evaluation": {"bootstrap": 2147483647}}, "evaluation.bootstrap"),
+        ({"description": {"scales": [1, 1e6]}}, "description.scales.1"),
+        ({"experiments": {"a": {"negatives": 2147483647}}}, "experiments.a.negatives"),
+        ({"experiments": {"a": {"learning_rate": 1e39}}}, "experiments.a.learning_rate"),
+    ],
+)
+def test_what_no_machine_can_hold_is_refused(folder, wrong, key):
+    assert complaint(wrong).startswith(f"{key}: must be at most ")
+
+
+def test_every_path_of_the_schema_is_known_as_one():
+    """Else its `~` would be a folder of that name."""
+    paths = {path for path, leaf in LEAVES.items() if "path" in (leaf.get("format"), leaf.get("items", {}).get("format"))}
+    texts = {path for path, leaf in LEAVES.items() if "string" in types(leaf)}
+    assert paths == texts
 
 
 def test_photos_may_be_as_large_as_pillow_reads_them():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError
+from bow2cnn.description import describe
 from bow2cnn.description.describe import describe_collection, describe_photo, describe_photos
 from bow2cnn.description.photo import cut, load_photo, shrink
 from bow2cnn.network.model import RetrievalNetwork
@@ -63,6 +65,27 @@ def test_a_missing_photo_is_a_row_of_zeros(folder):
     found = described(folder)
     assert found["missing"].tolist() == [False] * 5 + [True]
     np.testing.assert_allclose(np.linalg.norm(found["descriptor"], axis=1), [1] * 5 + [0], atol=1e-6)
+
+
+def test_only_photos_that_are_used_are_read(folder, tmp_path, monkeypatch):
+    """Those with a place in the pairs. What an earlier file holds of others is left out: the bytes are those of a file made anew."""
+    opened = []
+    monkeypatch.setattr(describe, "load_photo", lambda path, *more: opened.append(Path(path).name) or load_photo(path, *more))
+    sha256 = artefact.read(folder / "collection.h5", "collection")["sha256"]
+    whole = described(folder, tmp_path / "grown.h5")
+    for group in ([3, -1, 0, -1, -1, 7], [3, -1, -1, 0, -1, 7]):
+        artefact.write(tmp_path / "pairs.h5", "pairs", {"group": np.array(group), "sha256": sha256})
+        used = np.array(group) >= 0
+        opened.clear()
+        found = described(folder, tmp_path / "new.h5", pairs=tmp_path / "pairs.h5")
+        assert opened == [f"{row}.png" for row in np.flatnonzero(used)]
+        assert found["missing"].tolist() == [not one for one in used[:5]] + [True]
+        np.testing.assert_array_equal(found["descriptor"], np.where(used[:, None], whole["descriptor"], 0))
+        opened.clear()
+        described(folder, tmp_path / "grown.h5", pairs=tmp_path / "pairs.h5")
+        assert (tmp_path / "grown.h5").read_bytes() == (tmp_path / "new.h5").read_bytes()
+        (tmp_path / "new.h5").unlink()
+        assert opened == (["5.png"] if used[2] else ["3.png", "5.png"])
 
 
 def test_neighbours_do_not_matter(folder, model):

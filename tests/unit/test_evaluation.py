@@ -9,7 +9,7 @@ from PIL import Image
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
-from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
+from bow2cnn.evaluation.ground_truth import GroundTruthError, check_regions, read_ground_truth
 from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
 from bow2cnn.evaluation.systems import Task, bow_rankings
@@ -126,12 +126,12 @@ def test_a_truth_without_difficulties_has_one_protocol(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"gnd": [{"ok": [3]}]}, "gnd[0]: ok holds 3, the database has 3 photos"),
+        ({"gnd": [{"ok": [3]}]}, "gnd[0] (q.png): ok holds 3, the database has 3 photos"),
         ({"gnd": [{"ok": [-1]}]}, "ok holds -1"),
         ({"gnd": [{"ok": [0.5]}]}, "ok must be a list of database indices"),
         ({"gnd": [{"ok": [True]}]}, "ok must be a list of database indices"),
         ({"gnd": [{"junk": [0]}]}, "neither ok nor easy and hard"),
-        ({"gnd": [7]}, "gnd[0] must be an object"),
+        ({"gnd": [7]}, "gnd[0] (q.png) must be an object"),
         ({"gnd": []}, "one entry for each of the 1 queries"),
         ({"gnd": None}, "one entry for each of the 1 queries"),
         ({"imlist": None}, "imlist must be a list of file names"),
@@ -141,6 +141,17 @@ def test_a_truth_without_difficulties_has_one_protocol(tmp_path):
         ({"imlist": ["/etc/passwd"]}, "outside its folder"),
         ({"qimlist": ["x\\y.png"]}, "outside its folder"),
         ({"gnd": [{"ok": [0], "bbx": [0, 0, 0, 4]}]}, "bbx must be"),
+        ({"gnd": [{"ok": [0], "bbx": [False, False, True, True]}]}, "bbx must be"),
+        ({"gndd": []}, "no such key: 'gndd'; known here: imlist, qimlist, gnd, place"),
+        ({"gnd": [{"ok": [0], "bbox": [0, 0, 9, 9]}]}, "gnd[0] (q.png): no such key: 'bbox'; known here: ok, easy, hard, junk, bbx"),
+        ({"gnd": [{"ok": [0], "easy": [1]}]}, "gnd[0] (q.png): ok is not what easy and hard are together"),
+        ({"gnd": [{"ok": [0, 2], "junk": [2]}]}, "gnd[0] (q.png): 2 is in both ok and junk"),
+        ({"gnd": [{"easy": [0, 1], "hard": [1]}]}, "gnd[0] (q.png): 1 is in both easy and hard"),
+        ({"gnd": [{"hard": [0], "junk": [0, 1]}]}, "gnd[0] (q.png): 0 is in both hard and junk"),
+        (
+            {"qimlist": ["q.png", "r.png"], "gnd": [{"easy": [0]}, {"ok": [0]}]},
+            "gnd[1] has ok and gnd[0] easy and hard; all queries must have the same lists",
+        ),
         ({"gnd": [{"ok": [0], "bbx": [0, 0, float("nan"), 4]}]}, "bbx must be"),
         ({"gnd": [{"ok": [0], "bbx": [0, 0, 10**400, 4]}]}, "bbx must be"),
     ],
@@ -150,6 +161,56 @@ def test_a_wrong_ground_truth_is_one_line(tmp_path, changes, part):
     with pytest.raises(GroundTruthError) as caught:
         read_ground_truth(path)
     assert str(caught.value).startswith(f"{path}: ") and part in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_ok_may_stand_beside_easy_and_hard(tmp_path):
+    truth = read_ground_truth(truth_file(tmp_path, gnd=[{"ok": [1, 0], "easy": [0], "hard": [1]}]))
+    assert truth.protocols() == ("easy", "medium", "hard") and truth.queries[0].ok.tolist() == [0, 1]
+
+
+def test_a_key_that_stands_twice_is_one_line(tmp_path):
+    path = tmp_path / "gnd.json"
+    for content, key in (
+        ('{"imlist": ["a.png"], "imlist": ["b.png"], "qimlist": ["q.png"], "gnd": [{"ok": [0]}]}', "imlist"),
+        ('{"imlist": ["a.png"], "qimlist": ["q.png"], "gnd": [{"ok": [0], "ok": []}]}', "ok"),
+    ):
+        path.write_text(content)
+        with pytest.raises(GroundTruthError, match=rf"gnd\.json: .*the key '{key}' stands twice in one object"):
+            read_ground_truth(path)
+
+
+@pytest.mark.parametrize(
+    ("region", "said"),
+    [
+        ([0.1, 0.1, 0.9, 0.9], "too small; it has to be in pixels of the upright photo, which has 640 x 480"),
+        ([100, 100, 107, 400], "too small"),
+        ([700, 100, 800, 300], "stands out of the upright photo, which has 640 x 480 pixels"),
+        ([100, 100, 300, 600], "stands out"),
+        ([-100, 0, 100, 100], "stands out"),
+        ([0, 0, 640, 480], None),
+        ([-2, -3, 650, 485.5], None),
+        ([100, 100, 108, 108], None),
+    ],
+)
+def test_regions_lie_in_their_photos(tmp_path, region, said):
+    gnd = truth_file(tmp_path, qimlist=["p.png", "q.png"], gnd=[{"ok": [0]}, {"ok": [0], "bbx": region}])
+    truth, sizes = read_ground_truth(gnd), {"q.png": (640, 480), "p.png": (9, 9)}
+    if said is None:
+        return check_regions(truth, sizes, gnd)
+    with pytest.raises(GroundTruthError) as caught:
+        check_regions(truth, sizes, gnd)
+    words = " ".join(f"{value:g}" for value in region)
+    assert str(caught.value).startswith(f"{gnd}: gnd[1] (q.png): bbx {words} ") and said in str(caught.value)
+
+
+def test_a_ground_truth_that_may_not_be_read_is_no_broken_json(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    path = truth_file(tmp_path)
+    monkeypatch.setattr(type(path), "read_text", refuse)
+    with pytest.raises(GroundTruthError, match=r"gnd\.json: cannot be read \(Permission denied\)$"):
+        read_ground_truth(path)
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b"[1]", b"\xff\xfe", b"[" * 100_000])

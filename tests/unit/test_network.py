@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from bow2cnn import artefact
 from bow2cnn.artefact import ArtefactError
+from bow2cnn.files import ReadError
 from bow2cnn.network.backbones import BACKBONES
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.errors import NetworkError
@@ -17,7 +18,7 @@ from bow2cnn.network.layers import Normalised
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.pooling import Pooling, generalised_mean
 from bow2cnn.network.storage import load_network, save_network
-from bow2cnn.network.weights import load_weights, packaged_weights
+from bow2cnn.network.weights import load_weights, packaged_weights, read_state
 from bow2cnn.network.workers import Workers
 
 # Tensors of torchvision's state dict without the classifier, and some of their shapes.
@@ -324,3 +325,14 @@ def test_a_gpu_that_is_not_there_is_one_line(monkeypatch):
     with pytest.raises(NetworkError, match=r"^device: cuda is configured, but .*; set device: cpu$"):
         pick_device("cuda")
     assert pick_device("cpu") == torch.device("cpu")
+
+
+def test_weights_that_the_system_refuses_are_not_called_no_weights(tmp_path, monkeypatch):
+    (tmp_path / "weights.pth").touch()
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(ReadError, match=r"weights\.pth: cannot be read \(Permission denied\)$"):
+        read_state(tmp_path / "weights.pth")

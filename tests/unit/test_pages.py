@@ -1,5 +1,6 @@
 """The pages of the 3D models: what they show is what the artefacts say, and nothing in them is dangerous."""
 
+import itertools
 import re
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from bow2cnn import artefact
+from bow2cnn.pairs.covisibility import Covisibility
 from bow2cnn.report.pages.model import Models
 from bow2cnn.report.pages.network import draw_network
 from bow2cnn.report.pages.overview import overview
@@ -60,13 +62,32 @@ def test_hardest_pairs_share_the_smallest_part_of_their_points(models):
     assert chosen
     shares, used = [], []
     for first, second, points in chosen:
-        own, other = (set(models._points(view).tolist()) for view in (first, second))
+        own, other = (set(models._covisibility.points(view).tolist()) for view in (first, second))
         assert own & other == set(points.tolist()) and len(points) >= 15
         shares.append(len(points) / min(len(own), len(other)))
         used += [first, second]
         for view in (first, second):
             assert len(models._seen_at(view, points)) == len(points)
     assert shares == sorted(shares) and max(used.count(view) for view in used) <= 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hardest_pairs_are_those_of_a_walk_through_all(models, monkeypatch, seed):
+    """Sixty photos that see some of 200 points each, and many pairs that share equally much."""
+    generator = np.random.default_rng(seed)
+    seen = [np.flatnonzero(generator.random(200) < share) for share in generator.choice([0.1, 0.2, 0.4], 60)]
+    monkeypatch.setattr(models, "_covisibility", Covisibility(artefact.offsets(list(map(len, seen))), np.concatenate(seen)))
+    shares = []
+    for a, b in itertools.combinations(range(60), 2):
+        common = len(np.intersect1d(seen[a], seen[b]))
+        if common >= 15:
+            shares.append((common / min(len(seen[a]), len(seen[b])), a, b))
+    used, expected = np.zeros(60, int), []
+    for _, a, b in sorted(shares):
+        if used[a] < 2 and used[b] < 2 and len(expected) < 8:
+            used[[a, b]] += 1
+            expected.append((a, b))
+    assert [(first, second) for first, second, _ in models.hardest(slice(0, 60))] == expected and len(expected) == 8
 
 
 def test_points_of_a_pair_are_where_the_photos_see_them(models):

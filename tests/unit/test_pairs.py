@@ -6,6 +6,7 @@ import pytest
 from bow2cnn import artefact
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.nothing import NothingFound
+from bow2cnn.pairs.covisibility import Covisibility
 from bow2cnn.pairs.doubt import related
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.pairs.mine import add_outsiders, assign_groups, mine_pairs
@@ -66,6 +67,16 @@ def test_evidence_is_what_the_hand_says(evidence):
     found = table(evidence.pool(2, [0, 1, 2, 3], min_shared=1, size=9))
     expected = [(1, 2, 2 / 12, 4.0, 1 / 4.5, 0), (3, 8, 8 / 12, 2.0, 2 / 4.5, 42), (2, 2, 2 / 12, 2.0, 2.5 / 4.5, 0)]
     assert found == [pytest.approx(row) for row in expected]
+
+
+def test_common_points_are_counted_once(evidence):
+    generator = np.random.default_rng(0)
+    seen = [generator.integers(0, 300, generator.integers(0, 200)) for _ in range(30)]
+    found = Covisibility(artefact.offsets(list(map(len, seen))), np.concatenate(seen))
+    for view, own in enumerate(seen):
+        assert found.points(view).tolist() == np.unique(own).tolist()
+        assert found.shared(view).tolist() == [len(np.intersect1d(own, other)) for other in seen]
+    assert Covisibility(np.zeros(3, int), np.zeros(0, int)).shared(1).tolist() == [0, 0]
 
 
 def test_the_nearest_cameras_come_first_and_only_so_many_are_looked_at(evidence):

@@ -1,5 +1,6 @@
 """Reconstruction: the true cameras come back, every failure is told, models are packed and joined without loss."""
 
+import shutil
 import subprocess
 import tempfile
 
@@ -15,7 +16,7 @@ from bow2cnn.epipolar import scale_fundamental
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.files import WriteError
 from bow2cnn.nothing import NothingFound
-from bow2cnn.reconstruction import build
+from bow2cnn.reconstruction import build, kept, reconstruct
 from bow2cnn.reconstruction.build import build_models
 from bow2cnn.reconstruction.colmap import extend_model, map_cluster, to_arrays, write_model
 from bow2cnn.reconstruction.gather import gather_models
@@ -319,6 +320,46 @@ def test_a_failing_cluster_is_recorded_and_the_others_go_on(modelled, tmp_path, 
     assert rejected[0] == (1 - models[0]["cluster"], 9, "mapping failed: bundle adjustment")
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "call", "reason"),
+    [
+        (kept, "read_model", 1, "COLMAP cannot read the models that it wrote"),
+        (reconstruct, "to_arrays", 1, "out of shape"),
+        (reconstruct, "_point_colors", 1, "out of shape"),
+    ],
+)
+def test_whatever_fails_in_one_cluster_the_others_go_on(modelled, tmp_path, monkeypatch, module, name, call, reason):
+    real, calls = getattr(module, name), []
+
+    def fail(*arguments):
+        calls.append(name)
+        if len(calls) == call:
+            raise ValueError("out of shape")
+        return real(*arguments)
+
+    monkeypatch.setattr(module, name, fail)
+    arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
+    reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
+    models, rejected = unpack_models(artefact.read(tmp_path / "m.h5", "models"))
+    assert len(models) == 1 and rejected == [(1 - models[0]["cluster"], 9, f"mapping failed: {reason}")]
+    assert [folder.name for folder in (tmp_path / "colmap").iterdir()] == [f"{models[0]['cluster']:04d}-0"]
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), MemoryError()])
+@pytest.mark.parametrize(("module", "name"), [(build, "map_cluster"), (kept, "read_model"), (kept, "_digest_of")])
+def test_an_error_of_the_system_is_no_clusters_fault(modelled, tmp_path, monkeypatch, module, name, error):
+    def fail(*_):
+        raise error
+
+    arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
+    if module is kept:
+        shutil.copytree(modelled.models.parent / "state", tmp_path / "state")
+    monkeypatch.setattr(module, name, fail)
+    with pytest.raises(type(error)):
+        reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
+    assert not (tmp_path / "m.h5").exists()
+
+
 def test_of_overlapping_models_the_larger_is_kept(modelled, tmp_path, monkeypatch):
     real = build.map_cluster
 
@@ -454,7 +495,7 @@ def test_a_camera_that_never_moved_is_the_reason_for_no_model(modelled, tmp_path
         graph["unmoved"][0] -= np.float32(moved)
         artefact.write(tmp_path / "graph.h5", "graph", graph)
         inputs = _Inputs(tmp_path / "clusters.h5", tmp_path / "graph.h5", modelled.collection, modelled.features)
-        reasons.append(inputs.why_none(inputs.members(0), 3))
+        reasons.append(inputs.why_none(0, 3))
     assert reasons == ["no model: the camera did not move between its 4 photos", "no model of 3 photos or more could be built"]
 
 

@@ -314,11 +314,20 @@ def test_a_benchmarks_rows_are_its_sorted_names(benchmark):
 def test_a_benchmark_with_an_unusable_photo_is_refused(benchmark, tmp_path):
     for name, text in (("bad.jpg", b"text"), ("good.jpg", None)):
         (tmp_path / name).write_bytes(text or (benchmark.folder / "photos/9.jpg").read_bytes())
-    for imlist, error in ((["good.jpg", "bad.jpg"], artefact.ArtefactError), (["gone.jpg"], GroundTruthError)):
+    for imlist in (["good.jpg", "bad.jpg"], ["gone.jpg"]):
         truth = {"imlist": imlist, "qimlist": ["good.jpg"], "gnd": [{"ok": [0], "junk": []}]}
         (tmp_path / "gnd.json").write_text(json.dumps(truth))
-        with pytest.raises(error, match=imlist[-1]):
+        with pytest.raises(GroundTruthError, match=imlist[-1]):
             read_benchmark(tmp_path, tmp_path / "gnd.json", tmp_path / "c.h5", [], 32, 10**7)
+
+
+def test_a_benchmark_with_a_region_in_shares_of_its_photo_is_refused(benchmark, tmp_path):
+    truth = {**benchmark.truth, "gnd": [dict(entry) for entry in benchmark.truth["gnd"]]}
+    truth["gnd"][0]["bbx"] = [0.1, 0.1, 0.9, 0.9]
+    (tmp_path / "gnd.json").write_text(json.dumps(truth))
+    said = rf"gnd\.json: gnd\[0\] \({truth['qimlist'][0]}\): bbx 0\.1 0\.1 0\.9 0\.9 is too small"
+    with pytest.raises(GroundTruthError, match=said):
+        read_benchmark(benchmark.folder / "photos", tmp_path / "gnd.json", tmp_path / "c.h5", [], 32, 10**7)
 
 
 def test_distractors_make_the_database_larger_and_nothing_else(made, benchmark, tmp_path):

@@ -10,11 +10,13 @@ from torch import nn
 from torch.nn import functional
 
 from bow2cnn import artefact
+from bow2cnn.description.photo import load_photo
 from bow2cnn.network.backbones import BACKBONES, Backbone
 from bow2cnn.network.layers import Normalised, Staged
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
+from bow2cnn.training import cache, checkpoint, negatives
 from bow2cnn.training import run as run_module
 from bow2cnn.training import train as train_module
 from bow2cnn.training.augment import another_view, augment
@@ -231,6 +233,20 @@ def test_an_outsider_is_no_negative_of_the_models_it_may_belong_to():
         mined.append(mine_negatives(descriptors, np.arange(3), np.array([2, 3]), group, np.array([0, 1, 2, -1]), 2, True, doubtful)[0])
     assert doubtful.tolist() == [[-1, -1, -1], [-1, -1, -1], [-1, -1, -1], [0, 1, 2]]
     assert [found.tolist() for found in mined] == [[[2, -1], [3, 2], [3, -1]], [[2, -1], [2, -1], [-1, -1]]]
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 1000])
+def test_the_nearest_models_of_outsiders_are_found_chunk_by_chunk(monkeypatch, chunk):
+    monkeypatch.setattr(negatives, "_CHUNK", chunk)
+    generator = np.random.default_rng(0)
+    descriptors, group = generator.integers(-9, 9, (200, 8)).astype(np.float32), generator.integers(-1, 12, 200)
+    outsider = np.arange(200) >= 150
+    group[outsider] = 12 + np.arange(50)
+    found = doubtful_groups(descriptors, group, outsider, np.zeros((0, 2), int), 3)
+    for row in np.flatnonzero(outsider):
+        best = [(descriptors[(group == g) & ~outsider] @ descriptors[row]).max() for g in range(12)]
+        assert found[row].tolist() == np.argsort(-np.array(best), kind="stable")[:3].tolist()
+    assert (found[:150] == -1).all()
 
 
 def test_weak_matches_with_what_may_not_be_used_raise_no_doubt():
@@ -546,6 +562,16 @@ def test_a_photo_that_vanishes_during_training_is_grey(augmentation, tmp_path):
     assert [len(np.unique(load())) for _, load in loads[0]] == [1, 1, 1]
 
 
+def test_only_photos_that_are_used_are_read(made, tmp_path, monkeypatch, undisturbed):
+    """Photos 24 and 25 are in no place: they are neither decoded nor described."""
+    opened, described = [], []
+    monkeypatch.setattr(cache, "load_photo", lambda path, *more: opened.append(path) or load_photo(path, *more))
+    real = run_module.describe_photos
+    monkeypatch.setattr(run_module, "describe_photos", lambda net, loads, *more: described.append(len(loads)) or real(net, loads, *more))
+    assert train(made, tmp_path) == undisturbed.bytes
+    assert opened == made.paths[:24] and max(described) == 24
+
+
 def test_photos_are_kept_and_found_again(made, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no photo")
     paths = [*made.paths[:3], str(tmp_path / "bad.png")]
@@ -573,6 +599,19 @@ def test_damaged_photos_are_decoded_again(made, tmp_path, name):
             assert pixels() == expected
     (tmp_path / name).unlink()
     assert pixels() == expected
+
+
+@pytest.mark.parametrize("kept", ["checkpoint", "photos"])
+def test_what_the_system_refuses_is_not_made_anew(made, tmp_path, monkeypatch, kept):
+    Checkpoint(tmp_path, "key").save({"a": 1})
+    PhotoCache(tmp_path, made.paths[:2], [0, 1], 32, 1, "key")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(checkpoint if kept == "checkpoint" else cache, "read_sealed", refuse)
+    with pytest.raises(PermissionError):
+        Checkpoint(tmp_path, "key").load() if kept == "checkpoint" else PhotoCache(tmp_path, made.paths[:2], [0, 1], 32, 1, "key")
 
 
 def test_augmentation():

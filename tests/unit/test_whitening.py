@@ -1,5 +1,8 @@
 """Whitening: closed forms on small matrices, and what it does to the ranking of synthetic places."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -47,12 +50,13 @@ def learn(folder, found, training, validation=8, missing=(), **options):
 
 
 ANISOTROPIC = np.linspace(0.2, 4.0, 32)
+EVERY = np.arange(10**5)  # rows
 
 
 def test_learned_whitening_is_its_formula():
     found = places(30, np.linspace(0.2, 2, 6), 0)
     queries, positives = found[0::PHOTOS], found[1::PHOTOS]
-    family = whiten.learned(found, queries, positives)
+    family = whiten.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
     for shrinkage in (0.0, 0.3, 1.0):
         difference = queries.astype(float) - positives
         scatter = difference.T @ difference / len(difference)
@@ -70,28 +74,56 @@ def test_learned_whitening_is_its_formula():
 
 def test_full_shrinkage_is_a_rotation():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    projection = whiten.learned(found, found[:-1], found[1:]).projection(1.0)
+    projection = whiten.learned(found, EVERY[:150], EVERY[:149], EVERY[1:150]).projection(1.0)
     np.testing.assert_allclose(projection @ projection.T, np.eye(6), atol=1e-5)
 
 
 def test_pca_whitens_the_covariance():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    projection = whiten.pca(found).projection(0.0)
+    projection = whiten.pca(found, EVERY[:150]).projection(0.0)
     covariance = projection @ np.cov(found.T) @ projection.T
     np.testing.assert_allclose(covariance / covariance[0, 0], np.eye(6), atol=1e-4)
 
 
 def test_fewer_dimensions_are_the_first_of_all():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    family = whiten.learned(found, found[0::PHOTOS], found[1::PHOTOS])
+    family = whiten.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
     np.testing.assert_array_equal(family.projection(0.3, 2), family.projection(0.3)[:2])
 
 
 def test_fewer_pairs_than_dimensions_give_finite_maps():
     found = places(30, np.ones(64), 0)
-    family = whiten.learned(found, found[:3], found[1:4])
+    family = whiten.learned(found, EVERY[:150], EVERY[:3], EVERY[1:4])
     for shrinkage in (0.0, 0.01, 1.0):
         assert np.isfinite(family.projection(shrinkage)).all()
+
+
+@pytest.mark.parametrize("rows", [1, 7, 150, 10**6])
+def test_blocks_change_nothing_but_the_rounding(tmp_path, monkeypatch, rows):
+    found = places(30, ANISOTROPIC, 1)
+    whole, few = found[EVERY[10:140]].astype(float), learn(tmp_path, found, 20)
+    monkeypatch.setattr(whiten, "_ROWS", rows)
+    mean, spread = whiten.spread_of(found, EVERY[10:140])
+    np.testing.assert_allclose(mean, whole.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(spread, (whole - whole.mean(0)).T @ (whole - whole.mean(0)), rtol=1e-9, atol=1e-12)
+    found_now = learn(tmp_path, found, 20)
+    np.testing.assert_allclose(found_now["projection"], few["projection"], atol=1e-5)
+    np.testing.assert_allclose(found_now["tried/validation_map"], few["tried/validation_map"], atol=1e-4)
+
+
+def test_memory_does_not_grow_with_the_pairs(tmp_path):
+    """All pairs of 400 photos are 159,600: with their descriptors in double precision 650 MB."""
+    code = """
+import numpy as np, resource
+from bow2cnn.whitening import whiten
+found = np.random.default_rng(0).random((400, 512), np.float32)
+queries, positives = np.nonzero(~np.eye(400, dtype=bool))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+whiten.learned(found, np.arange(400), queries, positives)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 150_000  # kilobytes
 
 
 def test_apply():
@@ -114,7 +146,7 @@ def test_it_does_not_hurt_with_fewer_pairs_than_dimensions(tmp_path):
     learned = learn(tmp_path, found, 2, 15)
     before, after = mean_precision(unseen), mean_precision(whiten.apply(unseen, learned["mean"], learned["projection"]))
     assert after > before - 3
-    family = whiten.learned(found[:10], found[0:9], found[1:10])
+    family = whiten.learned(found, EVERY[:10], EVERY[0:9], EVERY[1:10])
     assert mean_precision(whiten.apply(unseen, family.mean, family.projection(0.0))) < before - 5  # what shrinking prevents
     tried = learned["tried/validation_map"]
     assert np.isnan(learned["tried/shrinkage"][0]) and tried.max() >= tried[0]

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 import torch
-from harness import RESULTS, ROOT, planned
+from harness import RESULTS, ROOT, ended, planned
 from PIL import Image
 
 from bow2cnn import artefact
@@ -89,6 +89,30 @@ def test_photos_of_a_benchmark_are_followed(own):
     (own.folder / "queries/x.png").unlink()
     for _ in range(2):
         assert complaint(own, "collection") == "gnd.json: imlist names 'x.png', which is not in queries"
+
+
+def test_a_file_is_followed_by_its_bytes_and_not_by_its_time(own):
+    """A restored backup is older than what it replaces; what is newer may be the same."""
+    more = "--configfile", "own.yaml", "--cores", 1
+    torch.save(RetrievalNetwork("squeezenet1_1", "gem").backbone.state_dict(), own.folder / "weights.pth")
+    wanted = "out/benchmarks/held-out/collection.h5", "out/networks/squeezenet1_1/network.h5"
+    made = own("scan", *more) + own(*wanted, *more)
+    assert {"read_benchmark", "start_network"} <= ended(made)
+    assert planned(own(*wanted, *more, "-n")) == {}
+    for name in ("gnd.json", "weights.pth"):
+        os.utime(own.folder / name)
+    assert planned(own(*wanted, *more, "-n")) == {}, "newer, and the same"
+    (own.folder / "gnd.json").write_text(json.dumps({"imlist": ["q.png"], "qimlist": ["q.png"], "gnd": [{"ok": [0]}]}))
+    os.utime(own.folder / "gnd.json", (1, 1))
+    assert planned(own(*wanted, *more, "-n")).keys() - {"total"} == {"read_benchmark"}
+    torch.save(RetrievalNetwork("squeezenet1_1", "gem").backbone.state_dict(), own.folder / "weights.pth")
+    os.utime(own.folder / "weights.pth", (1, 1))
+    assert {"read_benchmark", "start_network"} <= ended(own(*wanted, *more))
+    assert planned(own(*wanted, *more, "-n")) == {}
+    state = torch.load(own.folder / "weights.pth")
+    arrays = artefact.read(own.folder / wanted[1], "network")
+    assert all((arrays[f"weight/{name}"] == value.numpy()).all() for name, value in state.items())
+    assert artefact.read(own.folder / wanted[0], "collection")["name"] == ["q.png"]
 
 
 def test_distractors_join_the_database(own):

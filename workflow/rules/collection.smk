@@ -63,7 +63,7 @@ if not all(os.path.exists(path.replace("<results>", config["results"])) for path
 
 rule read_benchmark:
     input:
-        gnd=source_gnd,
+        gnd=ancient(source_gnd),
         seen=seen_of_benchmark,
     output:
         collection="<results>/benchmarks/{benchmark}/collection.h5",
@@ -80,6 +80,7 @@ rule read_benchmark:
         photos=lookup("benchmarks/{benchmark}/photos", within=config),
         distractors=lookup("benchmarks/{benchmark}/distractors", within=config),
         settings=settings("collection"),
+        gnd=content_of_gnd,
         digest=digest("read_benchmark"),
     message:
         "collection: photos of benchmark {wildcards.benchmark}"

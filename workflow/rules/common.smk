@@ -5,6 +5,7 @@ import math
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 from bow2cnn.digest import digest as digest_of_code
+from bow2cnn.given import content_of
 
 PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
 SKETCH_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["sketches"])]
@@ -13,6 +14,7 @@ CLUSTER_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["clusters"]
 TEACHER = config["database"] is None and config["models"] is None
 BENCHMARKS = list(config["benchmarks"])
 REPORT = ["<results>/report.html", *(["<results>/models/pages"] if TEACHER else [])]
+GND = [config["benchmarks"][name]["gnd"] for name in BENCHMARKS]
 EXPERIMENTS = list(config["experiments"])
 # Megabytes of one photo while it is decoded (25 bytes a pixel: WebP is the worst), and while it is searched for features (236).
 PIXELS = config["collection"]["max_pixels"]
@@ -105,8 +107,21 @@ def of_models(paths):
     return paths if config["database"] is None else []
 
 
+# Files of the user's are `ancient` inputs beside a digest of what is in them: what replaces a file may be older, and what is newer the same.
+def content(*paths):
+    """Digest of the bytes of files of the user's."""
+    try:
+        return content_of(paths)
+    except OSError as error:
+        sys.exit(f"{error.filename}: cannot be read ({error.strerror})")
+
+
 def source_gnd(wildcards):
     return config["benchmarks"][wildcards.benchmark]["gnd"]
+
+
+def content_of_gnd(wildcards):
+    return content(source_gnd(wildcards))
 
 
 def seen_of_benchmark(wildcards):
@@ -123,6 +138,11 @@ def start_of_experiment(wildcards):
 def given_weights(wildcards):
     """The file with a network's pretrained weights, nothing for a network whose weights come with the installation."""
     return NETWORKS[wildcards.network]["weights"] or []
+
+
+def content_of_weights(wildcards):
+    weights = NETWORKS[wildcards.network]["weights"]
+    return content(weights) if weights else ""
 
 
 def training_settings(wildcards):

@@ -30,6 +30,7 @@ rule describe_collection:
     input:
         network="<results>/{system}/network.h5",
         collection="<results>/collection/collection.h5",
+        pairs="<results>/pairs/pairs.h5",
     output:
         descriptors=update("<results>/{system}/descriptors/collection.h5"),
     log:
@@ -57,7 +58,7 @@ use rule describe_collection as describe_benchmark with:
     input:
         network="<results>/{system}/network.h5",
         collection="<results>/benchmarks/{benchmark}/collection.h5",
-        gnd=source_gnd,
+        gnd=ancient(source_gnd),
     output:
         descriptors="<results>/{system}/descriptors/{benchmark}.h5",
     log:
@@ -66,6 +67,7 @@ use rule describe_collection as describe_benchmark with:
         "<timings>/describe/{system}/{benchmark}.tsv"
     params:
         photos=lookup("benchmarks/{benchmark}/photos", within=config),
+        gnd=content_of_gnd,
         settings=settings("description"),
         threads=config["threads"],
         device=config["device"],

@@ -4,7 +4,7 @@
 rule evaluate_systems:
     input:
         pairs="<results>/pairs/pairs.h5",
-        gnd=[config["benchmarks"][name]["gnd"] for name in BENCHMARKS],
+        gnd=ancient(GND),
         collections=expand("<results>/benchmarks/{benchmark}/collection.h5", benchmark=BENCHMARKS),
         rankings=expand("<results>/retrieval/{benchmark}.h5", benchmark=BENCHMARKS if TEACHER else []),
         histories=expand("<results>/experiments/{experiment}/history.h5", experiment=EXPERIMENTS),
@@ -42,6 +42,7 @@ rule evaluate_systems:
         settings=settings("evaluation"),
         seed=config["seed"],
         threads=config["threads"],
+        gnd=content(*GND),
         digest=digest("evaluate_systems"),
     message:
         "evaluate: the table"

@@ -34,7 +34,7 @@ else:
 
     rule read_database:
         input:
-            database=config["database"],
+            database=ancient(config["database"]),
             collection="<results>/collection/collection.h5",
         output:
             pairs="<results>/pairs/pairs.h5",
@@ -48,6 +48,7 @@ else:
         resources:
             mem_mb=memory(2000, database=20),
         params:
+            database=content(config["database"]),
             digest=digest("read_database"),
         message:
             "pairs: reading {input.database}"

@@ -59,7 +59,7 @@ else:
 
     rule read_models:
         input:
-            files=model_files(config["models"]),
+            files=ancient(model_files(config["models"])),
             collection="<results>/collection/collection.h5",
         output:
             models="<results>/models/models.h5",
@@ -75,6 +75,7 @@ else:
         params:
             folder=config["models"],
             min_photos=config["reconstruction"]["min_photos"],
+            files=content(*model_files(config["models"])),
             digest=digest("read_models"),
         message:
             "models: reading those in {params.folder}"

@@ -15,7 +15,7 @@ rule write_report:
         table="<results>/evaluation.csv",
         gains="<results>/evaluation/gains.json",
         benchmarks=expand("<results>/benchmarks/{benchmark}/collection.h5", benchmark=BENCHMARKS),
-        gnd=[config["benchmarks"][name]["gnd"] for name in BENCHMARKS],
+        gnd=ancient(GND),
         rankings=expand(
             "<results>/evaluation/rankings-{photos}.h5",
             photos=["validation", *BENCHMARKS],
@@ -36,6 +36,7 @@ rule write_report:
         benchmarks=BENCHMARKS,
         pairings=PAIRINGS,
         config=config,
+        gnd=content(*GND),
         digest=digest("write_report"),
     message:
         "report: writing the page"

@@ -3,7 +3,7 @@
 
 rule start_network:
     input:
-        weights=given_weights,
+        weights=ancient(given_weights),
     output:
         network="<results>/networks/{network}/network.h5",
     log:
@@ -18,6 +18,7 @@ rule start_network:
     params:
         network=lambda wildcards: NETWORKS[wildcards.network]["network"],
         pooling=lambda wildcards: NETWORKS[wildcards.network]["pooling"],
+        weights=content_of_weights,
         digest=digest("start_network"),
     message:
         "train: {wildcards.network} off the shelf"

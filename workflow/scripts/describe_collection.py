@@ -9,6 +9,7 @@ with stage(snakemake.log[0], snakemake.params.threads):
         network=snakemake.input.network,
         collection=snakemake.input.collection,
         out=snakemake.output.descriptors,
+        pairs=snakemake.input.get("pairs"),
         gnd=snakemake.input.get("gnd"),
         photos=snakemake.params.get("photos"),
         threads=snakemake.params.threads,

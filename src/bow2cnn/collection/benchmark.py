@@ -7,7 +7,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.collection.scan import read_row, to_arrays, walk
-from bow2cnn.evaluation.ground_truth import read_ground_truth
+from bow2cnn.evaluation.ground_truth import GroundTruthError, check_regions, read_ground_truth
 
 
 class BenchmarkRows(NamedTuple):
@@ -37,7 +37,8 @@ def read_benchmark(photos, gnd, out, distractors, min_side, max_pixels):
         min_side, max_pixels: see `read_header`.
 
     Raises:
-        GroundTruthError: the ground truth is damaged, leaves its folder or names a photo that cannot be used.
+        GroundTruthError: the ground truth is wrong or damaged, leaves its folder, names a photo that cannot be used, or a region that
+            is not in its photo.
     """
     truth = read_ground_truth(gnd, photos)
     rows = []
@@ -45,8 +46,9 @@ def read_benchmark(photos, gnd, out, distractors, min_side, max_pixels):
         path = Path(photos) / name
         row = read_row(path, min_side, max_pixels)
         if "reason" in row:
-            raise artefact.ArtefactError(f"{gnd}: names {name}, which is {row['reason']}")
+            raise GroundTruthError(f"{gnd}: names {name}, which is {row['reason']}")
         rows.append({**row, "path": path, "name": name, "shard": 0})
+    check_regions(truth, {row["name"]: (row["width"], row["height"]) for row in rows}, gnd)
     named, seen = len(rows), {row["sha256"] for row in rows}
     for path in sorted({path for folder in distractors for path, reason in walk(folder) if not reason}):
         row = read_row(path, min_side, max_pixels)

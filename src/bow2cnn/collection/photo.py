@@ -20,6 +20,8 @@ _FULL_FRAME_MM = 36.0  # width of the 35 mm film frame, which FocalLengthIn35mmF
 _LARGEST_TILE = 2**24  # pixels; tiles of a TIFF may stand out over its edges, but by no more
 _MOST_LAYERS = 8  # so often a photo's area may be covered by tiles: a TIFF may have one layer per channel
 _MOST_SCANS = 200  # a progressive JPEG has about ten, and each is a walk over all pixels
+# Pillow warns of damaged metadata. Silenced once: a filter that a thread sets and takes back is that of all threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 _STRIP = 256  # rows of a photo of more than 8 bits that are scaled at once
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 # What brings a photo of an EXIF orientation upright.
@@ -87,8 +89,10 @@ def read_rgb(path, max_side=None):
             if orientation in _UPRIGHT:
                 image = image.transpose(_UPRIGHT[orientation])
             return np.asarray(image)
+        except MemoryError:  # says nothing of the photo
+            raise
         except Exception as error:  # Pillow's decoders raise whatever the broken byte happens to hit
-            raise PhotoError(f"cannot be decoded ({first_line(error)})") from error
+            raise PhotoError(_refused(error) or f"cannot be decoded ({first_line(error)})") from error
 
 
 @contextlib.contextmanager
@@ -104,9 +108,7 @@ def _open(path):
         except FileNotFoundError as error:
             raise PhotoError("vanished") from error
         except OSError as error:
-            raise PhotoError(f"not readable ({error.strerror})") from error
-        stack.enter_context(warnings.catch_warnings())  # of damaged metadata, whenever they are read
-        warnings.simplefilter("ignore")
+            raise PhotoError(_refused(error)) from error
         try:
             image = stack.enter_context(Image.open(file, formats=FORMATS))
         except Image.DecompressionBombError as error:
@@ -116,10 +118,14 @@ def _open(path):
         except MemoryError:  # says nothing of the photo
             raise
         except Exception as error:
-            disk = isinstance(error, OSError) and error.errno is not None
-            raise PhotoError(f"not readable ({error.strerror})" if disk else f"damaged ({first_line(error)})") from error
+            raise PhotoError(_refused(error) or f"damaged ({first_line(error)})") from error
         _check_tiles(image)
         yield image
+
+
+def _refused(error):
+    """What the system said when it refused to read a file; None for any other error."""
+    return f"not readable ({error.strerror})" if isinstance(error, OSError) and error.errno is not None else None
 
 
 def _is_in(folders, path):

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import logging
 import os
 from collections import Counter
 from pathlib import Path
@@ -18,6 +19,7 @@ from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
 from bow2cnn.reuse import lineage
 
+_LOG = logging.getLogger("bow2cnn")
 # Reasons that may pass while the file stays the same; they are not remembered.
 _PASSING = ("not readable", "vanished", "outside the folders")
 
@@ -28,7 +30,7 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
     So is `benchmark-NAME.json`, what every photo of a benchmark is: name to sha256, or to why it cannot be used.
 
     A photo's shard follows from its content (sha256), so adding photos moves none of the others. Files whose bytes have not
-    changed since the last scan (same path, size and modification time) are not read again.
+    changed since the last scan (same path, size and times) are not read again.
 
     Hidden files and folders (thumbnails, rubbish bins) are passed over. Every other file is either listed or rejected with a reason.
 
@@ -138,26 +140,31 @@ def walk(root):
 
 
 class _Memory:
-    """What the last scan saw: a file of the same path, size and modification time is not read again by the same code.
+    """What the last scan saw: a file of the same path, size and times is not read again by the same code. The time of the last change of
+    its entry is among them, because a file that takes another's place may have the other's size and modification time.
 
     Kept beside the lists and never an input of a stage, because times of modification are not content.
     """
 
     FIELDS = ("sha256", "width", "height", "focal", "gps")
+    KEYS = ("size", "mtime", "ctime")
 
     def __init__(self, path, limits):
         self._path, self._limits = path, limits
         self._made_with = lineage("scan", *limits, digest(__file__))
         self._old, self._new = {}, {}
+        if not path.exists():
+            return
         try:
             saved = artefact.read(path, "scan_memory")
-        except artefact.ArtefactError:
+        except artefact.ArtefactError as error:
+            _LOG.warning("scan: all files are read again: %s", error)
             return
         if saved.get("made_with") != [self._made_with]:
             return
         for i, name in enumerate(saved["path"]):
             row = {"reason": saved["reason"][i]} if saved["reason"][i] else self._unpack(saved, i)
-            self._old[name, int(saved["size"][i]), int(saved["mtime"][i])] = row
+            self._old[name, *(int(saved[key][i]) for key in self.KEYS)] = row
 
     @staticmethod
     def _unpack(saved, i):
@@ -169,7 +176,7 @@ class _Memory:
             stat = os.stat(path)  # a benchmark may have links
         except OSError as error:
             return {"reason": f"not readable ({error.strerror})"}
-        key = (path, stat.st_size, stat.st_mtime_ns)
+        key = (path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         row = self._old.get(key) or read_row(path, *self._limits)
         if not row.get("reason", "").startswith(_PASSING):
             self._new[key] = row
@@ -189,9 +196,8 @@ class _Memory:
         arrays = to_arrays([{**blank, **row} for row in self._new.values()], [])
         keys = list(self._new)
         arrays = {name: arrays[name] for name in self.FIELDS}
-        arrays["path"] = [path for path, _, _ in keys]
-        arrays["size"] = np.array([size for _, size, _ in keys], np.int64)
-        arrays["mtime"] = np.array([mtime for _, _, mtime in keys], np.int64)
+        arrays["path"] = [path for path, *_ in keys]
+        arrays |= {name: np.array([key[i] for key in keys], np.int64) for i, name in enumerate(self.KEYS, start=1)}
         arrays["reason"] = [row.get("reason", "") for row in self._new.values()]
         arrays["made_with"] = [self._made_with]
         artefact.write(self._path, "scan_memory", arrays)

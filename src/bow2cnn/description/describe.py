@@ -16,22 +16,24 @@ from bow2cnn.evaluation.ground_truth import read_ground_truth
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.storage import load_network
 from bow2cnn.network.workers import Workers
+from bow2cnn.photos import check_photos, used_rows
 from bow2cnn.progress import progress
 from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
 
 
-def describe_collection(network, collection, out, image_size, scales, threads, gnd=None, photos=None, code="", device="cpu"):
+def describe_collection(network, collection, out, image_size, scales, threads, pairs=None, gnd=None, photos=None, code="", device="cpu"):
     """Write the descriptors of a collection's photos as an artefact of kind `descriptors`.
 
     Photos whose descriptors by the same network an earlier version of the artefact holds are not read again.
 
     Args:
         network, collection: artefacts.
-        out: the artefact to write: `descriptor` float32 [n, D], `missing` bool [n] (photo could not be decoded, row is zero) and,
-            for a benchmark, `query` float32 [q, D], the descriptors of the query regions in the order of its queries.
+        out: the artefact to write: `descriptor` float32 [n, D], `missing` bool [n] (photo is not used or cannot be decoded, row is zero)
+            and, for a benchmark, `query` float32 [q, D], the descriptors of the query regions in the order of its queries.
         image_size: longer side in pixels.
         scales: factors of `image_size` to describe at.
         threads: worker threads.
+        pairs: artefact; only the photos that it uses are described. None for all.
         gnd, photos: a benchmark's ground truth and folder.
         code: digest of the code, part of the lineage.
         device: `cpu` or `cuda`.
@@ -42,9 +44,10 @@ def describe_collection(network, collection, out, image_size, scales, threads, g
     model = load_network(network).to(pick_device(device))
     table = artefact.read(collection, "collection", ["path", "sha256"])
     made_with = lineage("descriptors", lineage_of(network, "network"), image_size, list(scales), code, device)
-    described, missing = _earlier_descriptors(out, made_with, table["sha256"], model.dimension)
-    new = np.flatnonzero(missing)
-    tell("descriptors", len(new), len(missing))
+    wanted = np.arange(len(table["path"])) if pairs is None else _used(pairs, collection)
+    described, missing = _earlier_descriptors(out, made_with, table["sha256"], wanted, model.dimension)
+    new = wanted[missing[wanted]]
+    tell("descriptors", len(new), len(wanted))
     load = [partial(load_photo, table["path"][row], image_size) for row in new]
     regions = {}
     if gnd is not None:
@@ -67,13 +70,19 @@ def describe_collection(network, collection, out, image_size, scales, threads, g
     artefact.write(out, "descriptors", arrays, params)
 
 
-def _earlier_descriptors(out, made_with, sha256, dimension):
-    """Descriptors that an earlier version of the artefact holds, float32 [n, D], and bool [n], which photos it has none of."""
+def _used(pairs, collection):
+    """Rows of the photos of a collection that pairs use."""
+    check_photos(collection, pairs)
+    return used_rows(pairs)
+
+
+def _earlier_descriptors(out, made_with, sha256, wanted, dimension):
+    """Descriptors of the wanted photos that an earlier version of the artefact holds, float32 [n, D], and bool [n], all others."""
     described, missing = np.zeros((len(sha256), dimension), np.float32), np.ones(len(sha256), bool)
     old = earlier(out, "descriptors", made_with)
     if old is not None:
         rows = find_rows(old["sha256"], sha256)
-        for row in np.flatnonzero(rows >= 0):
+        for row in wanted[rows[wanted] >= 0]:
             described[row], missing[row] = old["descriptor"][rows[row]], old["missing"][rows[row]]
     return described, missing
 

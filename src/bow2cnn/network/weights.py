@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from bow2cnn.files import refused
 from bow2cnn.network.backbones import BACKBONES
 from bow2cnn.network.errors import NetworkError
 
@@ -24,6 +25,7 @@ def load_weights(model, path=None):
 
     Raises:
         NetworkError: no such file, not a state dict, or the weights of another network.
+        ReadError: the system does not let the file be read.
     """
     file = packaged_weights(model.network) if path is None else Path(path)
     model.backbone.load_state_dict(_checked(read_state(file), model, file))
@@ -46,6 +48,8 @@ def read_state(file):
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's unpickler raises whatever a broken byte happens to hit
+        if problem := refused(f"weights {file}", error):
+            raise problem from error
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
         raise NetworkError(f"weights {file}: not a state dict saved by torch.save ({cause})") from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):

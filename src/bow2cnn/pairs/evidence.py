@@ -4,6 +4,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from bow2cnn.pairs.covisibility import Covisibility
+
 
 class Evidence:
     """Evidence on pairs of photos of the models.
@@ -28,12 +30,26 @@ class Evidence:
         self._inliers = {tuple(pair): int(n) for pair, n in edges}
         rotation, translation = built["rotation"], built["translation"]
         self._center = -np.einsum("nji,nj->ni", rotation, translation)  # C = -R^T t
+        self._covisibility = Covisibility(built["observation_offset"], built["observation/point"])
         self._seen = {}
 
     def sharing(self, view, views, min_shared):
         """Photos of other views with at least `min_shared` common points, int32."""
-        photos = [self._photo(other) for other in views if other != view and len(self._common(view, other)[0]) >= min_shared]
-        return np.array(sorted(photos), np.int32)
+        others = _without(view, views)
+        shared = self._covisibility.shared(view)[others]
+        return np.sort(self._built["photo"][others[shared >= min_shared]]).astype(np.int32)
+
+    def candidates(self, view, views, min_shared, size):
+        """Of the `size` views with the nearest cameras those with `min_shared` common points.
+
+        Returns:
+            int64 [c] views in the order of camera distance, and the distances, float64 [c].
+        """
+        others = _without(view, views)
+        distance = np.linalg.norm(self._center[others] - self._center[view], axis=1)
+        nearest = np.argsort(distance, kind="stable")[:size]
+        nearest = nearest[self._covisibility.shared(view)[others[nearest]] >= min_shared]
+        return others[nearest], distance[nearest]
 
     def pool(self, view, views, min_shared, size):
         """Candidate positives of a view: of the `size` views with the nearest cameras those with `min_shared` common points.
@@ -44,18 +60,15 @@ class Evidence:
             the larger over the smaller; `distance` = between the cameras, as a fraction of the extent of the model's cameras;
             `inliers` of the verified match (0: none).
         """
-        others = [other for other in views if other != view]
-        distance = np.linalg.norm(self._center[others] - self._center[view], axis=1) if others else np.zeros(0)
         extent = max(float(np.ptp(self._center[views], axis=0).max()), 1e-12)
         rows = []
-        for i in np.argsort(distance, kind="stable")[:size]:
-            common, in_view, in_other = self._common(view, others[i])
-            if len(common) >= min_shared:
-                scale = self._scale(view, in_view, others[i], in_other)
-                photo, query = self._photo(others[i]), self._photo(view)
-                inliers = self._inliers.get((min(photo, query), max(photo, query)), 0)
-                overlap = len(common) / len(self._points(view)[0])
-                rows.append((photo, len(common), overlap, scale, distance[i] / extent, inliers))
+        for other, distance in zip(*self.candidates(view, views, min_shared, size), strict=True):
+            common, in_view, in_other = self._common(view, other)
+            scale = self._scale(view, in_view, other, in_other)
+            photo, query = self._photo(other), self._photo(view)
+            inliers = self._inliers.get((min(photo, query), max(photo, query)), 0)
+            overlap = len(common) / len(self._points(view)[0])
+            rows.append((photo, len(common), overlap, scale, distance / extent, inliers))
         columns = zip(*rows, strict=True) if rows else [()] * len(self.FIELDS)
         return {name: np.array(column, dtype) for (name, dtype), column in zip(self.FIELDS.items(), columns, strict=True)}
 
@@ -77,3 +90,9 @@ class Evidence:
     def _scale(self, a, in_a, b, in_b):
         ratio = float(np.median(self._points(a)[1][in_a] / self._points(b)[1][in_b]))
         return max(ratio, 1 / ratio)
+
+
+def _without(view, views):
+    """The other views, int64."""
+    views = np.asarray(views, np.int64)
+    return views[views != view]

@@ -122,8 +122,9 @@ def _queries_of(evidence, built, model, min_shared, pool, max_queries, query_fra
     """(query, pool, validation positives) of one model's queries: every photo with a positive is one, up to the limits."""
     start, stop = built["photo_offset"][model : model + 2]
     own = [view for view in range(start, stop) if built["model"][built["photo"][view]] == model]
-    pools = {view: evidence.pool(view, own, min_shared, pool) for view in own}
-    usable = [view for view in own if len(pools[view]["photo"])]
+    usable = [view for view in own if len(evidence.candidates(view, own, min_shared, pool)[0])]
     limit = min(max_queries, max(1, round(len(own) * query_fraction)))
     usable = draw(np.array(usable, int), limit, [seed, 6, model]).tolist()
-    return [(int(built["photo"][view]), pools[view], evidence.sharing(view, own, min_shared)) for view in usable]
+    return [
+        (int(built["photo"][view]), evidence.pool(view, own, min_shared, pool), evidence.sharing(view, own, min_shared)) for view in usable
+    ]

@@ -7,6 +7,7 @@ from bow2cnn.reconstruction.colmap import extend_model, largest_first, map_clust
 from bow2cnn.text import first_line
 
 _LOG = logging.getLogger("bow2cnn")
+SYSTEM = (WriteError, OSError, MemoryError)  # of disks, files and memory: nothing that the photos are to blame for
 
 
 def build_models(before, photos, pairs, min_photos, seed, mapper="incremental"):
@@ -31,7 +32,7 @@ def build_models(before, photos, pairs, min_photos, seed, mapper="incremental"):
             if had <= placed:
                 continue
             model = extend_model(folder, *_among(photos, pairs, had | _others(photos, placed)), seed)
-        except WriteError:
+        except SYSTEM:
             raise
         except Exception as error:  # of pycolmap's; its photos are mapped anew
             _LOG.warning("models: %s cannot be extended: %s", folder, first_line(error))
@@ -45,7 +46,7 @@ def build_models(before, photos, pairs, min_photos, seed, mapper="incremental"):
         try:
             found = map_cluster(*_among(photos, pairs, left), min_photos, seed, mapper, lenient)
         except Exception as error:
-            if not models or isinstance(error, WriteError):
+            if not models or isinstance(error, SYSTEM):
                 raise
             _LOG.warning("models: what the models of a cluster leave over cannot be mapped again: %s", first_line(error))
             break

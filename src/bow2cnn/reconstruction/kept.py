@@ -4,6 +4,7 @@ cluster that has only grown since goes on from what it was."""
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -13,7 +14,9 @@ import numpy as np
 
 from bow2cnn.files import writing
 from bow2cnn.reconstruction.colmap import read_model, write_model
+from bow2cnn.text import first_line
 
+_LOG = logging.getLogger("bow2cnn")
 _SEAL = "sha256"  # of the models: they are linked to where users open and change them, and COLMAP takes any file for sound
 _SOURCE = "source.json"
 
@@ -66,19 +69,32 @@ class Kept:
         self._folder = Path(folder)
 
     def load(self, source):
-        """Models of a cluster and their folders, or None if they are not there, or damaged."""
+        """Models of a cluster and their folders, or None if they are not there, or damaged.
+
+        Raises:
+            OSError, MemoryError: the system does not let them be read.
+        """
         place = self._folder / source.key
+        if not place.exists():
+            return None
         try:
             return [(read_model(folder), folder) for folder in _sound(place)]
-        except Exception:  # not there, or of a COLMAP that wrote otherwise
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # damaged, or of a COLMAP that wrote otherwise
+            _LOG.warning("models: what was kept cannot be used: %s", first_line(error))
             return None
 
     def outgrown(self, source):
-        """Folders of the models, largest first, of the largest cluster from which this one has grown; none if there is none."""
+        """Folders of the models, largest first, of the largest cluster from which this one has grown; none if there is none.
+
+        Raises:
+            OSError: the system does not let them be read.
+        """
         known, found = set(source.views), []
         for place in sorted(self._folder.glob("*-*")):
             if place.name.split("-")[0] in known:
-                with contextlib.suppress(OSError, ValueError, TypeError):
+                with contextlib.suppress(FileNotFoundError, ValueError, TypeError):  # it is half deleted, or damaged
                     before = Source(**json.loads((place / _SOURCE).read_text()))
                     if source.grew_from(before):
                         found.append((len(before.views), _sound(place)))
@@ -116,9 +132,11 @@ def _sound(place):
     """Folders of a cluster's models, in their order.
 
     Raises:
-        OSError, ValueError: they are not there, or damaged.
+        ValueError: they are damaged.
+        OSError: the system does not let them be read.
     """
-    if (place / _SEAL).read_text() != _digest_of(place):
+    seal = place / _SEAL
+    if not seal.is_file() or seal.read_text() != _digest_of(place):
         raise ValueError(f"{place}: damaged")
     return sorted((entry for entry in place.iterdir() if entry.is_dir()), key=lambda folder: int(folder.name))
 

@@ -1,5 +1,6 @@
 """Reconstruction: 3D models of the clusters of one shard, each on one thread."""
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError, read_rgb
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.files import WriteError, writing
+from bow2cnn.files import writing
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
-from bow2cnn.reconstruction.build import build_models
+from bow2cnn.reconstruction.build import SYSTEM, build_models
 from bow2cnn.reconstruction.colmap import name_in_colmap, to_arrays
 from bow2cnn.reconstruction.kept import Kept, link_folder, source_of
 from bow2cnn.reconstruction.models import absurd, pack_models, repeated
@@ -51,29 +52,20 @@ def reconstruct_shard(
     models, rejected = [], []
     for cluster in progress(deal(inputs.edge_counts(), shards)[shard], f"models of shard {shard}"):
         photos = inputs.members(cluster)
-        views, pairs = inputs.views(photos), inputs.pairs(photos)
-        source = source_of(views, pairs, made_with, grown_by)
         try:
-            found = _build(kept, source, views, pairs, min_photos, seed, mapper)
-        except (WriteError, artefact.ArtefactError):  # of disks and files: nothing that this cluster is to blame for
+            views, pairs = inputs.views(photos), inputs.pairs(cluster)
+            source = source_of(views, pairs, made_with, grown_by)
+            built = _build(kept, source, views, pairs, min_photos, seed, mapper)
+            found, refused = _judge(built, cluster, views, inputs, min_photos)
+        except (*SYSTEM, artefact.ArtefactError):
             raise
         except Exception as error:  # pycolmap raises RuntimeError and ValueError of its own; one bad cluster never stops the rest
             rejected.append((cluster, len(photos), f"mapping failed: {first_line(error)}"))
             continue
         keys.append(source.key)
-        if not found:
-            rejected.append((cluster, len(photos), inputs.why_none(photos, min_photos)))
-        larger = set()
-        for number, (model, folder) in enumerate(found):
-            arrays = to_arrays(model, views)
-            own = arrays["photo"].tolist()
-            reason = absurd(arrays, inputs.longer_side[photos[own]]) or repeated(own, larger, min_photos)
-            if reason:
-                rejected.append((cluster, len(own), reason))
-                continue
-            larger.update(own)
-            arrays["color"] = _point_colors(arrays, photos, inputs)
-            models.append({**arrays, "photo": photos[own], "cluster": cluster})
+        rejected += refused
+        for number, arrays, folder in found:
+            models.append(arrays)
             link_folder(folder, colmap / f"{cluster:04d}-{number}")
     arrays = {**pack_models(models, rejected), "kept": keys, **photos_of(collection)}
     artefact.write(out, "models", arrays, {"min_photos": min_photos, "seed": seed, "mapper": mapper})
@@ -85,7 +77,28 @@ def _build(kept, source, views, pairs, min_photos, seed, mapper):
     if found is None:
         kept.save(source, build_models(kept.outgrown(source), views, pairs, min_photos, seed, mapper))
         found = kept.load(source)
+        if found is None:
+            raise ValueError("COLMAP cannot read the models that it wrote")
     return found
+
+
+def _judge(built, cluster, views, inputs, min_photos):
+    """Of the models of a cluster those to keep, (number, arrays, folder), and why others are none, (cluster, photos, reason)."""
+    photos = inputs.members(cluster)
+    if not built:
+        return [], [(cluster, len(photos), inputs.why_none(cluster, min_photos))]
+    found, rejected, larger = [], [], set()
+    for number, (model, folder) in enumerate(built):
+        arrays = to_arrays(model, views)
+        own = arrays["photo"].tolist()
+        reason = absurd(arrays, inputs.longer_side[photos[own]]) or repeated(own, larger, min_photos)
+        if reason:
+            rejected.append((cluster, len(own), reason))
+            continue
+        larger.update(own)
+        arrays["color"] = _point_colors(arrays, photos, inputs)
+        found.append((number, {**arrays, "photo": photos[own], "cluster": cluster}, folder))
+    return found, rejected
 
 
 def deal(weights, shards):
@@ -109,23 +122,30 @@ class _Inputs:
         self._collection = artefact.read(collection, "collection")
         self._store = FeatureStore(features, capacity=0)
         self.longer_side = np.maximum(self._collection["width"], self._collection["height"])
+        self._edges = self._edges_by_cluster()
 
     def members(self, cluster):
         return self._photo[self._offset[cluster] : self._offset[cluster + 1]]
 
-    def edge_counts(self):
+    def _edges_by_cluster(self):
+        """Per cluster the rows of the pairs between its photos, rising."""
         cluster = np.full(len(self.longer_side), -1)
         for number in range(len(self._offset) - 1):
             cluster[self.members(number)] = number
         ends = cluster[self._graph["pair"]]
-        inside = (ends[:, 0] >= 0) & (ends[:, 0] == ends[:, 1])
-        return np.bincount(ends[inside, 0], minlength=len(self._offset) - 1)
+        inside = np.flatnonzero((ends[:, 0] >= 0) & (ends[:, 0] == ends[:, 1]))
+        inside = inside[np.argsort(ends[inside, 0], kind="stable")]
+        bounds = np.searchsorted(ends[inside, 0], np.arange(len(self._offset)))
+        return [inside[start:stop] for start, stop in itertools.pairwise(bounds)]
 
-    def why_none(self, photos, min_photos):
+    def edge_counts(self):
+        return [len(edges) for edges in self._edges]
+
+    def why_none(self, cluster, min_photos):
         """Why the photos of a cluster have no model."""
-        inside = np.isin(self._graph["pair"], photos).all(1)
-        if inside.any() and np.mean(self._graph["unmoved"][inside] > _UNMOVED) > _FIXED:
-            return f"no model: the camera did not move between its {len(photos)} photos"
+        unmoved = self._graph["unmoved"][self._edges[cluster]]
+        if len(unmoved) and np.mean(unmoved > _UNMOVED) > _FIXED:
+            return f"no model: the camera did not move between its {len(self.members(cluster))} photos"
         return f"no model of {min_photos} photos or more could be built"
 
     def path(self, photo):
@@ -152,10 +172,10 @@ class _Inputs:
             for photo in photos
         ]
 
-    def pairs(self, photos):
-        """Pairs of photos as `map_cluster` takes them, without those that are too weak to build a model across."""
-        position = {int(photo): i for i, photo in enumerate(photos)}
-        graph = self._graph
+    def pairs(self, cluster):
+        """Pairs of a cluster's photos as `map_cluster` takes them, without those that are too weak to build a model across."""
+        position = {photo: i for i, photo in enumerate(self.members(cluster).tolist())}
+        graph, edges = self._graph, self._edges[cluster]
         return [
             (
                 position[a],
@@ -163,8 +183,8 @@ class _Inputs:
                 graph["fundamental"][e],
                 graph["match"][graph["match_offset"][e] : graph["match_offset"][e + 1]],
             )
-            for e, (a, b) in enumerate(graph["pair"].tolist())
-            if a in position and b in position and (a, b) not in self._bridges
+            for e, (a, b) in zip(edges.tolist(), graph["pair"][edges].tolist(), strict=True)
+            if (a, b) not in self._bridges
         ]
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from bow2cnn.description.photo import load_photo
 from bow2cnn.files import SealError, read_sealed, replacing, write_sealed
 from bow2cnn.network.workers import Workers
 from bow2cnn.progress import progress
+from bow2cnn.text import printable
 
+_LOG = logging.getLogger("bow2cnn")
 _LIMIT = 4 * 2**30  # bytes; photos beyond it are decoded whenever they are needed
 
 
@@ -58,32 +61,38 @@ class PhotoCache:
         return partial(self.__getitem__, int(row))
 
     def _find(self, key):
-        """What an earlier run wrote, see `_fill`; None where it is not there, damaged or of other photos."""
+        """What an earlier run wrote, see `_fill`; None where it is not there, damaged or of other photos.
+
+        Raises:
+            OSError: the system does not let it be read.
+        """
         try:
             found = json.loads(read_sealed(self._list, key))
             with open(self._data, "rb") as file:
                 return found if hashlib.file_digest(file, "sha256").hexdigest() == found["sha256"] else None
-        except (OSError, SealError):
+        except (FileNotFoundError, SealError):
             return None
 
     def _fill(self, rows, threads, limit):
         """Write the file: `photos` (row, start, shape) in it, rows that are `missing`, and its `sha256`."""
+        rows = [int(row) for row in rows]
         photos, missing, size, digest = [], [], 0, hashlib.sha256()
         with replacing(self._data) as temporary, open(temporary, "wb") as file, Workers(threads) as workers:
-            loaded = workers.map(self._try, [int(row) for row in rows])
+            loaded = workers.map(self._try, rows)
             for row, photo in zip(rows, progress(loaded, "photos", len(rows)), strict=True):
                 if photo is None:
-                    missing.append(int(row))
+                    missing.append(row)
                 elif size + photo.size <= limit:
                     content = photo.tobytes()
                     file.write(content)
                     digest.update(content)
-                    photos.append((int(row), size, photo.shape))
+                    photos.append((row, size, photo.shape))
                     size += photo.size
         return {"photos": photos, "missing": missing, "sha256": digest.hexdigest()}
 
     def _try(self, row):
         try:
             return load_photo(self._paths[row], self._image_size)
-        except PhotoError:
+        except PhotoError as error:
+            _LOG.warning("training: %s is left out: %s", printable(str(self._paths[row])), error)
             return None

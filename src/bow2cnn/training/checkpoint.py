@@ -36,12 +36,16 @@ class Checkpoint:
         write_sealed(self._path, self._key, content.getbuffer())
 
     def load(self):
-        """The saved state of this run; None if there is none that can be used."""
+        """The saved state of this run; None if there is none that can be used.
+
+        Raises:
+            OSError: the system does not let it be read.
+        """
         try:
             return torch.load(io.BytesIO(read_sealed(self._path, self._key)), weights_only=True)
         except FileNotFoundError:
             return None
-        except (OSError, SealError) as error:
+        except SealError as error:
             _LOG.warning("training: starting again, without the checkpoint: %s", first_line(error))
             return None
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from bow2cnn.pairs.doubt import related
 
-_CHUNK = 256  # queries at a time, to bound the matrix of similarities
+_CHUNK = 256  # queries or outsiders at a time, to bound the matrix of similarities
 
 
 def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model, doubtful=None, doubt=None):
@@ -67,9 +67,13 @@ def doubtful_groups(descriptors, group, outsider, weak, count=2):
     place = np.arange(len(pairs)) - first
     doubtful = np.full((len(group), count + place.max(initial=-1) + 1), -1, np.int64)
     doubtful[pairs[:, 0], count + place] = pairs[:, 1]
-    groups, rows = np.unique(group[modelled]), np.flatnonzero(outsider)
-    if len(rows) and len(groups):
-        nearest = np.stack([(descriptors[rows] @ descriptors[modelled & (group == g)].T).max(1) for g in groups], 1)
+    members = np.flatnonzero(modelled)
+    members = members[np.argsort(group[members], kind="stable")]
+    groups, first = np.unique(group[members], return_index=True)
+    outsiders, models = np.flatnonzero(outsider), descriptors[members]
+    for start in range(0, len(outsiders) if len(groups) else 0, _CHUNK):
+        rows = outsiders[start : start + _CHUNK]
+        nearest = np.maximum.reduceat(descriptors[rows] @ models.T, first, axis=1)
         order = np.argsort(-nearest, axis=1, kind="stable")[:, :count]
         doubtful[rows, : order.shape[1]] = groups[order]
     return doubtful

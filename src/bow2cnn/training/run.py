@@ -53,7 +53,7 @@ class Run:
         self._epoch, self._step, self._loss = 0, 0, 0.0
         self._best, self.tuples = None, []
         self.history = {"loss": [], "validation_map": [], "pooling_p": []}
-        self._first = self._describe(self._start, np.flatnonzero(~photos.missing), progress_label="start")
+        self._first = self._describe(self._start, np.flatnonzero(pairs.group >= 0), progress_label="start")
         self.plan = Plan(pairs, settings, seed, self._first)
         self._batches = Batches(photos, settings, seed, torch.from_numpy(self._first) if settings.keep else None)
 

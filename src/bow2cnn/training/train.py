@@ -17,7 +17,7 @@ from bow2cnn.digest import digest
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
-from bow2cnn.photos import check_photos
+from bow2cnn.photos import check_photos, used_rows
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import TrainingError
@@ -51,7 +51,7 @@ def train_experiment(pairs, collection, start, network, history, state, settings
     model = start_model(start, settings).to(pick_device(device))
     key = _key(pairs, start, table["sha256"], settings, seed, device)
     checkpoint = Checkpoint(state, key)
-    photos = PhotoCache(state, table["path"], range(len(table["path"])), settings.image_size, threads, key)
+    photos = PhotoCache(state, table["path"], used_rows(pairs), settings.image_size, threads, key)
     mined = read_pairs(pairs, settings.outsiders, photos.missing)
     run = Run(model, mined, photos, settings, seed, threads, checkpoint)
     run.run()

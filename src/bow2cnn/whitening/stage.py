@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.evaluation.validation import validation_map
+from bow2cnn.evaluation.validation import Validation, validation_map
 from bow2cnn.photos import check_photos
 from bow2cnn.training.pairs import read_pairs
 from bow2cnn.whitening import whiten
@@ -28,9 +28,9 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
         dimensions: of the result; 0 keeps all. With fewer than the network gives, a rotation stands for no whitening.
     """
     check_photos(pairs, descriptors)
-    described = artefact.read(descriptors, "descriptors")
-    mined = read_pairs(pairs, True, described["missing"])
-    found = described["descriptor"]
+    with artefact.Reader(descriptors, "descriptors") as reader:
+        mined = read_pairs(pairs, True, reader["missing"])
+        found = reader.map("descriptor")
     cut = 0 < dimensions < found.shape[1]
     family = _family(found, mined, whitening)
     # From weak to strong. A map that keeps all dimensions can do nothing at all.
@@ -53,12 +53,12 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
 
 def _family(found, mined, kind):
     """The whitenings to choose from."""
-    training = found[np.union1d(mined.negative, mined.query)]
+    training = np.union1d(mined.negative, mined.query)
     if kind == "pca":
-        return whiten.pca(training)
+        return whiten.pca(found, training)
     queries = np.concatenate([np.full(len(pool["photo"]), query) for query, pool in zip(mined.query, mined.pools, strict=True)])
     positives = np.concatenate([pool["photo"] for pool in mined.pools]).astype(np.int64)
-    return whiten.learned(training, found[queries], found[positives])
+    return whiten.learned(found, training, queries, positives)
 
 
 def _scores(found, validation, family, shrinkages, dimensions):
@@ -67,6 +67,7 @@ def _scores(found, validation, family, shrinkages, dimensions):
     The final rotation keeps every distance, so where no dimension is cut the descriptors are turned to the family's axes once, where a
     shrinkage is a gain for each of them.
     """
+    validation, found = _alone(validation, found)
     turned = None if dimensions else whiten.apply(found, family.mean, family.axes.T)
     scores = []
     for shrinkage in shrinkages:
@@ -75,7 +76,15 @@ def _scores(found, validation, family, shrinkages, dimensions):
         elif dimensions:
             moved = whiten.apply(found, family.mean, family.projection(shrinkage, dimensions))
         else:
-            moved = whiten.unit(turned * family.gains(shrinkage).astype(np.float32))
+            moved = whiten.scale(turned, family.gains(shrinkage))
         score = validation_map(validation, moved)
         scores.append(-1.0 if score is None else score)
     return scores
+
+
+def _alone(validation, found):
+    """The same validation with the descriptors of its own photos alone."""
+    rows = np.union1d(validation.query, validation.database)
+    query, database = (np.searchsorted(rows, some) for some in (validation.query, validation.database))
+    truth = [tuple(np.searchsorted(rows, some) for some in lists) for lists in validation.truth]
+    return Validation(query, truth, database), found[rows]

@@ -14,24 +14,47 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 _EPSILON = 1e-9
+_ROWS = 4096  # of descriptors or pairs at a time
 
 
 def apply(descriptors, mean, projection):
     """L2(projection (x - mean)), float32 [n, d]; rows of zeros (missing photos) stay zero."""
-    present = np.abs(descriptors).sum(1, keepdims=True) > 0
-    return unit((descriptors - mean) @ projection.T * present)
+    moved = np.empty((len(descriptors), len(projection)), np.float32)
+    for block in blocks(len(descriptors)):
+        rows = descriptors[block]
+        present = np.abs(rows).sum(1, keepdims=True) > 0
+        moved[block] = _unit((rows - mean) @ projection.T * present)
+    return moved
 
 
-def unit(rows):
-    """Rows by their length, float32; rows of zeros stay."""
-    return (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+def scale(descriptors, gains):
+    """L2(gains x), float32 [n, D]; rows of zeros stay zero.
+
+    Args:
+        descriptors: float [n, D].
+        gains: float [D].
+    """
+    scaled = np.empty(descriptors.shape, np.float32)
+    for block in blocks(len(descriptors)):
+        scaled[block] = _unit(descriptors[block] * gains.astype(np.float32))
+    return scaled
+
+
+def blocks(count):
+    """Slices that together are so many rows: what is held of them besides, in double precision too, is held of one block."""
+    return [slice(start, start + _ROWS) for start in range(0, count, _ROWS)]
+
+
+def _unit(rows):
+    """Rows by their length; rows of zeros stay."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 class Whitenings:
     """The whitenings of one scatter matrix by all shrinkages.
 
     Args:
-        descriptors: float [n, D] for the mean and the rotation.
+        mean, spread: float64 [D], [D, D]: of all descriptors, see `spread_of`.
         scatter: float64 [D, D], C_S above, or the covariance for PCA.
 
     Attributes:
@@ -39,13 +62,10 @@ class Whitenings:
         axes: float64 [D, D], eigenvectors of the scatter in columns.
     """
 
-    def __init__(self, descriptors, scatter):
-        x = np.asarray(descriptors, np.float64)
-        mean = x.mean(0)
+    def __init__(self, mean, spread, scatter):
         self.mean = mean.astype(np.float32)
         self._values, self.axes = _eigh(scatter)
-        centered = x - mean
-        self._covariance = self.axes.T @ (centered.T @ centered) @ self.axes
+        self._covariance = self.axes.T @ spread @ self.axes
 
     def gains(self, shrinkage):
         """What the shrunk M^(-1/2) does along each of the axes, float64 [D]; scaled to a largest gain of 1 so that float32 is enough."""
@@ -69,20 +89,35 @@ class Whitenings:
         return ((turn * gains[:, None]).T @ self.axes.T).astype(np.float32)
 
 
-def learned(descriptors, queries, positives):
+def learned(descriptors, rows, queries, positives):
     """`Whitenings` learned from matching descriptors.
 
     Args:
-        descriptors: float [n, D] for the mean and the rotation.
-        queries, positives: float [m, D] matching descriptors, row by row.
+        descriptors: float [n, D].
+        rows: int [r], those for the mean and the rotation.
+        queries, positives: int [m] rows of matching descriptors.
     """
-    difference = np.asarray(queries, np.float64) - np.asarray(positives, np.float64)
-    return Whitenings(descriptors, difference.T @ difference / max(len(difference), 1))
+    scatter = np.zeros((descriptors.shape[1],) * 2)
+    for block in blocks(len(queries)):
+        difference = descriptors[queries[block]].astype(np.float64) - descriptors[positives[block]]
+        scatter += difference.T @ difference
+    return Whitenings(*spread_of(descriptors, rows), scatter / max(len(queries), 1))
 
 
-def pca(descriptors):
-    """`Whitenings` of the covariance of descriptors, float [n, D]."""
-    return Whitenings(descriptors, np.cov(np.asarray(descriptors, np.float64).T, bias=True))
+def pca(descriptors, rows):
+    """`Whitenings` of the covariance of some rows of descriptors, float [n, D]."""
+    mean, spread = spread_of(descriptors, rows)
+    return Whitenings(mean, spread, spread / len(rows))
+
+
+def spread_of(descriptors, rows):
+    """Mean float64 [D] of some rows of descriptors and the sum of (x - mean)(x - mean)^T over them, float64 [D, D]."""
+    mean = sum(descriptors[rows[block]].sum(0, dtype=np.float64) for block in blocks(len(rows))) / len(rows)
+    spread = np.zeros((descriptors.shape[1],) * 2)
+    for block in blocks(len(rows)):
+        centered = descriptors[rows[block]] - mean
+        spread += centered.T @ centered
+    return mean, spread
 
 
 def nothing(size):

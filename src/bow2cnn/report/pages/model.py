@@ -6,6 +6,7 @@ from bow2cnn import artefact
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.lookup.panels import pair_panel
 from bow2cnn.lookup.view import SAMPLES, View
+from bow2cnn.pairs.covisibility import Covisibility
 from bow2cnn.report import cloud
 from bow2cnn.report.pages.network import draw_network
 from bow2cnn.report.thumbs import to_uri
@@ -30,6 +31,7 @@ class Models:
         self.graph = artefact.read(graph, "graph", ["pair", "inliers"])
         self.clusters = artefact.read(clusters, "clusters", ["offset", "photo", "cluster"])
         self.models, self.split = artefact.read(models, "models"), artefact.read(split, "split", ["side", "reason"])
+        self._covisibility = Covisibility(self.models["observation_offset"], self.models["observation/point"])
         self._store, self._thumbs = FeatureStore(features, capacity=0), thumbs
 
     def __len__(self):
@@ -61,23 +63,22 @@ class Models:
 
     def hardest(self, views):
         """(view, other view, their points) of the pairs that share the smallest part of their points; no photo in more than two."""
-        seen = [self._points(view) for view in range(views.start, views.stop)]
-        shares = []
-        for a in range(len(seen)):
-            for b in range(a + 1, len(seen)):
-                common = len(np.intersect1d(seen[a], seen[b], assume_unique=True))
-                if common >= _MIN_SHARED:
-                    shares.append((common / min(len(seen[a]), len(seen[b])), a, b))
-        used, chosen = np.zeros(len(seen), int), []
-        for _, a, b in sorted(shares):
+        size = [len(self._covisibility.points(view)) for view in range(views.start, views.stop)]
+        pairs = []
+        for a in range(len(size)):
+            shared = self._covisibility.shared(views.start + a)[views]
+            others = a + 1 + np.flatnonzero(shared[a + 1 :] >= _MIN_SHARED)
+            share = shared[others] / np.minimum(size[a], np.take(size, others))
+            # Of one photo's pairs at most two are chosen, and at most so many are passed over, because the other photo is used up.
+            order = np.argsort(share, kind="stable")[: _PAIRS + 2]
+            pairs += zip(share[order].tolist(), [a] * len(order), others[order].tolist(), strict=True)
+        used, chosen = np.zeros(len(size), int), []
+        for _, a, b in sorted(pairs):
             if used[a] < 2 and used[b] < 2 and len(chosen) < _PAIRS:
                 used[[a, b]] += 1
-                chosen.append((views.start + a, views.start + b, np.intersect1d(seen[a], seen[b], assume_unique=True)))
+                common = np.intersect1d(*(self._covisibility.points(views.start + view) for view in (a, b)), assume_unique=True)
+                chosen.append((views.start + a, views.start + b, common))
         return chosen
-
-    def _points(self, view):
-        rows = slice(*self.models["observation_offset"][view : view + 2])
-        return np.unique(self.models["observation/point"][rows])
 
     def _pictures(self, views):
         """Photos, those that see most points first."""
