@@ -4,7 +4,8 @@
 
 RESULTS is a finished run whose jobs had `--run-threads` threads, SCALE.json what bench/scale.py wrote. `--found` is the share of photos
 that come into clusters; of each of these `--partners` pairs are verified in full. A stage grows as its work does (`outlook`): with the
-photos, their features, the queries that it asks the index, the words. Nothing here was measured at that size.
+photos, their features, the queries that it asks the index, the words; networks describe the photos that can be used, those that come into
+clusters and `--outsiders` others. Nothing here was measured at that size.
 """
 
 import argparse
@@ -15,6 +16,9 @@ from typing import NamedTuple
 
 from bow2cnn import artefact
 from bow2cnn.lookup.lookup import DEFAULTS
+
+# Photos that are described before an epoch at most: the pool of negatives (`pool_size`), and what a running validation ranks.
+_POOL, _VALIDATION = 20_000, 20_000
 
 
 class Cost(NamedTuple):
@@ -68,12 +72,22 @@ class Run:
         graph = artefact.read(results / "discovery/graph.h5", "graph", ["queried", "verified", "pair", "refused"])
         self.queried, self.probed = graph["verified"][graph["queried"]], graph["verified"][~graph["queried"]]
         self.pairs = len(graph["pair"]) + len(graph["refused"])
+        with artefact.Reader(results / "pairs/pairs.h5", "pairs") as reader:
+            self.used = int((reader["group"] >= 0).sum())
+        histories = [artefact.read(path, "history", ["epoch", "tried/share"]) for path in sorted(results.glob("experiments/*/history.h5"))]
+        self._trainings = [(len(history["epoch"]) - 1, len(history["tried/share"]) - 1) for history in histories]
         self.registered = int((artefact.read(results / "models/models.h5", "models", ["model"])["model"] >= 0).sum())
 
     def seconds(self, rule, threads=None, only="*"):
         """Core seconds of all jobs of a rule whose names match."""
         rows = [next(csv.DictReader(path.open(), delimiter="\t")) for path in self._timings(rule, only)]
         return sum(float(row["s"]) for row in rows) * (threads or self._threads)
+
+    def described(self, used):
+        """Descriptions of a photo in all trainings where so many photos are used: each at the start, some before every epoch, those of
+        validation for every share of the way."""
+        some, few = min(used, _POOL + _VALIDATION), min(used, _VALIDATION)
+        return sum(used + epochs * some + shares * few for epochs, shares in self._trainings)
 
     def jobs(self, rule, only="*"):
         return len(self._timings(rule, only))
@@ -91,6 +105,9 @@ def outlook(run, curves, options):
     """`Cost` of every stage."""
     photos, features = options.photos / run.photos, options.features / run.features
     found = options.found * options.photos
+    used = found + options.outsiders
+    networks = run.jobs("describe", only="collection")
+    describe = run.seconds("describe", only="collection") / networks / run.used
     most = curves["rows"][-1]
     larger = options.photos / most["photos"]
 
@@ -121,8 +138,13 @@ def outlook(run, curves, options):
             options.threads,
         ),
         Cost("training database", 1, options.outsiders * ask, options.threads),
-        Cost("descriptors", run.jobs("describe", only="collection"), run.seconds("describe", only="collection") * photos, options.threads),
-        Cost("training", run.jobs("train_network"), run.seconds("train_network"), options.threads),
+        Cost("descriptors", networks, networks * describe * used, options.threads),
+        Cost(
+            "training",
+            run.jobs("train_network"),
+            run.seconds("train_network") + describe * (run.described(used) - run.described(run.used)),
+            options.threads,
+        ),
     ]
 
 

@@ -115,6 +115,18 @@ def test_several_scales_are_joined_by_the_generalised_mean(folder, model):
     assert np.abs(found[0] - each[0]).max() > 1e-3
 
 
+@pytest.mark.parametrize("p", [1.5, 8.0, 40.0, 300.0])
+def test_several_scales_are_joined_by_any_exponent(folder, p):
+    """The powers of a descriptor's components, which are hundredths, lie far below what float32 holds."""
+    torch.manual_seed(0)
+    network, photo = RetrievalNetwork("resnet18"), load_photo(folder / "0.png", SIZE)
+    with torch.no_grad():
+        network.pooling.p.fill_(p)
+    each = np.stack([describe_photo(network, photo, (scale,)) for scale in (1.0, 0.7071)]).clip(1e-6).astype(np.longdouble)
+    joined = (each**p).mean(0) ** (1 / np.longdouble(p))
+    np.testing.assert_allclose(describe_photo(network, photo, (1.0, 0.7071)), joined / np.linalg.norm(joined), atol=1e-5)
+
+
 def test_several_scales_of_other_poolings_are_averaged(folder):
     torch.manual_seed(0)
     model, photo = RetrievalNetwork("squeezenet1_1", "mac"), load_photo(folder / "0.png", SIZE)

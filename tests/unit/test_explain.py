@@ -4,14 +4,17 @@ import hashlib
 import shutil
 
 import numpy as np
+import pycolmap
 import pytest
 from PIL import Image
 
 from bow2cnn import artefact
 from bow2cnn.cli import main
+from bow2cnn.explain import model
 from bow2cnn.explain.cluster import explain_cluster
 from bow2cnn.explain.files import Files, UnknownPhoto
 from bow2cnn.explain.story import draw_story, explain
+from bow2cnn.reconstruction import colmap
 
 PHOTOS = 16
 
@@ -118,7 +121,7 @@ def test_a_photo_that_no_model_has(results):
     )
     assert "  cut, but in doubt: 04.png - 07.png: 15 inliers joined groups of 5 and 3 photos, but they lie at the same places" in four
     assert "3D model: none of cluster 0 has it\n  model 0: no verified pair with a photo of it" in four
-    assert "model 0: 1 verified pairs reach 12 of its points; COLMAP registers a photo from 30" in three
+    assert "model 0: 1 verified pairs reach 12 of its points; COLMAP registers a photo from 30 that agree on one camera, or 15" in three
     assert "training: not used; it may show what the models of its cluster show" in three
 
 
@@ -250,3 +253,8 @@ def test_the_command(results, capsys):
         with pytest.raises(SystemExit) as ended:
             main(["explain", str(results), *arguments])
         assert ended.value.code == 1 and capsys.readouterr().err == reason
+
+
+def test_the_numbers_told_are_those_that_colmap_is_given():
+    assert colmap._LENIENT["abs_pose_min_num_inliers"] == model._LENIENT
+    assert pycolmap.IncrementalPipelineOptions().mapper.abs_pose_min_num_inliers == model._LEAST

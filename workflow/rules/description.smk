@@ -15,7 +15,7 @@ rule learn_whitening:
         "../../envs/network.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(6000, descriptors=7),
+        mem_mb=memory(6000, descriptors=4),
     params:
         settings=whitening_settings,
         threads=config["threads"],

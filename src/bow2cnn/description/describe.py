@@ -14,6 +14,7 @@ from bow2cnn.collection.photo import PhotoError
 from bow2cnn.description.photo import load_photo
 from bow2cnn.evaluation.ground_truth import read_ground_truth
 from bow2cnn.network.device import pick_device
+from bow2cnn.network.pooling import generalised_mean
 from bow2cnn.network.storage import load_network
 from bow2cnn.network.workers import Workers
 from bow2cnn.photos import check_photos, used_rows
@@ -135,5 +136,5 @@ def describe_photo(model, photo, scales=(1.0,)):
         if len(scales) == 1:
             return described[0].cpu().numpy()
         p = model.pooling.exponent() or 1.0
-        joined = described.clamp(min=0.0).pow(p).mean(0).pow(1.0 / p) if p > 1.0 else described.mean(0)
+        joined = generalised_mean(described, p, 0) if p > 1.0 else described.mean(0)
         return (joined / joined.norm().clamp(min=1e-12)).cpu().numpy()

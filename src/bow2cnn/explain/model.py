@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_LEAST = 30  # inliers with which COLMAP registers a photo (its default)
+_LEAST, _LENIENT = 30, 15  # inliers with which COLMAP registers a photo: its default, and where it tries again (`reconstruction.colmap`)
 
 
 def explain_model(files, row):
@@ -53,4 +53,5 @@ def _reach(files, row, number):
             points.update((feature, known[other]) for feature, other in match[:, [1 - side, side]].tolist() if other in known)
     if not pairs:
         return "no verified pair with a photo of it"
-    return f"{pairs} verified pairs reach {len(points)} of its points; COLMAP registers a photo from {_LEAST} that agree on one camera"
+    registers = f"COLMAP registers a photo from {_LEAST} that agree on one camera, or {_LENIENT} at its second attempt"
+    return f"{pairs} verified pairs reach {len(points)} of its points; {registers}"

@@ -70,8 +70,7 @@ def mine_pairs(
     }
     for name, dtype in Evidence.FIELDS.items():
         arrays[f"pool/{name}"] = np.concatenate([np.zeros(0, dtype), *(pool[name] for _, pool, _ in queries)]).astype(dtype)
-    places = int(sides["place"].max(initial=-1)) + 1
-    artefact.write(out, "pairs", arrays, {"min_shared": min_shared, "pool": pool, "places": places, "seed": seed})
+    artefact.write(out, "pairs", arrays, {"min_shared": min_shared, "pool": pool, "seed": seed})
 
 
 def assign_groups(model, sides, cluster):
