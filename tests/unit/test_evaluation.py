@@ -9,12 +9,14 @@ from PIL import Image
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
+from bow2cnn.evaluation.gains import find_gains
 from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
 from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
-from bow2cnn.evaluation.systems import Task, bow_rankings
+from bow2cnn.evaluation.systems import Task, benchmark_task, bow_rankings
 from bow2cnn.evaluation.table import COLUMNS, write_table
 from bow2cnn.evaluation.validation import build_validation, validation_map
+from bow2cnn.training.choice import nearest_good
 
 METRICS = ["mAP", "mP@1", "mP@5", "mP@10", "acc@1"]
 
@@ -64,7 +66,7 @@ def test_scores_of_several_queries():
     assert list(scores) == METRICS
     assert scores["acc@1"][:2].tolist() == [100.0, 0.0] and scores["mP@5"][:2].tolist() == [100.0, 50.0]
     assert all(np.isnan(values[2]) for values in scores.values())  # no positive left: the query does not count
-    assert interval(scores["acc@1"], 0, 100)[0] == 50.0
+    assert interval(scores["acc@1"], np.arange(3), 0, 100)[0] == 50.0
 
 
 def test_rank_breaks_ties_by_index_and_puts_missing_photos_last():
@@ -78,26 +80,83 @@ def test_the_interval_covers_the_true_mean():
     generator = np.random.default_rng(1)
     covered = 0
     for trial in range(200):
-        mean, low, high = interval(generator.normal(3.0, 1.0, 40), trial, 300)
+        mean, low, high = interval(generator.normal(3.0, 1.0, 40), np.arange(40), trial, 300)
         assert low < mean < high
         covered += low <= 3.0 <= high
     assert 176 <= covered <= 198  # 95 % of 200, less what 40 queries and chance cost
-    assert all(np.isnan(interval([np.nan], 0, 10)))
+    assert all(np.isnan(interval([np.nan], [0], 0, 10)))
+    assert interval(np.full(40, 100.0) - np.eye(40)[0], np.arange(40), 0, 300)[2] == 100.0, "no mAP is above 100"
 
 
 def test_a_paired_gain_is_surer_than_two_intervals():
     generator = np.random.default_rng(2)
     before = generator.uniform(0, 100, 50)
     after = before + 2 + generator.normal(0, 1, 50)
-    gain = paired_gain(after, before, 0, 2000)
-    assert gain["gain"] == pytest.approx((after - before).mean()) and gain["queries"] == 50
+    places = np.arange(50)
+    gain = paired_gain(after, before, places, 0, 2000)
+    assert gain["gain"] == pytest.approx((after - before).mean()) and gain["queries"] == gain["places"] == 50
     assert gain["low"] < gain["gain"] < gain["high"]
     # one-sided 95 % of a mean of 50 with deviation 1
     assert gain["width"] == pytest.approx(1.645 * (after - before).std() / np.sqrt(50), rel=0.15)
-    constant = paired_gain(before + 3, before, 0, 100)
+    constant = paired_gain(before + 3, before, places, 0, 100)
     assert constant["width"] == pytest.approx(0, abs=1e-9) and constant["low"] == pytest.approx(3)
-    assert paired_gain([np.nan, 5.0], [1.0, 4.0], 0, 10)["queries"] == 1
-    assert paired_gain([np.nan], [1.0], 0, 10)["queries"] == 0
+    assert paired_gain([np.nan, 5.0], [1.0, 4.0], [0, 1], 0, 10)["queries"] == 1
+    assert paired_gain([np.nan], [1.0], [0], 0, 10)["queries"] == 0
+
+
+@pytest.mark.parametrize(("queries", "places", "claims"), [(9, 9, False), (10, 2, False), (10, 3, True), (60, 2, False), (1, 1, False)])
+def test_few_queries_or_places_claim_nothing(queries, places, claims):
+    """Not even where every query gains the same."""
+    place = np.arange(queries) % places
+    gain = paired_gain(np.full(queries, 60.0), np.full(queries, 50.0), place, 0, 200)
+    assert gain["gain"] == 10 and gain["clear"] == ("gain" if claims else "")
+    assert all(np.isfinite(gain[name]) == claims for name in ("low", "high", "width"))
+    assert np.isfinite(interval(np.full(queries, 60.0), place, 0, 200)[1:]).all() == claims
+
+
+def test_queries_of_one_place_are_one_sample():
+    """Ten copies of every query are no more evidence than one."""
+    difference = np.random.default_rng(3).normal(1, 3, 12)
+    alone = paired_gain(difference, np.zeros(12), np.arange(12), 0, 2000)
+    copied = paired_gain(np.repeat(difference, 10), np.zeros(120), np.repeat(np.arange(12), 10), 0, 2000)
+    assert copied["width"] == pytest.approx(alone["width"]) and copied["low"] == pytest.approx(alone["low"])
+    pretended = paired_gain(np.repeat(difference, 10), np.zeros(120), np.arange(120), 0, 2000)
+    assert pretended["width"] < 0.4 * alone["width"]
+
+
+# Queries of riviera's validation places; and of a benchmark of many places.
+FIVE, MANY = (40, 30, 20, 16, 10), (4,) * 18
+
+
+def simulated(rng, sizes, spread, networks):
+    """AP of the queries of some places by a network and by others that are no better, and the places.
+
+    Gains spread by 8 mAP, and by `spread` between places."""
+    place = np.repeat(np.arange(len(sizes)), sizes)
+    before = rng.uniform(20, 80, len(place))
+    gains = rng.normal(0, 8, (networks, len(place))) + rng.normal(0, spread, (networks, len(sizes)))[:, place]
+    return [before, *(before + gains)], place
+
+
+@pytest.mark.parametrize("spread", [0, 2, 4])
+@pytest.mark.parametrize("sizes", [FIVE, MANY])
+def test_one_in_twenty_networks_that_gained_nothing_is_called_better(sizes, spread):
+    """Of six networks that are no better than the first, validation keeps one; it is judged on a benchmark, and on validation."""
+    rng = np.random.default_rng([8, spread])
+    clear, runs = {"validation": 0, "bench": 0}, 800
+    for run in range(runs):
+        validated, places = simulated(rng, FIVE, spread, 6)
+        kept = nearest_good(validated)
+        measured, others = simulated(rng, sizes, spread, 6)
+        scores = {}
+        for name, found in (("shelf", 0), ("mine", kept)):
+            scores[name, "validation", "all", ""] = {"mAP": validated[found]}
+            scores[name, "bench", "all", ""] = {"mAP": measured[found]}
+        rows = find_gains(scores, {"validation": places, "bench": others}, {"mine": "shelf"}, {"mine": kept}, run, 200)["mine"]["rows"]
+        assert [row["chosen_on"] for row in rows] == [True, False]
+        for row in rows:
+            clear[row["benchmark"]] += row["clear"] == "gain"
+    assert clear["validation"] == 0 and 0.02 <= clear["bench"] / runs <= 0.08
 
 
 def truth_file(folder, **changes):
@@ -285,7 +344,7 @@ def test_the_table(evaluated):
     expected = {("bow", *where, post, metric) for where in protocols for post in ("", "sv", "sv+qe") for metric in METRICS}
     networks = [(system, *where) for system in ("off-the-shelf:net", "mine") for where in [*protocols, ("validation", "all")]]
     assert set(table) == expected | {(*network, post, metric) for network in networks for post in ("", "lw") for metric in METRICS}
-    assert all(0 <= float(row["low"]) <= float(row["value"]) <= float(row["high"]) <= 100 for row in rows)
+    assert all(row["low"] == row["high"] == "" for row in rows), "two queries and one say nothing about others"
     # easy has one query with positives: photos c/d, a, b by the teacher, of which b is junk
     assert table["bow", "bench", "easy", "", "mAP"] == 25.0
     assert table["mine", "bench", "medium", "", "mAP"] == table["mine", "bench", "hard", "lw", "mAP"] == 100.0
@@ -304,7 +363,8 @@ def test_gains_agree_with_the_table(evaluated):
         assert row["before"] == pytest.approx(table["off-the-shelf:net", *where], abs=0.006)
         assert row["after"] == pytest.approx(table["mine", *where], abs=0.006)
         assert row["gain"] == pytest.approx(row["after"] - row["before"]) and row["gain"] > 0
-        assert row["clear"] == ("gain" if row["gain"] > row["width"] else "")
+        assert row["clear"] == "" and row["low"] is None and row["width"] is None
+        assert row["chosen_on"] == (row["benchmark"] == "validation")
 
 
 def test_a_loss_is_as_clear_as_the_gain_of_the_other():
@@ -312,7 +372,7 @@ def test_a_loss_is_as_clear_as_the_gain_of_the_other():
     found = set()
     for _ in range(100):
         before, after = rng.gamma(0.3, 20, (2, 20)) + np.array([[0], [rng.normal(0, 5)]])
-        clear, swapped = (paired_gain(*pair, 0, 500)["clear"] for pair in ((after, before), (before, after)))
+        clear, swapped = (paired_gain(*pair, np.arange(20), 0, 500)["clear"] for pair in ((after, before), (before, after)))
         assert (clear, swapped) in (("gain", "loss"), ("loss", "gain"), ("", ""))
         found.add(clear)
     assert found == {"gain", "loss", ""}
@@ -323,10 +383,43 @@ def test_a_photo_may_be_several_queries(tmp_path):
     lists = {f"{name}/offset": np.array([0, 1, 2]) for name in ("plain", "sv", "sv+qe")}
     lists |= {f"{name}/photo": np.array([0, 1], np.int32) for name in ("plain", "sv", "sv+qe")}
     artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.array([5, 5], np.int32), **lists})
-    task = Task("bench", np.array([5, 5]), np.arange(3), {}, True)
+    task = Task("bench", np.array([5, 5]), np.arange(3), {}, np.arange(2), True)
     assert [ranking.tolist() for ranking in bow_rankings(task, tmp_path / "bow.h5")["sv"]] == [[0, 1, 2], [1, 0, 2]]
     with pytest.raises(artefact.ArtefactError, match="is of other queries than benchmark bench"):
         bow_rankings(task._replace(query=np.array([5, 4])), tmp_path / "bow.h5")
+
+
+def test_the_places_of_a_benchmark(tmp_path):
+    """Queries that share a right photo, or a chain of them does; or what the ground truth says."""
+    names = [f"{name}.png" for name in "abcdefgh"]
+    (tmp_path / "photos").mkdir()
+    for name in names:
+        (tmp_path / "photos" / name).touch()
+    artefact.write(tmp_path / "b.h5", "collection", {"name": names})
+    entries = [{"ok": [0]}, {"ok": [1, 2]}, {"ok": [0, 3]}, {"ok": [3], "junk": [1]}, {"ok": []}]
+    given = {"imlist": names[:4], "qimlist": ["e.png", "f.png", "g.png", "h.png", "h.png"], "gnd": entries}
+    found = [benchmark_task("b", truth_file(tmp_path, **given, place=place), tmp_path / "photos", tmp_path / "b.h5").place.tolist()
+             for place in (None, ["x", "y", "y", 3, "z"])]  # fmt: skip
+    assert found[0] == [0, 1, 0, 0, 0], "the last two ask with one photo"
+    assert found[1] == [1, 2, 2, 0, 3]
+
+
+@pytest.mark.parametrize("place", ["x", ["x"], ["x", None], [1.5, 2], [True, "x"]])
+def test_places_are_named_one_by_one(tmp_path, place):
+    path = truth_file(tmp_path, qimlist=["q.png", "p.png"], gnd=[{"ok": [0]}, {"ok": [1]}], place=place)
+    with pytest.raises(GroundTruthError, match="place must list a name or a number for each of the 2 queries"):
+        read_ground_truth(path)
+
+
+def test_the_places_of_validation():
+    """Photos of one model, of one cluster or joined by a cut pair; an outsider that matches two places weakly joins nothing."""
+    arrays = mined(
+        group=np.array([0, 0, 1, 1, 2, 2, 3, 4]), side=np.full(8, 2), cluster=np.array([0, 0, 1, 1, 2, 2, -1, -1]), query=np.arange(6),
+        positive_offset=np.arange(7), positive=np.array([1, 0, 3, 2, 5, 4]), weak=np.array([[6, 0], [6, 2]], np.int32),
+    )  # fmt: skip
+    assert build_validation(arrays).places().tolist() == [0, 0, 1, 1, 2, 2]
+    assert build_validation(arrays | {"cluster": np.array([0, 0, 1, 1, 1, 1, -1, -1])}).places().tolist() == [0, 0, 1, 1, 1, 1]
+    assert build_validation(arrays | {"doubt": np.array([[0, 5]], np.int32)}).places().tolist() == [0, 0, 1, 1, 0, 0]
 
 
 def test_the_first_photos_are_kept_for_pictures(evaluated):

@@ -159,7 +159,7 @@ def files(tmp_path):
     (tmp_path / "evaluation.csv").write_text("\n".join(table) + "\n")
     given["table"], given["gains"] = tmp_path / "evaluation.csv", tmp_path / "gains.json"
     row = {"benchmark": "places", "protocol": "medium", "post": "", "before": 50.0, "after": 60.0, "queries": 1}
-    row |= {"gain": 10.0, "low": 4.0, "high": 16.0, "width": 5.0, "clear": "gain"}
+    row |= {"gain": 10.0, "low": 4.0, "high": 16.0, "width": 5.0, "clear": "gain", "places": 9, "chosen_on": False}
     given["gains"].write_text(json.dumps({"gem": {"against": SHELF, "chosen_epoch": 1, "rows": [row]}}))
     given["config"] = {"seed": 0, "experiments": {"gem": {"network": "tiny", "weights": None}}}
     return made
@@ -225,6 +225,28 @@ def test_positives_junk_and_negatives_are_told_apart(files):
     part = page[page.index("<h3>places") : page.index('id="curves"')]
     # b1 is the positive, b2 a negative, b3 junk: once before and once after.
     assert [part.count(f'class="shot {kind}"') for kind in ("positive", "negative", "junk")] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "Clear gains: <b"),
+        ({"clear": ""}, "No gain is larger than chance explains"),
+        ({"clear": "", "low": None, "high": None, "width": None}, "queries that it was not chosen on, 10 of them from 3 places at least"),
+        ({"benchmark": "validation", "protocol": "all", "clear": "", "chosen_on": True}, "mAP on validation (which chose it)"),
+    ],
+)
+def test_what_the_opening_claims(files, changes, said):
+    gains = json.loads(files.arguments["gains"].read_text())
+    gains["gem"]["rows"][0] |= changes
+    files.arguments["gains"].write_text(json.dumps(gains))
+    if "protocol" in changes:
+        table = files.arguments["table"].read_text().replace(",places,medium,", ",validation,all,")
+        files.arguments["table"].write_text(table)
+    page = write(files)
+    check(page)
+    opening = page[page.index('<section id="top"') :].split("</section>")[0]
+    assert said in opening and ("Clear gains" in opening) == (not changes) and "nan" not in opening
 
 
 def test_says_that_a_run_learned_nothing(files):

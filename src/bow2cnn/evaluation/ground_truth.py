@@ -1,6 +1,7 @@
 """Ground truth of a benchmark: `gnd.json` as in the Oxford and Paris benchmarks and their revisited versions.
 
-`imlist` (database file names), `qimlist` (query file names), `gnd` (per query `ok` or `easy` and `hard`, `junk`, perhaps `bbx`).
+`imlist` (database file names), `qimlist` (query file names), `gnd` (per query `ok` or `easy` and `hard`, `junk`, perhaps `bbx`), perhaps
+`place` (per query what it shows, a name or a number).
 """
 
 import json
@@ -29,11 +30,12 @@ class Query(NamedTuple):
 
 
 class GroundTruth(NamedTuple):
-    """A benchmark: `imlist` and `qimlist` as lists of names, `queries` as a list of `Query`."""
+    """A benchmark: `imlist` and `qimlist` as lists of names, `queries` as a list of `Query`, `place` per query a text or None."""
 
     imlist: list
     qimlist: list
     queries: list
+    place: list | None = None
 
     def protocols(self):
         """Names of the protocols that apply: easy, medium and hard where the benchmark distinguishes them, else all."""
@@ -70,7 +72,16 @@ def read_ground_truth(gnd, photos=None):
     if not isinstance(entries, list) or len(entries) != len(qimlist):
         raise GroundTruthError(f"{gnd}: gnd must list one entry for each of the {len(qimlist)} queries")
     queries = [_query(entry, number, len(imlist), gnd) for number, entry in enumerate(entries)]
-    return GroundTruth(imlist, qimlist, queries)
+    return GroundTruth(imlist, qimlist, queries, _places(content.get("place"), len(qimlist), gnd))
+
+
+def _places(values, count, gnd):
+    if values is None:
+        return None
+    named = isinstance(values, list) and all(isinstance(value, (str, int)) and not isinstance(value, bool) for value in values)
+    if not named or len(values) != count:
+        raise GroundTruthError(f"{gnd}: place must list a name or a number for each of the {count} queries")
+    return [str(value) for value in values]
 
 
 def _names(content, key, gnd, photos):

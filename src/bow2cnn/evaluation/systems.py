@@ -6,12 +6,13 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.collection.benchmark import read_benchmark_rows
+from bow2cnn.evaluation.gains import VALIDATION
 from bow2cnn.evaluation.ground_truth import read_ground_truth
+from bow2cnn.evaluation.places import find_places
 from bow2cnn.evaluation.ranking import rankings
 from bow2cnn.evaluation.validation import read_validation
 from bow2cnn.whitening import whiten
 
-_VALIDATION = "validation"
 _BOW_LISTS = {"plain": "", "sv": "sv", "sv+qe": "sv+qe"}
 
 
@@ -23,6 +24,7 @@ class Task(NamedTuple):
         query: int64 [q] rows.
         database: int64 [n] rows.
         truth: by protocol, per query (positives, junk), rows.
+        place: int64 [q], numbers of the places that the queries show.
         of_benchmark: whether descriptors hold a benchmark's queries apart.
     """
 
@@ -30,6 +32,7 @@ class Task(NamedTuple):
     query: np.ndarray
     database: np.ndarray
     truth: dict
+    place: np.ndarray
     of_benchmark: bool
 
 
@@ -41,13 +44,18 @@ def benchmark_task(name, gnd, photos, collection):
     by_protocol = {
         protocol: [(database[positives], database[junk]) for positives, junk in truth.select(protocol)] for protocol in truth.protocols()
     }
-    return Task(name, rows.queries(truth), database, by_protocol, True)
+    queries = rows.queries(truth)
+    if truth.place is None:
+        place = find_places(queries, [database[query.ok] for query in truth.queries])
+    else:
+        place = np.unique(truth.place, return_inverse=True)[1]
+    return Task(name, queries, database, by_protocol, place, True)
 
 
 def validation_task(pairs):
     """The task of the validation models; rows are those of the collection."""
     validation = read_validation(pairs)
-    return Task(_VALIDATION, validation.query, validation.database, {"all": validation.truth}, False)
+    return Task(VALIDATION, validation.query, validation.database, {"all": validation.truth}, validation.places(), False)
 
 
 def bow_rankings(task, path):

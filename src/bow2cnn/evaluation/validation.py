@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.evaluation.places import find_places
 from bow2cnn.evaluation.ranking import rankings
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.pairs.doubt import related
@@ -26,6 +27,11 @@ class Validation(NamedTuple):
     query: np.ndarray
     truth: list
     database: np.ndarray
+
+    def places(self):
+        """Number of every query's place, int64 [q]. Queries that may show the same place are of one: junk of each other."""
+        shown = [np.concatenate([positives, np.intersect1d(junk, self.query)]) for positives, junk in self.truth]
+        return find_places(self.query, shown)
 
 
 def validation_rankings(validation, descriptors, missing=None):
@@ -50,9 +56,9 @@ def validation_map(validation, descriptors):
     return float(validation_scores(validation, descriptors).mean()) if len(validation.query) else None
 
 
-def read_validation(pairs):
-    """The validation ground truth of a `pairs` artefact."""
-    return build_validation(artefact.read(pairs, "pairs", _ARRAYS))
+def read_validation(pairs, missing=None):
+    """The validation ground truth of a `pairs` artefact; `missing` as for `build_validation`."""
+    return build_validation(artefact.read(pairs, "pairs", _ARRAYS), missing)
 
 
 def build_validation(arrays, missing=None):
