@@ -15,6 +15,7 @@ from bow2cnn.network.layers import Normalised, Staged
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
+from bow2cnn.training import batches as batches_module
 from bow2cnn.training import run as run_module
 from bow2cnn.training import train as train_module
 from bow2cnn.training.augment import another_view, augment
@@ -264,6 +265,19 @@ def test_exemplars_of_an_epoch(made):
     assert Plan(inside, Settings.of(SETTINGS), 7, descriptors).tuples == 8
 
 
+def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches_module, "another_view", lambda photo, _: photo)
+    photos = PhotoCache(tmp_path, made.paths, [], 32, 1, "key")
+    tuples = {name: np.full(20, 20) for name in ("query", "positive")} | {"photo": np.full((20, 1), 2)}
+    batches = Batches(photos, Settings.of({"image_size": 32, "flip": True}), 0, None)
+    found = [[load() for _, load in loads] for loads in batches.make(tuples, range(20), 1)[0]]
+    mirrored = [np.array_equal(query, photos[20][:, ::-1]) for query, _, _ in found]
+    assert 0 < sum(mirrored) < 20
+    for members, mirror in zip(found, mirrored, strict=True):
+        for photo, row in zip(members, (20, 20, 2), strict=True):
+            np.testing.assert_array_equal(photo, photos[row][:, ::-1] if mirror else photos[row])
+
+
 @pytest.mark.parametrize("augmentation", ["none", "light"])
 def test_the_positive_of_an_exemplar_is_a_changed_copy(made, tmp_path, augmentation):
     photos = PhotoCache(tmp_path, made.paths, [], 32, 1, "key")
@@ -338,6 +352,22 @@ def test_keep_pulls_towards_the_starting_network():
         _, loss = Batches(photos, settings, 0, start if keep else None).make(rows, range(1), 1)
         values.append(float(loss(found, members)))
     assert values[1] - values[0] == pytest.approx(3 * float(((found - start[[0, 2, 4]]) ** 2).sum()), rel=1e-5)
+
+
+def test_the_pull_does_not_depend_on_how_many_photos_fit_into_memory(made, tmp_path):
+    """Photos 0, 1 and 2 are in both tuples, and 20 is there with a copy of itself."""
+    photos, model = PhotoCache(tmp_path, made.paths, [], 32, 1, "key"), tiny()
+    tuples = {"query": np.array([0, 1, 20]), "positive": np.array([1, 2, 20]), "photo": np.array([[2, 5], [0, -1], [2, 0]])}
+    start, found = functional.normalize(torch.rand(PHOTOS, 10), dim=1), {}
+    with Workers(1) as workers:
+        for chunk in (100, 1):
+            gradient = Gradient(model, workers, 32)
+            gradient._photos = chunk
+            batches = Batches(photos, Settings(negatives=2, keep=0.7, image_size=32), 0, start)
+            value = gradient.add(*batches.make(tuples, range(3), 1))
+            found[chunk] = [torch.tensor(value), *(weight.grad.clone() for weight in model.parameters())]
+    for whole, alone in zip(found[100], found[1], strict=True):
+        torch.testing.assert_close(whole, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_averages_and_points_between():
