@@ -183,6 +183,9 @@ def _gains(path):
     """Gains in mAP of every experiment."""
     parts = []
     for name, found in read_gains(path).items():
+        if found["diverged"]:
+            parts.append(f"{name} diverged in epoch {found['diverged']}, and stays as it was")
+            continue
         if found["chosen_epoch"] == 0:
             parts.append(f"{name} learned nothing that validation confirms, and stays as it was")
             continue

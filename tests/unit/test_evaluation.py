@@ -9,9 +9,11 @@ from PIL import Image
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
+from bow2cnn.evaluation.errors import EvidenceError
 from bow2cnn.evaluation.gains import find_gains
 from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
 from bow2cnn.evaluation.ranking import rank
+from bow2cnn.evaluation.results import read_gains, read_table
 from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
 from bow2cnn.evaluation.systems import Task, benchmark_task, bow_rankings
 from bow2cnn.evaluation.table import COLUMNS, write_table
@@ -308,7 +310,7 @@ def evaluated(tmp_path):
     lists = {f"{name}/{key}": value for name in ("plain", "sv", "sv+qe") for key, value in [("offset", [0, 1, 2]), ("photo", [2, 2])]}
     artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.int32([4, 3])} | {key: np.int32(v) for key, v in lists.items()})
     artefact.write(tmp_path / "pairs.h5", "pairs", mined())
-    artefact.write(tmp_path / "history.h5", "history", {"chosen": np.int32(2)})
+    artefact.write(tmp_path / "history.h5", "history", {"chosen": np.int32(2), "diverged": np.int32(0)})
     corners = np.eye(3, dtype=np.float32)
     systems = {}
     # the untrained network takes everything for photo c/d, the trained one knows both queries
@@ -319,7 +321,7 @@ def evaluated(tmp_path):
         validation = corners[[0, 0, 0, 1, 1, 1, 1, 1] if system == "mine" else [0, 1, 0, 0, 0, 0, 0, 0]]
         artefact.write(files["collection"], "descriptors", {"descriptor": validation, "missing": np.zeros(8, bool)})
         whitening = {"mean": np.zeros(3, np.float32), "projection": corners}
-        artefact.write(tmp_path / f"{system}.w.h5", "whitening", whitening)
+        artefact.write(tmp_path / f"{system}.w.h5", "whitening", whitening, {"whitening": "learned"})
         systems[system] = {"whitening": tmp_path / f"{system}.w.h5", "descriptors": files}
     benchmarks = {"bench": {"gnd": gnd, "photos": folder, "collection": tmp_path / "b.h5", "ranking": tmp_path / "bow.h5"}}
     out = {name: tmp_path / name for name in ("table.csv", "gains.json", "bench.h5", "validation.h5")}
@@ -345,10 +347,87 @@ def test_the_table(evaluated):
     networks = [(system, *where) for system in ("off-the-shelf:net", "mine") for where in [*protocols, ("validation", "all")]]
     assert set(table) == expected | {(*network, post, metric) for network in networks for post in ("", "lw") for metric in METRICS}
     assert all(row["low"] == row["high"] == "" for row in rows), "two queries and one say nothing about others"
-    # easy has one query with positives: photos c/d, a, b by the teacher, of which b is junk
-    assert table["bow", "bench", "easy", "", "mAP"] == 25.0
+    # the teacher finds c/d for both, which is right for the second of hard and of medium; what it does not find is in no place
+    assert table["bow", "bench", "easy", "", "mAP"] == 0.0 and table["bow", "bench", "hard", "", "mAP"] == 50.0
     assert table["mine", "bench", "medium", "", "mAP"] == table["mine", "bench", "hard", "lw", "mAP"] == 100.0
     assert table["off-the-shelf:net", "bench", "hard", "", "mAP"] == 62.5  # b behind c/d once a is junk, and c/d first
+
+
+def change(path, **arrays):
+    artefact.write(path, "descriptors", artefact.read(path, "descriptors") | arrays)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("mine.b.h5", {"descriptor": np.full((5, 3), np.nan, np.float32)}, "3 of 3 descriptors are no numbers"),
+        ("mine.b.h5", {"descriptor": np.diag(np.float32([1, np.inf, 1, 1, 1]))[:, :3]}, "1 of 3 descriptors are no numbers"),
+        ("mine.b.h5", {"descriptor": np.zeros((5, 3), np.float32)}, "all descriptors are zero"),
+        ("mine.b.h5", {"query": np.float32([[1, 0, 0], [0, 0, 0]])}, "that of a query is zero"),
+        ("mine.b.h5", {"query": np.float32([[1, 0, 0], [np.nan, 0, 0]])}, "1 of 2 descriptors are no numbers"),
+        ("mine.c.h5", {"descriptor": np.full((8, 3), 3**-0.5, np.float32)}, "all descriptors are the same"),
+        ("mine.c.h5", {"descriptor": np.full((8, 3), np.inf, np.float32)}, "7 of 7 descriptors are no numbers"),
+    ],
+)
+def test_nothing_is_ranked_by_descriptors_that_say_nothing(evaluated, tmp_path, name, changes, said):
+    """The order would be that of the list, in which right photos come first as often as not."""
+    evaluated()
+    (tmp_path / "table.csv").unlink()
+    change(tmp_path / name, **changes)
+    with pytest.raises(EvidenceError) as caught:
+        evaluated()
+    assert str(caught.value).startswith(f"{tmp_path / name}: ") and said in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "table.csv").exists()
+
+
+def test_a_similarity_that_is_no_number_is_not_ranked():
+    with pytest.raises(EvidenceError, match="is no number"):
+        rank(np.float32([[1, 0]]), np.float32([[1, 0], [np.nan, 0]]))
+    order, _ = rank(np.float32([[1, 0]]), np.float32([[1, 0], [np.nan, 0]]), np.array([False, True]))
+    assert order.tolist() == [[0, 1]], "a photo that is missing anyway comes last"
+
+
+def test_a_query_without_a_descriptor_finds_nothing():
+    """As row 0 of a list in which its positive is row 1, it would have an AP of 100 by the order of the rows."""
+    validation, descriptors = build_validation(mined()), np.ones((8, 2), np.float32)
+    descriptors[0] = 0
+    assert validation_map(validation, descriptors) == 0.0
+    descriptors[:2] = [[1, 1], [0, 0]]
+    assert validation_map(validation, descriptors) == pytest.approx(100 * (1 / 5) / 2), "and its photos come last: 3, 4, 5 and 7 before"
+
+
+def test_a_query_without_words_finds_nothing(tmp_path, caplog):
+    lists = {f"{name}/{key}": value for name in ("plain", "sv", "sv+qe") for key, value in [("offset", [0, 0, 2]), ("photo", [1, 0])]}
+    artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.int32([5, 6])} | {key: np.int32(v) for key, v in lists.items()})
+    task = Task("bench", np.array([5, 6]), np.arange(3), {}, np.arange(2), True)
+    found = bow_rankings(task, tmp_path / "bow.h5")[""]
+    assert [ranking.tolist() for ranking in found] == [[], [1, 0]]
+    assert score_rankings(found, [([0], []), ([0], [])])["mAP"].tolist() == [0.0, 25.0]
+    assert "finds nothing for 1 of 2 queries of bench" in caplog.text
+
+
+def test_validation_photos_that_vanished_are_not_ranked(evaluated, tmp_path):
+    """Query 2, of three photos of a place, is gone for one of the systems: it is asked by none, and a right answer of none."""
+    arrays = {"query": np.arange(3), "positive_offset": np.array([0, 2, 4, 6]), "positive": np.array([1, 2, 0, 2, 0, 1])}
+    artefact.write(tmp_path / "pairs.h5", "pairs", mined(**arrays))
+    assert artefact.read(evaluated()["validation.h5"], "ranking")["query"].tolist() == [0, 1, 2]
+    found = artefact.read(tmp_path / "mine.c.h5", "descriptors")["descriptor"]
+    found[2] = 0
+    change(tmp_path / "mine.c.h5", descriptor=found, missing=np.arange(8) == 2)
+    shown = artefact.read(evaluated()["validation.h5"], "ranking")
+    assert shown["query"].tolist() == [0, 1] and shown["mine/ap/all"].tolist() == [100.0, 100.0]
+    assert 2 not in shown["mine/photo"] and 2 not in shown["off-the-shelf:net/photo"]
+
+
+def test_rows_are_called_after_the_whitening(evaluated, tmp_path):
+    arrays = artefact.read(tmp_path / "mine.w.h5", "whitening")
+    artefact.write(tmp_path / "mine.w.h5", "whitening", arrays, {"whitening": "pca"})
+    out = evaluated()
+    gains = read_gains(out["gains.json"])
+    rows = read_table(out["table.csv"], gains)
+    posts = {system: {row["post"] for row in rows if row["system"] == system} for system in ("off-the-shelf:net", "mine")}
+    assert posts == {"off-the-shelf:net": {"", "lw"}, "mine": {"", "pca"}}
+    assert {row["post"] for row in gains["mine"]["rows"]} == {""}, "what is whitened in another way is not compared"
 
 
 def test_gains_agree_with_the_table(evaluated):
@@ -384,7 +463,7 @@ def test_a_photo_may_be_several_queries(tmp_path):
     lists |= {f"{name}/photo": np.array([0, 1], np.int32) for name in ("plain", "sv", "sv+qe")}
     artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.array([5, 5], np.int32), **lists})
     task = Task("bench", np.array([5, 5]), np.arange(3), {}, np.arange(2), True)
-    assert [ranking.tolist() for ranking in bow_rankings(task, tmp_path / "bow.h5")["sv"]] == [[0, 1, 2], [1, 0, 2]]
+    assert [ranking.tolist() for ranking in bow_rankings(task, tmp_path / "bow.h5")["sv"]] == [[0], [1]]
     with pytest.raises(artefact.ArtefactError, match="is of other queries than benchmark bench"):
         bow_rankings(task._replace(query=np.array([5, 4])), tmp_path / "bow.h5")
 

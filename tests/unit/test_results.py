@@ -8,7 +8,9 @@ from bow2cnn.evaluation.results import COLUMNS, ResultsError, read_gains, read_t
 
 ROW = {"protocol": "all", "post": "", "before": 50.0, "after": 60.0, "gain": 10.0, "low": 4.0, "high": 16.0, "clear": "gain"}
 ROW |= {"width": 5.0, "queries": 60, "places": 9, "chosen_on": False}
-GAINS = {"gem": {"against": "shelf", "chosen_epoch": 1, "rows": [{"benchmark": "b", **ROW}, {"benchmark": "validation", **ROW}]}}
+GAINS = {
+    "gem": {"against": "shelf", "chosen_epoch": 1, "diverged": 0, "rows": [{"benchmark": "b", **ROW}, {"benchmark": "validation", **ROW}]}
+}
 LINES = [",".join(COLUMNS)]
 LINES += [
     f"{system},{benchmark},all,{post},{metric},50.00,40.00,"

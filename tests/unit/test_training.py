@@ -560,9 +560,68 @@ def test_the_nearest_network_within_one_standard_error_is_good():
     assert nearest_good([np.zeros(0)] * 3) == 2
 
 
-def test_diverging_weights_are_not_kept(made, tmp_path):
-    train(made, tmp_path, learning_rate=1e30, optimiser="sgd")
-    assert all(np.isfinite(value).all() for value in weights(tmp_path / "network.h5").values())
+def test_the_p_of_an_epoch_is_that_of_the_network_validated(made, tmp_path, monkeypatch):
+    scored(monkeypatch, [1.0, 2.0, 3.0, 1.0, 3.0])
+    train(made, tmp_path, interpolation=[1.0], learning_rate=1e-2)
+    curve = history(tmp_path)
+    assert curve["chosen"] == 2 and curve["pooling_p"][0] == 3.0
+    assert float(load_network(tmp_path / "network.h5").pooling.p.detach()) == pytest.approx(curve["pooling_p"][2], abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def unvalidated(made, tmp_path_factory):
+    """The same without a validation query, as a database with an empty validation part gives it."""
+    folder = tmp_path_factory.mktemp("unvalidated")
+    arrays = artefact.read(made.folder / "pairs.h5", "pairs")
+    artefact.write(folder / "pairs.h5", "pairs", arrays | {"side": np.where(made.side == 2, 0, made.side)})
+    for name in ("collection.h5", "start.h5"):
+        (folder / name).symlink_to(made.folder / name)
+    return SimpleNamespace(folder=folder)
+
+
+@pytest.mark.parametrize("changes", [{}, {"average": 0}, {"epochs": 1, "batch": 99}, {"epochs": 1, "batch": 99, "average": 0}])
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_training_that_diverges_keeps_the_start_and_says_so(made, unvalidated, tmp_path, caplog, validated, changes):
+    """In the loss, or with one step only in the descriptors after it."""
+    caplog.set_level("INFO")
+    inputs = made if validated else unvalidated
+    train(inputs, tmp_path, learning_rate=1e30, optimiser="sgd", **changes)
+    assert same_weights(made, tmp_path)
+    curve = history(tmp_path)
+    assert curve["diverged"] == 1 and curve["chosen"] == 0 and curve["tried/share"].tolist() == [0]
+    assert len(curve["loss"]) == len(curve["negatives/query"]) == 1 and len(curve["validation_map"]) == len(curve["pooling_p"]) == 2
+    assert np.isfinite(curve["validation_map"][0]) == validated and np.isnan(curve["validation_map"][1])
+    [line] = [record.getMessage() for record in caplog.records if "diverged" in record.getMessage()]
+    assert line.startswith("training: diverged in epoch 1 (") and "the network it started from is kept" in line
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert "nan" not in told and "-1.00" not in told and "no epoch validated better" not in told
+
+
+def test_a_start_that_overflows_is_one_line(made, tmp_path):
+    model = tiny()
+    with torch.no_grad():
+        for weight in model.backbone.parameters():
+            weight.mul_(1e20)
+    save_network(tmp_path / "start.h5", model)
+    with pytest.raises(
+        TrainingError, match=r"the network to start from overflows or is damaged: .* descriptors are no numbers; take other"
+    ):
+        train_experiment(*(made.folder / name for name in ("pairs.h5", "collection.h5")), tmp_path / "start.h5",
+                         tmp_path / "n.h5", tmp_path / "h.h5", tmp_path / "state", SETTINGS, 7, 1)  # fmt: skip
+
+
+def test_pairs_of_two_places_are_told(made, tmp_path, caplog):
+    """As databases of other programs have them: one pair across two classes, or every photo a class of its own."""
+    arrays = artefact.read(made.folder / "pairs.h5", "pairs")
+    arrays["pool/photo"][:3] = [1, 2, 8]
+    artefact.write(tmp_path / "pairs.h5", "pairs", arrays)
+    assert read_pairs(tmp_path / "pairs.h5", True, np.zeros(PHOTOS, bool)).pools[0]["photo"].tolist() == [1, 2]
+    assert (
+        "1 of 48 pairs of a training query and a positive are of two places (of a database: two clusters) and are left out" in caplog.text
+    )
+    artefact.write(tmp_path / "pairs.h5", "pairs", arrays | {"group": np.arange(PHOTOS), "cluster": np.arange(PHOTOS)})
+    with pytest.raises(TrainingError, match=r"48 of 48 pairs of a training query and a positive are of two places .* nothing to train on"):
+        read_pairs(tmp_path / "pairs.h5", True, np.zeros(PHOTOS, bool))
 
 
 # photos and settings

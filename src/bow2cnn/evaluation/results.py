@@ -23,7 +23,9 @@ def read_gains(path):
     """
     try:
         gains = json.loads(Path(path).read_text(encoding="utf-8"))
-        whole = all(found["against"] and all(row.keys() >= _GAIN for row in found["rows"]) for found in gains.values())
+        whole = all(
+            found["against"] and "diverged" in found and all(row.keys() >= _GAIN for row in found["rows"]) for found in gains.values()
+        )
     except (ValueError, KeyError, TypeError, AttributeError):  # whatever JSON that is not ours happens to break
         whole = False
     if not whole:

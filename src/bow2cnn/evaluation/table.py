@@ -32,7 +32,8 @@ def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rank
         chosen: experiment to its `history` artefact, which knows the epoch that validation chose.
         table: the CSV to write: columns `COLUMNS`, one row per system, benchmark, protocol, post and metric; values 0 to 100, `low`
             and `high` their 95 % bootstrap interval over places, empty for too few of them.
-        gains: the JSON to write, see `find_gains`; null stands for what an interval cannot say.
+        gains: the JSON to write, see `find_gains`, and the epoch in which a training `diverged` (0: it did not); null stands for what an
+            interval cannot say.
         rankings: by benchmark (and `validation`) the artefact of kind `ranking` to write: per system its first photos without
             whitening, `SYSTEM/offset`, `SYSTEM/photo`, `SYSTEM/score`, and `SYSTEM/ap/PROTOCOL` [q].
         seed: of the bootstrap.
@@ -40,7 +41,8 @@ def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rank
     """
     _check_photos(systems, benchmarks, pairs)
     tasks = [benchmark_task(name, files["gnd"], files["photos"], files["collection"]) for name, files in benchmarks.items()]
-    tasks.append(validation_task(pairs))
+    gone = [artefact.read(files["descriptors"][_COLLECTION], "descriptors", ["missing"])["missing"] for files in systems.values()]
+    tasks.append(validation_task(pairs, np.any(gone, axis=0) if gone else None))
     scores = {}
     for task in tasks:
         shown = {"query": task.query.astype(np.int32)}
@@ -56,10 +58,11 @@ def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rank
             artefact.write(rankings[task.name], "ranking", shown, {"benchmark": task.name, "shown": _SHOWN})
     places = {task.name: task.place for task in tasks}
     write_bytes(table, _table_text(scores, places, seed, bootstrap).encode())
-    epochs = {name: int(artefact.read(path, "history", ["chosen"])["chosen"]) for name, path in chosen.items()}
-    found = find_gains(scores, places, pairings, epochs, seed, bootstrap)
-    for experiment in found.values():
-        experiment["rows"] = [{name: _plain(value) for name, value in row.items()} for row in experiment["rows"]]
+    histories = {name: artefact.read(path, "history", ["chosen", "diverged"]) for name, path in chosen.items()}
+    found = find_gains(scores, places, pairings, {name: int(arrays["chosen"]) for name, arrays in histories.items()}, seed, bootstrap)
+    for name, experiment in found.items():
+        experiment["diverged"] = int(histories[name]["diverged"])
+        experiment["rows"] = [{key: _plain(value) for key, value in row.items()} for row in experiment["rows"]]
     write_bytes(gains, (json.dumps(found, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 

@@ -31,7 +31,7 @@ def _headline(experiments):
         return "What these photos hold"
     first = experiments[0]
     if not first["learned"]:
-        return f"{first['name']} learned nothing"
+        return f"{first['name']} {'diverged' if first['diverged'] else 'learned nothing'}"
     gains = [
         f"{row['text']} mAP on {row['benchmark']}{' (which chose it)' if row['chosen_on'] else ''}" for row in main_rows(first["rows"])
     ]
@@ -50,6 +50,7 @@ def _experiment(run, name, gains):
         "percent": round(100 * history["tried/share"][history["tried/chosen"]]),
         "epochs": len(history["loss"]),
         "learned": history["chosen"] > 0,
+        "diverged": int(history["diverged"]),
         "validated": bool(np.isfinite(history["validation_map"]).any()),
         "gained": [_row(row) for row in plain + whitened if row.get("clear") == "gain"],
         "lost": [_row(row) for row in plain + whitened if row.get("clear") == "loss"],
