@@ -23,6 +23,7 @@ from bow2cnn import artefact
 from bow2cnn.config import load
 from bow2cnn.description.describe import describe_collection
 from bow2cnn.evaluation.bootstrap import paired_gain
+from bow2cnn.evaluation.places import validation_places
 from bow2cnn.evaluation.validation import read_validation, validation_scores
 from bow2cnn.pairs.mine import mine_pairs
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, find_components
@@ -119,7 +120,7 @@ class Folds:
             described, missing = self._describe(self._folder / f"{name}-{fold}.h5" if trained else self.start_of(name))
             validation = read_validation(pairs, missing)
             scores.append(validation_scores(validation, described))
-            places.append(count + validation.places())
+            places.append(count + validation_places(validation))
             count += len(np.unique(places[-1]))
         return np.concatenate(scores), np.concatenate(places)
 

@@ -12,6 +12,7 @@ from bow2cnn.evaluation.bootstrap import interval, paired_gain
 from bow2cnn.evaluation.errors import EvidenceError
 from bow2cnn.evaluation.gains import find_gains
 from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
+from bow2cnn.evaluation.places import validation_places
 from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.results import read_gains, read_table
 from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
@@ -496,9 +497,9 @@ def test_the_places_of_validation():
         group=np.array([0, 0, 1, 1, 2, 2, 3, 4]), side=np.full(8, 2), cluster=np.array([0, 0, 1, 1, 2, 2, -1, -1]), query=np.arange(6),
         positive_offset=np.arange(7), positive=np.array([1, 0, 3, 2, 5, 4]), weak=np.array([[6, 0], [6, 2]], np.int32),
     )  # fmt: skip
-    assert build_validation(arrays).places().tolist() == [0, 0, 1, 1, 2, 2]
-    assert build_validation(arrays | {"cluster": np.array([0, 0, 1, 1, 1, 1, -1, -1])}).places().tolist() == [0, 0, 1, 1, 1, 1]
-    assert build_validation(arrays | {"doubt": np.array([[0, 5]], np.int32)}).places().tolist() == [0, 0, 1, 1, 0, 0]
+    assert validation_places(build_validation(arrays)).tolist() == [0, 0, 1, 1, 2, 2]
+    assert validation_places(build_validation(arrays | {"cluster": np.array([0, 0, 1, 1, 1, 1, -1, -1])})).tolist() == [0, 0, 1, 1, 1, 1]
+    assert validation_places(build_validation(arrays | {"doubt": np.array([[0, 5]], np.int32)})).tolist() == [0, 0, 1, 1, 0, 0]
 
 
 def test_the_first_photos_are_kept_for_pictures(evaluated):

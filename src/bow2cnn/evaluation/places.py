@@ -18,3 +18,9 @@ def find_places(queries, shown):
     size = 1 + max(queries.max(initial=-1), second.max(initial=-1))
     _, component = connected_components(coo_matrix((np.ones(len(first), bool), (first, second)), (size, size)), directed=False)
     return np.unique(component[queries], return_inverse=True)[1]
+
+
+def validation_places(validation):
+    """The same of a `Validation`. Queries that may show the same place, junk of each other, are of one."""
+    shown = [np.concatenate([positives, np.intersect1d(junk, validation.query)]) for positives, junk in validation.truth]
+    return find_places(validation.query, shown)

@@ -11,7 +11,7 @@ from bow2cnn.description.fault import find_fault
 from bow2cnn.evaluation.errors import EvidenceError
 from bow2cnn.evaluation.gains import VALIDATION
 from bow2cnn.evaluation.ground_truth import read_ground_truth
-from bow2cnn.evaluation.places import find_places
+from bow2cnn.evaluation.places import find_places, validation_places
 from bow2cnn.evaluation.ranking import rankings
 from bow2cnn.evaluation.validation import read_validation
 from bow2cnn.whitening import whiten
@@ -60,7 +60,7 @@ def benchmark_task(name, gnd, photos, collection):
 def validation_task(pairs, missing):
     """The task of the validation models; rows are those of the collection, of which those that are `missing`, bool [n], take no part."""
     validation = read_validation(pairs, missing)
-    return Task(VALIDATION, validation.query, validation.database, {"all": validation.truth}, validation.places(), False)
+    return Task(VALIDATION, validation.query, validation.database, {"all": validation.truth}, validation_places(validation), False)
 
 
 def bow_rankings(task, path):

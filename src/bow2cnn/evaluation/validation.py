@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.evaluation.places import find_places
 from bow2cnn.evaluation.ranking import rankings
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.pairs.doubt import related
@@ -27,11 +26,6 @@ class Validation(NamedTuple):
     query: np.ndarray
     truth: list
     database: np.ndarray
-
-    def places(self):
-        """Number of every query's place, int64 [q]. Queries that may show the same place are of one: junk of each other."""
-        shown = [np.concatenate([positives, np.intersect1d(junk, self.query)]) for positives, junk in self.truth]
-        return find_places(self.query, shown)
 
 
 def validation_rankings(validation, descriptors):
