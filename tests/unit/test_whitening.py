@@ -149,7 +149,7 @@ def test_nothing_is_kept_where_nothing_is_better(tmp_path):
 def test_without_validation_the_weakest_is_taken(tmp_path, caplog):
     caplog.set_level("INFO")
     found = places(20, ANISOTROPIC, 1)
-    assert np.isnan(learn(tmp_path, found, 10, 0)["shrinkage"])
+    assert np.isnan(learn(tmp_path, found, 10, 0)["shrinkage"]) and "the weakest is taken: none" in caplog.text
     learned = learn(tmp_path, found, 10, 0, dimensions=4)
     assert learned["shrinkage"] == 1.0 and np.isnan(learned["tried/validation_map"]).all()
     assert "no validation queries to choose by" in caplog.text and "mAP" not in caplog.text

@@ -38,10 +38,10 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
     scores = _scores(found, mined.validation, family, shrinkages, dimensions if cut else 0)
     if np.isnan(scores).any():
         best = 0
-        _LOG.info("whitening: no validation queries to choose by, so the weakest is taken (shrinkage %g)", shrinkages[best])
+        _LOG.info("whitening: no validation queries to choose by, so the weakest is taken: %s", _named(shrinkages[best]))
     else:
         best, without = int(np.argmax(scores)), validation_map(mined.validation, found)  # the first of equals, the weakest
-        _LOG.info("whitening: shrinkage %g, validation mAP %.2f (%.2f without)", shrinkages[best], scores[best], without)
+        _LOG.info("whitening: %s, validation mAP %.2f (%.2f without)", _named(shrinkages[best]), scores[best], without)
     nothing = np.isnan(shrinkages[best])
     mean, projection = whiten.nothing(found.shape[1]) if nothing else (family.mean, family.projection(shrinkages[best], dimensions))
     arrays = {
@@ -52,6 +52,10 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
         "tried/validation_map": np.array(scores, np.float32),
     }
     artefact.write(out, "whitening", arrays, {"whitening": whitening, "dimensions": dimensions})
+
+
+def _named(shrinkage):
+    return "none" if np.isnan(shrinkage) else f"shrinkage {shrinkage:g}"
 
 
 def _family(found, mined, kind):
