@@ -7,9 +7,8 @@ dealt to `--folds` parts; every experiment is trained once without each part and
 has seen. Nothing of a benchmark is read. FOLDER keeps what is finished; the command goes on from there.
 
 Printed are mAP of the untrained network, the gain, and the gain less that of the first experiment with the same network, means over all
-queries of all parts; in brackets the widths of their one-sided 95 % intervals. Photos of one place are no independent samples, so it is
-places that are drawn again, not queries (bootstrap of clusters; Davison and Hinkley, Bootstrap Methods and their Application, 1997,
-section 3.8).
+queries of all parts; in brackets the widths of their one-sided 95 % intervals, over places. Epoch and share of the way are chosen on the
+part on which a network is judged, of all experiments alike: the gains are too large by that, their differences hardly.
 
 How a default is chosen by it: the value of the paper stays unless another gains more than that width over it.
 """
@@ -23,6 +22,8 @@ import yaml
 from bow2cnn import artefact
 from bow2cnn.config import load
 from bow2cnn.description.describe import describe_collection
+from bow2cnn.evaluation.bootstrap import paired_gain
+from bow2cnn.evaluation.places import validation_places
 from bow2cnn.evaluation.validation import read_validation, validation_scores
 from bow2cnn.pairs.mine import mine_pairs
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, find_components
@@ -30,6 +31,7 @@ from bow2cnn.training.start import start_network
 from bow2cnn.training.train import train_experiment
 
 SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
+SAMPLES = 10_000  # resamplings
 ELSEWHERE = ("weights", "whitening", "dimensions")  # settings of other stages
 
 
@@ -112,20 +114,22 @@ class Folds:
         )
 
     def scores(self, name, trained):
-        """AP of every query of every part, by the networks trained without it or by the untrained one, and the query's place."""
-        scores, places = [], []
+        """AP of every query of every part, by the networks trained without it or by the untrained one, and the number of its place."""
+        scores, places, count = [], [], 0
         for fold, pairs in enumerate(self._pairs):
-            validation = read_validation(pairs)
-            described = self._describe(self._folder / f"{name}-{fold}.h5" if trained else self.start_of(name))
+            described, missing = self._describe(self._folder / f"{name}-{fold}.h5" if trained else self.start_of(name))
+            validation = read_validation(pairs, missing)
             scores.append(validation_scores(validation, described))
-            places.append(artefact.read(pairs, "pairs", ["group"])["group"][validation.query])
+            places.append(count + validation_places(validation))
+            count += len(np.unique(places[-1]))
         return np.concatenate(scores), np.concatenate(places)
 
     def _describe(self, network):
         out = network.with_name(f"{network.stem}-descriptors.h5")
         if not out.exists():
             describe_collection(network, self._collection, out, threads=self.config["threads"], **self.config["description"])
-        return artefact.read(out, "descriptors", ["descriptor"])["descriptor"]
+        found = artefact.read(out, "descriptors", ["descriptor", "missing"])
+        return found["descriptor"], found["missing"]
 
 
 def units_of(split):
@@ -155,18 +159,9 @@ def report(bench):
         before = untrained[network]
         after, places = bench.scores(name, trained=True)
         first.setdefault(network, after)
-        gain, difference = ((after - other).mean() for other in (before, first[network]))
-        widths = [width_over_places(after - other, places) for other in (before, first[network])]
-        print(f"| {name} | {before.mean():.2f} | {gain:+.2f} ({widths[0]:.2f}) | {difference:+.2f} ({widths[1]:.2f}) |")
+        found = (paired_gain(after, other, places, 0, SAMPLES) for other in (before, first[network]))
+        print(f"| {name} | {before.mean():.2f} |", *(f"{gain['gain']:+.2f} ({gain['width']:.2f}) |" for gain in found))
     print(f"{len(places)} queries of {len(np.unique(places))} places")
-
-
-def width_over_places(values, places, samples=10_000):
-    """Mean of the values less the 5 % quantile of what it is when places are drawn again."""
-    _, number = np.unique(places, return_inverse=True)
-    total, count = np.bincount(number, values), np.bincount(number)
-    drawn = np.random.default_rng(0).integers(0, len(count), (samples, len(count)))
-    return float(values.mean() - np.quantile(total[drawn].sum(1) / count[drawn].sum(1), 0.05))
 
 
 if __name__ == "__main__":

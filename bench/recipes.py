@@ -2,8 +2,9 @@
 
     python bench/recipes.py RESULTS
 
-mAP without whitening; in brackets the width of the one-sided 95 % bootstrap interval of the paired difference. `epoch` and `share` are what
-validation chose: the best epoch, and how much of the way to its weights.
+mAP without whitening; in brackets the width of the one-sided 95 % bootstrap interval of the paired difference, over places (nan for too few
+queries or places). `epoch` and `share` are what validation chose: the best epoch, and how much of the way to its weights. So the gain on
+validation, marked by *, is no proof of one elsewhere.
 """
 
 import argparse
@@ -19,14 +20,18 @@ def main():
     parser.add_argument("results", type=Path)
     results = parser.parse_args().results
     gains = read_gains(results / "evaluation/gains.json")
-    parts = [(row["benchmark"], row["protocol"]) for row in main_rows(next(iter(gains.values()))["rows"])]
-    names = [benchmark if protocol == "all" else f"{benchmark}, {protocol}" for benchmark, protocol in parts]
+    names = [title(row) for row in main_rows(next(iter(gains.values()))["rows"])]
     print("| experiment | epoch | share |", *(f"{name} |" for name in names))
-    print("|---|" + "---|" * (2 + len(parts)))
+    print("|---|" + "---|" * (2 + len(names)))
     for experiment, found in gains.items():
         history = artefact.read(results / "experiments" / experiment / "history.h5", "history", ["tried/share", "tried/chosen"])
         share = history["tried/share"][history["tried/chosen"]]
         print(f"| {experiment} | {found['chosen_epoch']} | {share:g} |", *map(cell, main_rows(found["rows"])))
+
+
+def title(row):
+    protocol = "" if row["protocol"] == "all" else f", {row['protocol']}"
+    return f"{row['benchmark']}{protocol}{'*' if row['chosen_on'] else ''} ({row['queries']} queries, {row['places']} places)"
 
 
 def cell(row):

@@ -184,12 +184,19 @@ def _gains(path):
     """Gains in mAP of every experiment."""
     parts = []
     for name, found in read_gains(path).items():
+        if found["diverged"]:
+            parts.append(f"{name} diverged in epoch {found['diverged']}, and stays as it was")
+            continue
         if found["chosen_epoch"] == 0:
             parts.append(f"{name} learned nothing that validation confirms, and stays as it was")
             continue
-        gains = (
-            f"{row['benchmark']} {row['before']:.1f} to {row['after']:.1f} mAP ({row['low']:+.1f} to {row['high']:+.1f})"
-            for row in main_rows(found["rows"])
-        )
+        gains = (f"{row['benchmark']} {row['before']:.1f} to {row['after']:.1f} mAP ({_surety(row)})" for row in main_rows(found["rows"]))
         parts.append(f"{name}: {', '.join(gains)}")
     return "; ".join(parts)
+
+
+def _surety(row):
+    """How sure a gain is."""
+    if row["chosen_on"]:
+        return "which chose it"
+    return f"{row['low']:+.1f} to {row['high']:+.1f}" if row["low"] == row["low"] else "too few queries or places to say"

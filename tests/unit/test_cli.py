@@ -48,16 +48,22 @@ def test_summary_counts_what_was_found(tmp_path, capsys):
     artefact.write(tmp_path / "pairs/pairs.h5", "pairs", sides)
     (tmp_path / "evaluation").mkdir()
     row = {"benchmark": "dvd", "protocol": "all", "post": "", "before": 20.0, "after": 22.0, "low": 1.0, "high": 3.0}
-    row |= {"gain": 2.0, "clear": "gain"}
-    gains = {"gem": {"against": "shelf", "chosen_epoch": 2, "rows": [row, {**row, "post": "lw", "after": 99.0}]}}
-    gains["other"] = {"against": "shelf", "chosen_epoch": 0, "rows": [row]}
+    row |= {"gain": 2.0, "clear": "gain", "width": 0.8, "queries": 60, "places": 9, "chosen_on": False}
+    few = {**row, "benchmark": "mine", "low": None, "high": None, "width": None}
+    chosen = {**row, "benchmark": "validation", "clear": "", "chosen_on": True}
+    gains = {
+        "gem": {"against": "shelf", "chosen_epoch": 2, "diverged": 0, "rows": [row, few, chosen, {**row, "post": "lw", "after": 99.0}]}
+    }
+    gains["other"] = {"against": "shelf", "chosen_epoch": 0, "diverged": 0, "rows": [row]}
+    gains["wild"] = {"against": "shelf", "chosen_epoch": 0, "diverged": 3, "rows": [row]}
     (tmp_path / "evaluation/gains.json").write_text(json.dumps(gains))
     assert run("summary", tmp_path) == 0
     shown = capsys.readouterr().out
     assert f"report: {tmp_path}/report.html" in shown
     assert "2 3D models with 4 of 5 photos (1 files rejected)" in shown
     assert "2 training queries and 1 for validation" in shown
-    assert "gem: dvd 20.0 to 22.0 mAP (+1.0 to +3.0); other learned nothing" in shown and "99.0" not in shown
+    said = "gem: dvd 20.0 to 22.0 mAP (+1.0 to +3.0), mine 20.0 to 22.0 mAP (too few queries or places to say), validation 20.0 to 22.0"
+    assert f"{said} mAP (which chose it); other learned nothing" in shown and "wild diverged in epoch 3" in shown and "99.0" not in shown
 
 
 def test_summary_of_an_unfinished_run_is_one_line(tmp_path, capsys):

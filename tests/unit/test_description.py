@@ -13,8 +13,10 @@ from PIL import Image
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.description import describe
+from bow2cnn.description import describe as describe_module
 from bow2cnn.description.describe import describe_collection, describe_photo, describe_photos
 from bow2cnn.description.photo import cut, load_photo, shrink
+from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import save_network
 
@@ -167,6 +169,36 @@ def test_a_query_that_cannot_be_decoded_is_one_line(folder, region):
     (folder / "gnd.json").write_text(json.dumps(truth))
     with pytest.raises(artefact.ArtefactError, match=r"gnd\.json: query 5\.png cannot be decoded"):
         described(folder, "b.h5", gnd=folder / "gnd.json", photos=folder)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1e30, "descriptors are no numbers"), (0.0, "all descriptors are the same")])
+def test_weights_that_overflow_or_say_nothing_are_one_line(folder, tmp_path, factor, said):
+    torch.manual_seed(0)
+    model = RetrievalNetwork("resnet18")
+    with torch.no_grad():
+        for weight in model.backbone.parameters():
+            weight.mul_(factor)
+    save_network(tmp_path / "network.h5", model)
+    with pytest.raises(NetworkError) as caught:
+        describe_collection(tmp_path / "network.h5", folder / "collection.h5", tmp_path / "d.h5", SIZE, (1.0,), 1)
+    assert str(caught.value).startswith(f"{tmp_path / 'network.h5'}: ") and said in str(caught.value)
+    assert not (tmp_path / "d.h5").exists()
+
+
+def test_a_photo_in_which_the_network_finds_nothing_is_missing(folder, monkeypatch):
+    whole, describe = described(folder), describe_module.describe_photo
+    nothing = lambda model, photo, scales: describe(model, photo, scales) * (photo.shape[0] != 30)  # noqa: E731
+    monkeypatch.setattr(describe_module, "describe_photo", nothing)
+    found = described(folder, "nothing.h5")
+    assert found["missing"].tolist() == [False] * 3 + [True, False, True] and not found["descriptor"][3].any()
+    np.testing.assert_array_equal(found["descriptor"][:3], whole["descriptor"][:3])
+
+
+def test_many_scales_do_not_underflow(folder):
+    """The generalised mean of small numbers by a large exponent."""
+    torch.manual_seed(0)
+    model, photo = RetrievalNetwork("resnet18", p=60.0), load_photo(folder / "0.png", SIZE)
+    assert np.linalg.norm(describe_photo(model, photo, (1.0, 0.5))) == pytest.approx(1)
 
 
 def test_cut_stays_inside():

@@ -9,12 +9,17 @@ from PIL import Image
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
+from bow2cnn.evaluation.errors import EvidenceError
+from bow2cnn.evaluation.gains import find_gains
 from bow2cnn.evaluation.ground_truth import GroundTruthError, check_regions, read_ground_truth
+from bow2cnn.evaluation.places import validation_places
 from bow2cnn.evaluation.ranking import rank
+from bow2cnn.evaluation.results import read_gains, read_table
 from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
-from bow2cnn.evaluation.systems import Task, bow_rankings
+from bow2cnn.evaluation.systems import Task, benchmark_task, bow_rankings
 from bow2cnn.evaluation.table import COLUMNS, write_table
 from bow2cnn.evaluation.validation import build_validation, validation_map
+from bow2cnn.training.choice import nearest_good
 
 METRICS = ["mAP", "mP@1", "mP@5", "mP@10", "acc@1"]
 
@@ -64,7 +69,7 @@ def test_scores_of_several_queries():
     assert list(scores) == METRICS
     assert scores["acc@1"][:2].tolist() == [100.0, 0.0] and scores["mP@5"][:2].tolist() == [100.0, 50.0]
     assert all(np.isnan(values[2]) for values in scores.values())  # no positive left: the query does not count
-    assert interval(scores["acc@1"], 0, 100)[0] == 50.0
+    assert interval(scores["acc@1"], np.arange(3), 0, 100)[0] == 50.0
 
 
 def test_rank_breaks_ties_by_index_and_puts_missing_photos_last():
@@ -78,26 +83,83 @@ def test_the_interval_covers_the_true_mean():
     generator = np.random.default_rng(1)
     covered = 0
     for trial in range(200):
-        mean, low, high = interval(generator.normal(3.0, 1.0, 40), trial, 300)
+        mean, low, high = interval(generator.normal(3.0, 1.0, 40), np.arange(40), trial, 300)
         assert low < mean < high
         covered += low <= 3.0 <= high
     assert 176 <= covered <= 198  # 95 % of 200, less what 40 queries and chance cost
-    assert all(np.isnan(interval([np.nan], 0, 10)))
+    assert all(np.isnan(interval([np.nan], [0], 0, 10)))
+    assert interval(np.full(40, 100.0) - np.eye(40)[0], np.arange(40), 0, 300)[2] == 100.0, "no mAP is above 100"
 
 
 def test_a_paired_gain_is_surer_than_two_intervals():
     generator = np.random.default_rng(2)
     before = generator.uniform(0, 100, 50)
     after = before + 2 + generator.normal(0, 1, 50)
-    gain = paired_gain(after, before, 0, 2000)
-    assert gain["gain"] == pytest.approx((after - before).mean()) and gain["queries"] == 50
+    places = np.arange(50)
+    gain = paired_gain(after, before, places, 0, 2000)
+    assert gain["gain"] == pytest.approx((after - before).mean()) and gain["queries"] == gain["places"] == 50
     assert gain["low"] < gain["gain"] < gain["high"]
     # one-sided 95 % of a mean of 50 with deviation 1
     assert gain["width"] == pytest.approx(1.645 * (after - before).std() / np.sqrt(50), rel=0.15)
-    constant = paired_gain(before + 3, before, 0, 100)
+    constant = paired_gain(before + 3, before, places, 0, 100)
     assert constant["width"] == pytest.approx(0, abs=1e-9) and constant["low"] == pytest.approx(3)
-    assert paired_gain([np.nan, 5.0], [1.0, 4.0], 0, 10)["queries"] == 1
-    assert paired_gain([np.nan], [1.0], 0, 10)["queries"] == 0
+    assert paired_gain([np.nan, 5.0], [1.0, 4.0], [0, 1], 0, 10)["queries"] == 1
+    assert paired_gain([np.nan], [1.0], [0], 0, 10)["queries"] == 0
+
+
+@pytest.mark.parametrize(("queries", "places", "claims"), [(9, 9, False), (10, 2, False), (10, 3, True), (60, 2, False), (1, 1, False)])
+def test_few_queries_or_places_claim_nothing(queries, places, claims):
+    """Not even where every query gains the same."""
+    place = np.arange(queries) % places
+    gain = paired_gain(np.full(queries, 60.0), np.full(queries, 50.0), place, 0, 200)
+    assert gain["gain"] == 10 and gain["clear"] == ("gain" if claims else "")
+    assert all(np.isfinite(gain[name]) == claims for name in ("low", "high", "width"))
+    assert np.isfinite(interval(np.full(queries, 60.0), place, 0, 200)[1:]).all() == claims
+
+
+def test_queries_of_one_place_are_one_sample():
+    """Ten copies of every query are no more evidence than one."""
+    difference = np.random.default_rng(3).normal(1, 3, 12)
+    alone = paired_gain(difference, np.zeros(12), np.arange(12), 0, 2000)
+    copied = paired_gain(np.repeat(difference, 10), np.zeros(120), np.repeat(np.arange(12), 10), 0, 2000)
+    assert copied["width"] == pytest.approx(alone["width"]) and copied["low"] == pytest.approx(alone["low"])
+    pretended = paired_gain(np.repeat(difference, 10), np.zeros(120), np.arange(120), 0, 2000)
+    assert pretended["width"] < 0.4 * alone["width"]
+
+
+# Queries of riviera's validation places; and of a benchmark of many places.
+FIVE, MANY = (40, 30, 20, 16, 10), (4,) * 18
+
+
+def simulated(rng, sizes, spread, networks):
+    """AP of the queries of some places by a network and by others that are no better, and the places.
+
+    Gains spread by 8 mAP, and by `spread` between places."""
+    place = np.repeat(np.arange(len(sizes)), sizes)
+    before = rng.uniform(20, 80, len(place))
+    gains = rng.normal(0, 8, (networks, len(place))) + rng.normal(0, spread, (networks, len(sizes)))[:, place]
+    return [before, *(before + gains)], place
+
+
+@pytest.mark.parametrize("spread", [0, 2, 4])
+@pytest.mark.parametrize("sizes", [FIVE, MANY])
+def test_one_in_twenty_networks_that_gained_nothing_is_called_better(sizes, spread):
+    """Of six networks that are no better than the first, validation keeps one; it is judged on a benchmark, and on validation."""
+    rng = np.random.default_rng([8, spread])
+    clear, runs = {"validation": 0, "bench": 0}, 800
+    for run in range(runs):
+        validated, places = simulated(rng, FIVE, spread, 6)
+        kept = nearest_good(validated)
+        measured, others = simulated(rng, sizes, spread, 6)
+        scores = {}
+        for name, found in (("shelf", 0), ("mine", kept)):
+            scores[name, "validation", "all", ""] = {"mAP": validated[found]}
+            scores[name, "bench", "all", ""] = {"mAP": measured[found]}
+        rows = find_gains(scores, {"validation": places, "bench": others}, {"mine": "shelf"}, {"mine": kept}, run, 200)["mine"]["rows"]
+        assert [row["chosen_on"] for row in rows] == [True, False]
+        for row in rows:
+            clear[row["benchmark"]] += row["clear"] == "gain"
+    assert clear["validation"] == 0 and 0.02 <= clear["bench"] / runs <= 0.08
 
 
 def truth_file(folder, **changes):
@@ -310,7 +372,7 @@ def evaluated(tmp_path):
     lists = {f"{name}/{key}": value for name in ("plain", "sv", "sv+qe") for key, value in [("offset", [0, 1, 2]), ("photo", [2, 2])]}
     artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.int32([4, 3])} | {key: np.int32(v) for key, v in lists.items()})
     artefact.write(tmp_path / "pairs.h5", "pairs", mined())
-    artefact.write(tmp_path / "history.h5", "history", {"chosen": np.int32(2)})
+    artefact.write(tmp_path / "history.h5", "history", {"chosen": np.int32(2), "diverged": np.int32(0)})
     corners = np.eye(3, dtype=np.float32)
     systems = {}
     # the untrained network takes everything for photo c/d, the trained one knows both queries
@@ -321,7 +383,7 @@ def evaluated(tmp_path):
         validation = corners[[0, 0, 0, 1, 1, 1, 1, 1] if system == "mine" else [0, 1, 0, 0, 0, 0, 0, 0]]
         artefact.write(files["collection"], "descriptors", {"descriptor": validation, "missing": np.zeros(8, bool)})
         whitening = {"mean": np.zeros(3, np.float32), "projection": corners}
-        artefact.write(tmp_path / f"{system}.w.h5", "whitening", whitening)
+        artefact.write(tmp_path / f"{system}.w.h5", "whitening", whitening, {"whitening": "learned"})
         systems[system] = {"whitening": tmp_path / f"{system}.w.h5", "descriptors": files}
     benchmarks = {"bench": {"gnd": gnd, "photos": folder, "collection": tmp_path / "b.h5", "ranking": tmp_path / "bow.h5"}}
     out = {name: tmp_path / name for name in ("table.csv", "gains.json", "bench.h5", "validation.h5")}
@@ -346,11 +408,88 @@ def test_the_table(evaluated):
     expected = {("bow", *where, post, metric) for where in protocols for post in ("", "sv", "sv+qe") for metric in METRICS}
     networks = [(system, *where) for system in ("off-the-shelf:net", "mine") for where in [*protocols, ("validation", "all")]]
     assert set(table) == expected | {(*network, post, metric) for network in networks for post in ("", "lw") for metric in METRICS}
-    assert all(0 <= float(row["low"]) <= float(row["value"]) <= float(row["high"]) <= 100 for row in rows)
-    # easy has one query with positives: photos c/d, a, b by the teacher, of which b is junk
-    assert table["bow", "bench", "easy", "", "mAP"] == 25.0
+    assert all(row["low"] == row["high"] == "" for row in rows), "two queries and one say nothing about others"
+    # the teacher finds c/d for both, which is right for the second of hard and of medium; what it does not find is in no place
+    assert table["bow", "bench", "easy", "", "mAP"] == 0.0 and table["bow", "bench", "hard", "", "mAP"] == 50.0
     assert table["mine", "bench", "medium", "", "mAP"] == table["mine", "bench", "hard", "lw", "mAP"] == 100.0
     assert table["off-the-shelf:net", "bench", "hard", "", "mAP"] == 62.5  # b behind c/d once a is junk, and c/d first
+
+
+def change(path, **arrays):
+    artefact.write(path, "descriptors", artefact.read(path, "descriptors") | arrays)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("mine.b.h5", {"descriptor": np.full((5, 3), np.nan, np.float32)}, "3 of 3 descriptors are no numbers"),
+        ("mine.b.h5", {"descriptor": np.diag(np.float32([1, np.inf, 1, 1, 1]))[:, :3]}, "1 of 3 descriptors are no numbers"),
+        ("mine.b.h5", {"descriptor": np.zeros((5, 3), np.float32)}, "all descriptors are zero"),
+        ("mine.b.h5", {"query": np.float32([[1, 0, 0], [0, 0, 0]])}, "that of a query is zero"),
+        ("mine.b.h5", {"query": np.float32([[1, 0, 0], [np.nan, 0, 0]])}, "1 of 2 descriptors are no numbers"),
+        ("mine.c.h5", {"descriptor": np.full((8, 3), 3**-0.5, np.float32)}, "all descriptors are the same"),
+        ("mine.c.h5", {"descriptor": np.full((8, 3), np.inf, np.float32)}, "7 of 7 descriptors are no numbers"),
+    ],
+)
+def test_nothing_is_ranked_by_descriptors_that_say_nothing(evaluated, tmp_path, name, changes, said):
+    """The order would be that of the list, in which right photos come first as often as not."""
+    evaluated()
+    (tmp_path / "table.csv").unlink()
+    change(tmp_path / name, **changes)
+    with pytest.raises(EvidenceError) as caught:
+        evaluated()
+    assert str(caught.value).startswith(f"{tmp_path / name}: ") and said in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "table.csv").exists()
+
+
+def test_a_similarity_that_is_no_number_is_not_ranked():
+    with pytest.raises(EvidenceError, match="is no number"):
+        rank(np.float32([[1, 0]]), np.float32([[1, 0], [np.nan, 0]]))
+    order, _ = rank(np.float32([[1, 0]]), np.float32([[1, 0], [np.nan, 0]]), np.array([False, True]))
+    assert order.tolist() == [[0, 1]], "a photo that is missing anyway comes last"
+
+
+def test_a_query_without_a_descriptor_finds_nothing():
+    """As row 0 of a list in which its positive is row 1, it would have an AP of 100 by the order of the rows."""
+    validation, descriptors = build_validation(mined()), np.ones((8, 2), np.float32)
+    descriptors[0] = 0
+    assert validation_map(validation, descriptors) == 0.0
+    descriptors[:2] = [[1, 1], [0, 0]]
+    assert validation_map(validation, descriptors) == pytest.approx(100 * (1 / 5) / 2), "and its photos come last: 3, 4, 5 and 7 before"
+
+
+def test_a_query_without_words_finds_nothing(tmp_path, caplog):
+    lists = {f"{name}/{key}": value for name in ("plain", "sv", "sv+qe") for key, value in [("offset", [0, 0, 2]), ("photo", [1, 0])]}
+    artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.int32([5, 6])} | {key: np.int32(v) for key, v in lists.items()})
+    task = Task("bench", np.array([5, 6]), np.arange(3), {}, np.arange(2), True)
+    found = bow_rankings(task, tmp_path / "bow.h5")[""]
+    assert [ranking.tolist() for ranking in found] == [[], [1, 0]]
+    assert score_rankings(found, [([0], []), ([0], [])])["mAP"].tolist() == [0.0, 25.0]
+    assert "finds nothing for 1 of 2 queries of bench" in caplog.text
+
+
+def test_validation_photos_that_vanished_are_not_ranked(evaluated, tmp_path):
+    """Query 2, of three photos of a place, is gone for one of the systems: it is asked by none, and a right answer of none."""
+    arrays = {"query": np.arange(3), "positive_offset": np.array([0, 2, 4, 6]), "positive": np.array([1, 2, 0, 2, 0, 1])}
+    artefact.write(tmp_path / "pairs.h5", "pairs", mined(**arrays))
+    assert artefact.read(evaluated()["validation.h5"], "ranking")["query"].tolist() == [0, 1, 2]
+    found = artefact.read(tmp_path / "mine.c.h5", "descriptors")["descriptor"]
+    found[2] = 0
+    change(tmp_path / "mine.c.h5", descriptor=found, missing=np.arange(8) == 2)
+    shown = artefact.read(evaluated()["validation.h5"], "ranking")
+    assert shown["query"].tolist() == [0, 1] and shown["mine/ap/all"].tolist() == [100.0, 100.0]
+    assert 2 not in shown["mine/photo"] and 2 not in shown["off-the-shelf:net/photo"]
+
+
+def test_rows_are_called_after_the_whitening(evaluated, tmp_path):
+    arrays = artefact.read(tmp_path / "mine.w.h5", "whitening")
+    artefact.write(tmp_path / "mine.w.h5", "whitening", arrays, {"whitening": "pca"})
+    out = evaluated()
+    gains = read_gains(out["gains.json"])
+    rows = read_table(out["table.csv"], gains)
+    posts = {system: {row["post"] for row in rows if row["system"] == system} for system in ("off-the-shelf:net", "mine")}
+    assert posts == {"off-the-shelf:net": {"", "lw"}, "mine": {"", "pca"}}
+    assert {row["post"] for row in gains["mine"]["rows"]} == {""}, "what is whitened in another way is not compared"
 
 
 def test_gains_agree_with_the_table(evaluated):
@@ -365,7 +504,8 @@ def test_gains_agree_with_the_table(evaluated):
         assert row["before"] == pytest.approx(table["off-the-shelf:net", *where], abs=0.006)
         assert row["after"] == pytest.approx(table["mine", *where], abs=0.006)
         assert row["gain"] == pytest.approx(row["after"] - row["before"]) and row["gain"] > 0
-        assert row["clear"] == ("gain" if row["gain"] > row["width"] else "")
+        assert row["clear"] == "" and row["low"] is None and row["width"] is None
+        assert row["chosen_on"] == (row["benchmark"] == "validation")
 
 
 def test_a_loss_is_as_clear_as_the_gain_of_the_other():
@@ -373,7 +513,7 @@ def test_a_loss_is_as_clear_as_the_gain_of_the_other():
     found = set()
     for _ in range(100):
         before, after = rng.gamma(0.3, 20, (2, 20)) + np.array([[0], [rng.normal(0, 5)]])
-        clear, swapped = (paired_gain(*pair, 0, 500)["clear"] for pair in ((after, before), (before, after)))
+        clear, swapped = (paired_gain(*pair, np.arange(20), 0, 500)["clear"] for pair in ((after, before), (before, after)))
         assert (clear, swapped) in (("gain", "loss"), ("loss", "gain"), ("", ""))
         found.add(clear)
     assert found == {"gain", "loss", ""}
@@ -384,10 +524,43 @@ def test_a_photo_may_be_several_queries(tmp_path):
     lists = {f"{name}/offset": np.array([0, 1, 2]) for name in ("plain", "sv", "sv+qe")}
     lists |= {f"{name}/photo": np.array([0, 1], np.int32) for name in ("plain", "sv", "sv+qe")}
     artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.array([5, 5], np.int32), **lists})
-    task = Task("bench", np.array([5, 5]), np.arange(3), {}, True)
-    assert [ranking.tolist() for ranking in bow_rankings(task, tmp_path / "bow.h5")["sv"]] == [[0, 1, 2], [1, 0, 2]]
+    task = Task("bench", np.array([5, 5]), np.arange(3), {}, np.arange(2), True)
+    assert [ranking.tolist() for ranking in bow_rankings(task, tmp_path / "bow.h5")["sv"]] == [[0], [1]]
     with pytest.raises(artefact.ArtefactError, match="is of other queries than benchmark bench"):
         bow_rankings(task._replace(query=np.array([5, 4])), tmp_path / "bow.h5")
+
+
+def test_the_places_of_a_benchmark(tmp_path):
+    """Queries that share a right photo, or a chain of them does; or what the ground truth says."""
+    names = [f"{name}.png" for name in "abcdefgh"]
+    (tmp_path / "photos").mkdir()
+    for name in names:
+        (tmp_path / "photos" / name).touch()
+    artefact.write(tmp_path / "b.h5", "collection", {"name": names})
+    entries = [{"ok": [0]}, {"ok": [1, 2]}, {"ok": [0, 3]}, {"ok": [3], "junk": [1]}, {"ok": []}]
+    given = {"imlist": names[:4], "qimlist": ["e.png", "f.png", "g.png", "h.png", "h.png"], "gnd": entries}
+    found = [benchmark_task("b", truth_file(tmp_path, **given, place=place), tmp_path / "photos", tmp_path / "b.h5").place.tolist()
+             for place in (None, ["x", "y", "y", 3, "z"])]  # fmt: skip
+    assert found[0] == [0, 1, 0, 0, 0], "the last two ask with one photo"
+    assert found[1] == [1, 2, 2, 0, 3]
+
+
+@pytest.mark.parametrize("place", ["x", ["x"], ["x", None], [1.5, 2], [True, "x"]])
+def test_places_are_named_one_by_one(tmp_path, place):
+    path = truth_file(tmp_path, qimlist=["q.png", "p.png"], gnd=[{"ok": [0]}, {"ok": [1]}], place=place)
+    with pytest.raises(GroundTruthError, match="place must list a name or a number for each of the 2 queries"):
+        read_ground_truth(path)
+
+
+def test_the_places_of_validation():
+    """Photos of one model, of one cluster or joined by a cut pair; an outsider that matches two places weakly joins nothing."""
+    arrays = mined(
+        group=np.array([0, 0, 1, 1, 2, 2, 3, 4]), side=np.full(8, 2), cluster=np.array([0, 0, 1, 1, 2, 2, -1, -1]), query=np.arange(6),
+        positive_offset=np.arange(7), positive=np.array([1, 0, 3, 2, 5, 4]), weak=np.array([[6, 0], [6, 2]], np.int32),
+    )  # fmt: skip
+    assert validation_places(build_validation(arrays)).tolist() == [0, 0, 1, 1, 2, 2]
+    assert validation_places(build_validation(arrays | {"cluster": np.array([0, 0, 1, 1, 1, 1, -1, -1])})).tolist() == [0, 0, 1, 1, 1, 1]
+    assert validation_places(build_validation(arrays | {"doubt": np.array([[0, 5]], np.int32)})).tolist() == [0, 0, 1, 1, 0, 0]
 
 
 def test_the_first_photos_are_kept_for_pictures(evaluated):

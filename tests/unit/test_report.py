@@ -136,6 +136,7 @@ def files(tmp_path):
     )  # fmt: skip
     made.history = {
         "epoch": np.arange(3), "loss": np.array([0.3, 0.2]), "validation_map": np.array([50.0, 56.0, 55.0]), "chosen": np.int32(1),
+        "diverged": np.int32(0),
         "tried/share": np.array([0.0, 0.5, 1.0]), "tried/validation_map": np.array([50.0, 56.0, 54.0]), "tried/chosen": np.int32(1),
         "negatives/query": np.array([[0, 1], [1, 0]], np.int32), "negatives/positive": np.array([[1, 2], [2, 1]], np.int32),
         "negatives/photo": np.array([[[18, 19], [20, -1]], [[21, 5], [22, 23]]], np.int32),
@@ -159,8 +160,8 @@ def files(tmp_path):
     (tmp_path / "evaluation.csv").write_text("\n".join(table) + "\n")
     given["table"], given["gains"] = tmp_path / "evaluation.csv", tmp_path / "gains.json"
     row = {"benchmark": "places", "protocol": "medium", "post": "", "before": 50.0, "after": 60.0, "queries": 1}
-    row |= {"gain": 10.0, "low": 4.0, "high": 16.0, "width": 5.0, "clear": "gain"}
-    given["gains"].write_text(json.dumps({"gem": {"against": SHELF, "chosen_epoch": 1, "rows": [row]}}))
+    row |= {"gain": 10.0, "low": 4.0, "high": 16.0, "width": 5.0, "clear": "gain", "places": 9, "chosen_on": False}
+    given["gains"].write_text(json.dumps({"gem": {"against": SHELF, "chosen_epoch": 1, "diverged": 0, "rows": [row]}}))
     given["config"] = {"seed": 0, "experiments": {"gem": {"network": "tiny", "weights": None}}}
     return made
 
@@ -227,11 +228,44 @@ def test_positives_junk_and_negatives_are_told_apart(files):
     assert [part.count(f'class="shot {kind}"') for kind in ("positive", "negative", "junk")] == [2, 2, 2]
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "Clear gains: <b"),
+        ({"clear": ""}, "No gain is larger than chance explains"),
+        ({"clear": "", "low": None, "high": None, "width": None}, "queries that it was not chosen on, 10 of them from 3 places at least"),
+        ({"benchmark": "validation", "protocol": "all", "clear": "", "chosen_on": True}, "mAP on validation (which chose it)"),
+    ],
+)
+def test_what_the_opening_claims(files, changes, said):
+    gains = json.loads(files.arguments["gains"].read_text())
+    gains["gem"]["rows"][0] |= changes
+    files.arguments["gains"].write_text(json.dumps(gains))
+    if "protocol" in changes:
+        table = files.arguments["table"].read_text().replace(",places,medium,", ",validation,all,")
+        files.arguments["table"].write_text(table)
+    page = write(files)
+    check(page)
+    opening = page[page.index('<section id="top"') :].split("</section>")[0]
+    assert said in opening and ("Clear gains" in opening) == (not changes) and "nan" not in opening
+
+
 def test_says_that_a_run_learned_nothing(files):
     artefact.write(files.arguments["histories"]["gem"], "history", {**files.history, "chosen": np.int32(0)})
     page = write(files)
     check(page)
     assert "gem learned nothing" in page and "none of its 2 epochs validated better" in page
+
+
+def test_says_that_a_training_diverged(files):
+    curve = np.array([50.0, np.nan, np.nan])
+    history = {**files.history, "validation_map": curve, "loss": np.array([0.3, np.nan]), "chosen": np.int32(0), "diverged": np.int32(2)}
+    tried = {"tried/share": np.zeros(1), "tried/validation_map": curve[:1], "tried/chosen": np.int32(0)}
+    artefact.write(files.arguments["histories"]["gem"], "history", history | tried)
+    page = write(files)
+    check(page)
+    assert "gem diverged" in page and "Diverged in epoch 2:" in page and "learned nothing" not in page.lower()
+    assert all("nan" not in page[page.index(f'<section id="{part}"') :].split("</section>")[0] for part in ("top", "curves"))
 
 
 def test_a_run_without_validation_says_so(files):

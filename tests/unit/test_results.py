@@ -7,7 +7,10 @@ import pytest
 from bow2cnn.evaluation.results import COLUMNS, ResultsError, read_gains, read_table
 
 ROW = {"protocol": "all", "post": "", "before": 50.0, "after": 60.0, "gain": 10.0, "low": 4.0, "high": 16.0, "clear": "gain"}
-GAINS = {"gem": {"against": "shelf", "chosen_epoch": 1, "rows": [{"benchmark": "b", **ROW}, {"benchmark": "validation", **ROW}]}}
+ROW |= {"width": 5.0, "queries": 60, "places": 9, "chosen_on": False}
+GAINS = {
+    "gem": {"against": "shelf", "chosen_epoch": 1, "diverged": 0, "rows": [{"benchmark": "b", **ROW}, {"benchmark": "validation", **ROW}]}
+}
 LINES = [",".join(COLUMNS)]
 LINES += [
     f"{system},{benchmark},all,{post},{metric},50.00,40.00,"
@@ -37,6 +40,18 @@ def test_whole(paths):
     assert read_gains(paths[1]) == GAINS
     rows = read_table(paths[0], GAINS)
     assert len(rows) == len(LINES) - 1 and rows[0]["system"] == "shelf" and rows[0]["value"] == 50.0 and rows[0]["high"] != rows[0]["high"]
+
+
+def test_an_interval_that_says_nothing_is_nan(paths):
+    none = dict.fromkeys(("low", "high", "width"))
+    paths[1].write_text(json.dumps({"gem": {**GAINS["gem"], "rows": [{"benchmark": "b", **ROW, **none}]}}))
+    [row] = read_gains(paths[1])["gem"]["rows"]
+    assert all(row[name] != row[name] for name in none) and row["gain"] == 10.0
+
+
+def test_systems_may_be_whitened_in_different_ways(paths):
+    paths[0].write_text("\n".join(LINES).replace("gem,b,all,w", "gem,b,all,pca") + "\n")
+    assert len(read_table(paths[0], GAINS)) == len(LINES) - 1
 
 
 def test_cut_off_anywhere(paths):

@@ -16,6 +16,7 @@ from bow2cnn.network.layers import Normalised, Staged
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
+from bow2cnn.training import batches as batches_module
 from bow2cnn.training import cache, checkpoint, negatives
 from bow2cnn.training import run as run_module
 from bow2cnn.training import train as train_module
@@ -280,6 +281,19 @@ def test_exemplars_of_an_epoch(made):
     assert Plan(inside, Settings.of(SETTINGS), 7, descriptors).tuples == 8
 
 
+def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches_module, "another_view", lambda photo, _: photo)
+    photos = PhotoCache(tmp_path, made.paths, [], 32, 1, "key")
+    tuples = {name: np.full(20, 20) for name in ("query", "positive")} | {"photo": np.full((20, 1), 2)}
+    batches = Batches(photos, Settings.of({"image_size": 32, "flip": True}), 0, None)
+    found = [[load() for _, load in loads] for loads in batches.make(tuples, range(20), 1)[0]]
+    mirrored = [np.array_equal(query, photos[20][:, ::-1]) for query, _, _ in found]
+    assert 0 < sum(mirrored) < 20
+    for members, mirror in zip(found, mirrored, strict=True):
+        for photo, row in zip(members, (20, 20, 2), strict=True):
+            np.testing.assert_array_equal(photo, photos[row][:, ::-1] if mirror else photos[row])
+
+
 @pytest.mark.parametrize("augmentation", ["none", "light"])
 def test_the_positive_of_an_exemplar_is_a_changed_copy(made, tmp_path, augmentation):
     photos = PhotoCache(tmp_path, made.paths, [], 32, 1, "key")
@@ -354,6 +368,22 @@ def test_keep_pulls_towards_the_starting_network():
         _, loss = Batches(photos, settings, 0, start if keep else None).make(rows, range(1), 1)
         values.append(float(loss(found, members)))
     assert values[1] - values[0] == pytest.approx(3 * float(((found - start[[0, 2, 4]]) ** 2).sum()), rel=1e-5)
+
+
+def test_the_pull_does_not_depend_on_how_many_photos_fit_into_memory(made, tmp_path):
+    """Photos 0, 1 and 2 are in both tuples, and 20 is there with a copy of itself."""
+    photos, model = PhotoCache(tmp_path, made.paths, [], 32, 1, "key"), tiny()
+    tuples = {"query": np.array([0, 1, 20]), "positive": np.array([1, 2, 20]), "photo": np.array([[2, 5], [0, -1], [2, 0]])}
+    start, found = functional.normalize(torch.rand(PHOTOS, 10), dim=1), {}
+    with Workers(1) as workers:
+        for chunk in (100, 1):
+            gradient = Gradient(model, workers, 32)
+            gradient._photos = chunk
+            batches = Batches(photos, Settings(negatives=2, keep=0.7, image_size=32), 0, start)
+            value = gradient.add(*batches.make(tuples, range(3), 1))
+            found[chunk] = [torch.tensor(value), *(weight.grad.clone() for weight in model.parameters())]
+    for whole, alone in zip(found[100], found[1], strict=True):
+        torch.testing.assert_close(whole, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_averages_and_points_between():
@@ -546,9 +576,68 @@ def test_the_nearest_network_within_one_standard_error_is_good():
     assert nearest_good([np.zeros(0)] * 3) == 2
 
 
-def test_diverging_weights_are_not_kept(made, tmp_path):
-    train(made, tmp_path, learning_rate=1e30, optimiser="sgd")
-    assert all(np.isfinite(value).all() for value in weights(tmp_path / "network.h5").values())
+def test_the_p_of_an_epoch_is_that_of_the_network_validated(made, tmp_path, monkeypatch):
+    scored(monkeypatch, [1.0, 2.0, 3.0, 1.0, 3.0])
+    train(made, tmp_path, interpolation=[1.0], learning_rate=1e-2)
+    curve = history(tmp_path)
+    assert curve["chosen"] == 2 and curve["pooling_p"][0] == 3.0
+    assert float(load_network(tmp_path / "network.h5").pooling.p.detach()) == pytest.approx(curve["pooling_p"][2], abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def unvalidated(made, tmp_path_factory):
+    """The same without a validation query, as a database with an empty validation part gives it."""
+    folder = tmp_path_factory.mktemp("unvalidated")
+    arrays = artefact.read(made.folder / "pairs.h5", "pairs")
+    artefact.write(folder / "pairs.h5", "pairs", arrays | {"side": np.where(made.side == 2, 0, made.side)})
+    for name in ("collection.h5", "start.h5"):
+        (folder / name).symlink_to(made.folder / name)
+    return SimpleNamespace(folder=folder)
+
+
+@pytest.mark.parametrize("changes", [{}, {"average": 0}, {"epochs": 1, "batch": 99}, {"epochs": 1, "batch": 99, "average": 0}])
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_training_that_diverges_keeps_the_start_and_says_so(made, unvalidated, tmp_path, caplog, validated, changes):
+    """In the loss, or with one step only in the descriptors after it."""
+    caplog.set_level("INFO")
+    inputs = made if validated else unvalidated
+    train(inputs, tmp_path, learning_rate=1e30, optimiser="sgd", **changes)
+    assert same_weights(made, tmp_path)
+    curve = history(tmp_path)
+    assert curve["diverged"] == 1 and curve["chosen"] == 0 and curve["tried/share"].tolist() == [0]
+    assert len(curve["loss"]) == len(curve["negatives/query"]) == 1 and len(curve["validation_map"]) == len(curve["pooling_p"]) == 2
+    assert np.isfinite(curve["validation_map"][0]) == validated and np.isnan(curve["validation_map"][1])
+    [line] = [record.getMessage() for record in caplog.records if "diverged" in record.getMessage()]
+    assert line.startswith("training: diverged in epoch 1 (") and "the network it started from is kept" in line
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert "nan" not in told and "-1.00" not in told and "no epoch validated better" not in told
+
+
+def test_a_start_that_overflows_is_one_line(made, tmp_path):
+    model = tiny()
+    with torch.no_grad():
+        for weight in model.backbone.parameters():
+            weight.mul_(1e20)
+    save_network(tmp_path / "start.h5", model)
+    with pytest.raises(
+        TrainingError, match=r"the network to start from overflows or is damaged: .* descriptors are no numbers; take other"
+    ):
+        train_experiment(*(made.folder / name for name in ("pairs.h5", "collection.h5")), tmp_path / "start.h5",
+                         tmp_path / "n.h5", tmp_path / "h.h5", tmp_path / "state", SETTINGS, 7, 1)  # fmt: skip
+
+
+def test_pairs_of_two_places_are_told(made, tmp_path, caplog):
+    """As databases of other programs have them: one pair across two classes, or every photo a class of its own."""
+    arrays = artefact.read(made.folder / "pairs.h5", "pairs")
+    arrays["pool/photo"][:3] = [1, 2, 8]
+    artefact.write(tmp_path / "pairs.h5", "pairs", arrays)
+    assert read_pairs(tmp_path / "pairs.h5", True, np.zeros(PHOTOS, bool)).pools[0]["photo"].tolist() == [1, 2]
+    assert (
+        "1 of 48 pairs of a training query and a positive are of two places (of a database: two clusters) and are left out" in caplog.text
+    )
+    artefact.write(tmp_path / "pairs.h5", "pairs", arrays | {"group": np.arange(PHOTOS), "cluster": np.arange(PHOTOS)})
+    with pytest.raises(TrainingError, match=r"48 of 48 pairs of a training query and a positive are of two places .* nothing to train on"):
+        read_pairs(tmp_path / "pairs.h5", True, np.zeros(PHOTOS, bool))
 
 
 # photos and settings

@@ -178,10 +178,23 @@ def test_nothing_is_kept_where_nothing_is_better(tmp_path):
     assert not learned["mean"].any()
 
 
-def test_without_validation_the_weakest_is_taken(tmp_path):
+def test_without_validation_the_weakest_is_taken(tmp_path, caplog):
+    caplog.set_level("INFO")
     found = places(20, ANISOTROPIC, 1)
-    assert np.isnan(learn(tmp_path, found, 10, 0)["shrinkage"])
-    assert learn(tmp_path, found, 10, 0, dimensions=4)["shrinkage"] == 1.0
+    assert np.isnan(learn(tmp_path, found, 10, 0)["shrinkage"]) and "the weakest is taken: none" in caplog.text
+    learned = learn(tmp_path, found, 10, 0, dimensions=4)
+    assert learned["shrinkage"] == 1.0 and np.isnan(learned["tried/validation_map"]).all()
+    assert "no validation queries to choose by" in caplog.text and "mAP" not in caplog.text
+
+
+def test_what_was_without_is_told_of_the_network_alone(tmp_path, caplog):
+    """Not of a rotation of which dimensions are cut off."""
+    caplog.set_level("INFO")
+    found = places(60, ANISOTROPIC, 1)
+    whole = learn(tmp_path, found, 40)["tried/validation_map"][0]
+    cut = learn(tmp_path, found, 40, dimensions=2)["tried/validation_map"]
+    said = [record.getMessage() for record in caplog.records if "without" in record.getMessage()]
+    assert len(said) == 2 and all(line.endswith(f"({whole:.2f} without)") for line in said) and abs(cut[0] - whole) > 1
 
 
 def test_missing_photos_are_left_out(tmp_path):

@@ -11,9 +11,11 @@ import torch
 from bow2cnn import artefact
 from bow2cnn.collection.benchmark import read_benchmark_rows
 from bow2cnn.collection.photo import PhotoError
+from bow2cnn.description.fault import find_fault
 from bow2cnn.description.photo import load_photo
 from bow2cnn.evaluation.ground_truth import read_ground_truth
 from bow2cnn.network.device import pick_device
+from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.pooling import generalised_mean
 from bow2cnn.network.storage import load_network
 from bow2cnn.network.workers import Workers
@@ -29,8 +31,9 @@ def describe_collection(network, collection, out, image_size, scales, threads, p
 
     Args:
         network, collection: artefacts.
-        out: the artefact to write: `descriptor` float32 [n, D], `missing` bool [n] (photo is not used or cannot be decoded, row is zero)
-            and, for a benchmark, `query` float32 [q, D], the descriptors of the query regions in the order of its queries.
+        out: the artefact to write: `descriptor` float32 [n, D], `missing` bool [n] (the photo is not used, could not be decoded or the
+            network finds nothing in it, row is zero) and, for a benchmark, `query` float32 [q, D], the descriptors of the query regions in
+            the order of its queries.
         image_size: longer side in pixels.
         scales: factors of `image_size` to describe at.
         threads: worker threads.
@@ -40,7 +43,8 @@ def describe_collection(network, collection, out, image_size, scales, threads, p
         device: `cpu` or `cuda`.
 
     Raises:
-        ArtefactError: a query cannot be decoded.
+        ArtefactError: a query cannot be decoded, or the network finds nothing in it.
+        NetworkError: the network's descriptors are no numbers, or say nothing (see `find_fault`).
     """
     model = load_network(network).to(pick_device(device))
     table = artefact.read(collection, "collection", ["path", "sha256"])
@@ -58,12 +62,18 @@ def describe_collection(network, collection, out, image_size, scales, threads, p
         load += [partial(load_photo, table["path"][query_rows[number]], image_size, region) for number, region in regions.items()]
     made, lost = describe_photos(model, load, scales, threads, progress_label="describe")
     described[new], missing[new] = made[: len(new)], lost[: len(new)]
+    fault = find_fault(described, missing) or find_fault(made, np.ones(len(made), bool))
+    if fault:
+        raise NetworkError(f"{network}: its weights overflow or are damaged: {fault}, so nothing can be ranked by it; take others")
+    missing, lost = missing | ~described.any(1), lost | ~made.any(1)
     arrays = {"descriptor": described, "missing": missing, "sha256": table["sha256"]}
     if gnd is not None:
         unreadable = [truth.qimlist[number] for number in np.flatnonzero(missing[query_rows]).tolist()]
         unreadable += [truth.qimlist[number] for number, gone in zip(regions, lost[len(new) :], strict=True) if gone]
         if unreadable:
-            raise artefact.ArtefactError(f"{gnd}: query {unreadable[0]} cannot be decoded, so nothing can be ranked for it; replace it")
+            raise artefact.ArtefactError(
+                f"{gnd}: query {unreadable[0]} cannot be decoded or shows nothing, so nothing can be ranked for it; replace it"
+            )
         arrays["query"] = described[query_rows]
         arrays["query"][list(regions)] = made[len(new) :]
     with artefact.Reader(network, "network") as reader:
@@ -99,7 +109,8 @@ def describe_photos(model, load, scales, threads, progress_label):
         progress_label: of the progress bar; None for no bar.
 
     Returns:
-        float32 [n, D], rows of length 1 (zero where a photo is missing), and bool [n], which are missing.
+        float32 [n, D], rows of length 1 (zero where a photo is missing or the network finds nothing in it, NaN where it overflows), and
+        bool [n], which are missing.
     """
 
     def describe(number):

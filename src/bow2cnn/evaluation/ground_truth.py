@@ -1,6 +1,7 @@
 """Ground truth of a benchmark: `gnd.json` as in the Oxford and Paris benchmarks and their revisited versions.
 
-`imlist` (database file names), `qimlist` (query file names), `gnd` (per query `ok` or `easy` and `hard`, `junk`, perhaps `bbx`).
+`imlist` (database file names), `qimlist` (query file names), `gnd` (per query `ok` or `easy` and `hard`, `junk`, perhaps `bbx`), perhaps
+`place` (per query what it shows, a name or a number).
 """
 
 import itertools
@@ -34,11 +35,12 @@ class Query(NamedTuple):
 
 
 class GroundTruth(NamedTuple):
-    """A benchmark: `imlist` and `qimlist` as lists of names, `queries` as a list of `Query`."""
+    """A benchmark: `imlist` and `qimlist` as lists of names, `queries` as a list of `Query`, `place` per query a text or None."""
 
     imlist: list
     qimlist: list
     queries: list
+    place: list | None = None
 
     def protocols(self):
         """Names of the protocols that apply: easy, medium and hard where the benchmark distinguishes them, else all."""
@@ -82,7 +84,16 @@ def read_ground_truth(gnd, photos=None):
     if any(split) and not all(split):
         with_ok, with_easy = split.index(False), split.index(True)
         raise GroundTruthError(f"{gnd}: gnd[{with_ok}] has ok and gnd[{with_easy}] easy and hard; all queries must have the same lists")
-    return GroundTruth(imlist, qimlist, queries)
+    return GroundTruth(imlist, qimlist, queries, _places(content.get("place"), len(qimlist), gnd))
+
+
+def _places(values, count, gnd):
+    if values is None:
+        return None
+    named = isinstance(values, list) and all(isinstance(value, (str, int)) and not isinstance(value, bool) for value in values)
+    if not named or len(values) != count:
+        raise GroundTruthError(f"{gnd}: place must list a name or a number for each of the {count} queries")
+    return [str(value) for value in values]
 
 
 def _names(content, key, gnd, photos):

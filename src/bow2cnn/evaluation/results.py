@@ -7,7 +7,8 @@ from pathlib import Path
 
 COLUMNS = ("system", "benchmark", "protocol", "post", "metric", "value", "low", "high")
 _NUMBERS = ("value", "low", "high")
-_GAIN = {"benchmark", "protocol", "post", "before", "after", "gain", "low", "high", "clear"}
+_BOUNDS = ("low", "high", "width")  # of an interval; null where there is none
+_GAIN = {"benchmark", "protocol", "post", "before", "after", "gain", *_BOUNDS, "clear", "queries", "places", "chosen_on"}
 
 
 class ResultsError(ValueError):
@@ -15,19 +16,25 @@ class ResultsError(ValueError):
 
 
 def read_gains(path):
-    """Gains of every experiment, as `evaluation.table` describes them.
+    """Gains of every experiment, as `evaluation.gains` describes them; NaN stands for what an interval cannot say.
 
     Raises:
         ResultsError: the file is damaged.
     """
     try:
         gains = json.loads(Path(path).read_text(encoding="utf-8"))
-        whole = all(found["against"] and all(row.keys() >= _GAIN for row in found["rows"]) for found in gains.values())
+        whole = all(
+            found["against"] and "diverged" in found and all(row.keys() >= _GAIN for row in found["rows"]) for found in gains.values()
+        )
     except (ValueError, KeyError, TypeError, AttributeError):  # whatever JSON that is not ours happens to break
         whole = False
     if not whole:
         raise _damaged(path, "not the gains of a run's experiments")
-    return gains
+    nan = float("nan")
+    return {
+        name: {**found, "rows": [row | {key: nan for key in _BOUNDS if row[key] is None} for row in found["rows"]]}
+        for name, found in gains.items()
+    }
 
 
 def read_table(path, gains):
@@ -57,9 +64,10 @@ def read_table(path, gains):
 def _complete(rows, gains):
     measured = {}
     for row in rows:
-        measured.setdefault(row["system"], set()).add((row["benchmark"], row["protocol"], row["post"], row["metric"]))
+        # How the two systems of a pair are whitened may differ.
+        measured.setdefault(row["system"], set()).add((row["benchmark"], row["protocol"], bool(row["post"]), row["metric"]))
     for name, found in gains.items():
-        compared = {(row["benchmark"], row["protocol"], row["post"], "mAP") for row in found["rows"]}
+        compared = {(row["benchmark"], row["protocol"], bool(row["post"]), "mAP") for row in found["rows"]}
         if not compared <= measured.get(name, set()) or measured.get(name) != measured.get(found["against"]):
             return False
     return True

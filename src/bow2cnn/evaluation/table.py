@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import math
 
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.evaluation.bootstrap import interval, paired_gain
+from bow2cnn.evaluation.bootstrap import interval
+from bow2cnn.evaluation.gains import find_gains
 from bow2cnn.evaluation.results import COLUMNS
 from bow2cnn.evaluation.scores import in_percent, score_ranking
 from bow2cnn.evaluation.systems import benchmark_task, bow_rankings, network_rankings, validation_task
@@ -29,8 +31,9 @@ def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rank
         pairings: experiment to the off-the-shelf system it is compared with.
         chosen: experiment to its `history` artefact, which knows the epoch that validation chose.
         table: the CSV to write: columns `COLUMNS`, one row per system, benchmark, protocol, post and metric; values 0 to 100, `low`
-            and `high` their 95 % bootstrap interval over queries.
-        gains: the JSON to write, see `_gains`.
+            and `high` their 95 % bootstrap interval over places, empty for too few of them.
+        gains: the JSON to write, see `find_gains`, and the epoch in which a training `diverged` (0: it did not); null stands for what an
+            interval cannot say.
         rankings: by benchmark (and `validation`) the artefact of kind `ranking` to write: per system its first photos without
             whitening, `SYSTEM/offset`, `SYSTEM/photo`, `SYSTEM/score`, and `SYSTEM/ap/PROTOCOL` [q].
         seed: of the bootstrap.
@@ -38,7 +41,8 @@ def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rank
     """
     _check_photos(systems, benchmarks, pairs)
     tasks = [benchmark_task(name, files["gnd"], files["photos"], files["collection"]) for name, files in benchmarks.items()]
-    tasks.append(validation_task(pairs))
+    gone = [artefact.read(files["descriptors"][_COLLECTION], "descriptors", ["missing"])["missing"] for files in systems.values()]
+    tasks.append(validation_task(pairs, np.any(gone, axis=0) if gone else None))
     scores = {}
     for task in tasks:
         shown = {"query": task.query.astype(np.int32)}
@@ -52,10 +56,14 @@ def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rank
             shown |= _shown(system, first[""], {p: scores[system, task.name, p, ""]["mAP"] for p in task.truth})
         if task.name in rankings:
             artefact.write(rankings[task.name], "ranking", shown, {"benchmark": task.name, "shown": _SHOWN})
-    write_bytes(table, _table_text(scores, seed, bootstrap).encode())
-    epochs = {name: int(artefact.read(path, "history", ["chosen"])["chosen"]) for name, path in chosen.items()}
-    found = _gains(scores, pairings, epochs, seed, bootstrap)
-    write_bytes(gains, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
+    places = {task.name: task.place for task in tasks}
+    write_bytes(table, _table_text(scores, places, seed, bootstrap).encode())
+    histories = {name: artefact.read(path, "history", ["chosen", "diverged"]) for name, path in chosen.items()}
+    found = find_gains(scores, places, pairings, {name: int(arrays["chosen"]) for name, arrays in histories.items()}, seed, bootstrap)
+    for name, experiment in found.items():
+        experiment["diverged"] = int(histories[name]["diverged"])
+        experiment["rows"] = [{key: _plain(value) for key, value in row.items()} for row in experiment["rows"]]
+    write_bytes(gains, (json.dumps(found, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
 def _check_photos(systems, benchmarks, pairs):
@@ -98,31 +106,18 @@ def _shown(system, first, precision):
     return arrays | {f"{system}/ap/{protocol}": values for protocol, values in precision.items()}
 
 
-def _table_text(scores, seed, bootstrap):
+def _plain(value):
+    """As JSON, which has no NaN, knows it."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _table_text(scores, places, seed, bootstrap):
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for names, metrics in scores.items():
         for metric, values in metrics.items():
-            numbers = interval(values, seed, bootstrap)
+            numbers = interval(values, places[names[1]], seed, bootstrap)
             if np.isfinite(numbers[0]):
-                writer.writerow([*names, metric, *(f"{number:.2f}" for number in numbers)])
+                writer.writerow([*names, metric, *("" if np.isnan(number) else f"{number:.2f}" for number in numbers)])
     return text.getvalue()
-
-
-def _gains(scores, pairings, epochs, seed, bootstrap):
-    """Per experiment: `against`, `chosen_epoch`, `rows`: benchmark, protocol, post, before, after, and the keys of `paired_gain`."""
-    found = {}
-    for experiment, against in pairings.items():
-        rows = []
-        for (system, benchmark, protocol, post), metrics in scores.items():
-            if system != experiment:
-                continue
-            before, after = scores[against, benchmark, protocol, post]["mAP"], metrics["mAP"]
-            gain = paired_gain(after, before, seed, bootstrap)
-            if gain["queries"]:
-                row = {"benchmark": benchmark, "protocol": protocol, "post": post}
-                means = {"before": float(np.nanmean(before)), "after": float(np.nanmean(after))}
-                rows.append({**row, **means, **gain})
-        found[experiment] = {"against": against, "chosen_epoch": epochs[experiment], "rows": rows}
-    return found

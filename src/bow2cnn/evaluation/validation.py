@@ -28,21 +28,22 @@ class Validation(NamedTuple):
     database: np.ndarray
 
 
-def validation_rankings(validation, descriptors, missing=None):
+def validation_rankings(validation, descriptors):
     """Collection rows by falling similarity, the query itself left out: one int64 array after the other, for every validation query.
 
     Args:
-        descriptors: float [n, D] of the whole collection; missing: bool [n].
+        descriptors: float [n, D] of the whole collection; those of zeros come last.
     """
-    database = validation.database
-    found = rankings(descriptors[validation.query], descriptors[database], None if missing is None else missing[database])
+    database, described = validation.database, descriptors[validation.database]
+    found = rankings(descriptors[validation.query], described, ~described.any(1))
     for (order, _), query in zip(found, validation.query, strict=True):
         yield database[order][database[order] != query]
 
 
 def validation_scores(validation, descriptors):
-    """AP of every validation query, float [q], 0 to 100."""
-    return score_rankings(validation_rankings(validation, descriptors), validation.truth)["mAP"]
+    """AP of every validation query, float [q], 0 to 100; 0 for one whose descriptor is zero, which finds nothing."""
+    scores = score_rankings(validation_rankings(validation, descriptors), validation.truth)["mAP"]
+    return np.where(descriptors[validation.query].any(1), scores, 0.0)
 
 
 def validation_map(validation, descriptors):
@@ -50,9 +51,9 @@ def validation_map(validation, descriptors):
     return float(validation_scores(validation, descriptors).mean()) if len(validation.query) else None
 
 
-def read_validation(pairs):
-    """The validation ground truth of a `pairs` artefact."""
-    return build_validation(artefact.read(pairs, "pairs", _ARRAYS))
+def read_validation(pairs, missing=None):
+    """The validation ground truth of a `pairs` artefact; `missing` as for `build_validation`."""
+    return build_validation(artefact.read(pairs, "pairs", _ARRAYS), missing)
 
 
 def build_validation(arrays, missing=None):

@@ -14,7 +14,7 @@ _MODEL_ARRAYS = [
 ]  # fmt: skip
 _PAIR_ARRAYS = ["query", "side", "group", "cluster", "pool_offset", "pool/photo", "pool/overlap", "pool/shared"]
 _HISTORY_ARRAYS = [
-    "epoch", "loss", "validation_map", "chosen", "tried/share", "tried/validation_map", "tried/chosen",
+    "epoch", "loss", "validation_map", "chosen", "diverged", "tried/share", "tried/validation_map", "tried/chosen",
     "negatives/query", "negatives/positive", "negatives/photo", "negatives/similarity",
 ]  # fmt: skip
 

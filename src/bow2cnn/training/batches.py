@@ -47,7 +47,7 @@ class Batches:
         settings = self._settings
         if settings.augmentation == "none" and not settings.flip:
             return [(row, partial(self._photo, row)) for row in rows]
-        mirror = settings.flip and np.random.default_rng([self._seed, _AUGMENT, epoch, number]).random() < 0.5
+        mirror = self._mirrored(number, epoch)
 
         def load(row, place):
             generator = np.random.default_rng([self._seed, _AUGMENT, epoch, number, place])
@@ -55,8 +55,13 @@ class Batches:
 
         return [((number, place), lambda row=row, place=place: load(row, place)) for place, row in enumerate(rows)]
 
+    def _mirrored(self, number, epoch):
+        """Whether a tuple is mirrored: all of its photos, because a mirrored place is another place."""
+        return self._settings.flip and np.random.default_rng([self._seed, _AUGMENT, epoch, number]).random() < 0.5
+
     def _copy(self, row, number, epoch):
-        return another_view(self._photo(row), np.random.default_rng([self._seed, _COPY, epoch, number]))
+        photo = augment(self._photo(row), "none", self._mirrored(number, epoch), None)
+        return another_view(photo, np.random.default_rng([self._seed, _COPY, epoch, number]))
 
     def _photo(self, row):
         """The pixels; grey for a photo outside the cache that broke or vanished since the training began, which is no reason to end it."""
@@ -74,9 +79,10 @@ class Batches:
         value = tuple_loss(descriptors, places.to(descriptors.device), settings.loss, settings.margin)
         if self._start is None:
             return value
-        photo = {place: row for number, members in placed for place, row in zip(members, rows[number], strict=True)}
-        before = self._start[[photo[place] for place in range(len(descriptors))]].to(descriptors.device)
-        return value + settings.keep * ((descriptors - before) ** 2).sum()
+        # A photo counts in every tuple that has it: once for all of a chunk would depend on how many tuples fit into memory together.
+        members = [place for _, places in placed for place in places]
+        before = self._start[[row for number, _ in placed for row in rows[number]]].to(descriptors.device)
+        return value + settings.keep * ((descriptors[members] - before) ** 2).sum()
 
 
 def _rows(tuples, number):

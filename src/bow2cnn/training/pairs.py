@@ -1,5 +1,6 @@
 """The mined pairs as training sees them."""
 
+import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from bow2cnn.evaluation.validation import build_validation
 from bow2cnn.pairs.doubt import related
 from bow2cnn.training.errors import TrainingError
 
+_LOG = logging.getLogger("bow2cnn")
 TRAINING_SIDE = 1
 
 
@@ -52,7 +54,12 @@ def read_pairs(path, outsiders, missing):
     arrays["group"] = group
     cluster = arrays["cluster"].astype(np.int64)
     training = (arrays["side"] == TRAINING_SIDE) & (group >= 0)
-    queries, pools = _queries(arrays, training)
+    queries, pools, given, crossing = _queries(arrays, training)
+    if crossing:
+        told = f"{crossing} of {given} pairs of a training query and a positive are of two places (of a database: two clusters)"
+        if not len(queries):
+            raise TrainingError(f"{path}: {told}, but a positive shows the query's place; nothing to train on")
+        _LOG.warning("training: %s and are left out", told)
     doubt = arrays["doubt"].astype(np.int64)
     outsider = (group >= 0) & (cluster < 0)
     negative = np.flatnonzero(training if outsiders else training & ~outsider)
@@ -63,13 +70,18 @@ def read_pairs(path, outsiders, missing):
 
 
 def _queries(arrays, training):
+    """Queries and their pools; how many usable pairs there are, and how many of them are left out because they are of two places."""
+    given = crossing = 0
     names = [name for name in arrays if name.startswith("pool/")]
     queries, pools = [], []
     for number, query in enumerate(arrays["query"].astype(np.int64)):
         rows = slice(*arrays["pool_offset"][number : number + 2])
         pool = {name.removeprefix("pool/"): arrays[name][rows] for name in names}
-        usable = training[pool["photo"]] & (arrays["group"][pool["photo"]] == arrays["group"][query]) & (pool["photo"] != query)
-        if training[query] and usable.any():
+        usable = training[pool["photo"]] & (pool["photo"] != query) & training[query]
+        same = arrays["group"][pool["photo"]] == arrays["group"][query]
+        given, crossing = given + np.count_nonzero(usable), crossing + np.count_nonzero(usable & ~same)
+        usable &= same
+        if usable.any():
             queries.append(query)
             pools.append({name: values[usable] for name, values in pool.items()})
-    return np.array(queries, np.int64), pools
+    return np.array(queries, np.int64), pools, given, crossing

@@ -58,7 +58,9 @@ class Plan:
         return np.sort(self._generator(_POOL, epoch).choice(photos, self._settings.pool_size, replace=False))
 
     def validation_rows(self):
-        """Rows that validation needs described, int64, sorted."""
+        """Rows that validation needs described, int64, sorted; none without queries."""
+        if not len(self.validation.query):
+            return np.zeros(0, np.int64)
         return np.union1d(self.validation.query, self.validation.database)
 
     def _validation(self):

@@ -2,21 +2,24 @@
 
 import copy
 import logging
+import math
 import time
 
 import numpy as np
 import torch
 
 from bow2cnn.description.describe import describe_photos
+from bow2cnn.description.fault import find_fault
 from bow2cnn.evaluation.validation import validation_scores
 from bow2cnn.network.workers import Workers
 from bow2cnn.progress import progress
 from bow2cnn.training.batches import Batches
 from bow2cnn.training.choice import error_of, mean_of, nearest_good
+from bow2cnn.training.errors import Diverged, TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.optimiser import make_optimiser, set_rate
 from bow2cnn.training.plan import Plan
-from bow2cnn.training.weights import average_weights, between, copy_weights
+from bow2cnn.training.weights import average_weights, between, copy_weights, pooling_exponent
 
 _LOG = logging.getLogger("bow2cnn")
 _SAVE_EVERY = 60.0  # seconds within an epoch
@@ -38,7 +41,8 @@ class Run:
         chosen: the network to keep: `epoch` (0 for the start), `share` of the way from the start to that epoch's weights, `weights`.
         tried: the networks from the start to the best epoch: `share` [s], `validation_map` [s], its standard `error` [s] over queries, and
             `chosen`, the row of the one kept.
-        history: lists per epoch (the untrained network is epoch 0).
+        history: lists per epoch (the untrained network is epoch 0), NaN where the training diverged.
+        diverged: the epoch in which it did, 0 if it did not.
         tuples: per epoch what `Plan.mine` returned.
         viewer: a network of the same kind to load weights into.
     """
@@ -51,14 +55,30 @@ class Run:
         self._optimiser = make_optimiser(model, settings)
         self.viewer = copy.deepcopy(model)
         self._epoch, self._step, self._loss = 0, 0, 0.0
-        self._best, self.tuples = None, []
+        self._best, self.tuples, self.diverged = None, [], 0
         self.history = {"loss": [], "validation_map": [], "pooling_p": []}
-        self._first = self._describe(self._start, np.flatnonzero(pairs.group >= 0), progress_label="start")
+        try:
+            self._first = self._describe(self._start, np.flatnonzero(pairs.group >= 0), progress_label="start")
+        except Diverged as error:
+            raise TrainingError(f"the network to start from overflows or is damaged: {error}; take other weights") from error
         self.plan = Plan(pairs, settings, seed, self._first)
         self._batches = Batches(photos, settings, seed, torch.from_numpy(self._first) if settings.keep else None)
 
     def run(self):
-        """All epochs."""
+        """All epochs. A training that diverges is given up, and the network that it started from is kept."""
+        try:
+            self._train()
+            self._choose()
+        except Diverged as error:
+            _LOG.warning(
+                "training: diverged in epoch %d (%s): the network it started from is kept; try a smaller learning_rate", self._epoch, error
+            )
+            self.diverged, self._best = self._epoch, None
+            for name, values in self.history.items():
+                values += [math.nan] * (self._epoch + (name != "loss") - len(values))
+            self._choose()
+
+    def _train(self):
         if self._load():
             self._learn()
         self._look()
@@ -67,7 +87,6 @@ class Run:
             self._save()
             self._learn()
             self._look()
-        self._choose()
 
     def _learn(self):
         """The rest of an epoch's steps."""
@@ -78,7 +97,10 @@ class Run:
             gradient = Gradient(self._model, workers, self._settings.image_size)
             for step in progress(range(self._step, steps), f"epoch {self._epoch}"):
                 numbers = range(step * batch, min((step + 1) * batch, self.plan.tuples))
-                self._loss += gradient.add(*self._batches.make(self.tuples[-1], numbers, self._epoch))
+                loss = gradient.add(*self._batches.make(self.tuples[-1], numbers, self._epoch))
+                if not math.isfinite(loss):
+                    raise Diverged(f"the loss of step {step + 1} is no number")
+                self._loss += loss
                 self._optimiser.step()
                 if self._mean is not None:
                     average_weights(self._mean, self._model, self._settings.average)
@@ -93,6 +115,8 @@ class Run:
         last = self._epoch == self._settings.epochs
         rows = self.plan.validation_rows()
         wanted = rows if last else np.union1d(rows, self.plan.needed(self._epoch + 1))
+        if self._epoch and not len(wanted):  # without validation something else has to tell a network that diverged
+            wanted = np.unique(self.tuples[-1]["query"])
         learned = copy_weights(self._model) if self._mean is None else self._mean
         descriptors = self._describe(learned, wanted, progress_label=f"look {self._epoch}") if self._epoch else self._first
         score = mean_of(self._validate(descriptors))
@@ -100,10 +124,9 @@ class Run:
         if self._epoch and (self._best is None or not score <= self._best["score"]):
             kept = {name: value.detach().clone() for name, value in learned.items()}
             self._best = {"score": score, "epoch": self._epoch, "weights": kept}
-        exponent = self._model.pooling.exponent()
         self.history["validation_map"].append(score)
-        self.history["pooling_p"].append(float("nan") if exponent is None else exponent)
-        _LOG.info("training: epoch %d, validation mAP %.2f", self._epoch, score)
+        self.history["pooling_p"].append(pooling_exponent(learned))
+        _LOG.info("training: epoch %d, %s", self._epoch, _told(score))
         if not last:
             self.tuples.append(self.plan.mine(self._epoch + 1, descriptors))
 
@@ -114,7 +137,7 @@ class Run:
             weights = between(self._start, self._best["weights"], share)
             networks.append((self._best["epoch"], share, weights))
             scores.append(self._validate(self._describe(weights, rows, progress_label=f"share {share:g}")))
-            _LOG.info("training: %g of the way to epoch %d, validation mAP %.2f", share, self._best["epoch"], mean_of(scores[-1]))
+            _LOG.info("training: %g of the way to epoch %d, %s", share, self._best["epoch"], _told(mean_of(scores[-1])))
         chosen = nearest_good(scores)
         self.chosen = dict(zip(("epoch", "share", "weights"), networks[chosen], strict=True))
         shares = np.array([share for _, share, _ in networks])
@@ -122,17 +145,20 @@ class Run:
         self.tried = {"share": shares, "validation_map": means, "error": errors, "chosen": np.int32(chosen)}
 
     def _validate(self, descriptors):
-        """AP of the validation queries, float [q]; -1 where the training diverged."""
-        validation = self.plan.validation
-        return validation_scores(validation, descriptors) if np.isfinite(descriptors).all() else np.full(len(validation.query), -1.0)
+        """AP of the validation queries, float [q]."""
+        return validation_scores(self.plan.validation, descriptors)
 
     def _describe(self, weights, rows, progress_label):
-        """Descriptors float32 [n, D] by collection row of some rows, zero elsewhere."""
+        """Descriptors float32 [n, D] by collection row of some rows, zero elsewhere; `Diverged` where they say nothing."""
         descriptors = np.zeros((len(self._pairs.group), self.viewer.dimension), np.float32)
         if len(rows):
             self.viewer.load_state_dict(weights)
             loads = [self._photos.load(row) for row in rows]
-            descriptors[rows], _ = describe_photos(self.viewer, loads, (1.0,), self._threads, progress_label)
+            found, lost = describe_photos(self.viewer, loads, (1.0,), self._threads, progress_label)
+            fault = find_fault(found, lost)
+            if fault:
+                raise Diverged(fault)
+            descriptors[rows] = found
         return descriptors
 
     def _save(self):
@@ -153,3 +179,7 @@ class Run:
         self.tuples = [{name: value.numpy() for name, value in epoch.items()} for epoch in saved["tuples"]]
         _LOG.info("training: going on in epoch %d after %d steps", self._epoch, self._step)
         return True
+
+
+def _told(score):
+    return f"validation mAP {score:.2f}" if math.isfinite(score) else "no validation queries"

@@ -102,6 +102,7 @@ def _write(run, network, history, settings, seed):
     save_network(network, run.viewer, params)
     arrays = {name: np.array(values, np.float64) for name, values in curve.items()}
     arrays |= {"epoch": np.arange(len(curve["validation_map"]), dtype=np.int32), "chosen": np.int32(chosen["epoch"])}
+    arrays["diverged"] = np.int32(run.diverged)
     arrays |= {f"tried/{name}": values for name, values in run.tried.items()}
     shapes = {"query": (), "positive": (), "photo": (settings.negatives,), "similarity": (settings.negatives,)}
     for name, shape in shapes.items():
@@ -110,5 +111,5 @@ def _write(run, network, history, settings, seed):
             values[epoch] = tuples[name]
         arrays[f"negatives/{name}"] = values
     artefact.write(history, "history", arrays, params)
-    if chosen["epoch"] == 0 and settings.epochs:
+    if chosen["epoch"] == 0 and settings.epochs and not run.diverged:
         _LOG.warning("training: no epoch validated better than the untrained network, which is kept")

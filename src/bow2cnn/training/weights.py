@@ -1,5 +1,7 @@
 """Weights as dicts of tensors: copies, running averages, points between two networks."""
 
+import math
+
 import torch
 
 
@@ -22,3 +24,8 @@ def between(start, learned, share):
     if share == 1.0:
         return learned
     return {name: torch.lerp(start[name], value, share) if value.is_floating_point() else value for name, value in learned.items()}
+
+
+def pooling_exponent(weights):
+    """GeM's p in use, at least 1; NaN for other poolings."""
+    return max(1.0, float(weights["pooling.p"])) if "pooling.p" in weights else math.nan

@@ -23,7 +23,7 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
         descriptors: artefact, the collection described by the network.
         pairs: artefact.
         out: the artefact: `mean` [D], `projection` [d, D], `shrinkage` (the chosen one, NaN for no whitening), and what each
-            candidate scored on validation: `tried/shrinkage`, `tried/validation_map`.
+            candidate scored on validation (NaN without queries): `tried/shrinkage`, `tried/validation_map`.
         whitening: `learned` or `pca`.
         dimensions: of the result; 0 keeps all. With fewer than the network gives, a rotation stands for no whitening.
     """
@@ -36,9 +36,12 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
     # From weak to strong. A map that keeps all dimensions can do nothing at all.
     shrinkages = list(_SHRINKAGES) if cut else [_NOTHING, *_SHRINKAGES]
     scores = _scores(found, mined.validation, family, shrinkages, dimensions if cut else 0)
-    # The first of equals, the weakest.
-    best = int(np.argmax(scores))
-    _LOG.info("whitening: shrinkage %g, validation mAP %.2f (%.2f without)", shrinkages[best], scores[best], scores[0])
+    if np.isnan(scores).any():
+        best = 0
+        _LOG.info("whitening: no validation queries to choose by, so the weakest is taken: %s", _named(shrinkages[best]))
+    else:
+        best, without = int(np.argmax(scores)), validation_map(mined.validation, found)  # the first of equals, the weakest
+        _LOG.info("whitening: %s, validation mAP %.2f (%.2f without)", _named(shrinkages[best]), scores[best], without)
     nothing = np.isnan(shrinkages[best])
     mean, projection = whiten.nothing(found.shape[1]) if nothing else (family.mean, family.projection(shrinkages[best], dimensions))
     arrays = {
@@ -49,6 +52,10 @@ def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
         "tried/validation_map": np.array(scores, np.float32),
     }
     artefact.write(out, "whitening", arrays, {"whitening": whitening, "dimensions": dimensions})
+
+
+def _named(shrinkage):
+    return "none" if np.isnan(shrinkage) else f"shrinkage {shrinkage:g}"
 
 
 def _family(found, mined, kind):
@@ -62,7 +69,7 @@ def _family(found, mined, kind):
 
 
 def _scores(found, validation, family, shrinkages, dimensions):
-    """Validation mAP by shrinkage; without validation -1 for all, so that the weakest is taken.
+    """Validation mAP by shrinkage, NaN without queries.
 
     The final rotation keeps every distance, so where no dimension is cut the descriptors are turned to the family's axes once, where a
     shrinkage is a gain for each of them.
@@ -78,7 +85,7 @@ def _scores(found, validation, family, shrinkages, dimensions):
         else:
             moved = whiten.scale(turned, family.gains(shrinkage))
         score = validation_map(validation, moved)
-        scores.append(-1.0 if score is None else score)
+        scores.append(np.nan if score is None else score)
     return scores
 
 

@@ -1,11 +1,15 @@
 """What was gained, on what and with which interval; and the run in a row of numbers."""
 
+import math
+
 import numpy as np
 
+from bow2cnn.evaluation.bootstrap import LEAST_PLACES, LEAST_QUERIES
 from bow2cnn.evaluation.gains import main_rows
 from bow2cnn.report import charts
 
 _TRAIN, _VALIDATION = 1, 2
+_POSTS = {"": "", "lw": ", whitened", "pca": ", whitened by PCA"}
 _STYLES = {"gain": "better", "loss": "worse"}
 
 
@@ -16,6 +20,8 @@ def opening(run):
         "headline": _headline(experiments),
         "experiments": experiments,
         "figures": _figures(run),
+        "least_queries": LEAST_QUERIES,
+        "least_places": LEAST_PLACES,
     }
 
 
@@ -25,8 +31,10 @@ def _headline(experiments):
         return "What these photos hold"
     first = experiments[0]
     if not first["learned"]:
-        return f"{first['name']} learned nothing"
-    gains = [f"{row['text']} mAP on {row['benchmark']}" for row in main_rows(first["rows"])]
+        return f"{first['name']} {'diverged' if first['diverged'] else 'learned nothing'}"
+    gains = [
+        f"{row['text']} mAP on {row['benchmark']}{' (which chose it)' if row['chosen_on'] else ''}" for row in main_rows(first["rows"])
+    ]
     return f"{first['name']}: {', '.join(gains) or 'trained, and nothing to measure it on'}"
 
 
@@ -42,10 +50,12 @@ def _experiment(run, name, gains):
         "percent": round(100 * history["tried/share"][history["tried/chosen"]]),
         "epochs": len(history["loss"]),
         "learned": history["chosen"] > 0,
+        "diverged": int(history["diverged"]),
         "validated": bool(np.isfinite(history["validation_map"]).any()),
         "gained": [_row(row) for row in plain + whitened if row.get("clear") == "gain"],
         "lost": [_row(row) for row in plain + whitened if row.get("clear") == "loss"],
         "rows": [_row(row) for row in plain + whitened],
+        "judged": any(not row["chosen_on"] and math.isfinite(row["low"]) for row in rows),
         "chart": charts.forest(bars) if bars else None,
     }
 
@@ -56,12 +66,14 @@ def _row(row):
 
 def interval(row):
     """The interval of a difference as text."""
+    if not math.isfinite(row["low"]):
+        return "too few queries or places"
     return f"{charts.signed(row['low'])} to {charts.signed(row['high'])}"
 
 
 def _where(row):
     protocol = "" if row["protocol"] == "all" else f", {row['protocol']}"
-    return f"{row['benchmark']}{protocol}{', whitened' if row['post'] == 'lw' else ', ' + row['post'] if row['post'] else ''}"
+    return f"{row['benchmark']}{protocol}{_POSTS.get(row['post'], ', ' + row['post'])}"
 
 
 def _figures(run):
