@@ -12,7 +12,6 @@ from PIL import Image
 
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError
-from bow2cnn.description import describe
 from bow2cnn.description import describe as describe_module
 from bow2cnn.description.describe import describe_collection, describe_photo, describe_photos
 from bow2cnn.description.photo import cut, load_photo, shrink
@@ -72,7 +71,7 @@ def test_a_missing_photo_is_a_row_of_zeros(folder):
 def test_only_photos_that_are_used_are_read(folder, tmp_path, monkeypatch):
     """Those with a place in the pairs. What an earlier file holds of others is left out: the bytes are those of a file made anew."""
     opened = []
-    monkeypatch.setattr(describe, "load_photo", lambda path, *more: opened.append(Path(path).name) or load_photo(path, *more))
+    monkeypatch.setattr(describe_module, "load_photo", lambda path, *more: opened.append(Path(path).name) or load_photo(path, *more))
     sha256 = artefact.read(folder / "collection.h5", "collection")["sha256"]
     whole = described(folder, tmp_path / "grown.h5")
     for group in ([3, -1, 0, -1, -1, 7], [3, -1, -1, 0, -1, 7]):
