@@ -29,10 +29,9 @@ def main(arguments=None):
     explain.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     explain.add_argument("photo", metavar="PHOTO", help="a photo of the collection: its path, its name, or a copy of it")
     explain.add_argument("--draw", metavar="OUT", help="a picture (.png, .jpg) of the verified pairs that join it to its cluster")
-    export = commands.add_parser("export", help="write what a run found for other programs (its COLMAP models lie in models/ anyway)")
-    export.add_argument(
-        "format", choices=["retrieval-sfm", "hloc"], help="the training database of cnnimageretrieval; or features and pairs"
-    )
+    export = commands.add_parser("export", help="write what a run found for other programs")
+    formats = "the training database of cnnimageretrieval; features and verified pairs; or the 3D models and their photos"
+    export.add_argument("format", choices=["retrieval-sfm", "hloc", "colmap"], help=formats)
     export.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     export.add_argument("out", metavar="OUT", help="the folder to write")
     options = parser.parse_args(arguments)
@@ -127,21 +126,44 @@ def _explain(options):
 
 
 def _export(options):
-    from bow2cnn.exchange.hloc import UnfitName, export_hloc
+    from bow2cnn.exchange.hloc import UnfitName
     from bow2cnn.files import WriteError
 
     try:
-        if options.format == "hloc":
-            photos, pairs = export_hloc(options.results, options.out)
-            print(f"{options.out}: {photos} photos, {pairs} verified pairs")
-        else:
-            from bow2cnn.exchange.retrieval_sfm import export_database
-
-            for side, (photos, pairs) in export_database(options.results, options.out).items():
-                print(f"{options.out}: {side}, {photos} photos, {pairs} pairs")
+        lines, left_out = {"retrieval-sfm": _export_database, "hloc": _export_hloc, "colmap": _export_colmap}[options.format](options)
     except (artefact.ArtefactError, UnfitName, WriteError) as error:
         return _fail(error)
+    print("\n".join(f"{options.out}: {line}" for line in lines))
+    for line in left_out:
+        print(printable(f"left out: {line}"), file=sys.stderr)
     return 0
+
+
+def _export_hloc(options):
+    from bow2cnn.exchange.hloc import export_hloc
+
+    done = export_hloc(options.results, options.out)
+    lines = [f"{done.photos} photos, {done.pairs} verified pairs"]
+    if done.left_out:
+        lines.append(f"{len(done.left_out)} photos and their {done.pairs_left_out} verified pairs are left out")
+    return lines, done.left_out
+
+
+def _export_colmap(options):
+    from bow2cnn.exchange.colmap import export_colmap
+
+    models, photos, copies, gone = export_colmap(options.results, options.out)
+    lines = [f"{models} models, {photos} photos, {copies} of them as upright copies"]
+    if gone:
+        lines.append(f"{len(gone)} photos of the models are left out")
+    return lines, gone
+
+
+def _export_database(options):
+    from bow2cnn.exchange.retrieval_sfm import export_database
+
+    sides = export_database(options.results, options.out)
+    return [f"{side}, {photos} photos, {pairs} pairs" for side, (photos, pairs) in sides.items()], []
 
 
 def _fail(message):

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
+from bow2cnn.collection.orientation import UPRIGHT, is_sideways
 from bow2cnn.text import first_line
 
 # A photo that a phone or a scanner makes (to Pillow an MPO opens as a JPEG); anything else (vector formats, documents) is no photo.
@@ -21,7 +22,6 @@ _LARGEST_TILE = 2**24  # pixels; tiles of a TIFF may stand out over its edges, b
 _MOST_LAYERS = 8  # so often a photo's area may be covered by tiles: a TIFF may have one layer per channel
 _MOST_SCANS = 200  # a progressive JPEG has about ten, and each is a walk over all pixels
 _STRIP = 256  # rows of a photo of more than 8 bits that are scaled at once
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 # What brings a photo of an EXIF orientation upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -47,8 +47,8 @@ def read_header(path, min_side, max_pixels):
         max_pixels: larger photos are refused before they are decoded (decompression bombs).
 
     Returns:
-        dict with `width`, `height` (upright), `focal` (pixels of the longer side, NaN when EXIF has none), `gps` (latitude,
-        longitude in degrees, NaN when EXIF has none).
+        dict with `width`, `height` (upright), `orientation` (EXIF's, 1 to 8: how the pixels lie in the file), `focal` (pixels of the
+        longer side, NaN when EXIF has none), `gps` (latitude, longitude in degrees, NaN when EXIF has none).
 
     Raises:
         PhotoError: the reason why this is no usable photo.
@@ -62,9 +62,10 @@ def read_header(path, min_side, max_pixels):
         if image.format in ("JPEG", "MPO") and (scans := _count_scans(path)) > _MOST_SCANS:
             raise PhotoError(f"damaged ({scans} scans)")
         exif = _exif(image)
-        if _orientation(image) in _TURNED:
+        if is_sideways(_turn(image)):
             width, height = height, width
-        return {"width": width, "height": height, "focal": _focal(exif, max(width, height)), "gps": _gps(exif)}
+        focal = _focal(exif, max(width, height))
+        return {"width": width, "height": height, "orientation": _orientation(image), "focal": focal, "gps": _gps(exif)}
 
 
 def read_rgb(path, max_side=None):
@@ -77,18 +78,28 @@ def read_rgb(path, max_side=None):
         try:
             # JPEG only: decodes at 1/2, 1/4, 1/8 where that is enough. The last column and row may then stand out over the photo.
             drafted = None if max_side is None else image.draft("RGB", (max_side, max_side))
-            orientation = _orientation(image)
+            turn = _turn(image)
             image = _to_rgb(image)
             box = (0, 0, *image.size) if drafted is None else drafted[1]
             if max_side is not None and max(box) > max_side:
                 scale = max_side / max(box)
                 size = [max(1, round(side * scale)) for side in box[2:]]
                 image = image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.LANCZOS, box)
-            if orientation in _UPRIGHT:
-                image = image.transpose(_UPRIGHT[orientation])
+            if turn in _UPRIGHT:
+                image = image.transpose(_UPRIGHT[turn])
             return np.asarray(image)
         except Exception as error:  # Pillow's decoders raise whatever the broken byte happens to hit
             raise PhotoError(f"cannot be decoded ({first_line(error)})") from error
+
+
+def is_plain(path, formats):
+    """Whether a photo's file is of one of these of Pillow's formats and has 8 bits a channel.
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    with _open(path) as image:
+        return image.format in formats and not _is_deep(image)
 
 
 @contextlib.contextmanager
@@ -163,13 +174,24 @@ def _exif(image):
 
 
 def _orientation(image):
-    """EXIF's orientation of an opened photo, 1 where it is upright. TIFFs are: Pillow turns them itself."""
-    return 1 if image.format == "TIFF" else _exif(image).get(ExifTags.Base.Orientation, 1)
+    """EXIF's orientation of an opened photo's file, 1 to 8."""
+    found = _exif(image).get(ExifTags.Base.Orientation, UPRIGHT)
+    return found if found in _UPRIGHT else UPRIGHT
+
+
+def _turn(image):
+    """The orientation from which Pillow's pixels have to be turned. TIFFs are upright: Pillow turns them itself."""
+    return UPRIGHT if image.format == "TIFF" else _orientation(image)
+
+
+def _is_deep(image):
+    """Whether an opened photo has more than 8 bits."""
+    return image.mode.startswith(("I", "F"))
 
 
 def _to_rgb(image):
     """RGB of any mode; 16-bit is scaled to 8 bits (Pillow would clip it), transparency lies on white."""
-    if image.mode.startswith(("I", "F")):
+    if _is_deep(image):
         return Image.fromarray(_to_bytes(np.asarray(image))).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")

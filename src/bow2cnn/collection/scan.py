@@ -18,6 +18,7 @@ from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
 from bow2cnn.reuse import lineage
 
+_SAME = "same bytes as "  # and the path: the reason of a copy
 # Reasons that may pass while the file stays the same; they are not remembered.
 _PASSING = ("not readable", "vanished", "outside the folders")
 
@@ -51,7 +52,7 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
         if "reason" in row:
             rejected.append((path, row["reason"]))
         elif row["sha256"] in seen:
-            rejected.append((path, f"same bytes as {seen[row['sha256']]}"))
+            rejected.append((path, _SAME + seen[row["sha256"]]))
         else:
             seen[row["sha256"]] = path
             shard = int(row["sha256"][:15], 16) % shards
@@ -102,12 +103,20 @@ def to_arrays(rows, rejected):
         "sha256": np.array([list(bytes.fromhex(row["sha256"])) for row in rows], np.uint8).reshape(-1, 32),
         "width": np.array([row["width"] for row in rows], np.int32),
         "height": np.array([row["height"] for row in rows], np.int32),
+        "orientation": np.array([row["orientation"] for row in rows], np.uint8),
         "focal": np.array([row["focal"] for row in rows], np.float32),
         "gps": np.array([row["gps"] for row in rows], np.float64).reshape(-1, 2),
         "shard": np.array([row["shard"] for row in rows], np.int32),
         "rejected/path": [str(path) for path, _ in rejected],
         "rejected/reason": [reason for _, reason in rejected],
     }
+
+
+def copies_of(photos):
+    """(path, row of the photo that has the same bytes) of every file of a collection that is no photo of its own because of that."""
+    row_of = {path: row for row, path in enumerate(photos["path"])}
+    rejected = zip(photos["rejected/path"], photos["rejected/reason"], strict=True)
+    return [(path, row_of[reason.removeprefix(_SAME)]) for path, reason in rejected if reason.removeprefix(_SAME) in row_of]
 
 
 def read_row(path, min_side, max_pixels):
@@ -143,7 +152,7 @@ class _Memory:
     Kept beside the lists and never an input of a stage, because times of modification are not content.
     """
 
-    FIELDS = ("sha256", "width", "height", "focal", "gps")
+    FIELDS = ("sha256", "width", "height", "orientation", "focal", "gps")
 
     def __init__(self, path, limits):
         self._path, self._limits = path, limits
@@ -161,7 +170,7 @@ class _Memory:
 
     @staticmethod
     def _unpack(saved, i):
-        row = {"width": int(saved["width"][i]), "height": int(saved["height"][i]), "focal": float(saved["focal"][i])}
+        row = {name: int(saved[name][i]) for name in ("width", "height", "orientation")} | {"focal": float(saved["focal"][i])}
         return {**row, "gps": tuple(saved["gps"][i]), "sha256": bytes(saved["sha256"][i]).hex()}
 
     def row(self, path):
@@ -179,6 +188,7 @@ class _Memory:
         blank = {
             "width": 0,
             "height": 0,
+            "orientation": 1,
             "focal": 0.0,
             "gps": (0.0, 0.0),
             "sha256": "00" * 32,
