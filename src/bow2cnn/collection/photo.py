@@ -8,20 +8,23 @@ import os
 import stat
 import warnings
 
+import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
+from bow2cnn.collection.deep import to_bytes
+from bow2cnn.collection.formats import FORMATS, RAW, is_raw, what_else
+from bow2cnn.collection.jpeg import count_scans
 from bow2cnn.collection.orientation import UPRIGHT, is_sideways
 from bow2cnn.text import first_line
 
-# A photo that a phone or a scanner makes (to Pillow an MPO opens as a JPEG); anything else (vector formats, documents) is no photo.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 _FULL_FRAME_MM = 36.0  # width of the 35 mm film frame, which FocalLengthIn35mmFilm refers to
 _LARGEST_TILE = 2**24  # pixels; tiles of a TIFF may stand out over its edges, but by no more
 _MOST_LAYERS = 8  # so often a photo's area may be covered by tiles: a TIFF may have one layer per channel
 _MOST_SCANS = 200  # a progressive JPEG has about ten, and each is a walk over all pixels
-_STRIP = 256  # rows of a photo of more than 8 bits that are scaled at once
+_MOST_TIMES = 20  # the shorter side may be in the longer one; a strip is searched a few pixels high
+_DARK = 128  # a photo of 16 bits that gets no brighter than this in 8 does not use them all
 # What brings a photo of an EXIF orientation upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,8 +62,10 @@ def read_header(path, min_side, max_pixels):
             raise PhotoError(f"too large ({width} x {height} pixels)")
         if min(width, height) < min_side:
             raise PhotoError(f"too small ({width} x {height} pixels)")
-        if image.format in ("JPEG", "MPO") and (scans := _count_scans(path)) > _MOST_SCANS:
-            raise PhotoError(f"damaged ({scans} scans)")
+        if max(width, height) > _MOST_TIMES * min(width, height):
+            raise PhotoError(f"too narrow ({width} x {height} pixels)")
+        if image.format in ("JPEG", "MPO") and count_scans(path, _MOST_SCANS) > _MOST_SCANS:
+            raise PhotoError(f"damaged (more than {_MOST_SCANS} scans)")
         exif = _exif(image)
         if is_sideways(_turn(image)):
             width, height = height, width
@@ -78,8 +83,9 @@ def read_rgb(path, max_side=None):
         try:
             # JPEG only: decodes at 1/2, 1/4, 1/8 where that is enough. The last column and row may then stand out over the photo.
             drafted = None if max_side is None else image.draft("RGB", (max_side, max_side))
+            deep_colour = _is_deep_colour(image)  # asked for EXIF, Pillow may load a PNG
             turn = _turn(image)
-            image = _to_rgb(image)
+            image = _all_bits(image, path) if deep_colour else _to_rgb(image)
             box = (0, 0, *image.size) if drafted is None else drafted[1]
             if max_side is not None and max(box) > max_side:
                 scale = max_side / max(box)
@@ -123,12 +129,14 @@ def _open(path):
         except Image.DecompressionBombError as error:
             raise PhotoError("too large") from error
         except UnidentifiedImageError as error:
-            raise PhotoError("not a photo") from error
+            raise PhotoError(what_else(file, path)) from error
         except MemoryError:  # says nothing of the photo
             raise
         except Exception as error:
             disk = isinstance(error, OSError) and error.errno is not None
             raise PhotoError(f"not readable ({error.strerror})" if disk else f"damaged ({first_line(error)})") from error
+        if is_raw(image, path):
+            raise PhotoError(RAW)
         _check_tiles(image)
         yield image
 
@@ -156,16 +164,6 @@ def _check_tiles(image):
             raise PhotoError(f"too large (tiles of {width} x {height} pixels)")
 
 
-def _count_scans(path):
-    """Scans of a JPEG; their marker cannot occur inside coded pixels, and hardly does elsewhere."""
-    count, last = 0, b""
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            count += (last + block).count(b"\xff\xda")
-            last = block[-1:]
-    return count
-
-
 def _exif(image):
     try:
         return image.getexif()
@@ -185,28 +183,36 @@ def _turn(image):
 
 
 def _is_deep(image):
-    """Whether an opened photo has more than 8 bits."""
+    """Whether an opened photo is grey with more than 8 bits."""
     return image.mode.startswith(("I", "F"))
 
 
+def _is_deep_colour(image):
+    """Whether an opened photo that is not loaded yet has colours of 16 bits, of which Pillow takes the upper 8."""
+    return image.format in ("PNG", "TIFF") and not _is_deep(image) and any(";16" in str(tile[3]) for tile in image.tile)
+
+
+def _all_bits(image, path):
+    """RGB of a photo with colours of 16 bits. Where it does not use the upper ones (12 of 16), OpenCV reads the others; as Pillow it turns
+    TIFFs, and nothing else.
+    """
+    rgb = _to_rgb(image)
+    if max(top for _, top in rgb.getextrema()) >= _DARK:
+        return rgb
+    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.shape[:2] != rgb.size[::-1]:
+        raise ValueError("16 bits a channel, which do not use their range")
+    return Image.fromarray(to_bytes(values[..., 2::-1])) if values.ndim == 3 else rgb
+
+
 def _to_rgb(image):
-    """RGB of any mode; 16-bit is scaled to 8 bits (Pillow would clip it), transparency lies on white."""
+    """RGB of any mode; more bits are scaled to 8 (Pillow would clip them), transparency lies on white."""
     if _is_deep(image):
-        return Image.fromarray(_to_bytes(np.asarray(image))).convert("RGB")
+        return Image.fromarray(to_bytes(np.asarray(image))).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
-
-
-def _to_bytes(values):
-    """Grey values of any type as uint8, a strip at a time, because double precision takes eight times the memory."""
-    top = 65535.0 if (values > 255).any() else 255.0
-    scaled = np.empty(values.shape, np.uint8)
-    for start in range(0, len(values), _STRIP):
-        rows = slice(start, start + _STRIP)
-        scaled[rows] = np.clip(np.nan_to_num(values[rows].astype(np.float64)) / top, 0, 1) * 255
-    return scaled
 
 
 def _focal(exif, longer_side):
@@ -223,9 +229,11 @@ def _gps(exif):
         north, east = (_degrees(tags[key], tags[key - 1]) for key in (ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLongitude))
     except Exception:
         return (math.nan, math.nan)
-    return (north, east) if abs(north) <= 90 and abs(east) <= 180 else (math.nan, math.nan)
+    written = abs(north) <= 90 and abs(east) <= 180 and (north, east) != (0, 0)  # what cameras write that know no place
+    return (north, east) if written else (math.nan, math.nan)
 
 
 def _degrees(parts, side):
     degrees, minutes, seconds = (float(part) for part in parts)
-    return (degrees + minutes / 60 + seconds / 3600) * (-1 if side in ("S", "W") else 1)
+    side = side.decode("latin1") if isinstance(side, bytes) else str(side)
+    return (degrees + minutes / 60 + seconds / 3600) * (-1 if side.strip(" \0").upper().startswith(("S", "W")) else 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.collection.copies import copy_of
 from bow2cnn.collection.photo import PhotoError, read_header
 from bow2cnn.digest import digest
 from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
@@ -18,7 +19,6 @@ from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
 from bow2cnn.reuse import lineage
 
-_SAME = "same bytes as "  # and the path: the reason of a copy
 # Reasons that may pass while the file stays the same; they are not remembered.
 _PASSING = ("not readable", "vanished", "outside the folders")
 
@@ -52,7 +52,7 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
         if "reason" in row:
             rejected.append((path, row["reason"]))
         elif row["sha256"] in seen:
-            rejected.append((path, _SAME + seen[row["sha256"]]))
+            rejected.append((path, copy_of(seen[row["sha256"]])))
         else:
             seen[row["sha256"]] = path
             shard = int(row["sha256"][:15], 16) % shards
@@ -110,13 +110,6 @@ def to_arrays(rows, rejected):
         "rejected/path": [str(path) for path, _ in rejected],
         "rejected/reason": [reason for _, reason in rejected],
     }
-
-
-def copies_of(photos):
-    """(path, row of the photo that has the same bytes) of every file of a collection that is no photo of its own because of that."""
-    row_of = {path: row for row, path in enumerate(photos["path"])}
-    rejected = zip(photos["rejected/path"], photos["rejected/reason"], strict=True)
-    return [(path, row_of[reason.removeprefix(_SAME)]) for path, reason in rejected if reason.removeprefix(_SAME) in row_of]
 
 
 def read_row(path, min_side, max_pixels):

@@ -3,7 +3,7 @@
 import os
 from typing import NamedTuple
 
-from bow2cnn.collection.scan import copies_of
+from bow2cnn.collection.copies import copies_of
 from bow2cnn.reconstruction.colmap import name_in_colmap
 
 
