@@ -3,6 +3,8 @@ a run's index show what another photo shows, `explain` what became of one photo 
 the formats of other programs."""
 
 import argparse
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.evaluation.gains import main_rows
 from bow2cnn.evaluation.results import read_gains
+from bow2cnn.left_out import left_out
 from bow2cnn.text import printable
 
 
@@ -35,7 +38,14 @@ def main(arguments=None):
     export.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     export.add_argument("out", metavar="OUT", help="the folder to write")
     options = parser.parse_args(arguments)
-    sys.exit({"show": _show, "summary": _summary, "search": _search, "explain": _explain, "export": _export}[options.command](options))
+    command = {"show": _show, "summary": _summary, "search": _search, "explain": _explain, "export": _export}[options.command]
+    try:
+        failed = command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has had enough (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        failed = 128 + signal.SIGPIPE
+    sys.exit(failed)
 
 
 def _add_search(commands):
@@ -98,6 +108,8 @@ def _search(options):
             write_sheet(options.draw, lookup, query, answer)
     except (PhotoError, RegionError) as error:
         return _fail(f"{options.photo}: {error}")
+    except BrokenPipeError:
+        raise
     except (artefact.ArtefactError, SheetError, WriteError, OSError) as error:
         return _fail(error)
     return 0
@@ -120,6 +132,8 @@ def _explain(options):
             save_sheet(options.draw, draw_story(files, row, story))
     except UnknownPhoto as error:
         return _fail(f"{options.photo}: {error}")
+    except BrokenPipeError:
+        raise
     except (artefact.ArtefactError, SheetError, WriteError, OSError) as error:
         return _fail(error)
     return 0
@@ -173,14 +187,15 @@ def _fail(message):
 
 def _summary(options):
     try:
-        print("\n".join(summarise(options.results)))
+        lines = summarise(options.results)
     except (artefact.ArtefactError, OSError, ValueError, KeyError) as error:
         return _fail(f"{options.results}: not a finished run ({error})")
+    print("\n".join(lines))
     return 0
 
 
 def summarise(results):
-    """Where the report is, and a line each on the photos, on what they give for training, on what was gained."""
+    """Where the report is, and a line each on the photos, on what they give for training, on what was gained; and what was left out."""
     results = Path(results)
     collection = artefact.read(results / "collection/collection.h5", "collection", ["sha256", "rejected/reason"])
     pairs = artefact.read(results / "pairs/pairs.h5", "pairs", ["query", "side", "group"])
@@ -190,6 +205,7 @@ def summarise(results):
         f"found:  {_models(results / 'models/models.h5')}{photos} photos ({len(collection['rejected/reason'])} files rejected)",
         f"mined:  {np.count_nonzero(sides == 1)} training queries and {np.count_nonzero(sides == 2)} for validation",
         f"gained: {_gains(results / 'evaluation/gains.json')}",
+        *left_out(results),
     ]
 
 

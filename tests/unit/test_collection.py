@@ -21,6 +21,7 @@ from PIL import Image, TiffImagePlugin
 
 from bow2cnn import artefact
 from bow2cnn.collection import photo
+from bow2cnn.collection.benchmark import read_benchmark
 from bow2cnn.collection.jpeg import count_scans
 from bow2cnn.collection.photo import PhotoError, read_header, read_rgb
 from bow2cnn.collection.scan import scan
@@ -349,7 +350,7 @@ def test_without_a_usable_photo_the_reasons_are_counted(tmp_path):
     (tmp_path / "photos").mkdir()
     for name, data in (("a.jpg", b""), ("b.jpg", b"text"), ("c.png", bomb(1001))):
         (tmp_path / "photos" / name).write_bytes(data)
-    with pytest.raises(NothingFound, match=r"none of the 3 files in .* is a usable photo \(2 not a photo, 1 too large\)"):
+    with pytest.raises(NothingFound, match=r"none of the 3 files in .* is a usable photo: 2 not a photo, 1 too large \(.*max_pixels"):
         scanned(tmp_path / "photos", tmp_path)
     assert len(artefact.read(tmp_path / "collection.h5", "collection")["rejected/path"]) == 3
 
@@ -379,6 +380,36 @@ def test_links_lead_nowhere(tmp_path):
         (tmp_path / "photos" / name).symlink_to(target)
     arrays, reasons = scanned(tmp_path / "photos", tmp_path)
     assert arrays["name"] == ["b.jpg"] and reasons == dict.fromkeys(links, "symbolic link")
+
+
+def test_links_are_followed_when_the_user_says_so(tmp_path, caplog, monkeypatch):
+    """Case P17: what git-annex and photo managers lay; circles end, and what leads nowhere is told."""
+    (tmp_path / "elsewhere/deep").mkdir(parents=True)
+    (tmp_path / "photos/.git").mkdir(parents=True)
+    (tmp_path / "photos/sub").mkdir()
+    for number, path in enumerate(("elsewhere/a.jpg", "elsewhere/deep/b.jpg", "photos/.git/c.jpg", "photos/d.jpg", "photos/sub/e.jpg")):
+        (tmp_path / path).write_bytes(jpeg(noise(number)))
+    (tmp_path / "elsewhere/deep/back").symlink_to(tmp_path / "elsewhere")
+    links = {"c.jpg": ".git/c.jpg", "out": tmp_path / "elsewhere", "gone.jpg": "nowhere", "circle": "circle", "up": "..", "sub/up": ".."}
+    for name, target in links.items():
+        (tmp_path / "photos" / name).symlink_to(target)
+    monkeypatch.setenv("BOW2CNN_PHOTOS", json.dumps([str(tmp_path / "photos")]))
+    _, reasons = scanned(tmp_path / "photos", tmp_path / "without")
+    assert reasons == dict.fromkeys(links, "symbolic link")
+    assert "6 of 8 files are left out: 6 symbolic link (`follow_links: true` in `collection` follows them)" in caplog.text
+    monkeypatch.setenv("BOW2CNN_FOLLOW_LINKS", "yes")
+    scan([tmp_path / "photos"], tmp_path / "with", 1, MIN_SIDE, MAX_PIXELS, follow_links=True)
+    arrays = artefact.read(tmp_path / "with/collection.h5", "collection")
+    inside = {"d.jpg", "c.jpg", "out/a.jpg", "out/deep/b.jpg", "sub/e.jpg"}
+    assert inside <= set(arrays["name"]) and len(arrays["name"]) == 5
+    assert all(read_rgb(path).shape == (48, 64, 3) for path in arrays["path"])
+    again = "symbolic link to a folder that is read anyway"
+    names = [os.path.relpath(path, tmp_path / "photos") for path in arrays["rejected/path"]]
+    found = dict(zip(names, arrays["rejected/reason"], strict=True))
+    assert {name: found[name] for name in ("out/deep/back", "sub/up", "gone.jpg")} == {
+        "out/deep/back": again, "sub/up": again, "gone.jpg": "not readable (No such file or directory)",
+    }  # fmt: skip
+    assert all(reason.startswith(("not readable", "not a photo", "same bytes as ", again)) for reason in found.values())
 
 
 @pytest.mark.parametrize("name", ["a\nb.jpg", 'it\'s "quoted".jpg', "<script>alert(1)<\\script>.jpg", "süß 写真.jpg", b"\xff\xfe.jpg"])
@@ -602,24 +633,24 @@ def test_raw_files_are_rejected_as_such(tmp_path, name, data):
     """Case P4: their previews are no photos."""
     (tmp_path / name).write_bytes(data)
     for read in (lambda path: read_header(path, MIN_SIDE, MAX_PIXELS), read_rgb):
-        with pytest.raises(PhotoError, match=r"^RAW \(develop it into a JPEG or TIFF\)$"):
+        with pytest.raises(PhotoError, match=r"^RAW: develop it into a JPEG or TIFF$"):
             read(tmp_path / name)
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"\xff\x0a" + bytes(60), "JPEG XL (cannot be read; convert it)"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60), "JPEG XL (cannot be read; convert it)"),
-        (b"\0\0\0\x18ftypheic" + bytes(60), "HEIC (damaged, or of an unknown kind)"),
-        (b"\0\0\0\x18ftypavif" + bytes(60), "AVIF (damaged, or of an unknown kind)"),
+        (b"\xff\x0a" + bytes(60), "JPEG XL cannot be read: convert it"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60), "JPEG XL cannot be read: convert it"),
+        (b"\0\0\0\x18ftypheic" + bytes(60), "HEIC that is damaged or of an unknown kind"),
+        (b"\0\0\0\x18ftypavif" + bytes(60), "AVIF that is damaged or of an unknown kind"),
         (film(0, 5000), "film"),
         (b"RIFF\x99\0\0\0AVI LIST" + bytes(60), "film"),
         (
             cv2.imencode(".tif", np.zeros((40, 60, 3), np.float32))[1].tobytes(),
-            "TIFF (of a kind that cannot be read, such as floats in colour)",
+            "TIFF of a kind that cannot be read, such as floats in colour",
         ),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "pointer of Git LFS (fetch the photo itself)"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "pointer of Git LFS: fetch the photo itself"),
         (b"%PDF-1.7", "not a photo"),
     ],
     ids=range(9),
@@ -719,6 +750,23 @@ def test_what_a_benchmark_shows_is_noted_by_name(tmp_path, monkeypatch):
     assert after["a.jpg"] == after["link.jpg"] != first["a.jpg"] and after["q.jpg"] == first["q.jpg"]
     (tmp_path / "more/d.jpg").write_bytes(jpeg(noise(6)))
     assert noted() == {**after, f"distractor {tmp_path}/more/d.jpg": hashlib.sha256(jpeg(noise(6))).hexdigest()}
+
+
+def test_distractors_that_are_left_out_are_told(tmp_path, caplog):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "more").mkdir()
+    (tmp_path / "photos/q.jpg").write_bytes(jpeg(noise(0)))
+    for name, data in (("a.jpg", jpeg(noise(1))), ("b.jpg", jpeg(noise(0))), ("c.txt", b"text")):
+        (tmp_path / "more" / name).write_bytes(data)
+    (tmp_path / "more/link.jpg").symlink_to("a.jpg")
+    (tmp_path / "gnd.json").write_text(json.dumps({"imlist": ["q.jpg"], "qimlist": ["q.jpg"], "gnd": [{"ok": [0]}]}))
+    read_benchmark(tmp_path / "photos", tmp_path / "gnd.json", tmp_path / "c.h5", [str(tmp_path / "more")], MIN_SIDE, MAX_PIXELS)
+    arrays = artefact.read(tmp_path / "c.h5", "collection")
+    reasons = dict(zip(arrays["rejected/path"], arrays["rejected/reason"], strict=True))
+    assert [Path(name).name for name in arrays["name"]] == ["q.jpg", "a.jpg"]
+    expected = {"b.jpg": f"same bytes as {tmp_path}/photos/q.jpg", "c.txt": "not a photo", "link.jpg": "symbolic link"}
+    assert reasons == {f"{tmp_path}/more/{name}": reason for name, reason in expected.items()}
+    assert "3 of 4 distractors are left out: 1 copies of other photos, 1 not a photo, 1 symbolic link" in caplog.text
 
 
 def told_by_the_rules(name):

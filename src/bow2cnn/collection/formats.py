@@ -14,24 +14,24 @@ if importlib.util.find_spec("pillow_heif"):
     pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
     FORMATS.append("HEIF")
 
-RAW = "RAW (develop it into a JPEG or TIFF)"
+RAW = "RAW: develop it into a JPEG or TIFF"
 _NO_PHOTO = "not a photo"
-_HEIC = "HEIC (cannot be read without the package pillow-heif)" if "HEIF" not in FORMATS else "HEIC (damaged, or of an unknown kind)"
+_HEIC = "HEIC cannot be read without the package pillow-heif" if "HEIF" not in FORMATS else "HEIC that is damaged or of an unknown kind"
 _HEAD = 64  # bytes that tell what a file is
 # (bytes, at which place) of a file's beginning, and what it is; the first that fits counts.
 _MAGIC = (
-    (b"\xff\x0a", 0, "JPEG XL (cannot be read; convert it)"),
-    (b"\0\0\0\x0cJXL ", 0, "JPEG XL (cannot be read; convert it)"),
+    (b"\xff\x0a", 0, "JPEG XL cannot be read: convert it"),
+    (b"\0\0\0\x0cJXL ", 0, "JPEG XL cannot be read: convert it"),
     (b"ftypcrx ", 4, RAW),
     *((b"ftyp" + brand, 4, _HEIC) for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")),
-    (b"ftypavi", 4, "AVIF (damaged, or of an unknown kind)"),
+    (b"ftypavi", 4, "AVIF that is damaged or of an unknown kind"),
     (b"ftyp", 4, "film"),
     (b"\x1aE\xdf\xa3", 0, "film"),
     (b"AVI ", 8, "film"),
     (b"FUJIFILMCCD-RAW", 0, RAW),
     *((head, 0, RAW) for head in (b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")),
-    *((head, 0, "TIFF (of a kind that cannot be read, such as floats in colour)") for head in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
-    (b"version https://git-lfs.github.com", 0, "pointer of Git LFS (fetch the photo itself)"),
+    *((head, 0, "TIFF of a kind that cannot be read, such as floats in colour") for head in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    (b"version https://git-lfs.github.com", 0, "pointer of Git LFS: fetch the photo itself"),
 )
 # Of RAW files that are TIFFs with nothing in their heads to tell.
 _RAW_ENDS = (

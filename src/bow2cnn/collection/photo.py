@@ -142,13 +142,17 @@ def _open(path):
 
 
 def _is_in(folders, path):
-    """Whether a path leads into one of some folders (a JSON list; None: anywhere). Paths come from artefacts, which may be anybody's."""
-    return folders is None or os.path.realpath(path).startswith(_prefixes(folders))
+    """Whether a path leads into one of some folders (a JSON list; None: anywhere). Paths come from artefacts, which may be anybody's.
+
+    Where the user has links followed (`BOW2CNN_FOLLOW_LINKS`), a link in one of the folders may lead out of it.
+    """
+    place = os.path.abspath if os.environ.get("BOW2CNN_FOLLOW_LINKS") else os.path.realpath
+    return folders is None or place(path).startswith(_prefixes(folders, place))
 
 
 @functools.cache
-def _prefixes(folders):
-    return tuple(os.path.join(os.path.realpath(folder), "") for folder in json.loads(folders))
+def _prefixes(folders, place):
+    return tuple(os.path.join(place(folder), "") for folder in json.loads(folders))
 
 
 def _check_tiles(image):

@@ -3,8 +3,8 @@
 import hashlib
 import itertools
 import json
+import logging
 import os
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.collection.copies import copy_of
 from bow2cnn.collection.photo import PhotoError, read_header
+from bow2cnn.collection.reasons import list_kinds
 from bow2cnn.digest import digest
 from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
 from bow2cnn.files import write_if_changed
@@ -19,11 +20,12 @@ from bow2cnn.nothing import NothingFound
 from bow2cnn.progress import progress
 from bow2cnn.reuse import lineage
 
+_LOG = logging.getLogger("bow2cnn")
 # Reasons that may pass while the file stays the same; they are not remembered.
 _PASSING = ("not readable", "vanished", "outside the folders")
 
 
-def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
+def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None, follow_links=False):
     """List the photos below some folders and write `collection.h5` and a list per shard, each only if it changed.
 
     So is `benchmark-NAME.json`, what every photo of a benchmark is: name to sha256, or to why it cannot be used.
@@ -34,10 +36,11 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
     Hidden files and folders (thumbnails, rubbish bins) are passed over. Every other file is either listed or rejected with a reason.
 
     Args:
-        photos: folders, searched recursively; symbolic links are rejected, because they may lead in circles or out of the folder.
+        photos: folders, searched recursively.
         folder: where the lists go.
         shards: number of shards.
         min_side, max_pixels: see `read_header`.
+        follow_links: symbolic links are what they lead to; else they are rejected, because they may lead out of the folders.
         benchmarks: name to `photos`, `gnd` and `distractors`: the folder, the ground truth, and folders of more photos.
 
     Raises:
@@ -46,7 +49,7 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
     folder = Path(folder)
     known = _Memory(folder / "scan-memory.h5", (min_side, max_pixels))
     rows, rejected, seen = [], [], {}
-    files = [(root, path) for root in photos for path in walk(root)]
+    files = [(root, path) for root in photos for path in walk(root, follow_links)]
     for root, (path, reason) in progress(files, "scan"):
         row = {"reason": reason} if reason else known.row(path)
         if "reason" in row:
@@ -58,26 +61,29 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
             shard = int(row["sha256"][:15], 16) % shards
             rows.append({**row, "path": path, "name": os.path.relpath(path, root), "shard": shard})
     for name, benchmark in (benchmarks or {}).items():
-        write_if_changed(folder / f"benchmark-{name}.json", json.dumps(_look_at(known, **benchmark), indent=0).encode())
+        write_if_changed(folder / f"benchmark-{name}.json", json.dumps(_look_at(known, follow_links, **benchmark), indent=0).encode())
     known.save()
     rows.sort(key=lambda row: (row["shard"], row["sha256"]))
     params = {"photos": [str(root) for root in photos], "shards": shards, "min_side": min_side, "max_pixels": max_pixels}
+    params["follow_links"] = follow_links
     artefact.write_if_changed(folder / "collection.h5", "collection", to_arrays(rows, rejected), params)
     bounds = np.searchsorted([row["shard"] for row in rows], np.arange(shards + 1))
     for shard, (start, stop) in enumerate(itertools.pairwise(bounds)):
         artefact.write_if_changed(folder / f"shard-{shard:03d}.h5", "collection", to_arrays(rows[start:stop], []))
+    if rejected:
+        _LOG.warning("collection: %d of %d files are left out: %s", len(rejected), len(files), list_kinds([why for _, why in rejected]))
     if not rows:
         raise NothingFound(_nothing(photos, folder, rejected))
 
 
-def _look_at(known, photos, gnd, distractors):
+def _look_at(known, follow_links, photos, gnd, distractors):
     """What the photos of a benchmark are, by name; nothing where its ground truth is wrong, as the benchmark's own stage will tell."""
     try:
         truth = read_ground_truth(gnd)
     except GroundTruthError:
         return {}
     rows = {name: known.row(os.path.join(photos, name)) for name in sorted({*truth.imlist, *truth.qimlist})}
-    others = {path for folder in distractors for path, reason in walk(folder) if not reason}
+    others = {path for folder in distractors for path, reason in walk(folder, follow_links) if not reason}
     rows |= {f"distractor {path}": known.row(path) for path in sorted(others)}
     return {name: row.get("reason") or row["sha256"] for name, row in rows.items()}
 
@@ -87,10 +93,9 @@ def _nothing(photos, folder, rejected):
     where = ", ".join(map(str, photos))
     if not rejected:
         return f"collection: there is no file in {where}; put photos there, or name another folder in `photos`"
-    kinds = Counter(reason.split(" (")[0] for _, reason in rejected)
-    reasons = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    reasons = list_kinds([reason for _, reason in rejected])
     return (
-        f"collection: none of the {len(rejected)} files in {where} is a usable photo ({reasons}); "
+        f"collection: none of the {len(rejected)} files in {where} is a usable photo: {reasons}; "
         f"`python -m bow2cnn show {folder / 'collection.h5'}` lists them"
     )
 
@@ -125,16 +130,26 @@ def read_row(path, min_side, max_pixels):
         return {"reason": f"not readable ({error.strerror})"}
 
 
-def walk(root):
-    """(path, reason why it is not even looked at, or an empty string) of everything below a folder that is not hidden."""
-    unreadable = []
-    for folder, folders, files in os.walk(root, onerror=unreadable.append):
+def walk(root, follow_links=False):
+    """(path, reason why it is not even looked at, or an empty string) of everything below a folder that is not hidden.
+
+    Args:
+        root: the folder.
+        follow_links: links are followed, but for those to folders that a link or the way to it has led through before.
+    """
+    unreadable, been = [], set()
+    for folder, folders, files in os.walk(root, onerror=unreadable.append, followlinks=follow_links):
+        been.add(os.path.realpath(folder))
         visible = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = [name for name in visible if not os.path.islink(os.path.join(folder, name))]
+        linked = {name: os.path.join(folder, name) for name in visible if os.path.islink(os.path.join(folder, name))}
+        circles = {name for name, path in linked.items() if follow_links and os.path.realpath(path) in been}
+        folders[:] = [name for name in visible if name not in (circles if follow_links else linked)]
         for name in sorted({*files, *visible}.difference(folders)):
             path = os.path.join(folder, name)
-            if not name.startswith("."):
-                yield path, "symbolic link" if os.path.islink(path) else ""
+            if name in circles:
+                yield path, "symbolic link to a folder that is read anyway"
+            elif not name.startswith("."):
+                yield path, "symbolic link" if os.path.islink(path) and not follow_links else ""
     for error in unreadable:
         yield error.filename, f"not readable ({error.strerror})"
 
