@@ -37,6 +37,8 @@ def main(arguments=None):
     export.add_argument("format", choices=["retrieval-sfm", "hloc", "colmap"], help=formats)
     export.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     export.add_argument("out", metavar="OUT", help="the folder to write")
+    outsiders = "retrieval-sfm: also the photos outside every 3D model, some of which our own training would not take for negatives of all"
+    export.add_argument("--outsiders", action="store_true", help=outsiders)
     options = parser.parse_args(arguments)
     command = {"show": _show, "summary": _summary, "search": _search, "explain": _explain, "export": _export}[options.command]
     try:
@@ -176,7 +178,7 @@ def _export_colmap(options):
 def _export_database(options):
     from bow2cnn.exchange.retrieval_sfm import export_database
 
-    sides = export_database(options.results, options.out)
+    sides = export_database(options.results, options.out, options.outsiders)
     return [f"{side}, {photos} photos, {pairs} pairs" for side, (photos, pairs) in sides.items()], []
 
 

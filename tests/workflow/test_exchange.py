@@ -15,6 +15,7 @@ from bow2cnn import artefact
 from bow2cnn.cli import main
 from bow2cnn.collection.orientation import place_in_file, size_in_file
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.pairs.doubt import related
 
 COLLECTION = "collection/collection.h5"
 
@@ -61,6 +62,25 @@ def test_pairs_of_the_database_are_those_of_the_run(database, finished):
             same = classes == classes[query]
             assert same[pairs["group"][photos] == pairs["group"][photos[query]]].all(), "a place is one class"
         assert all(photos[p] in pools[photos[q]] for q, p in zip(side["qidxs"], side["pidxs"], strict=True))
+
+
+def test_the_reference_picks_no_negative_that_we_forbid(database, finished, tmp_path, monkeypatch, capsys):
+    """Case T8: every photo of another class may be a negative there. With outsiders some may not; the command has an option for them."""
+    pairs = artefact.read(finished.results / "pairs/pairs.h5", "pairs")
+    sha256 = artefact.read(finished.results / "collection/collection.h5", "collection", ["sha256"])["sha256"]
+    row = {bytes(digest).hex(): number for number, digest in enumerate(sha256)}
+    group, cluster, doubt = (pairs[name].astype(np.int64) for name in ("group", "cluster", "doubt"))
+    for side in database.values():
+        rows, classes = np.array([row[cid] for cid in side["cids"]]), np.array(side["cluster"])
+        assert (cluster[rows] >= 0).all()
+        for query in side["qidxs"]:
+            assert not related(rows[query], rows[classes != classes[query]], group, cluster, doubt).any()
+    monkeypatch.chdir(finished.folder)
+    capsys.readouterr()
+    assert command("export", "retrieval-sfm", finished.results, tmp_path / "more", "--outsiders") == 0
+    more = pickle.loads((tmp_path / "more/retrieval-SfM-bow2cnn.pkl").read_bytes())  # noqa: S301 (our own)
+    assert len(more["train"]["cids"]) > len(database["train"]["cids"])
+    assert more["train"]["qidxs"] and len(more["train"]["qidxs"]) == len(database["train"]["qidxs"])
 
 
 def test_photos_lie_where_the_trainer_looks(database, tmp_path):
