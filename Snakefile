@@ -38,6 +38,7 @@ os.environ.update(
     BOW2CNN_PHOTOS=json.dumps(
         [*config["photos"], *(path for b in config["benchmarks"].values() for path in [b["photos"], *b["distractors"]])]
     ),
+    BOW2CNN_FOLLOW_LINKS="yes" if config["collection"]["follow_links"] else "",
 )
 
 
@@ -61,6 +62,7 @@ onstart:
 # A run killed after a stage's end, before its temporary files were deleted, would leave them for good.
 onsuccess:
     drop_gathered_shards()
+    tell_left_out()
 
 
 include: "workflow/rules/common.smk"

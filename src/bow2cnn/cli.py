@@ -3,6 +3,8 @@ a run's index show what another photo shows, `explain` what became of one photo 
 the formats of other programs."""
 
 import argparse
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from bow2cnn import artefact
 from bow2cnn.evaluation.gains import main_rows
 from bow2cnn.evaluation.results import read_gains
 from bow2cnn.files import ReadError
+from bow2cnn.left_out import left_out
 from bow2cnn.text import printable
 
 
@@ -30,14 +33,22 @@ def main(arguments=None):
     explain.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     explain.add_argument("photo", metavar="PHOTO", help="a photo of the collection: its path, its name, or a copy of it")
     explain.add_argument("--draw", metavar="OUT", help="a picture (.png, .jpg) of the verified pairs that join it to its cluster")
-    export = commands.add_parser("export", help="write what a run found for other programs (its COLMAP models lie in models/ anyway)")
-    export.add_argument(
-        "format", choices=["retrieval-sfm", "hloc"], help="the training database of cnnimageretrieval; or features and pairs"
-    )
+    export = commands.add_parser("export", help="write what a run found for other programs")
+    formats = "the training database of cnnimageretrieval; features and verified pairs; or the 3D models and their photos"
+    export.add_argument("format", choices=["retrieval-sfm", "hloc", "colmap"], help=formats)
     export.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     export.add_argument("out", metavar="OUT", help="the folder to write")
+    outsiders = "retrieval-sfm: also the photos outside every 3D model, some of which our own training would not take for negatives of all"
+    export.add_argument("--outsiders", action="store_true", help=outsiders)
     options = parser.parse_args(arguments)
-    sys.exit({"show": _show, "summary": _summary, "search": _search, "explain": _explain, "export": _export}[options.command](options))
+    command = {"show": _show, "summary": _summary, "search": _search, "explain": _explain, "export": _export}[options.command]
+    try:
+        failed = command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has had enough (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        failed = 128 + signal.SIGPIPE
+    sys.exit(failed)
 
 
 def _add_search(commands):
@@ -100,6 +111,8 @@ def _search(options):
             write_sheet(options.draw, lookup, query, answer)
     except (PhotoError, RegionError) as error:
         return _fail(f"{options.photo}: {error}")
+    except BrokenPipeError:
+        raise
     except (artefact.ArtefactError, SheetError, WriteError, OSError) as error:
         return _fail(error)
     return 0
@@ -122,27 +135,52 @@ def _explain(options):
             save_sheet(options.draw, draw_story(files, row, story))
     except UnknownPhoto as error:
         return _fail(f"{options.photo}: {error}")
+    except BrokenPipeError:
+        raise
     except (artefact.ArtefactError, SheetError, WriteError, OSError) as error:
         return _fail(error)
     return 0
 
 
 def _export(options):
-    from bow2cnn.exchange.hloc import UnfitName, export_hloc
+    from bow2cnn.exchange.hloc import UnfitName
     from bow2cnn.files import WriteError
 
     try:
-        if options.format == "hloc":
-            photos, pairs = export_hloc(options.results, options.out)
-            print(f"{options.out}: {photos} photos, {pairs} verified pairs")
-        else:
-            from bow2cnn.exchange.retrieval_sfm import export_database
-
-            for side, (photos, pairs) in export_database(options.results, options.out).items():
-                print(f"{options.out}: {side}, {photos} photos, {pairs} pairs")
+        lines, left_out = {"retrieval-sfm": _export_database, "hloc": _export_hloc, "colmap": _export_colmap}[options.format](options)
     except (artefact.ArtefactError, UnfitName, WriteError, OSError) as error:
         return _fail(error)
+    print("\n".join(f"{options.out}: {line}" for line in lines))
+    for line in left_out:
+        print(printable(f"left out: {line}"), file=sys.stderr)
     return 0
+
+
+def _export_hloc(options):
+    from bow2cnn.exchange.hloc import export_hloc
+
+    done = export_hloc(options.results, options.out)
+    lines = [f"{done.photos} photos, {done.pairs} verified pairs"]
+    if done.left_out:
+        lines.append(f"{len(done.left_out)} photos and their {done.pairs_left_out} verified pairs are left out")
+    return lines, done.left_out
+
+
+def _export_colmap(options):
+    from bow2cnn.exchange.colmap import export_colmap
+
+    models, photos, copies, gone = export_colmap(options.results, options.out)
+    lines = [f"{models} models, {photos} photos, {copies} of them as upright copies"]
+    if gone:
+        lines.append(f"{len(gone)} photos of the models are left out")
+    return lines, gone
+
+
+def _export_database(options):
+    from bow2cnn.exchange.retrieval_sfm import export_database
+
+    sides = export_database(options.results, options.out, options.outsiders)
+    return [f"{side}, {photos} photos, {pairs} pairs" for side, (photos, pairs) in sides.items()], []
 
 
 def _fail(message):
@@ -152,14 +190,15 @@ def _fail(message):
 
 def _summary(options):
     try:
-        print("\n".join(summarise(options.results)))
+        lines = summarise(options.results)
     except (artefact.ArtefactError, OSError, ValueError, KeyError) as error:
         return _fail(f"{options.results}: not a finished run ({error})")
+    print("\n".join(lines))
     return 0
 
 
 def summarise(results):
-    """Where the report is, and a line each on the photos, on what they give for training, on what was gained."""
+    """Where the report is, and a line each on the photos, on what they give for training, on what was gained; and what was left out."""
     results = Path(results)
     collection = artefact.read(results / "collection/collection.h5", "collection", ["sha256", "rejected/reason"])
     pairs = artefact.read(results / "pairs/pairs.h5", "pairs", ["query", "side", "group"])
@@ -169,6 +208,7 @@ def summarise(results):
         f"found:  {_models(results / 'models/models.h5')}{photos} photos ({len(collection['rejected/reason'])} files rejected)",
         f"mined:  {np.count_nonzero(sides == 1)} training queries and {np.count_nonzero(sides == 2)} for validation",
         f"gained: {_gains(results / 'evaluation/gains.json')}",
+        *left_out(results),
     ]
 
 

@@ -40,6 +40,7 @@ LIBRARIES = {
     "networkx": ("networkx",),
     "numba": ("numba",),
     "numpy": ("numpy",),
+    "pillow_heif": ("pillow-heif",),
     "pycolmap": ("pycolmap", "pycolmap-cuda12"),
     "scipy": ("scipy",),
     "torch": ("torch",),

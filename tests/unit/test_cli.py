@@ -1,12 +1,16 @@
 """The command line: show and summary."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from bow2cnn import artefact
 from bow2cnn.cli import main
+from bow2cnn.left_out import left_out
 
 
 def run(*arguments):
@@ -40,6 +44,44 @@ def test_show_says_one_line_for_a_bad_file_and_goes_on(tmp_path, capsys):
     assert len(shown.err.splitlines()) == 2 and "bad.h5" in shown.err and "gone.h5" in shown.err
 
 
+def test_show_ends_quietly_when_nobody_reads_on(tmp_path):
+    """Case P16: `show ... | head`."""
+    arrays = {"rejected/path": [f"{number}.jpg" for number in range(20_000)], "rejected/reason": ["not a photo"] * 20_000}
+    artefact.write(tmp_path / "c.h5", "collection", arrays)
+    command = [sys.executable, "-m", "bow2cnn", "show", str(tmp_path / "c.h5")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith(str(tmp_path))
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait() == 128 + signal.SIGPIPE
+
+
+def test_what_a_run_left_out_is_told_by_reason(tmp_path):
+    """Cases P3, P13: the same lines end a run, a summary and stand in the report."""
+    reasons = [
+        "not a photo",
+        "too large (9 x 9 pixels)",
+        "too large (8 x 8 pixels)",
+        "symbolic link",
+        "same bytes as a.jpg",
+        "same bytes as b.jpg",
+    ]
+    reasons += ["RAW: develop it into a JPEG or TIFF"] * 3
+    arrays = {"rejected/path": list(map(str, range(9))), "rejected/reason": reasons}
+    artefact.write(tmp_path / "collection/collection.h5", "collection", arrays)
+    artefact.write(tmp_path / "benchmarks/mine/collection.h5", "collection", {name: value[:1] for name, value in arrays.items()})
+    artefact.write(tmp_path / "benchmarks/other/collection.h5", "collection", {name: [] for name in arrays})
+    artefact.write(tmp_path / "models/models.h5", "models", {"rejected/reason": ["few"]}, {"left_out": [[3, "photos of\nelsewhere"]]})
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs/pairs.h5").write_bytes(b"damaged")
+    assert left_out(tmp_path) == [
+        "left out of photos: 9 files: 3 RAW: develop it into a JPEG or TIFF, 2 copies of other photos, 2 too large "
+        "(`collection.max_pixels` is the limit), 1 not a photo, 1 symbolic link (`follow_links: true` in `collection` follows them)",
+        "left out of benchmark mine: 1 files: 1 not a photo",
+        r"left out of models: 3 photos of\nelsewhere",
+    ]
+    assert left_out(tmp_path / "none") == []
+
+
 def test_summary_counts_what_was_found(tmp_path, capsys):
     rejected = {"rejected/reason": ["not an image"]}
     artefact.write(tmp_path / "collection/collection.h5", "collection", {"sha256": np.zeros((5, 32), np.uint8), **rejected})
@@ -62,6 +104,7 @@ def test_summary_counts_what_was_found(tmp_path, capsys):
     assert f"report: {tmp_path}/report.html" in shown
     assert "2 3D models with 4 of 5 photos (1 files rejected)" in shown
     assert "2 training queries and 1 for validation" in shown
+    assert shown.splitlines()[-1] == "left out of photos: 1 files: 1 not an image"
     said = "gem: dvd 20.0 to 22.0 mAP (+1.0 to +3.0), mine 20.0 to 22.0 mAP (too few queries or places to say), validation 20.0 to 22.0"
     assert f"{said} mAP (which chose it); other learned nothing" in shown and "wild diverged in epoch 3" in shown and "99.0" not in shown
 

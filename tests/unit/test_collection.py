@@ -14,12 +14,15 @@ import sys
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from bow2cnn import artefact
 from bow2cnn.collection import photo
+from bow2cnn.collection.benchmark import read_benchmark
+from bow2cnn.collection.jpeg import count_scans
 from bow2cnn.collection.photo import PhotoError, read_header, read_rgb
 from bow2cnn.collection.scan import scan
 from bow2cnn.demo.photo import Tags, exif, jpeg
@@ -318,7 +321,7 @@ def tiff_of_tiles(side):
     [
         (chunks(bomb(40), (b"zTXt", b"k\0\0" + zlib.compress(bytes(10**8)))), "damaged (Decompressed data too large"),
         (chunks(bomb(40), (b"iCCP", b"k\0\0" + zlib.compress(bytes(10**8)))), "damaged (Decompressed data too large"),
-        (scan_bomb(500), "damaged (509 scans)"),
+        (scan_bomb(500), "damaged (more than 200 scans)"),
         (tiff_of_strips(1000), "damaged (more tiles than room)"),
     ],
     ids=["text", "profile", "scans", "strips"],
@@ -401,7 +404,7 @@ def test_without_a_usable_photo_the_reasons_are_counted(tmp_path):
     (tmp_path / "photos").mkdir()
     for name, data in (("a.jpg", b""), ("b.jpg", b"text"), ("c.png", bomb(1001))):
         (tmp_path / "photos" / name).write_bytes(data)
-    with pytest.raises(NothingFound, match=r"none of the 3 files in .* is a usable photo \(2 not a photo, 1 too large\)"):
+    with pytest.raises(NothingFound, match=r"none of the 3 files in .* is a usable photo: 2 not a photo, 1 too large \(.*max_pixels"):
         scanned(tmp_path / "photos", tmp_path)
     assert len(artefact.read(tmp_path / "collection.h5", "collection")["rejected/path"]) == 3
 
@@ -431,6 +434,36 @@ def test_links_lead_nowhere(tmp_path):
         (tmp_path / "photos" / name).symlink_to(target)
     arrays, reasons = scanned(tmp_path / "photos", tmp_path)
     assert arrays["name"] == ["b.jpg"] and reasons == dict.fromkeys(links, "symbolic link")
+
+
+def test_links_are_followed_when_the_user_says_so(tmp_path, caplog, monkeypatch):
+    """Case P17: what git-annex and photo managers lay; circles end, and what leads nowhere is told."""
+    (tmp_path / "elsewhere/deep").mkdir(parents=True)
+    (tmp_path / "photos/.git").mkdir(parents=True)
+    (tmp_path / "photos/sub").mkdir()
+    for number, path in enumerate(("elsewhere/a.jpg", "elsewhere/deep/b.jpg", "photos/.git/c.jpg", "photos/d.jpg", "photos/sub/e.jpg")):
+        (tmp_path / path).write_bytes(jpeg(noise(number)))
+    (tmp_path / "elsewhere/deep/back").symlink_to(tmp_path / "elsewhere")
+    links = {"c.jpg": ".git/c.jpg", "out": tmp_path / "elsewhere", "gone.jpg": "nowhere", "circle": "circle", "up": "..", "sub/up": ".."}
+    for name, target in links.items():
+        (tmp_path / "photos" / name).symlink_to(target)
+    monkeypatch.setenv("BOW2CNN_PHOTOS", json.dumps([str(tmp_path / "photos")]))
+    _, reasons = scanned(tmp_path / "photos", tmp_path / "without")
+    assert reasons == dict.fromkeys(links, "symbolic link")
+    assert "6 of 8 files are left out: 6 symbolic link (`follow_links: true` in `collection` follows them)" in caplog.text
+    monkeypatch.setenv("BOW2CNN_FOLLOW_LINKS", "yes")
+    scan([tmp_path / "photos"], tmp_path / "with", 1, MIN_SIDE, MAX_PIXELS, follow_links=True)
+    arrays = artefact.read(tmp_path / "with/collection.h5", "collection")
+    inside = {"d.jpg", "c.jpg", "out/a.jpg", "out/deep/b.jpg", "sub/e.jpg"}
+    assert inside <= set(arrays["name"]) and len(arrays["name"]) == 5
+    assert all(read_rgb(path).shape == (48, 64, 3) for path in arrays["path"])
+    again = "symbolic link to a folder that is read anyway"
+    names = [os.path.relpath(path, tmp_path / "photos") for path in arrays["rejected/path"]]
+    found = dict(zip(names, arrays["rejected/reason"], strict=True))
+    assert {name: found[name] for name in ("out/deep/back", "sub/up", "gone.jpg")} == {
+        "out/deep/back": again, "sub/up": again, "gone.jpg": "not readable (No such file or directory)",
+    }  # fmt: skip
+    assert all(reason.startswith(("not readable", "not a photo", "same bytes as ", again)) for reason in found.values())
 
 
 @pytest.mark.parametrize("name", ["a\nb.jpg", 'it\'s "quoted".jpg', "<script>alert(1)<\\script>.jpg", "süß 写真.jpg", b"\xff\xfe.jpg"])
@@ -491,9 +524,12 @@ def turned(picture, orientation):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize(("form", "mode"), [("JPEG", "RGB"), ("JPEG", "CMYK"), ("PNG", "RGBA"), ("TIFF", "RGB"), ("TIFF", "RGBA")])
+@pytest.mark.parametrize(
+    ("form", "mode"),
+    [("JPEG", "RGB"), ("JPEG", "CMYK"), ("PNG", "RGBA"), ("TIFF", "RGB"), ("TIFF", "RGBA"), ("AVIF", "RGB"), ("HEIF", "RGB")],
+)
 def test_photos_stand_upright(tmp_path, orientation, form, mode):
-    rgb = decode(tmp_path, encoded(quarters().convert(mode), form, exif=exif(None, orientation)))
+    rgb = decode(tmp_path, encoded(quarters().convert(mode), form, exif=exif(None, orientation).tobytes()))
     expected = turned(quarters(), orientation)
     header = read_header(tmp_path / "photo", MIN_SIDE, MAX_PIXELS)
     assert (header["height"], header["width"]) == rgb.shape[:2] == expected.shape[:2]
@@ -505,6 +541,209 @@ def test_sixteen_bits_keep_their_range(tmp_path):
     rgb = decode(tmp_path, encoded(Image.fromarray(ramp), "PNG", exif=exif(None, 6)))
     assert rgb.shape == (120, 80, 3)
     np.testing.assert_allclose(rgb[:, 40, 0], np.linspace(0, 255, 120), atol=1)
+
+
+def scene(width=120, height=80):
+    """A grey image in fractions that uses them all, float64 [h, w]."""
+    columns, rows = np.meshgrid(np.linspace(0, 9, width), np.linspace(0, 7, height))
+    image = np.sin(columns) * np.cos(rows)
+    return (image - image.min()) / np.ptp(image)
+
+
+# What a deep file may hold of the scene, and how far that is from its 8 bits.
+DEEP = {
+    "10 of 16 bits": (lambda image: np.rint(image * 1023).astype(np.uint16), 1),
+    "12 of 16 bits": (lambda image: np.rint(image * 4095).astype(np.uint16), 1),
+    "14 of 16 bits": (lambda image: np.rint(image * 16383).astype(np.uint16), 1),
+    "16 bits": (lambda image: np.rint(image * 65535).astype(np.uint16), 1),
+    "counts of a thermal camera": (lambda image: np.rint(7400 + image * 900).astype(np.uint16), 3),
+    "counts with a dead pixel": (
+        lambda image: np.where(np.arange(image.size).reshape(image.shape) == 7, 65535, 300 + image * 900).astype(np.uint16),
+        3,
+    ),
+    "fractions": (lambda image: image.astype(np.float32), 1),
+    "grey levels": (lambda image: (image * 255).astype(np.float32), 1),
+    "degrees": (lambda image: (image * 30 - 12).astype(np.float32), 3),
+    "heights": (lambda image: (image * 30 + 400).astype(np.float32), 3),
+    "counts of 32 bits": (lambda image: np.rint(image * 3e6).astype(np.int32), 1),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_deep_photos_are_scaled_to_what_they_hold(tmp_path, kind):
+    """Case P2: as their copies of 8 bits."""
+    make, off = DEEP[kind]
+    values = make(scene())
+    rgb = decode(tmp_path, encoded(Image.fromarray(values), "TIFF"))
+    found, expected = rgb[..., 1].astype(int), (scene() * 255).astype(int)
+    dead = values == 65535 if kind.endswith("pixel") else np.zeros(values.shape, bool)
+    assert np.abs(found - expected)[~dead].max() <= off
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("end", [".png", ".tif"])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_deep_colours_are_scaled_to_what_they_hold(tmp_path, end, bits, orientation):
+    image = np.stack([scene(), scene()[::-1], np.full_like(scene(), 0.3)], 2)
+    _, data = cv2.imencode(end, np.rint(image[..., ::-1] * (2**bits - 1)).astype(np.uint16))
+    data = bytearray(data.tobytes())
+    if orientation == 6 and end == ".png":
+        data = chunks(bytes(data), (b"eXIf", exif(None, 6).tobytes()[6:]))
+    elif orientation == 6:  # a further list of fields at the end
+        start = int.from_bytes(data[4:8], "little")
+        fields = [
+            bytes(data[at : at + 12]) for at in range(start + 2, start + 2 + 12 * int.from_bytes(data[start : start + 2], "little"), 12)
+        ]
+        fields = [field for field in fields if field[:2] != struct.pack("<H", 274)] + [struct.pack("<HHII", 274, 3, 1, 6)]
+        data[4:8] = struct.pack("<I", len(data))
+        data += struct.pack("<H", len(fields)) + b"".join(sorted(fields, key=lambda field: int.from_bytes(field[:2], "little"))) + bytes(4)
+    rgb = decode(tmp_path, bytes(data))
+    expected = (image * 255).astype(int)
+    np.testing.assert_allclose(rgb.astype(int), np.rot90(expected, -1) if orientation == 6 else expected, atol=1)
+
+
+def test_a_photo_that_is_all_one_grey_is_not_spread(tmp_path):
+    assert (decode(tmp_path, encoded(Image.fromarray(np.full((40, 40), 300, np.uint16)), "TIFF"))[..., 0] == 74).all()  # 300 of 1023
+    assert (decode(tmp_path, encoded(Image.fromarray(np.full((40, 40), 0.5, np.float32)), "TIFF"))[..., 0] == 127).all()
+    assert (decode(tmp_path, encoded(Image.fromarray(np.full((40, 40), np.nan, np.float32)), "TIFF")) == 0).all()
+
+
+def film(seed, length):
+    """What a phone appends to a photo: bytes in which JPEG's markers occur by chance."""
+    data = bytearray(np.random.default_rng(seed).integers(0, 256, length, dtype=np.uint8).tobytes())
+    for place in range(0, length - 2, 4000):
+        data[place : place + 2] = b"\xff\xda"
+    return b"\0\0\0\x18ftypmp42" + bytes(data)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])
+def test_motion_photos_are_photos(tmp_path, options):
+    """Case P3: what lies behind the end of the photo counts for nothing."""
+    thumbnail = encoded(quarters(), "JPEG", progressive=True)
+    block = exif(Tags(28, 1, 2, "2012:01:01 00:00:00", 0)).tobytes() + thumbnail
+    data = encoded(Image.fromarray(noise(0, 256, 192)), "JPEG", exif=block, quality=95, **options)
+    alone = decode(tmp_path, data)
+    (tmp_path / "photo").write_bytes(data + film(1, 2_000_000))
+    assert (tmp_path / "photo").read_bytes().count(b"\xff\xda") > 400
+    assert read_header(tmp_path / "photo", MIN_SIDE, MAX_PIXELS)["width"] == 256
+    np.testing.assert_array_equal(read_rgb(tmp_path / "photo"), alone)
+    assert count_scans(tmp_path / "photo", 200) == (10 if "progressive" in options else 1)
+
+
+@pytest.mark.parametrize("block", [3, 64, 1 << 20])
+def test_scans_are_counted_whatever_is_read_at_once(tmp_path, monkeypatch, block):
+    monkeypatch.setattr("bow2cnn.collection.jpeg._BLOCK", block)
+    for data, count in ((encoded(quarters(), "JPEG", progressive=True), 10), (scan_bomb(20), 29), (jpeg(noise(0)), 1)):
+        (tmp_path / "photo").write_bytes(data + b"\xff\xda" * 9)
+        assert count_scans(tmp_path / "photo", 200) == count
+        assert count_scans(tmp_path / "photo", 5) == min(count, 6)
+        (tmp_path / "photo").write_bytes(data[: len(data) // 2])
+        assert count_scans(tmp_path / "photo", 200) <= count
+
+
+@pytest.mark.parametrize("form", ["AVIF", "JPEG2000", "HEIF"])
+def test_formats_of_phones_and_archives_are_read(tmp_path, form):
+    """Case P3."""
+    options = {"quality": 90} if form != "JPEG2000" else {}
+    rgb = decode(tmp_path, encoded(quarters(400, 300), form, **options), 200)
+    assert rgb.shape == (150, 200, 3)
+    assert np.abs(rgb[37::75, 50::100].astype(int) - np.array([[RED, GREEN], [BLUE, WHITE]])).max() < 12
+    header = read_header(tmp_path / "photo", MIN_SIDE, MAX_PIXELS)
+    assert (header["width"], header["height"], header["orientation"]) == (400, 300, 1)
+
+
+def test_a_thumbnail_does_not_take_the_place_of_its_photo(tmp_path):
+    image = Image.fromarray(noise(0, 800, 600))
+    plain, beside = (decode(tmp_path, encoded(image, "HEIF", quality=80, thumbnails=sizes), 256) for sizes in ([], [400]))
+    np.testing.assert_array_equal(plain, beside)
+
+
+def preview(size, *fields):
+    """A TIFF whose first image is small and grey, with more fields (tag, type, count, value)."""
+    out = io.BytesIO()
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, kind, value in fields:
+        tags.tagtype[tag], tags[tag] = kind, value
+    Image.fromarray(noise(0, *size)).save(out, "TIFF", tiffinfo=tags)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.dng", preview((256, 171), (50706, 1, b"\1\4\0\0"), (254, 4, 1))),
+        ("whole.tif", preview((256, 171), (50706, 1, b"\1\4\0\0"))),
+        ("a.tif", preview((160, 120), (254, 4, 1))),  # as NEF and ARW have it, under any name
+        ("a.NEF", preview((160, 120))),
+        ("a.cr2", tiff((259, 1, 65535), (273, 1, 200), (279, 1, 99), data=bytes(99))),
+        ("a.pef", b"MM\0*" + bytes(60)),
+        ("a.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1" + bytes(60)),
+        ("a.raf", b"FUJIFILMCCD-RAW 0201" + bytes(60)),
+        ("a.orf", b"IIRO\x08\0\0\0" + bytes(60)),
+        ("a.rw2", b"IIU\0\x18\0\0\0" + bytes(60)),
+    ],
+)
+def test_raw_files_are_rejected_as_such(tmp_path, name, data):
+    """Case P4: their previews are no photos."""
+    (tmp_path / name).write_bytes(data)
+    for read in (lambda path: read_header(path, MIN_SIDE, MAX_PIXELS), read_rgb):
+        with pytest.raises(PhotoError, match=r"^RAW: develop it into a JPEG or TIFF$"):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\xff\x0a" + bytes(60), "JPEG XL cannot be read: convert it"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60), "JPEG XL cannot be read: convert it"),
+        (b"\0\0\0\x18ftypheic" + bytes(60), "HEIC that is damaged or of an unknown kind"),
+        (b"\0\0\0\x18ftypavif" + bytes(60), "AVIF that is damaged or of an unknown kind"),
+        (film(0, 5000), "film"),
+        (b"RIFF\x99\0\0\0AVI LIST" + bytes(60), "film"),
+        (
+            cv2.imencode(".tif", np.zeros((40, 60, 3), np.float32))[1].tobytes(),
+            "TIFF of a kind that cannot be read, such as floats in colour",
+        ),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "pointer of Git LFS: fetch the photo itself"),
+        (b"%PDF-1.7", "not a photo"),
+    ],
+    ids=range(9),
+)
+def test_files_of_other_kinds_are_named(tmp_path, data, reason):
+    (tmp_path / "a").write_bytes(data)
+    with pytest.raises(PhotoError) as caught:
+        read_header(tmp_path / "a", MIN_SIDE, MAX_PIXELS)
+    assert str(caught.value) == reason
+
+
+def test_a_strip_is_too_narrow(tmp_path):
+    """Case P13: at the size at which it is searched it is a few pixels high."""
+    for size, fits in (((1000, 50), True), ((50, 1000), True), ((1050, 50), False), ((50, 1050), False)):
+        (tmp_path / "a.png").write_bytes(encoded(Image.new("RGB", size), "PNG"))
+        if fits:
+            assert read_header(tmp_path / "a.png", MIN_SIDE, MAX_PIXELS)["width"] == size[0]
+        else:
+            with pytest.raises(PhotoError, match=rf"^too narrow \({size[0]} x {size[1]} pixels\)$"):
+                read_header(tmp_path / "a.png", MIN_SIDE, MAX_PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("south", "west", "expected"),
+    [("s", "w", (-33.5, -70.25)), ("South", "West", (-33.5, -70.25)), ("S\0", " W", (-33.5, -70.25)), ("N", "E", (33.5, 70.25)),
+     ("north", "east", (33.5, 70.25)), ("", "", (33.5, 70.25))],
+)  # fmt: skip
+def test_sides_of_the_globe_are_read_as_others_write_them(tmp_path, south, west, expected):
+    """Case P14."""
+    block = exif(Tags(28, 33.5, 70.25, "2012:01:01 00:00:00", 0))
+    block.get_ifd(0x8825)[1], block.get_ifd(0x8825)[3] = south, west
+    (tmp_path / "a.jpg").write_bytes(encoded(quarters(), "JPEG", exif=block))
+    assert read_header(tmp_path / "a.jpg", MIN_SIDE, MAX_PIXELS)["gps"] == pytest.approx(expected)
+
+
+def test_zero_and_zero_is_no_place(tmp_path):
+    """Case P14."""
+    (tmp_path / "a.jpg").write_bytes(encoded(quarters(), "JPEG", exif=exif(Tags(28, 0, 0, "2012:01:01 00:00:00", 0))))
+    assert all(map(math.isnan, read_header(tmp_path / "a.jpg", MIN_SIDE, MAX_PIXELS)["gps"]))
 
 
 def test_transparency_lies_on_white(tmp_path):
@@ -567,6 +806,23 @@ def test_what_a_benchmark_shows_is_noted_by_name(tmp_path, monkeypatch):
     assert noted() == {**after, f"distractor {tmp_path}/more/d.jpg": hashlib.sha256(jpeg(noise(6))).hexdigest()}
 
 
+def test_distractors_that_are_left_out_are_told(tmp_path, caplog):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "more").mkdir()
+    (tmp_path / "photos/q.jpg").write_bytes(jpeg(noise(0)))
+    for name, data in (("a.jpg", jpeg(noise(1))), ("b.jpg", jpeg(noise(0))), ("c.txt", b"text")):
+        (tmp_path / "more" / name).write_bytes(data)
+    (tmp_path / "more/link.jpg").symlink_to("a.jpg")
+    (tmp_path / "gnd.json").write_text(json.dumps({"imlist": ["q.jpg"], "qimlist": ["q.jpg"], "gnd": [{"ok": [0]}]}))
+    read_benchmark(tmp_path / "photos", tmp_path / "gnd.json", tmp_path / "c.h5", [str(tmp_path / "more")], MIN_SIDE, MAX_PIXELS)
+    arrays = artefact.read(tmp_path / "c.h5", "collection")
+    reasons = dict(zip(arrays["rejected/path"], arrays["rejected/reason"], strict=True))
+    assert [Path(name).name for name in arrays["name"]] == ["q.jpg", "a.jpg"]
+    expected = {"b.jpg": f"same bytes as {tmp_path}/photos/q.jpg", "c.txt": "not a photo", "link.jpg": "symbolic link"}
+    assert reasons == {f"{tmp_path}/more/{name}": reason for name, reason in expected.items()}
+    assert "3 of 4 distractors are left out: 1 copies of other photos, 1 not a photo, 1 symbolic link" in caplog.text
+
+
 def told_by_the_rules(name):
     """Bytes per pixel that the rules ask for."""
     rules = (Path(__file__).parents[2] / "workflow/rules/common.smk").read_text()
@@ -593,7 +849,19 @@ def peak(small, large):
     return int(subprocess.run([sys.executable, "-c", PEAK.format(small=small, large=large)], capture_output=True, check=True).stdout)
 
 
-@pytest.mark.parametrize(("form", "mode"), [("WEBP", "RGBA"), ("PNG", "RGBA"), ("TIFF", "RGBA"), ("TIFF", "F"), ("GIF", "P")])
+@pytest.mark.parametrize(
+    ("form", "mode"),
+    [
+        ("WEBP", "RGBA"),
+        ("PNG", "RGBA"),
+        ("TIFF", "RGBA"),
+        ("TIFF", "F"),
+        ("GIF", "P"),
+        ("AVIF", "RGBA"),
+        ("JPEG2000", "RGBA"),
+        ("HEIF", "RGBA"),
+    ],
+)
 def test_decoding_takes_no_more_memory_than_the_rules_ask_for(tmp_path, form, mode):
     pixels = 3000 * 2000
     moving = {"save_all": True, "append_images": [Image.new(mode, (3000, 2000), 1)]} if form in ("WEBP", "GIF") else {}

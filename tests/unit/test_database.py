@@ -9,6 +9,7 @@ from bow2cnn import artefact
 from bow2cnn.exchange.pickles import PickleError, read_plain
 from bow2cnn.exchange.retrieval_sfm import DatabaseError, assign_classes, import_database, path_of
 from bow2cnn.nothing import NothingFound
+from bow2cnn.pairs.doubt import related
 
 TRAIN = {"cids": ["a" * 6, "b" * 6, "c" * 6, "d" * 6], "cluster": [7, 7, 9, 9], "qidxs": [0, 2, 0], "pidxs": [1, 3, 1]}
 VAL = {"cids": ["e" * 6, "f" * 6], "cluster": [7, 7], "qidxs": [1], "pidxs": [0]}
@@ -19,9 +20,12 @@ class Evil:
         return print, ("it ran",)
 
 
-def imported(folder, database, names):
+def imported(folder, database, names, copies=()):
+    """The pairs of a database; copies: (name, row of the photo that has its bytes)."""
     (folder / "d.pkl").write_bytes(pickle.dumps(database))
-    artefact.write(folder / "c.h5", "collection", {"name": names, "sha256": np.arange(32 * len(names), dtype=np.uint8).reshape(-1, 32)})
+    arrays = {"name": names, "path": [f"/p/{name}" for name in names], "sha256": np.arange(32 * len(names), dtype=np.uint8).reshape(-1, 32)}
+    arrays |= {"rejected/path": [name for name, _ in copies], "rejected/reason": [f"same bytes as /p/{names[row]}" for _, row in copies]}
+    artefact.write(folder / "c.h5", "collection", arrays)
     import_database(folder / "d.pkl", folder / "c.h5", folder / "p.h5")
     return artefact.read(folder / "p.h5", "pairs")
 
@@ -42,6 +46,37 @@ def test_pairs_are_those_of_the_database(tmp_path):
 def test_a_name_that_two_photos_have_is_nobodys(tmp_path):
     found = imported(tmp_path, {"train": TRAIN, "val": VAL}, ["aaaaaa", "bbbbbb", "x/aaaaaa", "cccccc", "dddddd"])
     assert found["query"].tolist() == [3] and found["pool/photo"].tolist() == [4] and found["group"][[0, 2]].tolist() == [-1, -1]
+
+
+def test_clusters_that_a_pair_joins_are_one_place(tmp_path, caplog):
+    """Case T7: an id per image, as some write it, and a pair across two clusters: no photo of a pair is a negative of the other."""
+    names = [*TRAIN["cids"], *VAL["cids"]]
+    alone = {"train": TRAIN | {"cluster": [1, 2, 3, 4]}, "val": VAL | {"cluster": [5, 6]}}
+    found = imported(tmp_path, alone, names)
+    assert found["group"].tolist() == [0, 0, 1, 1, 2, 2] and found["query"].tolist() == [0, 2, 5]
+    assert "in train pairs join photos of different clusters; that makes 2 places fewer than clusters" in caplog.text
+    across = {"train": TRAIN | {"qidxs": [0, 2], "pidxs": [2, 3]}, "val": VAL}
+    found = imported(tmp_path, across, names)
+    assert found["group"].tolist() == [0, 0, 0, 0, 1, 1] and found["query"].tolist() == [0, 2, 5]
+
+
+def test_what_an_import_leaves_out_is_counted(tmp_path, caplog):
+    """Case T7, and P9: a copy is the photo too, under its own name."""
+    database = {"train": TRAIN | {"qidxs": [0, 0, 2], "pidxs": [1, 2, 3]}, "val": VAL}
+    imported(tmp_path, database, ["aaaaaa", "eeeeee", "x/bbbbbb", "y/bbbbbb", "dddddd"], [("/p/cccccc", 0), ("/p/ffffff", 4)])
+    with artefact.Reader(tmp_path / "p.h5", "pairs") as reader:
+        assert reader["query"].tolist() == [0]
+        assert reader["pool/photo"].tolist() == [4]
+        assert reader.params["left_out"] == [
+            [1, "photos have a name that several photos of the collection have, such as bbbbbb"],
+            [1, "photos for validation have the bytes of photos for training, such as ffffff"],
+            [2, "pairs have lost a photo, such as aaaaaa"],
+            [1, "pairs are of one photo, such as aaaaaa"],
+        ]
+        assert all(f"pairs: {count} {reason}" in caplog.text for count, reason in reader.params["left_out"])
+    imported(tmp_path, {"train": TRAIN, "val": VAL}, ["aaaaaa", "bbbbbb"])
+    with artefact.Reader(tmp_path / "p.h5", "pairs") as reader:
+        assert reader.params["left_out"][0] == [4, "photos are not in the collection, such as cccccc"]
 
 
 def test_lists_may_be_arrays(tmp_path):
@@ -157,10 +192,28 @@ def test_places_in_doubt_are_one_class(caplog):
 
 
 def test_doubt_does_not_make_one_class_of_most_photos(caplog):
-    """A chain of six places: pairs are joined until a class has half of all photos, and the log says what one number cannot."""
+    """A chain of six places: pairs are joined until a class has half of all photos, and of the two that are still in doubt one goes."""
     found, log = classes(6, caplog, doubt=[[row, row + 3] for row in range(0, 15, 3)])
-    assert [found[row] for row in range(0, 18, 3)] == [0, 0, 0, 3, 3, 3]
-    assert "in train 4 places" in log and "1 pairs of places that may be the same have two classes" in log
+    assert [found.get(row) for row in range(0, 18, 3)] == [0, 0, 0, None, 3, 3]
+    assert "in train 4 places" in log and "1 places with 3 photos are left out" in log
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_photos_of_other_classes_are_no_doubtful_negatives(seed, caplog):
+    """Case T8: whatever is in doubt, the reference's rule picks no negative that ours forbids; and something is left."""
+    rng = np.random.default_rng(seed)
+    doubt, weak = rng.integers(0, 60, (int(rng.integers(1, 9)), 2)), rng.integers(0, 60, (6, 2))
+    cluster = np.concatenate([np.repeat(rng.integers(0, 14, 14), 3), np.full(18, -1)])
+    group = np.concatenate([np.repeat(np.arange(14), 3), 14 + np.arange(18)])
+    weak[:, 0] = rng.integers(42, 60, 6)
+    found, _ = classes(14, caplog, 18, cluster=cluster, group=group, doubt=doubt, weak=weak)
+    rows = np.array(sorted(found))
+    label = np.array([found[row] for row in rows.tolist()])
+    assert len(np.unique(label[cluster[rows] >= 0])) >= 2
+    for row in rows[cluster[rows] >= 0].tolist():
+        assert not related(row, rows[label != found[row]], group, cluster, doubt).any()
+    for outside, other in weak.tolist():  # with which geometry finds something in common
+        assert outside not in found or other not in found or found[outside] == found[other]
 
 
 def test_a_photo_outside_has_the_class_that_it_may_belong_to(caplog):

@@ -273,11 +273,12 @@ def test_versions_are_those_of_the_installation():
     ("library", "some", "others"),
     [
         ("PIL", {"scan", "extract_features", "train_network"}, {"train_vocabulary", "grow_graph"}),
-        ("cv2", {"extract_features", "grow_graph", "describe_collection", "train_network"}, {"scan", "build_index"}),
+        ("cv2", {"extract_features", "grow_graph", "describe_collection", "train_network", "scan"}, {"build_index"}),
         ("faiss", {"train_vocabulary"}, {"quantise_words", "extract_features"}),
         ("networkx", {"cut_clusters", "split_models"}, {"extract_features", "grow_graph"}),
         ("numba", {"quantise_words", "grow_graph"}, {"scan", "train_network"}),
         ("numpy", {"extract_features", "train_network", "split_models"}, {"note_recipe"}),
+        ("pillow_heif", {"scan", "extract_features", "train_network"}, {"train_vocabulary", "read_models"}),
         ("pycolmap", {"reconstruct_clusters", "read_models"}, {"grow_graph", "train_network"}),
         ("scipy", {"find_marks", "grow_graph"}, {"extract_features", "train_network"}),
         ("torch", {"start_network", "train_network", "describe_collection", "quantise_words"}, {"extract_features", "cut_clusters"}),

@@ -37,7 +37,9 @@ def results(tmp_path, monkeypatch):
     folder, pixel = tmp_path / "run", np.full(PHOTOS, 80, np.int32)
     sha256 = np.random.default_rng(0).integers(0, 256, (PHOTOS, 32)).astype(np.uint8)
     arrays = {"path": paths, "name": [path.removeprefix("photos/") for path in paths], "sha256": sha256, "width": pixel}
-    lists = {"rejected/path": ["photos/bad.png"], "rejected/reason": ["not a photo"]}
+    rejected = {"bad.png": "not a photo", "a/twice.png": "film", "b/twice.png": "too large (9 x 9 pixels)"}
+    rejected["a copy.png"] = "same bytes as photos/07.png"  # case P9
+    lists = {"rejected/path": [f"photos/{name}" for name in rejected], "rejected/reason": list(rejected.values())}
     artefact.write(folder / "collection/collection.h5", "collection", arrays | lists | {"height": pixel - 20}, {"shards": 1})
     artefact.write(folder / "index/index.h5", "index", {"offset": np.arange(PHOTOS + 1) * 100})
     pairs = [(0, 1), (1, 2), (1, 3), (3, 4), (4, 7), (5, 6), (7, 8), (8, 9), (13, 14), (14, 15)]
@@ -215,8 +217,10 @@ def test_a_run_that_is_not_finished(results, stage, line):
 def test_photos_are_found_by_path_name_and_content(results, tmp_path):
     files = Files(results)
     assert [files.find(name) for name in ("photos/03.png", tmp_path / "photos/03.png", "03.png")] == [3, 3, 3]
+    assert [files.find(name) for name in ("photos/a copy.png", "a copy.png")] == [7, 7]
     for name, reason in (
-        ("bad.png", "no such file"),
+        ("bad.png", "is not in the collection: not a photo$"),  # case P16
+        ("twice.png", r"is not in the collection: 1 film, 1 too large \(`collection.max_pixels` is the limit\)$"),
         ("photos/bad.png", "is not in the collection: not a photo"),
         ("0.png", "no such file"),
     ):

@@ -10,6 +10,7 @@ from bow2cnn import artefact
 from bow2cnn.nothing import NothingFound
 from bow2cnn.reconstruction.folders import model_files
 from bow2cnn.reconstruction.given import read_models
+from bow2cnn.reconstruction.known import Found, KnownNames
 
 
 @pytest.fixture
@@ -109,7 +110,88 @@ def test_photos_of_others_are_one_clear_line(modelled, own):
         for image in model.images.values():
             image.name = f"other/{image.name}"
         model.write(str(place))
-    with pytest.raises(NothingFound, match=r"only 0 photos of the collection.*image names have to be paths below a folder of `photos`"):
+    with pytest.raises(NothingFound, match=r"only 0 photos of the coll.*no photo is called other/.*image names have to be paths below"):
+        read(modelled, own)
+
+
+PHOTOS = {
+    "path": ["/p/one/a b.jpg", "/p/one/deep/c.jpg", "/p/two/c.jpg", "/p/two/deep/d.jpg", "/p/two/e (1).jpg", "/p/two/a b.jpg"],
+    "name": ["a b.jpg", "deep/c.jpg", "c.jpg", "deep/d.jpg", "e (1).jpg", "a b.jpg"],
+    "sha256": np.arange(192, dtype=np.uint8).reshape(6, 32),
+    "rejected/path": ["/p/two/e.jpg", "/p/two/broken.jpg", "/p/one/copy.jpg"],
+    "rejected/reason": ["same bytes as /p/two/e (1).jpg", "damaged", "same bytes as /p/two/c.jpg"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("deep/d.jpg", 3),
+        (r"deep\d.jpg", 3),
+        ("./deep/d.jpg", 3),
+        ("d.jpg", 3),
+        ("/p/one/deep/c.jpg", 1),
+        ("c.jpg", 2),  # its whole path below its folder
+        ("one/deep/c.jpg", 1),
+        ("two/c.jpg", 2),
+        ("/p/one/a b.jpg", 0),
+        ("two/a b.jpg", 5),
+        ("e (1).jpg", 4),
+        ("e.jpg", 4),
+        ("copy.jpg", 2),
+        ("202122232425/deep/c.jpg", 1),
+        ("a b.jpg", "several"),
+        ("broken.jpg", None),
+        ("ep/d.jpg", None),
+        ("/deep/d.jpg", None),
+        ("/other/deep/d.jpg", None),
+        ("other/deep/d.jpg", None),
+        ("C:/p/one/deep/c.jpg", None),
+        ("", None),
+        ("/", None),
+    ],
+)
+def test_names_of_other_programs_are_found_where_they_mean_one_photo(name, row):
+    """Cases P6, P8, P9: blanks, backslashes, no folder, whole paths, two folders with the same names, copies."""
+    found = KnownNames(PHOTOS, ["/p/one", "/p/two"]).find(name)
+    assert found == Found(row if isinstance(row, int) else -1, several=row == "several", ours=name.startswith("202122"))
+
+
+def test_photos_of_models_that_are_not_taken_are_counted_by_reason(modelled, own, caplog):
+    """Cases P6, P8: one name each is shown, in the log and in the artefact; two names of one photo are that photo once."""
+    shutil.rmtree(own / "colmap/0000")
+    place = next((own / "colmap").iterdir())
+    model = pycolmap.Reconstruction(str(place))
+    first, second, third, fourth = sorted(model.images)[:4]
+    photos = artefact.read(modelled.collection, "collection")
+    row = KnownNames(photos, []).find(model.images[first].name).row
+    twin, double = "/else/twin.jpg", "/else/double/twin.jpg"
+    other = KnownNames(photos, []).find(model.images[third].name).row
+    photos["rejected/path"] += [twin, double]
+    photos["rejected/reason"] += [f"same bytes as {photos['path'][row]}", f"same bytes as {photos['path'][other]}"]
+    artefact.write(own / "collection.h5", "collection", photos, {"photos": [str(photos["path"][0])]})
+    model.images[second].name, model.images[third].name, model.images[fourth].name = "/else/twin.jpg", "twin.jpg", "no\x1b.jpg"
+    model.write(str(place))
+    read_models(own / "colmap", own / "collection.h5", own / "models.h5", 2)
+    with artefact.Reader(own / "models.h5", "models") as reader:
+        assert reader.params["left_out"] == [
+            [1, r"registered photos are not in the collection, such as no\x1b.jpg"],
+            [1, "registered photos have names that several photos of the collection have, such as twin.jpg"],
+            [1, f"registered photos have the bytes of another photo of their model, such as {model.images[first].name}"],
+        ]
+        assert all(f"models: {count} {reason}" in caplog.text for count, reason in reader.params["left_out"])
+        assert len(reader["photo"]) == model.num_reg_images() - 3 and row in reader["photo"]
+
+
+def test_cameras_without_a_focal_length_are_named(modelled, own):
+    """Case P7."""
+    shutil.rmtree(own / "colmap/0000")
+    place = next((own / "colmap").iterdir())
+    model = pycolmap.Reconstruction(str(place))
+    for camera in model.cameras.values():
+        camera.model, camera.params = pycolmap.CameraModelId.EQUIRECTANGULAR, [camera.width, camera.height]
+    model.write(str(place))
+    with pytest.raises(NothingFound, match=r"cameras of the model EQUIRECTANGULAR are not supported"):
         read(modelled, own)
 
 

@@ -1,7 +1,9 @@
 """Networks: pooling against closed formulas, key names of torchvision, weights files of all kinds, and the artefact."""
 
+import gzip
 import os
 import pickle
+import struct
 
 import numpy as np
 import pytest
@@ -222,6 +224,98 @@ def test_weights_of_another_network_are_one_line(tmp_path):
         assert "expected a dict of tensors" in complaint(load_weights, model, weights_file(tmp_path, content))
     assert "no such file" in complaint(load_weights, model, tmp_path / "none.pth")
     assert "no such file" in complaint(load_weights, model, tmp_path)
+
+
+def random_state(name, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    wanted = network(name).backbone.state_dict()
+    return {key: torch.rand(value.shape, generator=generator) for key, value in wanted.items() if value.is_floating_point()}
+
+
+def assert_loaded(model, state):
+    for key, value in state.items():
+        torch.testing.assert_close(model.backbone.state_dict()[key], value, rtol=0, atol=0)
+
+
+ROW = {"conv1": "features.0", "bn1": "features.1", "layer1": "features.4", "layer2": "features.5", "layer3": "features.6"}
+ROW["layer4"] = "features.7"
+
+
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1"])
+def test_checkpoints_of_cnnimageretrieval_are_read(tmp_path, name, caplog):
+    """Case T9: a ResNet's children in a row, GeM's exponent, whitening, and learned whitening as arrays in `meta`."""
+    state = random_state(name)
+    given = {".".join([ROW.get(key.split(".")[0], key.split(".")[0]), *key.split(".")[1:]]): value for key, value in state.items()}
+    given |= {"pool.p": torch.tensor([2.75]), "whiten.weight": torch.rand(4, 4), "whiten.bias": torch.rand(4)}
+    meta = {"architecture": name, "pooling": "gem", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "outputdim": 512}
+    meta["Lw"] = {"retrieval-SfM-120k": {"ss": {"m": np.zeros((4, 1)), "P": np.eye(4), "n": np.float64(3)}}}
+    file = weights_file(tmp_path, {"meta": meta, "state_dict": given})
+    model = network(name)
+    load_weights(model, file)
+    assert_loaded(model, state)
+    assert model.pooling.exponent() == 2.75
+    assert "2 tensors outside the backbone are left out, such as whiten.bias" in caplog.text
+    load_weights(network(name, "mac"), file)  # has no exponent
+    for change, part in (
+        ({"architecture": "resnet101"}, f"are of resnet101, not of {name}"),
+        ({"mean": [0.5, 0.5, 0.5]}, "expect photos normalised by the mean [0.5, 0.5, 0.5]"),
+    ):
+        assert part in complaint(load_weights, model, weights_file(tmp_path, {"meta": {**meta, **change}, "state_dict": given}))
+    many = {**given, "pool.p": torch.ones(512)}
+    assert "pool.p is 512, expected a single number" in complaint(load_weights, model, weights_file(tmp_path, many))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "efficientnet-lite0"])
+@pytest.mark.parametrize("around", ["state_dict", "model_state_dict", "model", "net", None])
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "_orig_mod.", "module._orig_mod.backbone.", "encoder."])
+def test_wrapped_weights_are_read(tmp_path, name, around, prefix, caplog):
+    """Case T9: whatever a training program put around the network."""
+    state = random_state(name)
+    given = {f"{prefix}{key}": value for key, value in state.items()} | {f"{prefix}fc.weight": torch.rand(3, 3)}
+    given |= {"projector.weight": torch.rand(2)} if prefix else {}
+    model = network(name)
+    load_weights(model, weights_file(tmp_path, {around: given, "epoch": 3, "args": {"lr": 0.1}} if around else given))
+    assert_loaded(model, state)
+    assert ("1 tensors outside the backbone are left out, such as projector.weight" in caplog.text) == bool(prefix)
+
+
+def test_weights_that_could_be_meant_otherwise_are_refused(tmp_path):
+    state = random_state("resnet18")
+    two = {f"{prefix}.{key}": value for prefix in ("student", "teacher") for key, value in state.items()}
+    assert "hold several networks (student., teacher.)" in complaint(load_weights, network("resnet18"), weights_file(tmp_path, two))
+    timm = {"conv_stem.weight": torch.rand(32, 3, 3, 3), "blocks.0.0.conv_dw.weight": torch.rand(32, 1, 3, 3)}
+    assert "are of timm's EfficientNet" in complaint(load_weights, network("efficientnet-lite0"), weights_file(tmp_path, timm))
+
+
+def script(path):
+    torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("write", "what"),
+    [
+        (lambda path: path.write_bytes(b""), "an empty file"),
+        (lambda path: path.write_text("\n<!DOCTYPE html><html>Sign in</html>"), "a web page (download the file itself)"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), "a pointer of Git LFS"),
+        (lambda path: path.write_text("404: Not Found"), "a text"),
+        (lambda path: np.savez(path.open("wb"), a=np.zeros(3)), "arrays of NumPy's"),
+        (lambda path: np.save(path.open("wb"), np.zeros(3)), "an array of NumPy's"),
+        (lambda path: artefact.write(path, "split", {"side": np.zeros(3)}), "an HDF5 file"),
+        (lambda path: path.write_bytes(struct.pack("<Q", 40) + b'{"a":{"dtype":"F32"}}'.ljust(40) + bytes(99)), "a safetensors file"),
+        (lambda path: path.write_bytes(gzip.compress(b"weights")), "compressed by gzip (unpack it)"),
+        (script, "a TorchScript program"),
+        (lambda path: torch.save(torch.nn.Linear(2, 2), path), "one with Python objects in it (torch.nn.modules.linear.Linear)"),
+        (lambda path: path.write_bytes(b"PK\3\4" + bytes(99)), "the beginning of one, cut off or damaged"),
+    ],
+    ids=range(12),
+)
+def test_files_that_are_no_weights_are_named(tmp_path, write, what):
+    """Case T9."""
+    write(tmp_path / "w.pth")
+    message = complaint(load_weights, network(), tmp_path / "w.pth")
+    assert message.startswith(f"weights {tmp_path}/w.pth: not a state dict saved by torch.save, but {what}")
+    assert message.isprintable()
 
 
 @pytest.mark.filterwarnings("ignore")

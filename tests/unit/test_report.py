@@ -87,7 +87,8 @@ def files(tmp_path):
         "collection", "collection",
         {
             "path": paths, "name": names, "width": np.full(PHOTOS, 90, np.int32), "height": np.full(PHOTOS, 60, np.int32),
-            "rejected/path": ["<b>bad.png"], "rejected/reason": ["not a photo"],
+            "rejected/path": ["<b>bad.png", "a.png", "b.png"],
+            "rejected/reason": ["not a photo", "too large (9 x 9 pixels)", "too large (8 x 8 pixels)"],
         },
     )  # fmt: skip
     offset = np.arange(PHOTOS + 1, dtype=np.int64) * FEATURES
@@ -200,6 +201,7 @@ def test_shows_everything_and_nothing_from_outside(files):
         "no negatives of each other, their models train or validate together",
     ):
         assert text in page
+    assert '<td>too large (`collection.max_pixels` is the limit)</td><td class="num">2</td>' in page
     assert "7 were refused" in page and "not a photo" in page and "15 features" in page
     assert "experiments.gem.network" in page
     assert len(page) < 1_000_000

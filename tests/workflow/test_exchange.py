@@ -6,13 +6,16 @@ import shutil
 
 import h5py
 import numpy as np
+import pycolmap
 import pytest
 import yaml
 from harness import ended, planned
 
 from bow2cnn import artefact
 from bow2cnn.cli import main
+from bow2cnn.collection.orientation import place_in_file, size_in_file
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.pairs.doubt import related
 
 COLLECTION = "collection/collection.h5"
 
@@ -61,6 +64,25 @@ def test_pairs_of_the_database_are_those_of_the_run(database, finished):
         assert all(photos[p] in pools[photos[q]] for q, p in zip(side["qidxs"], side["pidxs"], strict=True))
 
 
+def test_the_reference_picks_no_negative_that_we_forbid(database, finished, tmp_path, monkeypatch, capsys):
+    """Case T8: every photo of another class may be a negative there. With outsiders some may not; the command has an option for them."""
+    pairs = artefact.read(finished.results / "pairs/pairs.h5", "pairs")
+    sha256 = artefact.read(finished.results / "collection/collection.h5", "collection", ["sha256"])["sha256"]
+    row = {bytes(digest).hex(): number for number, digest in enumerate(sha256)}
+    group, cluster, doubt = (pairs[name].astype(np.int64) for name in ("group", "cluster", "doubt"))
+    for side in database.values():
+        rows, classes = np.array([row[cid] for cid in side["cids"]]), np.array(side["cluster"])
+        assert (cluster[rows] >= 0).all()
+        for query in side["qidxs"]:
+            assert not related(rows[query], rows[classes != classes[query]], group, cluster, doubt).any()
+    monkeypatch.chdir(finished.folder)
+    capsys.readouterr()
+    assert command("export", "retrieval-sfm", finished.results, tmp_path / "more", "--outsiders") == 0
+    more = pickle.loads((tmp_path / "more/retrieval-SfM-bow2cnn.pkl").read_bytes())  # noqa: S301 (our own)
+    assert len(more["train"]["cids"]) > len(database["train"]["cids"])
+    assert more["train"]["qidxs"] and len(more["train"]["qidxs"]) == len(database["train"]["qidxs"])
+
+
 def test_photos_lie_where_the_trainer_looks(database, tmp_path):
     """cnnimageretrieval's `cid2filename`: ims/CID[-2:]/CID[-4:-2]/CID[-6:-4]/CID."""
     for side in database.values():
@@ -72,7 +94,7 @@ def test_photos_lie_where_the_trainer_looks(database, tmp_path):
 def test_hloc_gets_features_and_verified_pairs(finished, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(finished.folder)
     assert command("export", "hloc", finished.results, tmp_path) == 0
-    photos = artefact.read(finished.results / "collection/collection.h5", "collection", ["name", "width", "height"])
+    photos = artefact.read(finished.results / "collection/collection.h5", "collection", ["name", "width", "height", "orientation"])
     graph = artefact.read(finished.results / "discovery/graph.h5", "graph")
     assert capsys.readouterr().out == f"{tmp_path}: {len(photos['name'])} photos, {len(graph['pair'])} verified pairs\n"
     store = FeatureStore(sorted((finished.results / "features").glob("shard-*.h5")))
@@ -80,9 +102,10 @@ def test_hloc_gets_features_and_verified_pairs(finished, tmp_path, monkeypatch, 
         for row, name in enumerate(photos["name"]):
             keypoint, descriptor = store[row]
             group = features[name]
-            np.testing.assert_allclose(group["keypoints"][()], keypoint[:, :2] - 0.5)
+            size, orientation = (int(photos["width"][row]), int(photos["height"][row])), int(photos["orientation"][row])
+            np.testing.assert_allclose(group["keypoints"][()], place_in_file(keypoint[:, :2], size, orientation) - 0.5, atol=1e-3)
             np.testing.assert_allclose(group["descriptors"][()].T * 512, descriptor, atol=0.1)
-            assert group["image_size"][()].tolist() == [photos["width"][row], photos["height"][row]]
+            assert group["image_size"][()].tolist() == list(size_in_file(size, orientation))
             assert (np.diff(group["scores"][()]) <= 0).all()
         lines = (tmp_path / "pairs.txt").read_text().splitlines()
         assert len(lines) == len(graph["pair"])
@@ -95,18 +118,25 @@ def test_hloc_gets_features_and_verified_pairs(finished, tmp_path, monkeypatch, 
             assert sorted(map(tuple, match.tolist())) == [(a, int(found[a])) for a in np.flatnonzero(found >= 0)]
 
 
-def test_names_that_hloc_would_misread_are_one_line(finished, tmp_path, capsys):
-    results = tmp_path / "run"
-    shutil.copytree(finished.results / "collection", results / "collection")
-    with artefact.Reader(results / "collection/collection.h5", "collection") as reader:
-        params = reader.params
-    arrays = artefact.read(results / "collection/collection.h5", "collection")
-    for names, said in ((["a b.jpg"], "a b.jpg: has a blank"), (["a/b.jpg", "a-b.jpg"], "a-b.jpg: hloc does not tell it from a/b.jpg")):
-        changed = [*names, *arrays["name"][len(names) :]]
-        artefact.write(results / "collection/collection.h5", "collection", {**arrays, "name": changed}, params)
-        assert command("export", "hloc", results, tmp_path / "out") == 1
-        assert capsys.readouterr().err.startswith(f"error: {said}")
-    assert not (tmp_path / "out").exists()
+def test_colmap_undistorts_the_photos_of_a_run(finished, tmp_path, monkeypatch):
+    """Case T3: every photo of every model, some of them turned by EXIF; and hloc's features have the models' names."""
+    monkeypatch.chdir(finished.folder)
+    for format_ in ("colmap", "hloc"):
+        assert command("export", format_, finished.results, tmp_path / format_) == 0
+    folders = sorted((tmp_path / "colmap/sparse").iterdir())
+    assert len(folders) == len(artefact.read(finished.results / "models/models.h5", "models")["cluster"])
+    (tmp_path / "dense").mkdir()
+    for folder in folders:
+        pycolmap.undistort_images(tmp_path / "dense" / folder.name, folder, tmp_path / "colmap/images")
+        model = pycolmap.Reconstruction(str(folder))
+        made = pycolmap.Reconstruction(str(tmp_path / "dense" / folder.name / "sparse"))
+        assert made.num_reg_images() == model.num_reg_images() > 0
+        with h5py.File(tmp_path / "hloc/features.h5") as features:
+            for image in model.images.values():
+                assert (tmp_path / "dense" / folder.name / "images" / image.name).exists()
+                assert features[image.name]["image_size"][()].tolist() == [image.camera.width, image.camera.height]
+                places = np.array([point.xy for point in image.points2D])
+                np.testing.assert_allclose(features[image.name]["keypoints"][()] + 0.5, places, atol=1e-2)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,8 @@ def test_a_folder_without_a_usable_photo(ended, run):
     (run.folder / "photos/link.jpg").symlink_to("a.jpg")
     line, left = ended("scan")
     assert line == (
-        "collection: none of the 3 files in photos is a usable photo (2 not a photo, 1 symbolic link); "
+        "collection: none of the 3 files in photos is a usable photo: 2 not a photo, 1 symbolic link "
+        "(`follow_links: true` in `collection` follows them); "
         "`python -m bow2cnn show out/collection/collection.h5` lists them"
     )
     assert "collection.h5" in left

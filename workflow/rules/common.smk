@@ -166,3 +166,11 @@ def drop_gathered_shards():
     for shard in models.glob("shard-*.h5"):
         if shard.stat().st_mtime_ns < (models / "models.h5").stat().st_mtime_ns:
             shard.unlink()
+
+
+def tell_left_out():
+    """Print what the run left out of what it was given, and why."""
+    from bow2cnn.left_out import left_out  # only here, because every job reads this file
+
+    for line in left_out(config["results"]):
+        print(line)

@@ -1,13 +1,18 @@
 """A benchmark's photos as a collection of their own, so that features and descriptors are made as for any other."""
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.collection.copies import copy_of
+from bow2cnn.collection.reasons import list_kinds
 from bow2cnn.collection.scan import read_row, to_arrays, walk
 from bow2cnn.evaluation.ground_truth import GroundTruthError, check_regions, read_ground_truth
+
+_LOG = logging.getLogger("bow2cnn")
 
 
 class BenchmarkRows(NamedTuple):
@@ -25,16 +30,17 @@ class BenchmarkRows(NamedTuple):
         return np.array([self.named[name] for name in truth.qimlist], np.int64)
 
 
-def read_benchmark(photos, gnd, out, distractors, min_side, max_pixels):
+def read_benchmark(photos, gnd, out, distractors, min_side, max_pixels, follow_links=False):
     """Write the collection of a benchmark: the sorted set of the database's and the queries' file names, then the distractors.
 
-    Distractors that cannot be used are passed over, like those with the bytes of a photo before them.
+    Distractors that cannot be used are rejected with a reason, like those with the bytes of a photo before them.
 
     Args:
         photos, gnd: folder and ground truth.
         out: the artefact.
         distractors: folders, searched recursively, with photos that show nothing of what is asked for.
         min_side, max_pixels: see `read_header`.
+        follow_links: see `scan`.
 
     Raises:
         GroundTruthError: the ground truth is wrong or damaged, leaves its folder, names a photo that cannot be used, or a region that
@@ -49,13 +55,21 @@ def read_benchmark(photos, gnd, out, distractors, min_side, max_pixels):
             raise GroundTruthError(f"{gnd}: names {name}, which is {row['reason']}")
         rows.append({**row, "path": path, "name": name, "shard": 0})
     check_regions(truth, {row["name"]: (row["width"], row["height"]) for row in rows}, gnd)
-    named, seen = len(rows), {row["sha256"] for row in rows}
-    for path in sorted({path for folder in distractors for path, reason in walk(folder) if not reason}):
-        row = read_row(path, min_side, max_pixels)
-        if "reason" not in row and row["sha256"] not in seen:
-            seen.add(row["sha256"])
+    named, seen, rejected = len(rows), {row["sha256"]: row["path"] for row in rows}, []
+    files = {path: reason for folder in distractors for path, reason in walk(folder, follow_links)}
+    for path, reason in sorted(files.items()):
+        row = {"reason": reason} if reason else read_row(path, min_side, max_pixels)
+        if "reason" in row:
+            rejected.append((path, row["reason"]))
+        elif row["sha256"] in seen:
+            rejected.append((path, copy_of(seen[row["sha256"]])))
+        else:
+            seen[row["sha256"]] = path
             rows.append({**row, "path": path, "name": path, "shard": 0})
-    artefact.write(out, "collection", to_arrays(rows, []), {"photos": str(photos), "gnd": str(gnd), "named": named})
+    if rejected:
+        reasons = list_kinds([reason for _, reason in rejected])
+        _LOG.warning("collection: %d of %d distractors are left out: %s", len(rejected), len(files), reasons)
+    artefact.write(out, "collection", to_arrays(rows, rejected), {"photos": str(photos), "gnd": str(gnd), "named": named})
 
 
 def read_benchmark_rows(collection):

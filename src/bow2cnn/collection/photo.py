@@ -8,22 +8,25 @@ import os
 import stat
 import warnings
 
+import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
 
+from bow2cnn.collection.deep import to_bytes
+from bow2cnn.collection.formats import FORMATS, RAW, is_raw, what_else
+from bow2cnn.collection.jpeg import count_scans
+from bow2cnn.collection.orientation import UPRIGHT, is_sideways
 from bow2cnn.text import first_line
 
-# A photo that a phone or a scanner makes (to Pillow an MPO opens as a JPEG); anything else (vector formats, documents) is no photo.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 _FULL_FRAME_MM = 36.0  # width of the 35 mm film frame, which FocalLengthIn35mmFilm refers to
 _LARGEST_TILE = 2**24  # pixels; tiles of a TIFF may stand out over its edges, but by no more
 _MOST_LAYERS = 8  # so often a photo's area may be covered by tiles: a TIFF may have one layer per channel
 _MOST_SCANS = 200  # a progressive JPEG has about ten, and each is a walk over all pixels
 # Pillow warns of damaged metadata. Silenced once: a filter that a thread sets and takes back is that of all threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-_STRIP = 256  # rows of a photo of more than 8 bits that are scaled at once
-_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_MOST_TIMES = 20  # the shorter side may be in the longer one; a strip is searched a few pixels high
+_DARK = 128  # a photo of 16 bits that gets no brighter than this in 8 does not use them all
 # What brings a photo of an EXIF orientation upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -49,8 +52,8 @@ def read_header(path, min_side, max_pixels):
         max_pixels: larger photos are refused before they are decoded (decompression bombs).
 
     Returns:
-        dict with `width`, `height` (upright), `focal` (pixels of the longer side, NaN when EXIF has none), `gps` (latitude,
-        longitude in degrees, NaN when EXIF has none).
+        dict with `width`, `height` (upright), `orientation` (EXIF's, 1 to 8: how the pixels lie in the file), `focal` (pixels of the
+        longer side, NaN when EXIF has none), `gps` (latitude, longitude in degrees, NaN when EXIF has none).
 
     Raises:
         PhotoError: the reason why this is no usable photo.
@@ -61,12 +64,15 @@ def read_header(path, min_side, max_pixels):
             raise PhotoError(f"too large ({width} x {height} pixels)")
         if min(width, height) < min_side:
             raise PhotoError(f"too small ({width} x {height} pixels)")
-        if image.format in ("JPEG", "MPO") and (scans := _count_scans(path)) > _MOST_SCANS:
-            raise PhotoError(f"damaged ({scans} scans)")
+        if max(width, height) > _MOST_TIMES * min(width, height):
+            raise PhotoError(f"too narrow ({width} x {height} pixels)")
+        if image.format in ("JPEG", "MPO") and count_scans(path, _MOST_SCANS) > _MOST_SCANS:
+            raise PhotoError(f"damaged (more than {_MOST_SCANS} scans)")
         exif = _exif(image)
-        if _orientation(image) in _TURNED:
+        if is_sideways(_turn(image)):
             width, height = height, width
-        return {"width": width, "height": height, "focal": _focal(exif, max(width, height)), "gps": _gps(exif)}
+        focal = _focal(exif, max(width, height))
+        return {"width": width, "height": height, "orientation": _orientation(image), "focal": focal, "gps": _gps(exif)}
 
 
 def read_rgb(path, max_side=None):
@@ -79,20 +85,31 @@ def read_rgb(path, max_side=None):
         try:
             # JPEG only: decodes at 1/2, 1/4, 1/8 where that is enough. The last column and row may then stand out over the photo.
             drafted = None if max_side is None else image.draft("RGB", (max_side, max_side))
-            orientation = _orientation(image)
-            image = _to_rgb(image)
+            deep_colour = _is_deep_colour(image)  # asked for EXIF, Pillow may load a PNG
+            turn = _turn(image)
+            image = _all_bits(image, path) if deep_colour else _to_rgb(image)
             box = (0, 0, *image.size) if drafted is None else drafted[1]
             if max_side is not None and max(box) > max_side:
                 scale = max_side / max(box)
                 size = [max(1, round(side * scale)) for side in box[2:]]
                 image = image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.LANCZOS, box)
-            if orientation in _UPRIGHT:
-                image = image.transpose(_UPRIGHT[orientation])
+            if turn in _UPRIGHT:
+                image = image.transpose(_UPRIGHT[turn])
             return np.asarray(image)
         except MemoryError:  # says nothing of the photo
             raise
         except Exception as error:  # Pillow's decoders raise whatever the broken byte happens to hit
             raise PhotoError(_refused(error) or f"cannot be decoded ({first_line(error)})") from error
+
+
+def is_plain(path, formats):
+    """Whether a photo's file is of one of these of Pillow's formats and has 8 bits a channel.
+
+    Raises:
+        PhotoError: it cannot be read.
+    """
+    with _open(path) as image:
+        return image.format in formats and not _is_deep(image)
 
 
 @contextlib.contextmanager
@@ -114,11 +131,13 @@ def _open(path):
         except Image.DecompressionBombError as error:
             raise PhotoError("too large") from error
         except UnidentifiedImageError as error:
-            raise PhotoError("not a photo") from error
+            raise PhotoError(what_else(file, path)) from error
         except MemoryError:  # says nothing of the photo
             raise
         except Exception as error:
             raise PhotoError(_refused(error) or f"damaged ({first_line(error)})") from error
+        if is_raw(image, path):
+            raise PhotoError(RAW)
         _check_tiles(image)
         yield image
 
@@ -129,13 +148,17 @@ def _refused(error):
 
 
 def _is_in(folders, path):
-    """Whether a path leads into one of some folders (a JSON list; None: anywhere). Paths come from artefacts, which may be anybody's."""
-    return folders is None or os.path.realpath(path).startswith(_prefixes(folders))
+    """Whether a path leads into one of some folders (a JSON list; None: anywhere). Paths come from artefacts, which may be anybody's.
+
+    Where the user has links followed (`BOW2CNN_FOLLOW_LINKS`), a link in one of the folders may lead out of it.
+    """
+    place = os.path.abspath if os.environ.get("BOW2CNN_FOLLOW_LINKS") else os.path.realpath
+    return folders is None or place(path).startswith(_prefixes(folders, place))
 
 
 @functools.cache
-def _prefixes(folders):
-    return tuple(os.path.join(os.path.realpath(folder), "") for folder in json.loads(folders))
+def _prefixes(folders, place):
+    return tuple(os.path.join(place(folder), "") for folder in json.loads(folders))
 
 
 def _check_tiles(image):
@@ -151,16 +174,6 @@ def _check_tiles(image):
             raise PhotoError(f"too large (tiles of {width} x {height} pixels)")
 
 
-def _count_scans(path):
-    """Scans of a JPEG; their marker cannot occur inside coded pixels, and hardly does elsewhere."""
-    count, last = 0, b""
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            count += (last + block).count(b"\xff\xda")
-            last = block[-1:]
-    return count
-
-
 def _exif(image):
     try:
         return image.getexif()
@@ -169,28 +182,47 @@ def _exif(image):
 
 
 def _orientation(image):
-    """EXIF's orientation of an opened photo, 1 where it is upright. TIFFs are: Pillow turns them itself."""
-    return 1 if image.format == "TIFF" else _exif(image).get(ExifTags.Base.Orientation, 1)
+    """EXIF's orientation of an opened photo's file, 1 to 8."""
+    found = _exif(image).get(ExifTags.Base.Orientation, UPRIGHT)
+    return found if found in _UPRIGHT else UPRIGHT
+
+
+def _turn(image):
+    """The orientation from which Pillow's pixels have to be turned. TIFFs are upright: Pillow turns them itself."""
+    return UPRIGHT if image.format == "TIFF" else _orientation(image)
+
+
+def _is_deep(image):
+    """Whether an opened photo is grey with more than 8 bits."""
+    return image.mode.startswith(("I", "F"))
+
+
+def _is_deep_colour(image):
+    """Whether an opened photo that is not loaded yet has colours of 16 bits, of which Pillow takes the upper 8."""
+    return image.format in ("PNG", "TIFF") and not _is_deep(image) and any(";16" in str(tile[3]) for tile in image.tile)
+
+
+def _all_bits(image, path):
+    """RGB of a photo with colours of 16 bits. Where it does not use the upper ones (12 of 16), OpenCV reads the others; as Pillow it turns
+    TIFFs, and nothing else.
+    """
+    rgb = _to_rgb(image)
+    if max(top for _, top in rgb.getextrema()) >= _DARK:
+        return rgb
+    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.shape[:2] != rgb.size[::-1]:
+        raise ValueError("16 bits a channel, which do not use their range")
+    return Image.fromarray(to_bytes(values[..., 2::-1])) if values.ndim == 3 else rgb
 
 
 def _to_rgb(image):
-    """RGB of any mode; 16-bit is scaled to 8 bits (Pillow would clip it), transparency lies on white."""
-    if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_to_bytes(np.asarray(image))).convert("RGB")
+    """RGB of any mode; more bits are scaled to 8 (Pillow would clip them), transparency lies on white."""
+    if _is_deep(image):
+        return Image.fromarray(to_bytes(np.asarray(image))).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
-
-
-def _to_bytes(values):
-    """Grey values of any type as uint8, a strip at a time, because double precision takes eight times the memory."""
-    top = 65535.0 if (values > 255).any() else 255.0
-    scaled = np.empty(values.shape, np.uint8)
-    for start in range(0, len(values), _STRIP):
-        rows = slice(start, start + _STRIP)
-        scaled[rows] = np.clip(np.nan_to_num(values[rows].astype(np.float64)) / top, 0, 1) * 255
-    return scaled
 
 
 def _focal(exif, longer_side):
@@ -207,9 +239,11 @@ def _gps(exif):
         north, east = (_degrees(tags[key], tags[key - 1]) for key in (ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLongitude))
     except Exception:
         return (math.nan, math.nan)
-    return (north, east) if abs(north) <= 90 and abs(east) <= 180 else (math.nan, math.nan)
+    written = abs(north) <= 90 and abs(east) <= 180 and (north, east) != (0, 0)  # what cameras write that know no place
+    return (north, east) if written else (math.nan, math.nan)
 
 
 def _degrees(parts, side):
     degrees, minutes, seconds = (float(part) for part in parts)
-    return (degrees + minutes / 60 + seconds / 3600) * (-1 if side in ("S", "W") else 1)
+    side = side.decode("latin1") if isinstance(side, bytes) else str(side)
+    return (degrees + minutes / 60 + seconds / 3600) * (-1 if side.strip(" \0").upper().startswith(("S", "W")) else 1)

@@ -5,13 +5,14 @@ import itertools
 import json
 import logging
 import os
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.collection.copies import copy_of
 from bow2cnn.collection.photo import PhotoError, read_header
+from bow2cnn.collection.reasons import list_kinds
 from bow2cnn.digest import digest
 from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
 from bow2cnn.files import write_if_changed
@@ -24,7 +25,7 @@ _LOG = logging.getLogger("bow2cnn")
 _PASSING = ("not readable", "vanished", "outside the folders")
 
 
-def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
+def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None, follow_links=False):
     """List the photos below some folders and write `collection.h5` and a list per shard, each only if it changed.
 
     So is `benchmark-NAME.json`, what every photo of a benchmark is: name to sha256, or to why it cannot be used.
@@ -35,10 +36,11 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
     Hidden files and folders (thumbnails, rubbish bins) are passed over. Every other file is either listed or rejected with a reason.
 
     Args:
-        photos: folders, searched recursively; symbolic links are rejected, because they may lead in circles or out of the folder.
+        photos: folders, searched recursively.
         folder: where the lists go.
         shards: number of shards.
         min_side, max_pixels: see `read_header`.
+        follow_links: symbolic links are what they lead to; else they are rejected, because they may lead out of the folders.
         benchmarks: name to `photos`, `gnd` and `distractors`: the folder, the ground truth, and folders of more photos.
 
     Raises:
@@ -47,38 +49,41 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None):
     folder = Path(folder)
     known = _Memory(folder / "scan-memory.h5", (min_side, max_pixels))
     rows, rejected, seen = [], [], {}
-    files = [(root, path) for root in photos for path in walk(root)]
+    files = [(root, path) for root in photos for path in walk(root, follow_links)]
     for root, (path, reason) in progress(files, "scan"):
         row = {"reason": reason} if reason else known.row(path)
         if "reason" in row:
             rejected.append((path, row["reason"]))
         elif row["sha256"] in seen:
-            rejected.append((path, f"same bytes as {seen[row['sha256']]}"))
+            rejected.append((path, copy_of(seen[row["sha256"]])))
         else:
             seen[row["sha256"]] = path
             shard = int(row["sha256"][:15], 16) % shards
             rows.append({**row, "path": path, "name": os.path.relpath(path, root), "shard": shard})
     for name, benchmark in (benchmarks or {}).items():
-        write_if_changed(folder / f"benchmark-{name}.json", json.dumps(_look_at(known, **benchmark), indent=0).encode())
+        write_if_changed(folder / f"benchmark-{name}.json", json.dumps(_look_at(known, follow_links, **benchmark), indent=0).encode())
     known.save()
     rows.sort(key=lambda row: (row["shard"], row["sha256"]))
     params = {"photos": [str(root) for root in photos], "shards": shards, "min_side": min_side, "max_pixels": max_pixels}
+    params["follow_links"] = follow_links
     artefact.write_if_changed(folder / "collection.h5", "collection", to_arrays(rows, rejected), params)
     bounds = np.searchsorted([row["shard"] for row in rows], np.arange(shards + 1))
     for shard, (start, stop) in enumerate(itertools.pairwise(bounds)):
         artefact.write_if_changed(folder / f"shard-{shard:03d}.h5", "collection", to_arrays(rows[start:stop], []))
+    if rejected:
+        _LOG.warning("collection: %d of %d files are left out: %s", len(rejected), len(files), list_kinds([why for _, why in rejected]))
     if not rows:
         raise NothingFound(_nothing(photos, folder, rejected))
 
 
-def _look_at(known, photos, gnd, distractors):
+def _look_at(known, follow_links, photos, gnd, distractors):
     """What the photos of a benchmark are, by name; nothing where its ground truth is wrong, as the benchmark's own stage will tell."""
     try:
         truth = read_ground_truth(gnd)
     except GroundTruthError:
         return {}
     rows = {name: known.row(os.path.join(photos, name)) for name in sorted({*truth.imlist, *truth.qimlist})}
-    others = {path for folder in distractors for path, reason in walk(folder) if not reason}
+    others = {path for folder in distractors for path, reason in walk(folder, follow_links) if not reason}
     rows |= {f"distractor {path}": known.row(path) for path in sorted(others)}
     return {name: row.get("reason") or row["sha256"] for name, row in rows.items()}
 
@@ -88,10 +93,9 @@ def _nothing(photos, folder, rejected):
     where = ", ".join(map(str, photos))
     if not rejected:
         return f"collection: there is no file in {where}; put photos there, or name another folder in `photos`"
-    kinds = Counter(reason.split(" (")[0] for _, reason in rejected)
-    reasons = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    reasons = list_kinds([reason for _, reason in rejected])
     return (
-        f"collection: none of the {len(rejected)} files in {where} is a usable photo ({reasons}); "
+        f"collection: none of the {len(rejected)} files in {where} is a usable photo: {reasons}; "
         f"`python -m bow2cnn show {folder / 'collection.h5'}` lists them"
     )
 
@@ -104,6 +108,7 @@ def to_arrays(rows, rejected):
         "sha256": np.array([list(bytes.fromhex(row["sha256"])) for row in rows], np.uint8).reshape(-1, 32),
         "width": np.array([row["width"] for row in rows], np.int32),
         "height": np.array([row["height"] for row in rows], np.int32),
+        "orientation": np.array([row["orientation"] for row in rows], np.uint8),
         "focal": np.array([row["focal"] for row in rows], np.float32),
         "gps": np.array([row["gps"] for row in rows], np.float64).reshape(-1, 2),
         "shard": np.array([row["shard"] for row in rows], np.int32),
@@ -125,16 +130,26 @@ def read_row(path, min_side, max_pixels):
         return {"reason": f"not readable ({error.strerror})"}
 
 
-def walk(root):
-    """(path, reason why it is not even looked at, or an empty string) of everything below a folder that is not hidden."""
-    unreadable = []
-    for folder, folders, files in os.walk(root, onerror=unreadable.append):
+def walk(root, follow_links=False):
+    """(path, reason why it is not even looked at, or an empty string) of everything below a folder that is not hidden.
+
+    Args:
+        root: the folder.
+        follow_links: links are followed, but for those to folders that a link or the way to it has led through before.
+    """
+    unreadable, been = [], set()
+    for folder, folders, files in os.walk(root, onerror=unreadable.append, followlinks=follow_links):
+        been.add(os.path.realpath(folder))
         visible = sorted(name for name in folders if not name.startswith("."))
-        folders[:] = [name for name in visible if not os.path.islink(os.path.join(folder, name))]
+        linked = {name: os.path.join(folder, name) for name in visible if os.path.islink(os.path.join(folder, name))}
+        circles = {name for name, path in linked.items() if follow_links and os.path.realpath(path) in been}
+        folders[:] = [name for name in visible if name not in (circles if follow_links else linked)]
         for name in sorted({*files, *visible}.difference(folders)):
             path = os.path.join(folder, name)
-            if not name.startswith("."):
-                yield path, "symbolic link" if os.path.islink(path) else ""
+            if name in circles:
+                yield path, "symbolic link to a folder that is read anyway"
+            elif not name.startswith("."):
+                yield path, "symbolic link" if os.path.islink(path) and not follow_links else ""
     for error in unreadable:
         yield error.filename, f"not readable ({error.strerror})"
 
@@ -146,7 +161,7 @@ class _Memory:
     Kept beside the lists and never an input of a stage, because times of modification are not content.
     """
 
-    FIELDS = ("sha256", "width", "height", "focal", "gps")
+    FIELDS = ("sha256", "width", "height", "orientation", "focal", "gps")
     KEYS = ("size", "mtime", "ctime")
 
     def __init__(self, path, limits):
@@ -168,7 +183,7 @@ class _Memory:
 
     @staticmethod
     def _unpack(saved, i):
-        row = {"width": int(saved["width"][i]), "height": int(saved["height"][i]), "focal": float(saved["focal"][i])}
+        row = {name: int(saved[name][i]) for name in ("width", "height", "orientation")} | {"focal": float(saved["focal"][i])}
         return {**row, "gps": tuple(saved["gps"][i]), "sha256": bytes(saved["sha256"][i]).hex()}
 
     def row(self, path):
@@ -186,6 +201,7 @@ class _Memory:
         blank = {
             "width": 0,
             "height": 0,
+            "orientation": 1,
             "focal": 0.0,
             "gps": (0.0, 0.0),
             "sha256": "00" * 32,

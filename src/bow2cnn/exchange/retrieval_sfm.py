@@ -18,6 +18,7 @@ import networkx as nx
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.collection.copies import copies_of
 from bow2cnn.exchange.pickles import PickleError, read_plain
 from bow2cnn.files import write_bytes
 from bow2cnn.nothing import NothingFound
@@ -26,21 +27,35 @@ from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.split.split import TRAIN, VALIDATION
+from bow2cnn.text import printable
 
 _LOG = logging.getLogger("bow2cnn")
 NAME = "retrieval-SfM-bow2cnn.pkl"
 _SIDES = {"train": TRAIN, "val": VALIDATION}
 _LISTS = ("cids", "cluster", "qidxs", "pidxs")
+# What an import leaves out.
+_LOST = (
+    "photos are not in the collection",
+    "photos have a name that several photos of the collection have",
+    "photos for validation have the bytes of photos for training",
+    "pairs have lost a photo",
+    "pairs are of one photo",
+)
 _MIN_OVERLAP, _MAX_SCALE = 0.2, 1.5  # of a positive (m3: TPAMI section 3.3)
 
 
-def export_database(results, out, outsiders=True):
+def export_database(results, out, outsiders=False):
     """Write the training database of a run.
+
+    Its only rule is that photos of other classes may be negatives, and here these are no photos that our own training holds for doubtful.
+    With outsiders there are: of a photo outside every model our training excepts the models nearest to it (`training.negatives`), which one
+    number cannot say.
 
     Args:
         results: the run's folder, whose stage `pairs` is done.
         out: folder; the photos are copied into it.
-        outsiders: with the photos outside every model, each a class of its own, unless it may show what another class shows.
+        outsiders: with the photos outside every model, each a class of its own, unless geometry says that it may show what another class
+            shows.
 
     Returns:
         dict of side to (photos, pairs).
@@ -69,8 +84,9 @@ def assign_classes(pairs, members, name):
     """Members of a side that the database gets, int64 [k], and their classes, int64 [k].
 
     Places that may be the same become one class, named by the first of them, while it has at most half of the side's photos: one class of
-    everything would leave no negatives. A photo outside every model joins the class that it may belong to. One that may belong to several
-    is left out, because it must be no negative of any of them. The log says what was joined, left out, and could not be said.
+    everything would leave no negatives. Of places that may be the same all the same, the smaller is left out. A photo outside every model
+    joins the class that it may belong to. One that may belong to several is left out, because it must be no negative of any of them. The
+    log says what was joined and left out.
 
     Args:
         pairs: arrays of the `pairs` artefact.
@@ -79,9 +95,10 @@ def assign_classes(pairs, members, name):
     """
     group, cluster, doubt = (pairs[key].astype(np.int64) for key in ("group", "cluster", "doubt"))
     modelled = members[cluster[members] >= 0]
-    links = _links(modelled, group, cluster, doubt)
-    class_of, apart = _join_places(links, Counter(group[modelled].tolist()), len(members) / 2)
-    classes = {row: class_of[place] for row, place in zip(modelled.tolist(), group[modelled].tolist(), strict=True)}
+    links, photos = _links(modelled, group, cluster, doubt), Counter(group[modelled].tolist())
+    class_of = _join_places(links, photos, len(members) / 2)
+    dropped = _too_near(links, class_of, photos)
+    classes = {row: class_of[place] for row, place in zip(modelled.tolist(), group[modelled].tolist(), strict=True) if place not in dropped}
     partners = _partners(pairs["weak"], doubt, members, group, cluster)
     for row in members[cluster[members] < 0].tolist():
         found = {classes[other] for other in partners.get(row, ()) if other in classes}
@@ -89,10 +106,11 @@ def assign_classes(pairs, members, name):
             classes[row] = min(found, default=int(group[row]))
     joined = len(set(class_of)) - len(set(class_of.values()))
     if links or len(classes) < len(members):
+        outside = int(np.count_nonzero(cluster[members] < 0)) - sum(cluster[row] < 0 for row in classes)
         _LOG.warning(
-            "export: in %s %d places that may show what another one shows have its class; %d photos that may belong to several classes are "
-            "left out; %d pairs of places that may be the same have two classes, because one class would have most of the photos: their "
-            "photos can become negatives of each other", name, joined, len(members) - len(classes), apart,
+            "export: in %s %d places that may show what another one shows have its class; %d places with %d photos are left out, because "
+            "they may show what another one shows and one class would have most of the photos; %d photos that may belong to several "
+            "classes are left out", name, joined, len(dropped), sum(photos[place] for place in dropped), outside,
         )  # fmt: skip
     kept = np.array(sorted(classes), np.int64)
     return kept, np.array([classes[row] for row in kept.tolist()], np.int64)
@@ -109,7 +127,7 @@ def _links(modelled, group, cluster, doubt):
 
 
 def _join_places(links, photos, limit):
-    """Class of every place, and the number of links whose places are in two classes.
+    """Class of every place.
 
     Args:
         links: pairs of places.
@@ -122,8 +140,16 @@ def _join_places(links, photos, limit):
         if first != second and size[first] + size[second] <= limit:
             joined.union(first, second)
             size[joined[first]] = size[first] + size[second]
-    class_of = {place: min(own) for own in joined.to_sets() for place in own}
-    return class_of, sum(class_of[a] != class_of[b] for a, b in links)
+    return {place: min(own) for own in joined.to_sets() for place in own}
+
+
+def _too_near(links, class_of, photos):
+    """Places that are left out so that no two are left that may be the same and have two classes: of two the one with fewer photos."""
+    dropped = set()
+    for pair in links:
+        if class_of[pair[0]] != class_of[pair[1]] and not dropped.intersection(pair):
+            dropped.add(min(pair, key=lambda place: (photos[place], -place)))
+    return dropped
 
 
 def _partners(weak, doubt, members, group, cluster):
@@ -189,9 +215,12 @@ class DatabaseError(Exception):
 def import_database(database, collection, out):
     """Write the `pairs` artefact of a database, which knows no evidence: all its positives are alike.
 
+    A pair shows one place. So clusters that a pair joins are one place here, whatever their numbers; the log says how many. Photos that are
+    not there, or whose name several photos have, are left out with their pairs; the parameter `left_out` of the artefact counts them.
+
     Args:
         database: the file.
-        collection: path of the `collection` artefact of its photos. Photos that are not there, or twice, are left out.
+        collection: path of the `collection` artefact of its photos.
         out: path.
 
     Raises:
@@ -199,22 +228,34 @@ def import_database(database, collection, out):
         NothingFound: none of its photos is in the collection.
     """
     sides = _read(database)
-    names = artefact.read(collection, "collection", ["name"])["name"]
-    ends = [PurePath(name).name for name in names]
-    once = Counter(ends)
-    row_of = {end: row for row, end in enumerate(ends) if once[end] == 1}
-    group, side_of, queries, places = np.full(len(names), -1, np.int32), np.zeros(len(names), np.int8), {}, {}
+    photos = artefact.read(collection, "collection", ["path", "name", "rejected/path", "rejected/reason"])
+    rows_of, count = _rows_by_name(photos), len(photos["name"])
+    place, side_of, queries, lost = nx.utils.UnionFind(), np.zeros(count, np.int8), {}, {reason: [] for reason in _LOST}
     for name, lists in sides.items():
-        rows = [row_of.get(cid, -1) for cid in lists["cids"]]
+        rows = [_row(rows_of.get(cid, set()), cid, side_of, _SIDES[name], lost) for cid in lists["cids"]]
         for row, cluster in zip(rows, lists["cluster"], strict=True):
-            if row >= 0:
-                group[row], side_of[row] = places.setdefault((name, cluster), len(places)), _SIDES[name]
+            if row is not None:
+                side_of[row] = _SIDES[name]
+                place.union((name, cluster), row)
+        before = len({place[name, cluster] for cluster in lists["cluster"]})
         for query, positive in zip(lists["qidxs"], lists["pidxs"], strict=True):
-            if min(rows[query], rows[positive]) >= 0 and query != positive:
-                queries.setdefault(rows[query], set()).add(rows[positive])
-        _LOG.info("pairs: %d of %d photos of %s are there", sum(row >= 0 for row in rows), len(rows), name)
+            pair = rows[query], rows[positive]
+            if None in pair or pair[0] == pair[1]:
+                lost["pairs have lost a photo" if None in pair else "pairs are of one photo"].append(lists["cids"][query])
+            else:
+                queries.setdefault(pair[0], set()).add(pair[1])
+                place.union(*pair)
+        _LOG.info("pairs: %d of %d photos of %s are there", sum(row is not None for row in rows), len(rows), name)
+        if (joined := before - len({place[name, cluster] for cluster in lists["cluster"]})) > 0:
+            _LOG.warning("pairs: in %s pairs join photos of different clusters; that makes %d places fewer than clusters", name, joined)
+    left_out = [(len(names), f"{reason}, such as {printable(min(names))}") for reason, names in lost.items() if names]
+    for number, reason in left_out:
+        _LOG.warning("pairs: %d %s", number, reason)
     if not queries:
         raise NothingFound(f"pairs: no pair of {database} is among the photos; `photos` in the config has to name its folder (ims)")
+    group, numbers = np.full(count, -1, np.int32), {}
+    for row in np.flatnonzero(side_of).tolist():
+        group[row] = numbers.setdefault(place[row], len(numbers))
     pools = [sorted(queries[query]) for query in sorted(queries)]
     offset, photo = artefact.offsets([len(pool) for pool in pools]), np.array([row for pool in pools for row in pool], np.int32)
     arrays = {"query": np.array(sorted(queries), np.int32), "pool_offset": offset, "positive_offset": offset, "positive": photo}
@@ -222,7 +263,27 @@ def import_database(database, collection, out):
     arrays |= {f"pool/{name}": np.asarray(alike.get(name, np.ones(len(photo))), dtype) for name, dtype in Evidence.FIELDS.items()}
     arrays |= {"group": group, "side": side_of, "cluster": group, **photos_of(collection)}
     arrays |= {name: np.zeros((0, 2), np.int32) for name in ("weak", "doubt")}
-    artefact.write(out, "pairs", arrays, {"database": str(database), "places": len(places)})
+    artefact.write(out, "pairs", arrays, {"database": str(database), "places": len(numbers), "left_out": left_out})
+
+
+def _rows_by_name(photos):
+    """End of a path to the rows of the photos that have it, copies among them."""
+    rows_of = {}
+    for path, row in [*zip(photos["name"], range(len(photos["name"])), strict=True), *copies_of(photos)]:
+        rows_of.setdefault(PurePath(path).name, set()).add(row)
+    return rows_of
+
+
+def _row(rows, cid, side_of, side, lost):
+    """The row of a photo of a database, or None where it is left out."""
+    if len(rows) != 1:
+        lost["photos have a name that several photos of the collection have" if rows else "photos are not in the collection"].append(cid)
+        return None
+    (row,) = rows
+    if side_of[row] not in (0, side):
+        lost["photos for validation have the bytes of photos for training"].append(cid)
+        return None
+    return row
 
 
 def _read(database):

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.collection.copies import copies_of
+from bow2cnn.collection.reasons import list_kinds
 from bow2cnn.photos import check_photos, shards_of
 
 _MODELS = [
@@ -113,23 +115,27 @@ class Files:
         return path
 
     def find(self, photo):
-        """Row of a photo of the collection: by its path, by the bytes of a file, or by the end of a path that only one photo has.
+        """Row of a photo of the collection: by its path, by the bytes of a file, or by the end of a path that only one photo has. A copy
+        with a photo's bytes is that photo.
 
         Raises:
             UnknownPhoto: it is not in the collection, with the reason where the scan rejected it.
         """
-        known = {os.path.realpath(path): row for row, path in enumerate(self.photos["path"])}
-        if (row := known.get(os.path.realpath(photo))) is not None:
-            return row
-        for path, reason in zip(self.photos["rejected/path"], self.photos["rejected/reason"], strict=True):
-            if os.path.realpath(path) == os.path.realpath(photo):
-                raise UnknownPhoto(f"is not in the collection: {reason}")
-        if os.path.isfile(photo):
+        # Row of every path, or the reason why it is no photo. Photos come last, because links lead to some of them.
+        known = dict(zip(self.photos["rejected/path"], self.photos["rejected/reason"], strict=True)) | dict(copies_of(self.photos))
+        known |= {path: row for row, path in enumerate(self.photos["path"])}
+        found = {os.path.realpath(path): what for path, what in known.items()}.get(os.path.realpath(photo))
+        if found is None and os.path.isfile(photo):
             return self._with_content(photo)
-        ends = [row for row, path in enumerate(self.photos["path"]) if path.endswith(os.sep + str(photo))]
-        if len(ends) == 1:
-            return ends[0]
-        raise UnknownPhoto(f"{len(ends)} photos of the collection have this name" if ends else "no such file, and no photo of that name")
+        ends = [what for path, what in known.items() if path.endswith(os.sep + str(photo))] if found is None else [found]
+        rows, reasons = {what for what in ends if isinstance(what, int)}, [what for what in ends if isinstance(what, str)]
+        if len(rows) == 1:
+            return rows.pop()
+        if rows:
+            raise UnknownPhoto(f"{len(rows)} photos of the collection have this name")
+        if reasons:
+            raise UnknownPhoto(f"is not in the collection: {reasons[0] if len(reasons) == 1 else list_kinds(reasons)}")
+        raise UnknownPhoto("no such file, and no photo of that name")
 
     def _with_content(self, photo):
         with open(photo, "rb") as file:

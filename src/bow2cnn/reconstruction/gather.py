@@ -38,8 +38,8 @@ def gather_models(shards, collection, out, state):
     write_models(models, rejected, collection, out)
 
 
-def write_models(models, rejected, collection, out):
-    """Write the `models` artefact of models and rejected ones (see `pack_models`) of a collection, at a path."""
+def write_models(models, rejected, collection, out, params=None):
+    """Write the `models` artefact of models and rejected ones (see `pack_models`) of a collection, at a path, with these parameters."""
     models = sorted(models, key=lambda model: (-len(model["photo"]), model["cluster"], int(model["photo"][0])))
     with artefact.Reader(collection, "collection") as reader:
         count = reader.shape("width")[0]
@@ -48,7 +48,7 @@ def write_models(models, rejected, collection, out):
         for photo, (points, _) in zip(arrays["photo"], arrays["observations"], strict=True):
             if model[photo] < 0 or len(points) > best[photo]:
                 model[photo], best[photo] = number, len(points)
-    artefact.write(out, "models", {**pack_models(models, sorted(rejected)), "model": model, **photos_of(collection)})
+    artefact.write(out, "models", {**pack_models(models, sorted(rejected)), "model": model, **photos_of(collection)}, params)
 
 
 def _nothing(rejected):

@@ -4,29 +4,49 @@ import logging
 import resource
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.collection.orientation import is_mirrored, is_sideways, steps
 from bow2cnn.nothing import NothingFound
 from bow2cnn.processes import work_apart
 from bow2cnn.progress import progress
-from bow2cnn.reconstruction.colmap import name_in_colmap, read_model, to_arrays
+from bow2cnn.reconstruction.colmap import read_model, to_arrays
 from bow2cnn.reconstruction.folders import model_files
 from bow2cnn.reconstruction.gather import write_models
+from bow2cnn.reconstruction.known import KnownNames
 from bow2cnn.reconstruction.models import absurd
-from bow2cnn.text import first_line
+from bow2cnn.text import first_line, printable
 
 _LOG = logging.getLogger("bow2cnn")
+_ARRAYS = ["path", "name", "sha256", "width", "height", "orientation", "rejected/path", "rejected/reason"]
 _SECONDS, _PER_SECOND = 60, 1e6  # to read a model, and bytes for each more
 _MEMORY, _PER_BYTE = 1 << 30, 20  # bytes, and for each byte of the files
+
+
+class _Strangers(NamedTuple):
+    """Registered photos of a model that are not taken, by reason: their names."""
+
+    unknown: list
+    several: list
+    twice: list
+
+
+_REASONS = _Strangers(
+    "registered photos are not in the collection",
+    "registered photos have names that several photos of the collection have",
+    "registered photos have the bytes of another photo of their model",
+)
 
 
 def read_models(folder, collection, out, min_photos):
     """Write the `models` artefact of COLMAP's models in a folder, each a cluster of its own.
 
-    A model's photos are those of the collection with its image names: paths below the folder of `photos`, or as our own COLMAP folders
-    have them. Others are left out. A model that cannot be read, or that is not to be believed, is rejected with a reason.
+    A model's photos are those of the collection that have its image names (see `KnownNames`); others are left out. COLMAP takes the pixels
+    of a file as they lie: cameras of photos that EXIF turns are turned with them. A model that cannot be read, or that is not to be
+    believed, is rejected with a reason. The parameter `left_out` of the artefact counts the photos that were left out, by reason.
 
     Args:
         folder: searched at any depth.
@@ -39,61 +59,91 @@ def read_models(folder, collection, out, min_photos):
     places = sorted({path.parent for path in model_files(folder)})
     if not places:
         raise NothingFound(f"models: {folder} holds no COLMAP model (cameras, images and points3D, all .bin or all .txt)")
-    photos = artefact.read(collection, "collection", ["name", "sha256", "width", "height"])
-    longer_side = np.maximum(photos["width"], photos["height"])
-    models, rejected, strange = [], [], 0
-    for number, found in _read_all(places, _rows_by_name(photos), photos["width"]):
+    with artefact.Reader(collection, "collection") as reader:
+        photos = {name: reader[name] for name in _ARRAYS}
+        known = KnownNames(photos, reader.params.get("photos", []))
+    size = np.stack([photos["width"], photos["height"]], 1)
+    models, rejected, strangers = [], [], _Strangers([], [], [])
+    for number, found in _read_all(places, known, size, photos["orientation"]):
         if isinstance(found, str):
             rejected.append((number, 0, f"{places[number]}: {found}"))
             continue
         arrays, others = found
-        strange += others
+        for all_names, names in zip(strangers, others, strict=True):
+            all_names += names
         few = len(arrays["photo"]) < min_photos
-        reason = f"only {len(arrays['photo'])} photos of the collection" if few else absurd(arrays, longer_side[arrays["photo"]])
+        reason = f"only {len(arrays['photo'])} photos of the collection" if few else absurd(arrays, size[arrays["photo"]].max(1))
         if reason:
             rejected.append((number, len(arrays["photo"]), f"{places[number]}: {reason}"))
         else:
             models.append({**arrays, "cluster": number})
     for _, _, reason in sorted(rejected):
         _LOG.warning("models: rejected %s", reason)
-    if strange:
-        _LOG.warning("models: %d registered photos are not in the collection", strange)
+    by_reason = zip(strangers, _REASONS, strict=True)
+    left_out = [(len(names), f"{reason}, such as {printable(min(names))}") for names, reason in by_reason if names]
+    for count, reason in left_out:
+        _LOG.warning("models: %d %s", count, reason)
     if not models:
-        raise NothingFound(_nothing(folder, sorted(rejected), strange))
-    write_models(models, rejected, collection, out)
+        raise NothingFound(_nothing(folder, sorted(rejected), strangers))
+    write_models(models, rejected, collection, out, {"left_out": left_out})
 
 
-def _read_all(places, rows, width):
+def _read_all(places, known, size, orientation):
     """(number of the folder, what `_read` returns or why it cannot be read) of every folder of a model."""
     sizes = [sum(path.stat().st_size for path in place.iterdir() if path.is_file()) for place in places]
     seconds = [_SECONDS + size / _PER_SECOND for size in sizes]
     # COLMAP believes what a file says of its own length, and dies of it.
-    answers = work_apart(partial(_read, rows, width), list(zip(places, sizes, strict=True)), 1, seconds)
+    answers = work_apart(partial(_read, known, size, orientation), list(zip(places, sizes, strict=True)), 1, seconds)
     return progress(answers, "models", len(places))
 
 
-def _read(rows, width, task):
-    """Arrays of a model, without `cluster`, and how many of its photos are no photos of the collection; or why it cannot be read."""
-    place, size = task
-    _limit_memory(_MEMORY + _PER_BYTE * size)
+def _read(known, size, orientation, task):
+    """Arrays of a model, without `cluster`, and its `_Strangers`; or why it cannot be read."""
+    place, length = task
+    _limit_memory(_MEMORY + _PER_BYTE * length)
     try:
-        return _arrays_of(read_model(place), rows, width)
+        model = read_model(place)
+        if unfit := sorted({camera.model.name for camera in model.cameras.values() if not camera.focal_length_idxs()}):
+            return f"cameras of the model {', '.join(unfit)} are not supported, which have no focal length"
+        return _arrays_of(model, known, size, orientation)
     except KeyError as error:
         return f"damaged (it has no {error})"
     except Exception as error:  # pycolmap's, of many kinds
         return first_line(error)
 
 
-def _arrays_of(model, rows, width):
-    registered = [model.images[number].name for number in model.reg_image_ids()]
-    name_of = {rows[name]: name for name in registered if name in rows}
+def _arrays_of(model, known, size, orientation):
+    name_of, ours, strangers = {}, set(), _Strangers([], [], [])
+    for name in sorted(model.images[number].name for number in model.reg_image_ids()):
+        found = known.find(name)
+        if found.row < 0:
+            (strangers.several if found.several else strangers.unknown).append(name)
+        elif found.row in name_of:
+            strangers.twice.append(name)
+        else:
+            name_of[found.row] = name
+            if found.ours:
+                ours.add(found.row)
     own = sorted(name_of)
     arrays = to_arrays(model, [{"name": name_of[row]} for row in own])
     cameras = [model.cameras[model.find_image_with_name(name_of[row]).camera_id] for row in own]
+    seen = np.array([(camera.width, camera.height) for camera in cameras]).reshape(-1, 2)
     arrays["photo"] = np.array(own, np.int32)
-    arrays["focal"] = arrays["focal"] * width[own] / np.array([camera.width for camera in cameras])  # it may have seen smaller copies
+    # COLMAP may have seen smaller copies, and turned ones.
+    arrays["focal"] = arrays["focal"] * size[own].max(1, initial=1) / seen.max(1, initial=1)
+    for view, row in enumerate(own):
+        if row not in ours and _lies_as_its_file(seen[view], size[row], orientation[row]):
+            turn = steps(orientation[row]).T
+            arrays["rotation"][view, :2] = turn @ arrays["rotation"][view, :2]
+            arrays["translation"][view, :2] = turn @ arrays["translation"][view, :2]
     arrays["color"] = np.array([model.points3D[point].color for point in sorted(model.points3D)], np.uint8).reshape(-1, 3)
-    return arrays, len(registered) - len(own)
+    return arrays, strangers
+
+
+def _lies_as_its_file(seen, size, orientation):
+    """Whether COLMAP saw a photo as it lies in its file and not upright, by the size of both. Of mirrored ones it makes no model."""
+    swapped = (seen[0] - seen[1]) * (int(size[0]) - int(size[1])) <= 0
+    return not is_mirrored(orientation) and (swapped or not is_sideways(orientation))
 
 
 def _limit_memory(more):
@@ -106,18 +156,12 @@ def _limit_memory(more):
     resource.setrlimit(resource.RLIMIT_AS, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
-def _rows_by_name(photos):
-    """Row of every name by which COLMAP may know a photo; one that several photos have is nobody's."""
-    rows, several = {}, set()
-    for row, name in enumerate(photos["name"]):
-        several |= {name} & rows.keys()
-        rows[name] = row
-    rows = {name: row for name, row in rows.items() if name not in several}
-    ours = map(name_in_colmap, photos["sha256"], photos["name"])
-    return rows | {name: row for row, name in enumerate(ours)}
-
-
-def _nothing(folder, rejected, strange):
+def _nothing(folder, rejected, strangers):
     """Why there is no model."""
-    advice = "; image names have to be paths below a folder of `photos`" if strange else ""
+    advice = ""
+    if strangers.unknown:
+        wanted = "image names have to be paths below a folder of `photos`, or the ends of paths"
+        advice = f"; no photo is called {min(strangers.unknown)}: {wanted}"
+    elif strangers.several:
+        advice = f"; {min(strangers.several)} may be several photos: name in `photos` only the folder of those that the models show"
     return f"models: of the {len(rejected)} models in {folder} none can be used ({rejected[0][2]}){advice}"

@@ -7,6 +7,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.evaluation.results import read_gains, read_table
 from bow2cnn.evaluation.validation import read_validation
+from bow2cnn.left_out import lines_of
 
 _MODEL_ARRAYS = [
     "model", "photo_offset", "photo", "rotation", "translation", "point_offset", "point", "color", "cluster", "error",
@@ -89,6 +90,13 @@ class Run:
     @cached_property
     def gains(self):
         return read_gains(self._paths["gains"])
+
+    @cached_property
+    def left_out(self):
+        """Lines on what was not taken of the benchmarks' distractors, of models and of a database that were given."""
+        given = {f"benchmark {name}": files["collection"] for name, files in self.benchmarks.items()}
+        given |= {kind: self._paths[kind] for kind in ("models", "pairs") if self._paths[kind] is not None}
+        return [line for what, path in given.items() for line in lines_of(what, path)]
 
     def masked_points(self, photo):
         """Where the masked features of a photo lie, float32 [k, 2], in the order of its words."""

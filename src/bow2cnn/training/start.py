@@ -6,7 +6,7 @@ from bow2cnn.network.weights import load_weights
 
 
 def start_network(network, pooling, weights, out):
-    """Write the `network` artefact of a pretrained backbone with untrained pooling (GeM: p = 3).
+    """Write the `network` artefact of a pretrained backbone with untrained pooling (GeM: p = 3, unless the weights have one of their own).
 
     Args:
         network, pooling: see `RetrievalNetwork`.

@@ -1,9 +1,8 @@
 """What was rejected or dropped, and why."""
 
-from collections import Counter
-
 import numpy as np
 
+from bow2cnn.collection.reasons import kind_of, with_advice
 from bow2cnn.report.sections.opening import count_outsiders
 from bow2cnn.report.thumbs import crop_around
 
@@ -18,6 +17,7 @@ def dropped(run, thumbs):
     group = run.pairs["group"]
     return {
         "files": _files(run.photos),
+        "left_out": run.left_out,
         "marks": _marks(run) if run.marks else None,
         "pairs": _pairs(run, thumbs) if run.clusters else None,
         "models": _models(run) if run.models else None,
@@ -27,13 +27,12 @@ def dropped(run, thumbs):
 
 
 def _files(photos):
-    """Rejected files by reason, most frequent first."""
-    count = Counter(photos["rejected/reason"])
-    names = {reason: [] for reason in count}
+    """Rejected files by kind of reason, most frequent first."""
+    names = {}
     for path, reason in zip(photos["rejected/path"], photos["rejected/reason"], strict=True):
-        names[reason].append(path)
-    rows = sorted(count.items(), key=lambda item: (-item[1], item[0]))
-    return [{"reason": reason, "count": number, "examples": names[reason][:_EXAMPLES]} for reason, number in rows]
+        names.setdefault(with_advice(kind_of(reason)), []).append(path)
+    rows = sorted(names.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [{"reason": reason, "count": len(paths), "examples": paths[:_EXAMPLES]} for reason, paths in rows]
 
 
 def _marks(run):
