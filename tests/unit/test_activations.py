@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from activations import fill, kept, photo
+
 from bow2cnn.network.backbones import BACKBONES
 
 STORED = json.loads((Path(__file__).parent / "activations.json").read_text())  # written by bench/activations.py
