@@ -1,15 +1,15 @@
 """A benchmark's photos as a collection of their own, so that features and descriptors are made as for any other."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.collection.copies import copy_of
 from bow2cnn.collection.reasons import list_kinds
-from bow2cnn.collection.scan import read_row, to_arrays, walk
+from bow2cnn.collection.scan import judge_file, read_row, to_arrays, walk
 from bow2cnn.evaluation.ground_truth import GroundTruthError, check_regions, read_ground_truth
 
 _LOG = logging.getLogger("bow2cnn")
@@ -46,11 +46,11 @@ def read_benchmark(photos, gnd, out, distractors, min_side, max_pixels, follow_l
         GroundTruthError: the ground truth is wrong or damaged, leaves its folder, names a photo that cannot be used, or a region that
             is not in its photo.
     """
-    truth = read_ground_truth(gnd, photos)
-    rows = []
+    truth, rows = read_ground_truth(gnd, photos), []
+    read = partial(read_row, min_side=min_side, max_pixels=max_pixels)
     for name in sorted({*truth.imlist, *truth.qimlist}):
         path = Path(photos) / name
-        row = read_row(path, min_side, max_pixels)
+        row = read(path)
         if "reason" in row:
             raise GroundTruthError(f"{gnd}: names {name}, which is {row['reason']}")
         rows.append({**row, "path": path, "name": name, "shard": 0})
@@ -58,13 +58,10 @@ def read_benchmark(photos, gnd, out, distractors, min_side, max_pixels, follow_l
     named, seen, rejected = len(rows), {row["sha256"]: row["path"] for row in rows}, []
     files = {path: reason for folder in distractors for path, reason in walk(folder, follow_links)}
     for path, reason in sorted(files.items()):
-        row = {"reason": reason} if reason else read_row(path, min_side, max_pixels)
+        row = judge_file(path, reason, read, seen)
         if "reason" in row:
             rejected.append((path, row["reason"]))
-        elif row["sha256"] in seen:
-            rejected.append((path, copy_of(seen[row["sha256"]])))
         else:
-            seen[row["sha256"]] = path
             rows.append({**row, "path": path, "name": path, "shard": 0})
     if rejected:
         reasons = list_kinds([reason for _, reason in rejected])

@@ -5,6 +5,7 @@ import itertools
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,13 +52,10 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None, follow_l
     rows, rejected, seen = [], [], {}
     files = [(root, path) for root in photos for path in walk(root, follow_links)]
     for root, (path, reason) in progress(files, "scan"):
-        row = {"reason": reason} if reason else known.row(path)
+        row = judge_file(path, reason, known.row, seen)
         if "reason" in row:
             rejected.append((path, row["reason"]))
-        elif row["sha256"] in seen:
-            rejected.append((path, copy_of(seen[row["sha256"]])))
         else:
-            seen[row["sha256"]] = path
             shard = int(row["sha256"][:15], 16) % shards
             rows.append({**row, "path": path, "name": os.path.relpath(path, root), "shard": shard})
     for name, benchmark in (benchmarks or {}).items():
@@ -74,6 +72,23 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None, follow_l
         _LOG.warning("collection: %d of %d files are left out: %s", len(rejected), len(files), list_kinds([why for _, why in rejected]))
     if not rows:
         raise NothingFound(_nothing(photos, folder, rejected))
+
+
+def judge_file(path: str, reason: str, read: Callable, seen: dict) -> dict:
+    """What a file that `walk` found is: its row, or only the `reason` why it is no photo of its own.
+
+    Args:
+        path, reason: as `walk` gives them.
+        read: path to row, see `read_row`.
+        seen: sha256 to path of the photos so far; this one joins them.
+    """
+    row = {"reason": reason} if reason else read(path)
+    if "reason" in row:
+        return row
+    if row["sha256"] in seen:
+        return {"reason": copy_of(seen[row["sha256"]])}
+    seen[row["sha256"]] = path
+    return row
 
 
 def _look_at(known, follow_links, photos, gnd, distractors):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bow2cnn.distances import Products
-from bow2cnn.retrieval.verify import MAX_ANGLE, MAX_LOG_SCALE
+from bow2cnn.retrieval.verify import MAX_ANGLE, MAX_LOG_SCALE, pose_change
 
 _RATIO = 0.85  # of the distances to the nearest and second nearest descriptor (Lowe, IJCV 2004, section 7.1)
 _ERROR = 4.0  # pixels of the detector to the epipolar line; COLMAP's default
@@ -108,14 +108,8 @@ def count_evidence(frame_a: NDArray, frame_b: NDArray, size_a: tuple, size_b: tu
         frame_a, frame_b: float32 [k, 6], frames (x, y, a11, a12, a21, a22) of the matched features.
         size_a, size_b: (width, height), pixels of the frames.
     """
-    (scale_a, turn_a), (scale_b, turn_b) = (_scale_and_turn(frame) for frame in (frame_a, frame_b))
-    agreeing = _largest_agreement(scale_b - scale_a, turn_b - turn_a, MAX_LOG_SCALE, MAX_ANGLE)
+    agreeing = _largest_agreement(*pose_change(frame_a, frame_b), MAX_LOG_SCALE, MAX_ANGLE)
     return min(_count_places(frame[agreeing, :2], size) for frame, size in ((frame_a, size_a), (frame_b, size_b)))
-
-
-def _scale_and_turn(frame):
-    a, b, c, d = frame[:, 2:].astype(np.float64).T
-    return 0.5 * np.log(np.maximum(np.abs(a * d - b * c), 1e-12)), np.arctan2(c - b, a + d)
 
 
 @numba.njit(cache=True, nogil=True)

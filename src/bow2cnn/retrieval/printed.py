@@ -11,9 +11,10 @@ keep their height, but they lie at many.
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from bow2cnn.retrieval.verify import pose_change
 
 _REACH = 0.02  # of the longer side: as in the index, what is so near to a mark is of it
 _KEPT = 0.005  # of the longer side: how closely a mark keeps its place along a side
@@ -76,7 +77,8 @@ class Print(NamedTuple):
         """Which matches may be of it, or of one part of it with another that looks the same, bool [k]; float [k, 6] each."""
         near_a = _near(frame_a[:, :2], self.a, _REACH * max(self.size_a))
         near_b = _near(frame_b[:, :2], self.b, _REACH * max(self.size_b))
-        return near_a | near_b | (_sides_kept(frame_a, frame_b, self.turn, self.scale, self.size_a, self.size_b) >= self.sides)
+        kept = _sides_kept(frame_a, frame_b, pose_change(frame_a, frame_b), self.turn, self.scale, self.size_a, self.size_b)
+        return near_a | near_b | (kept >= self.sides)
 
 
 def find_print(frame_a: NDArray, frame_b: NDArray, size_a: tuple, size_b: tuple, features: int) -> Print | None:
@@ -88,7 +90,8 @@ def find_print(frame_a: NDArray, frame_b: NDArray, size_a: tuple, size_b: tuple,
     """
     least = max(_FEWEST, int(np.ceil(_MOST * len(frame_a))))
     size_a, size_b = tuple(map(float, size_a)), tuple(map(float, size_b))
-    ways = [(turn, scale, _sides_kept(frame_a, frame_b, turn, scale, size_a, size_b)) for turn, scale in _ways(size_a, size_b)]
+    change = pose_change(frame_a, frame_b)
+    ways = [(turn, scale, _sides_kept(frame_a, frame_b, change, turn, scale, size_a, size_b)) for turn, scale in _ways(size_a, size_b)]
     for sides in (2, 1):
         turn, scale, kept = max(ways, key=lambda way: np.count_nonzero(way[2] >= sides))
         a, b = frame_a[kept >= sides, :2], frame_b[kept >= sides, :2]
@@ -109,43 +112,26 @@ def _ways(size_a, size_b):
         yield from ((turn, scale) for scale in dict.fromkeys(scales))
 
 
-@numba.njit(cache=True, nogil=True)
-def _sides_kept(frame_a, frame_b, turn, scale, size_a, size_b):
-    """Along how many sides matches keep their place; none, where they do not change in size and direction as given. int64 [k]."""
-    kept = np.zeros(len(frame_a), np.int64)
-    width, height = (size_a[0], size_a[1]) if turn % 2 == 0 else (size_a[1], size_a[0])
-    tolerance = _KEPT * max(size_b[0], size_b[1])
-    for i in range(len(frame_a)):
-        (area_a, angle_a), (area_b, angle_b) = _pose(frame_a[i]), _pose(frame_b[i])
-        off = abs(angle_b - angle_a - turn * np.pi / 2) % (2 * np.pi)
-        if abs(0.5 * np.log(area_b / area_a) - np.log(scale)) > _MAX_LOG_SCALE or min(off, 2 * np.pi - off) > _MAX_ANGLE:
-            continue
-        x, y = frame_a[i, 0], frame_a[i, 1]
-        if turn == 1:
-            x, y = size_a[1] - y, x
-        elif turn == 2:
-            x, y = size_a[0] - x, size_a[1] - y
-        elif turn == 3:
-            x, y = y, size_a[0] - x
-        along_x = _off(x * scale, frame_b[i, 0], width * scale, size_b[0])
-        along_y = _off(y * scale, frame_b[i, 1], height * scale, size_b[1])
-        kept[i] = (along_x < tolerance) + (along_y < tolerance)
-    return kept
+def _sides_kept(frame_a, frame_b, change, turn, scale, size_a, size_b):
+    """Along how many sides matches keep their place; none, where they do not change in size and direction as given. int64 [k].
+
+    Args:
+        change: see `pose_change`.
+        turn, scale: see `Print`.
+    """
+    x, y = frame_a[:, :2].astype(np.float64).T
+    for _ in range(turn):
+        x, y, size_a = size_a[1] - y, x, size_a[::-1]
+    off = np.abs(change[1] - turn * np.pi / 2) % (2 * np.pi)
+    upright = (np.abs(change[0] - np.log(scale)) <= _MAX_LOG_SCALE) & (np.minimum(off, 2 * np.pi - off) <= _MAX_ANGLE)
+    sides = zip((x, y), frame_b[:, :2].astype(np.float64).T, size_a, size_b, strict=True)
+    return upright * sum(_off(a * scale, b, side_a * scale, side_b) < _KEPT * max(size_b) for a, b, side_a, side_b in sides)
 
 
-@numba.njit(cache=True, nogil=True)
-def _pose(frame):
-    """Area and angle (radians) of a frame."""
-    a, b, c, d = np.float64(frame[2]), np.float64(frame[3]), np.float64(frame[4]), np.float64(frame[5])
-    return max(abs(a * d - b * c), 1e-12), np.arctan2(c - b, a + d)
-
-
-@numba.njit(cache=True, nogil=True)
 def _off(place_a, place_b, side_a, side_b):
-    """By how much a place changes along a side: from either end, from the middle, or as a share of the side; the least of these."""
+    """By how much places change along a side: from either end, from the middle, or as a share of the side; the least of these."""
     off, longer = place_b - place_a, side_b - side_a
-    share = abs(place_b - place_a * side_b / side_a)
-    return min(abs(off), abs(off - longer / 2), abs(off - longer), share)
+    return np.abs([off, off - longer / 2, off - longer, place_b - place_a * side_b / side_a]).min(0)
 
 
 def _near(points, places, reach):

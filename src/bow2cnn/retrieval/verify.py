@@ -11,6 +11,7 @@ spot of a photo, in several sizes or directions, are one piece of evidence.
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 MAX_MATCHES = 1000  # tentative matches looked at for one pair; words with many features on both sides are skipped first
 _MAX_BURST = 36  # a word with more combinations than this tells little
@@ -19,6 +20,18 @@ _LOOSENESS = (2.0, 2.0, 1.5, 1.0)  # within how many tolerances lies what each s
 MAX_LOG_SCALE = np.log(2.0)
 MAX_ANGLE = np.deg2rad(30.0)
 _SPOT = 0.2  # tolerances; features of one photo nearer to each other than this lie at one spot
+
+
+def pose_change(frame_a: NDArray, frame_b: NDArray) -> tuple[NDArray, NDArray]:
+    """Logarithm of the change of size, and turn in radians, from the frames of a to those of b, float64 [k] each.
+
+    Args:
+        frame_a, frame_b: float32 [k, 6] affine frames (x, y, a11, a12, a21, a22) of the matched features.
+    """
+    parts_a, parts_b = (frame[:, 2:].astype(np.float64).T for frame in (frame_a, frame_b))
+    area_a, area_b = (np.maximum(np.abs(a * d - b * c), 1e-12) for a, b, c, d in (parts_a, parts_b))
+    turn_a, turn_b = (np.arctan2(c - b, a + d) for a, b, c, d in (parts_a, parts_b))
+    return 0.5 * np.log(area_b / area_a), turn_b - turn_a
 
 
 @numba.njit(cache=True, nogil=True)
