@@ -27,8 +27,8 @@ _RADIAL = ("SIMPLE_RADIAL", "RADIAL")  # f, cx, cy, k1, ...
 # What bundle adjustment costs grows faster than the number of photos.
 _PART, _OVERLAP = 200, 50
 _MANY = 1000  # models per cluster: no component is dropped for being late
-# A whole model is adjusted when it has grown by three tenths, and then twice at most (COLMAP: by one tenth, and five times). Clusters of a
-# hundred photos register as many photos in half the time.
+# A whole model is adjusted when it has grown by three tenths, and then twice at most (COLMAP: by one tenth, and five times): in clusters of
+# a hundred photos and more most of the time is spent on that.
 _ADJUSTING = {"ba_global_frames_ratio": 1.3, "ba_global_points_ratio": 1.3, "ba_global_max_refinements": 2}
 # Where COLMAP's own limits give no model: half its inliers of a registered photo, half its angle (degrees) between the first two photos.
 _LENIENT = {"abs_pose_min_num_inliers": 15, "init_min_tri_angle": 8.0}
