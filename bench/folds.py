@@ -23,16 +23,17 @@ from bow2cnn import artefact
 from bow2cnn.config import load
 from bow2cnn.description.describe import describe_collection
 from bow2cnn.evaluation.bootstrap import paired_gain
-from bow2cnn.evaluation.places import validation_places
-from bow2cnn.evaluation.validation import read_validation, validation_scores
+from bow2cnn.evaluation.validation import validation_scores
+from bow2cnn.pairs.found import write_pairs
 from bow2cnn.pairs.mine import mine_pairs
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, find_components
 from bow2cnn.training.start import start_network
 from bow2cnn.training.train import train_experiment
+from bow2cnn.truth import read_truth
 
 SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
 SAMPLES = 10_000  # resamplings
-ELSEWHERE = ("weights", "whitening", "dimensions")  # settings of other stages
+ELSEWHERE = ("weights", "pairs", "whitening", "dimensions")  # settings of other stages
 
 
 def main():
@@ -60,9 +61,10 @@ class Folds:
         self._pairs = [self._mine(fold) for fold in range(folds)]
 
     def _mine(self, fold):
-        """The `pairs` artefact of a part."""
-        out = self._folder / f"pairs-{fold}.h5"
-        if out.exists():
+        """The artefacts of the pairs of a part, by name."""
+        names = ("positives", "negatives", "validation")
+        out = {name: self._folder / f"pairs-{fold}/{name}.h5" for name in names}
+        if out["validation"].exists():
             return out
         split, changed = self._results / "split/split.h5", self._folder / f"split-{fold}.h5"
         arrays = artefact.read(split, "split")
@@ -71,13 +73,13 @@ class Folds:
         arrays["side"] = np.where(usable, np.where(part == fold, VALIDATION, TRAIN), DROPPED).astype(np.int8)
         artefact.write(changed, "split", arrays, {})
         config, results = self.config, self._results
-        mine_pairs(
-            models=results / "models/models.h5",
+        models = results / "models/models.h5"
+        found = mine_pairs(
+            models=models,
             split=changed,
             graph=results / "discovery/graph.h5",
             clusters=results / "discovery/clusters.h5",
             index=results / "index/index.h5",
-            out=out,
             validation=1 / self._folds,
             shortlist=config["retrieval"]["shortlist"],
             max_hamming=config["retrieval"]["max_hamming"],
@@ -85,6 +87,7 @@ class Folds:
             threads=config["threads"],
             **config["pairs"],
         )
+        write_pairs(found, "models", models, **out)
         return out
 
     def start_of(self, name):
@@ -102,7 +105,7 @@ class Folds:
             return
         config = self.config
         train_experiment(
-            pairs=self._pairs[fold],
+            **self._pairs[fold],
             collection=self._collection,
             start=self.start_of(name),
             network=out,
@@ -118,9 +121,9 @@ class Folds:
         scores, places, count = [], [], 0
         for fold, pairs in enumerate(self._pairs):
             described, missing = self._describe(self._folder / f"{name}-{fold}.h5" if trained else self.start_of(name))
-            validation = read_validation(pairs, missing)
+            validation = read_truth(pairs["validation"]).without(missing)
             scores.append(validation_scores(validation, described))
-            places.append(count + validation_places(validation))
+            places.append(count + validation.place)
             count += len(np.unique(places[-1]))
         return np.concatenate(scores), np.concatenate(places)
 

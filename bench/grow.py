@@ -25,11 +25,12 @@ from truth import read_labels
 from bow2cnn import artefact
 from bow2cnn.collection.scan import scan
 from bow2cnn.evaluation.scores import score_rankings
-from bow2cnn.evaluation.systems import benchmark_task, bow_rankings
+from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.lookup.lookup import DEFAULTS
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.search import EVIDENCE, search
+from bow2cnn.truth import read_truth
 
 ROOT = Path(__file__).parents[1]
 TARGETS = ("models", "retrieval")
@@ -108,8 +109,8 @@ def report(name, seconds, config, truth):
         model = artefact.read(results / "models/models.h5", "models", ["model"])["model"]
         print(f"  registered: {np.count_nonzero(model >= 0)} in {model.max(initial=-1) + 1} models")
         everything = []
-        for benchmark, files in config["benchmarks"].items():
-            scores = teacher(results, benchmark, files)
+        for benchmark in config["benchmarks"]:
+            scores = teacher(results, benchmark)
             lines = (
                 f"{protocol} {', '.join(f'{post} {score:.2f}' for post, score in found.items())}" for protocol, found in scores.items()
             )
@@ -120,13 +121,13 @@ def report(name, seconds, config, truth):
             print(f"  teacher on the collection: {teacher_on_collection(results, truth)}")
 
 
-def teacher(results, benchmark, files):
+def teacher(results, benchmark):
     """The teacher's mAP by protocol and step: plain, verified, expanded."""
-    task = benchmark_task(benchmark, files["gnd"], files["photos"], results / f"benchmarks/{benchmark}/collection.h5")
-    rankings = bow_rankings(task, results / f"retrieval/{benchmark}.h5")
+    truth = read_truth(results / f"benchmarks/{benchmark}/truth.h5")
+    rankings = bow_rankings(truth, results / f"retrieval/{benchmark}.h5", benchmark)
     return {
-        protocol: {post or "plain": np.nanmean(score_rankings(lists, truth)["mAP"]) for post, lists in rankings.items()}
-        for protocol, truth in task.truth.items()
+        protocol: {post or "plain": np.nanmean(score_rankings(lists, answers)["mAP"]) for post, lists in rankings.items()}
+        for protocol, answers in truth.protocols.items()
     }
 
 

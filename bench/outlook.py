@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from bow2cnn import artefact
 from bow2cnn.lookup.lookup import DEFAULTS
+from bow2cnn.pairs.negatives import used_rows
 
 # Photos that are described before an epoch at most: the pool of negatives (`pool_size`), and what a running validation ranks.
 _POOL, _VALIDATION = 20_000, 20_000
@@ -72,8 +73,7 @@ class Run:
         graph = artefact.read(results / "discovery/graph.h5", "graph", ["queried", "verified", "pair", "refused"])
         self.queried, self.probed = graph["verified"][graph["queried"]], graph["verified"][~graph["queried"]]
         self.pairs = len(graph["pair"]) + len(graph["refused"])
-        with artefact.Reader(results / "pairs/pairs.h5", "pairs") as reader:
-            self.used = int((reader["group"] >= 0).sum())
+        self.used = len(used_rows(results / "pairs/models/negatives.h5"))
         histories = [artefact.read(path, "history", ["epoch", "tried/share"]) for path in sorted(results.glob("experiments/*/history.h5"))]
         self._trainings = [(len(history["epoch"]) - 1, len(history["tried/share"]) - 1) for history in histories]
         self.registered = int((artefact.read(results / "models/models.h5", "models", ["model"])["model"] >= 0).sum())

@@ -18,10 +18,11 @@ import yaml
 from bow2cnn import artefact
 from bow2cnn.config import load
 from bow2cnn.evaluation.scores import score_rankings
-from bow2cnn.evaluation.systems import benchmark_task, bow_rankings
+from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.photos import shards_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.benchmark import rank_benchmark
+from bow2cnn.truth import read_truth
 from bow2cnn.vocabulary.train import train_vocabulary
 
 SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
@@ -73,23 +74,23 @@ def teacher(config, results, features, folder, seed):
     vocabulary, threads = folder / "vocabulary.h5", config["threads"]
     train_vocabulary(features=features, out=vocabulary, seed=seed, threads=threads, **config["vocabulary"])
     found = {}
-    for benchmark, files in config["benchmarks"].items():
+    for benchmark in config["benchmarks"]:
         place, ranking = results / "benchmarks" / benchmark, folder / "ranking.h5"
         rank_benchmark(
             vocabulary=vocabulary,
             collection=place / "collection.h5",
             features=place / "features.h5",
-            gnd=files["gnd"],
+            truth=place / "truth.h5",
             out=ranking,
             seed=seed,
             threads=threads,
             **config["retrieval"],
             **config["marks"],
         )
-        task = benchmark_task(benchmark, files["gnd"], files["photos"], place / "collection.h5")
-        for post, lists in bow_rankings(task, ranking).items():
-            for protocol, truth in task.truth.items():
-                found[f"{benchmark} {protocol} {post or 'plain'}"] = np.nanmean(score_rankings(lists, truth)["mAP"])
+        truth = read_truth(place / "truth.h5")
+        for post, lists in bow_rankings(truth, ranking, benchmark).items():
+            for protocol, answers in truth.protocols.items():
+                found[f"{benchmark} {protocol} {post or 'plain'}"] = np.nanmean(score_rankings(lists, answers)["mAP"])
     return found | {"mean of the rows": np.mean(list(found.values()))}
 
 

@@ -15,6 +15,7 @@ from bow2cnn.evaluation.gains import main_rows
 from bow2cnn.evaluation.results import read_gains
 from bow2cnn.files import ReadError
 from bow2cnn.left_out import left_out
+from bow2cnn.pairs.sources import folders_of_pairs
 from bow2cnn.text import printable
 
 
@@ -39,6 +40,7 @@ def main(arguments=None):
     export.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     export.add_argument("out", metavar="OUT", help="the folder to write")
     outsiders = "retrieval-sfm: also the photos outside every 3D model, some of which our own training would not take for negatives of all"
+    export.add_argument("--pairs", metavar="SOURCE", help="retrieval-sfm: of which source, where the run has pairs of several")
     export.add_argument("--outsiders", action="store_true", help=outsiders)
     options = parser.parse_args(arguments)
     command = {"show": _show, "summary": _summary, "search": _search, "explain": _explain, "export": _export}[options.command]
@@ -179,7 +181,7 @@ def _export_colmap(options):
 def _export_database(options):
     from bow2cnn.exchange.retrieval_sfm import export_database
 
-    sides = export_database(options.results, options.out, options.outsiders)
+    sides = export_database(options.results, options.out, options.outsiders, options.pairs)
     return [f"{side}, {photos} photos, {pairs} pairs" for side, (photos, pairs) in sides.items()], []
 
 
@@ -201,15 +203,28 @@ def summarise(results):
     """Where the report is, and a line each on the photos, on what they give for training, on what was gained; and what was left out."""
     results = Path(results)
     collection = artefact.read(results / "collection/collection.h5", "collection", ["sha256", "rejected/reason"])
-    pairs = artefact.read(results / "pairs/pairs.h5", "pairs", ["query", "side", "group"])
-    sides, photos = pairs["side"][pairs["query"]], len(collection["sha256"])
+    photos = len(collection["sha256"])
     return [
         f"report: {results / 'report.html'}",
         f"found:  {_models(results / 'models/models.h5')}{photos} photos ({len(collection['rejected/reason'])} files rejected)",
-        f"mined:  {np.count_nonzero(sides == 1)} training queries and {np.count_nonzero(sides == 2)} for validation",
+        *_mined(results),
         f"gained: {_gains(results / 'evaluation/gains.json')}",
         *left_out(results),
     ]
+
+
+def _mined(results):
+    """A line for every source of pairs."""
+    found = folders_of_pairs(results)
+    if not found:
+        raise artefact.ArtefactError(f"{results / 'pairs'}: no such file; run the stage that makes it")
+    lines = []
+    for source, folder in found.items():
+        query = artefact.read(folder / "positives.h5", "positives", ["query"])["query"]
+        sides = artefact.read(folder / "negatives.h5", "negatives", ["side"])["side"][query]
+        by = f", by {source}" if len(found) > 1 else ""
+        lines.append(f"mined:  {np.count_nonzero(sides == 1)} training queries and {np.count_nonzero(sides == 2)} for validation{by}")
+    return lines
 
 
 def _models(path):

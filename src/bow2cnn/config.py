@@ -41,6 +41,7 @@ def load(config, schema_path):
     _check_names(filled)
     _check_paths(filled)
     _check_networks(filled)
+    _check_sources(filled)
     return filled
 
 
@@ -201,8 +202,8 @@ def _check_names(config):
     """Names of ours in the table and in the results folder cannot be a user's as well."""
     taken = {"benchmarks": ("collection", "validation"), "experiments": ("bow",)}
     for section, names in taken.items():
-        for name in names:
-            if name in config[section]:
+        for name in config[section]:
+            if name in names or (section == "benchmarks" and name.startswith("validation-")):
                 raise ConfigError(f"{section}.{name}: this name has a meaning of its own in the results; choose another")
 
 
@@ -274,3 +275,10 @@ def _check_networks(config):
         first, other = weights.setdefault(network, (name, path))
         if other != path:
             raise ConfigError(f"experiments.{name}.weights: {path} differs from that of experiment {first}, which has the same network")
+
+
+def _check_sources(config):
+    """What the sources of pairs need besides photos."""
+    for name, experiment in config["experiments"].items():
+        if experiment["pairs"]["source"] == "database" and config["database"] is None:
+            raise ConfigError(f"experiments.{name}.pairs.source: there is no database; name its file by the key `database`")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bow2cnn import artefact
 from bow2cnn.collection.reasons import list_kinds
+from bow2cnn.pairs.sources import folders_of_pairs
 from bow2cnn.text import printable
 
 
@@ -11,12 +12,14 @@ def left_out(results) -> list[str]:
     """The lines of a run's folder, as far as its stages have been run; a file that cannot be read says nothing here."""
     results = Path(results)
     benchmarks = {f"benchmark {path.parent.name}": path for path in sorted(results.glob("benchmarks/*/collection.h5"))}
+    found = folders_of_pairs(results)
+    pairs = {f"pairs of {source}" if len(found) > 1 else "pairs": folder / "positives.h5" for source, folder in found.items()}
     lines = []
     for what, path in {
         "photos": results / "collection/collection.h5",
         **benchmarks,
         "models": results / "models/models.h5",
-        "pairs": results / "pairs/pairs.h5",
+        **pairs,
     }.items():
         try:
             lines += lines_of(what, path)

@@ -19,12 +19,6 @@ def shards_of(results, stage):
         return [Path(results) / stage / f"shard-{shard:03d}.h5" for shard in range(reader.params["shards"])]
 
 
-def used_rows(pairs):
-    """Rows of the photos that a `pairs` artefact uses, int64: of a large collection the few in models, and some outsiders."""
-    with artefact.Reader(pairs, "pairs") as reader:
-        return np.flatnonzero(reader["group"] >= 0)
-
-
 def check_photos(first, *others):
     """See to it that artefacts are about the same photos in the same order; one that does not say which passes.
 

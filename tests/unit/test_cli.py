@@ -71,8 +71,9 @@ def test_what_a_run_left_out_is_told_by_reason(tmp_path):
     artefact.write(tmp_path / "benchmarks/mine/collection.h5", "collection", {name: value[:1] for name, value in arrays.items()})
     artefact.write(tmp_path / "benchmarks/other/collection.h5", "collection", {name: [] for name in arrays})
     artefact.write(tmp_path / "models/models.h5", "models", {"rejected/reason": ["few"]}, {"left_out": [[3, "photos of\nelsewhere"]]})
-    (tmp_path / "pairs").mkdir()
-    (tmp_path / "pairs/pairs.h5").write_bytes(b"damaged")
+    (tmp_path / "pairs/models").mkdir(parents=True)
+    for name in ("positives", "negatives"):
+        (tmp_path / f"pairs/models/{name}.h5").write_bytes(b"damaged")
     assert left_out(tmp_path) == [
         "left out of photos: 9 files: 3 RAW: develop it into a JPEG or TIFF, 2 copies of other photos, 2 too large "
         "(`collection.max_pixels` is the limit), 1 not a photo, 1 symbolic link (`follow_links: true` in `collection` follows them)",
@@ -86,8 +87,8 @@ def test_summary_counts_what_was_found(tmp_path, capsys):
     rejected = {"rejected/reason": ["not an image"]}
     artefact.write(tmp_path / "collection/collection.h5", "collection", {"sha256": np.zeros((5, 32), np.uint8), **rejected})
     artefact.write(tmp_path / "models/models.h5", "models", {"model": np.array([0, 0, 1, -1, 1]), "cluster": np.array([0, 1])})
-    sides = {"query": np.array([0, 1, 2]), "side": np.array([1, 1, 2, 0, 2], np.int8), "group": np.zeros(5, np.int32)}
-    artefact.write(tmp_path / "pairs/pairs.h5", "pairs", sides)
+    artefact.write(tmp_path / "pairs/models/positives.h5", "positives", {"query": np.array([0, 1, 2])})
+    artefact.write(tmp_path / "pairs/models/negatives.h5", "negatives", {"side": np.array([1, 1, 2, 0, 2], np.int8)})
     (tmp_path / "evaluation").mkdir()
     row = {"benchmark": "dvd", "protocol": "all", "post": "", "before": 20.0, "after": 22.0, "low": 1.0, "high": 3.0}
     row |= {"gain": 2.0, "clear": "gain", "width": 0.8, "queries": 60, "places": 9, "chosen_on": False}
@@ -103,10 +104,25 @@ def test_summary_counts_what_was_found(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert f"report: {tmp_path}/report.html" in shown
     assert "2 3D models with 4 of 5 photos (1 files rejected)" in shown
-    assert "2 training queries and 1 for validation" in shown
+    assert "mined:  2 training queries and 1 for validation\n" in shown
     assert shown.splitlines()[-1] == "left out of photos: 1 files: 1 not an image"
     said = "gem: dvd 20.0 to 22.0 mAP (+1.0 to +3.0), mine 20.0 to 22.0 mAP (too few queries or places to say), validation 20.0 to 22.0"
     assert f"{said} mAP (which chose it); other learned nothing" in shown and "wild diverged in epoch 3" in shown and "99.0" not in shown
+
+
+def test_summary_names_the_sources_of_pairs_where_there_are_several(tmp_path, capsys):
+    artefact.write(tmp_path / "collection/collection.h5", "collection", {"sha256": np.zeros((3, 32), np.uint8), "rejected/reason": []})
+    for source, side in (("models", [1, 1, 2]), ("words", [1, 2, 2])):
+        artefact.write(tmp_path / f"pairs/{source}/positives.h5", "positives", {"query": np.arange(3)})
+        artefact.write(tmp_path / f"pairs/{source}/negatives.h5", "negatives", {"side": np.array(side, np.int8)})
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation/gains.json").write_text("{}")
+    assert run("summary", tmp_path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2:4] == [
+        "mined:  2 training queries and 1 for validation, by models",
+        "mined:  1 training queries and 2 for validation, by words",
+    ]
 
 
 def test_summary_of_an_unfinished_run_is_one_line(tmp_path, capsys):

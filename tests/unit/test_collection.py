@@ -814,7 +814,9 @@ def test_distractors_that_are_left_out_are_told(tmp_path, caplog):
         (tmp_path / "more" / name).write_bytes(data)
     (tmp_path / "more/link.jpg").symlink_to("a.jpg")
     (tmp_path / "gnd.json").write_text(json.dumps({"imlist": ["q.jpg"], "qimlist": ["q.jpg"], "gnd": [{"ok": [0]}]}))
-    read_benchmark(tmp_path / "photos", tmp_path / "gnd.json", tmp_path / "c.h5", [str(tmp_path / "more")], MIN_SIDE, MAX_PIXELS)
+    read_benchmark(
+        tmp_path / "photos", tmp_path / "gnd.json", tmp_path / "c.h5", tmp_path / "t.h5", [str(tmp_path / "more")], MIN_SIDE, MAX_PIXELS
+    )
     arrays = artefact.read(tmp_path / "c.h5", "collection")
     reasons = dict(zip(arrays["rejected/path"], arrays["rejected/reason"], strict=True))
     assert [Path(name).name for name in arrays["name"]] == ["q.jpg", "a.jpg"]

@@ -192,7 +192,21 @@ def test_links_do_not_hide_that_photos_lie_in_results(folder):
     assert "apart" in complaint(results="link/out")
 
 
-@pytest.mark.parametrize("taken", [{"benchmarks": {"validation": {"photos": "queries", "gnd": "gnd.json"}}}, {"experiments": {"bow": {}}}])
+def test_pairs_of_a_database_need_one(folder):
+    said = "experiments.a.pairs.source: there is no database; name its file by the key `database`"
+    assert complaint(experiments={"a": {"pairs": {"source": "database"}}}) == said
+    assert complaint(experiments={"a": {"pairs": {"source": "word"}}}).startswith("experiments.a.pairs.source: 'word' is not one of ")
+    config = check(experiments={"a": {"pairs": {"source": "words"}}, "b": {"pairs": None}, "c": {}})
+    assert [experiment["pairs"]["source"] for experiment in config["experiments"].values()] == ["words", None, None]
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        *({"benchmarks": {name: {"photos": "queries", "gnd": "gnd.json"}}} for name in ("validation", "validation-words")),
+        {"experiments": {"bow": {}}},
+    ],
+)
 def test_names_of_the_table_are_taken(folder, taken):
     assert "choose another" in complaint(**taken)
 
@@ -311,6 +325,6 @@ def test_the_size_of_training_photos_is_none_or_large_enough(folder):
 def test_experiments_of_the_schema_are_the_settings_of_the_training():
     from bow2cnn.training.settings import Settings
 
-    experiment = SCHEMA_ROOT["$defs"]["experiment"]["properties"]
+    experiment = {key: part for key, part in SCHEMA_ROOT["$defs"]["experiment"]["properties"].items() if key != "pairs"}
     settings = {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in dataclasses.fields(Settings)}
     assert {key: part["default"] for key, part in experiment.items()} == settings

@@ -9,7 +9,8 @@ from bow2cnn import artefact
 from bow2cnn.exchange.pickles import PickleError, read_plain
 from bow2cnn.exchange.retrieval_sfm import DatabaseError, assign_classes, import_database, path_of
 from bow2cnn.nothing import NothingFound
-from bow2cnn.pairs.doubt import related
+from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.truth import ALL
 
 TRAIN = {"cids": ["a" * 6, "b" * 6, "c" * 6, "d" * 6], "cluster": [7, 7, 9, 9], "qidxs": [0, 2, 0], "pidxs": [1, 3, 1]}
 VAL = {"cids": ["e" * 6, "f" * 6], "cluster": [7, 7], "qidxs": [1], "pidxs": [0]}
@@ -26,26 +27,32 @@ def imported(folder, database, names, copies=()):
     arrays = {"name": names, "path": [f"/p/{name}" for name in names], "sha256": np.arange(32 * len(names), dtype=np.uint8).reshape(-1, 32)}
     arrays |= {"rejected/path": [name for name, _ in copies], "rejected/reason": [f"same bytes as /p/{names[row]}" for _, row in copies]}
     artefact.write(folder / "c.h5", "collection", arrays)
-    import_database(folder / "d.pkl", folder / "c.h5", folder / "p.h5")
-    return artefact.read(folder / "p.h5", "pairs")
+    return import_database(folder / "d.pkl", folder / "c.h5")
+
+
+def pools(found):
+    """Query -> photos of its pool."""
+    return {query: pool["photo"].tolist() for query, pool in zip(found.query.tolist(), found.pools, strict=True)}
 
 
 def test_pairs_are_those_of_the_database(tmp_path):
     """Rows are those of the collection; the same number on the two sides is two places; a photo that is not there costs its pairs."""
     names = ["x/stranger", "ee/ee/ee/eeeeee", "aa/aa/aa/aaaaaa", "ff/ff/ff/ffffff", "bbbbbb", "cccccc"]
     found = imported(tmp_path, {"train": TRAIN, "val": VAL}, names)
-    assert found["query"].tolist() == [2, 3] and found["pool/photo"].tolist() == [4, 1] == found["positive"].tolist()
-    assert found["pool_offset"].tolist() == [0, 1, 2] == found["positive_offset"].tolist()
-    assert found["side"].tolist() == [0, 2, 1, 2, 1, 1]
-    group = found["group"].tolist()
+    assert pools(found) == {2: [4], 3: [1]}
+    assert all(pool.keys() == {"photo"} for pool in found.pools), "there is no evidence, so none is made up"
+    assert found.validation.query.tolist() == [3] and found.validation.database.tolist() == [1, 2, 3, 4, 5]
+    assert [rows.tolist() for rows in found.validation.protocols[ALL][0]] == [[1], [3]]
+    rule = found.negatives
+    assert rule.side.tolist() == [0, 2, 1, 2, 1, 1]
+    group = rule.place.tolist()
     assert group[0] == -1 and group[1] == group[3] and group[2] == group[4] and len({group[1], group[2], group[5]}) == 3
-    assert found["cluster"].tolist() == group and found["weak"].shape == found["doubt"].shape == (0, 2)
-    assert (found["pool/overlap"] == 1).all() and (found["pool/scale"] == 1).all()
+    assert rule.cluster.tolist() == group and rule.weak.shape == rule.doubt.shape == (0, 2)
 
 
 def test_a_name_that_two_photos_have_is_nobodys(tmp_path):
     found = imported(tmp_path, {"train": TRAIN, "val": VAL}, ["aaaaaa", "bbbbbb", "x/aaaaaa", "cccccc", "dddddd"])
-    assert found["query"].tolist() == [3] and found["pool/photo"].tolist() == [4] and found["group"][[0, 2]].tolist() == [-1, -1]
+    assert pools(found) == {3: [4]} and found.negatives.place[[0, 2]].tolist() == [-1, -1]
 
 
 def test_clusters_that_a_pair_joins_are_one_place(tmp_path, caplog):
@@ -53,35 +60,33 @@ def test_clusters_that_a_pair_joins_are_one_place(tmp_path, caplog):
     names = [*TRAIN["cids"], *VAL["cids"]]
     alone = {"train": TRAIN | {"cluster": [1, 2, 3, 4]}, "val": VAL | {"cluster": [5, 6]}}
     found = imported(tmp_path, alone, names)
-    assert found["group"].tolist() == [0, 0, 1, 1, 2, 2] and found["query"].tolist() == [0, 2, 5]
+    assert found.negatives.place.tolist() == [0, 0, 1, 1, 2, 2] and found.query.tolist() == [0, 2, 5]
     assert "in train pairs join photos of different clusters; that makes 2 places fewer than clusters" in caplog.text
     across = {"train": TRAIN | {"qidxs": [0, 2], "pidxs": [2, 3]}, "val": VAL}
     found = imported(tmp_path, across, names)
-    assert found["group"].tolist() == [0, 0, 0, 0, 1, 1] and found["query"].tolist() == [0, 2, 5]
+    assert found.negatives.place.tolist() == [0, 0, 0, 0, 1, 1] and found.query.tolist() == [0, 2, 5]
 
 
 def test_what_an_import_leaves_out_is_counted(tmp_path, caplog):
     """Case T7, and P9: a copy is the photo too, under its own name."""
     database = {"train": TRAIN | {"qidxs": [0, 0, 2], "pidxs": [1, 2, 3]}, "val": VAL}
-    imported(tmp_path, database, ["aaaaaa", "eeeeee", "x/bbbbbb", "y/bbbbbb", "dddddd"], [("/p/cccccc", 0), ("/p/ffffff", 4)])
-    with artefact.Reader(tmp_path / "p.h5", "pairs") as reader:
-        assert reader["query"].tolist() == [0]
-        assert reader["pool/photo"].tolist() == [4]
-        assert reader.params["left_out"] == [
-            [1, "photos have a name that several photos of the collection have, such as bbbbbb"],
-            [1, "photos for validation have the bytes of photos for training, such as ffffff"],
-            [2, "pairs have lost a photo, such as aaaaaa"],
-            [1, "pairs are of one photo, such as aaaaaa"],
-        ]
-        assert all(f"pairs: {count} {reason}" in caplog.text for count, reason in reader.params["left_out"])
-    imported(tmp_path, {"train": TRAIN, "val": VAL}, ["aaaaaa", "bbbbbb"])
-    with artefact.Reader(tmp_path / "p.h5", "pairs") as reader:
-        assert reader.params["left_out"][0] == [4, "photos are not in the collection, such as cccccc"]
+    copies = [("/p/cccccc", 0), ("/p/ffffff", 4)]
+    found = imported(tmp_path, database, ["aaaaaa", "eeeeee", "x/bbbbbb", "y/bbbbbb", "dddddd"], copies)
+    assert pools(found) == {0: [4]}
+    assert found.params["left_out"] == [
+        (1, "photos have a name that several photos of the collection have, such as bbbbbb"),
+        (1, "photos for validation have the bytes of photos for training, such as ffffff"),
+        (2, "pairs have lost a photo, such as aaaaaa"),
+        (1, "pairs are of one photo, such as aaaaaa"),
+    ]
+    assert all(f"pairs: {count} {reason}" in caplog.text for count, reason in found.params["left_out"])
+    found = imported(tmp_path, {"train": TRAIN, "val": VAL}, ["aaaaaa", "bbbbbb"])
+    assert found.params["left_out"][0] == (4, "photos are not in the collection, such as cccccc")
 
 
 def test_lists_may_be_arrays(tmp_path):
     arrays = {side: {name: np.array(values) for name, values in lists.items()} for side, lists in (("train", TRAIN), ("val", VAL))}
-    assert len(imported(tmp_path, arrays, ["aaaaaa", "bbbbbb"])["query"]) == 1
+    assert len(imported(tmp_path, arrays, ["aaaaaa", "bbbbbb"]).query) == 1
 
 
 @pytest.mark.parametrize(
@@ -105,7 +110,7 @@ def test_what_is_no_database_is_one_line(tmp_path, capsys, train, val, reason):
     with pytest.raises(DatabaseError, match=reason) as caught:
         imported(tmp_path, {"train": train, "val": val}, ["aaaaaa"])
     assert str(caught.value).startswith(f"{tmp_path}/d.pkl: ") and "\n" not in str(caught.value)
-    assert "it ran" not in capsys.readouterr().out and not (tmp_path / "p.h5").exists()
+    assert "it ran" not in capsys.readouterr().out
 
 
 def test_photos_that_are_not_there_are_one_line(tmp_path):
@@ -173,8 +178,8 @@ def classes(places, caplog, outside=0, **changes):
     """Photo to class for places of three photos each, in clusters of their own, and photos outside; and what the log says."""
     caplog.clear()
     group = np.concatenate([np.repeat(np.arange(places), 3), places + np.arange(outside)])
-    pairs = {"group": group, "cluster": np.where(group < places, group, -1), "weak": np.zeros((0, 2), int), "doubt": np.zeros((0, 2), int)}
-    rows, found = assign_classes(pairs | {name: np.array(values) for name, values in changes.items()}, np.arange(len(group)), "train")
+    pairs = {"place": group, "cluster": np.where(group < places, group, -1), "side": np.ones(len(group))}
+    rows, found = assign_classes(NegativeRule(**(pairs | changes)), np.arange(len(group)), "train")
     return dict(zip(rows.tolist(), found.tolist(), strict=True)), caplog.text
 
 
@@ -206,12 +211,13 @@ def test_photos_of_other_classes_are_no_doubtful_negatives(seed, caplog):
     cluster = np.concatenate([np.repeat(rng.integers(0, 14, 14), 3), np.full(18, -1)])
     group = np.concatenate([np.repeat(np.arange(14), 3), 14 + np.arange(18)])
     weak[:, 0] = rng.integers(42, 60, 6)
-    found, _ = classes(14, caplog, 18, cluster=cluster, group=group, doubt=doubt, weak=weak)
+    found, _ = classes(14, caplog, 18, cluster=cluster, place=group, doubt=doubt, weak=weak)
+    rule = NegativeRule(group, cluster, np.ones(60), weak, doubt)
     rows = np.array(sorted(found))
     label = np.array([found[row] for row in rows.tolist()])
     assert len(np.unique(label[cluster[rows] >= 0])) >= 2
     for row in rows[cluster[rows] >= 0].tolist():
-        assert not related(row, rows[label != found[row]], group, cluster, doubt).any()
+        assert not rule.related(row, rows[label != found[row]]).any()
     for outside, other in weak.tolist():  # with which geometry finds something in common
         assert outside not in found or other not in found or found[outside] == found[other]
 

@@ -11,13 +11,16 @@ import torch
 from PIL import Image
 
 from bow2cnn import artefact
+from bow2cnn.collection.benchmark import truth_in_rows
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.description import describe as describe_module
 from bow2cnn.description.describe import describe_collection, describe_photo, describe_photos
 from bow2cnn.description.photo import cut, load_photo, shrink
+from bow2cnn.evaluation.ground_truth import read_ground_truth
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import save_network
+from bow2cnn.truth import write_truth
 
 SIZE = 64
 
@@ -75,15 +78,15 @@ def test_only_photos_that_are_used_are_read(folder, tmp_path, monkeypatch):
     sha256 = artefact.read(folder / "collection.h5", "collection")["sha256"]
     whole = described(folder, tmp_path / "grown.h5")
     for group in ([3, -1, 0, -1, -1, 7], [3, -1, -1, 0, -1, 7]):
-        artefact.write(tmp_path / "pairs.h5", "pairs", {"group": np.array(group), "sha256": sha256})
+        artefact.write(tmp_path / "negatives.h5", "negatives", {"place": np.array(group), "sha256": sha256})
         used = np.array(group) >= 0
         opened.clear()
-        found = described(folder, tmp_path / "new.h5", pairs=tmp_path / "pairs.h5")
+        found = described(folder, tmp_path / "new.h5", negatives=tmp_path / "negatives.h5")
         assert opened == [f"{row}.png" for row in np.flatnonzero(used)]
         assert found["missing"].tolist() == [not one for one in used[:5]] + [True]
         np.testing.assert_array_equal(found["descriptor"], np.where(used[:, None], whole["descriptor"], 0))
         opened.clear()
-        described(folder, tmp_path / "grown.h5", pairs=tmp_path / "pairs.h5")
+        described(folder, tmp_path / "grown.h5", negatives=tmp_path / "negatives.h5")
         assert (tmp_path / "grown.h5").read_bytes() == (tmp_path / "new.h5").read_bytes()
         (tmp_path / "new.h5").unlink()
         assert opened == (["5.png"] if used[2] else ["3.png", "5.png"])
@@ -145,12 +148,20 @@ def test_a_scale_is_a_smaller_photo(model):
     np.testing.assert_allclose(prepared[0, :, 12, 4], expected, rtol=1e-4)
 
 
+def truth_of(folder, content):
+    """The artefact of a ground truth whose photos are those of the folder's collection."""
+    (folder / "gnd.json").write_text(json.dumps(content))
+    photos = artefact.read(folder / "collection.h5", "collection", ["name", "sha256"])
+    row_of = {name: row for row, name in enumerate(photos["name"])}
+    write_truth(folder / "truth.h5", truth_in_rows(read_ground_truth(folder / "gnd.json"), row_of, 6), {"sha256": photos["sha256"]})
+    return folder / "truth.h5"
+
+
 def test_queries_of_a_benchmark(folder, model):
     """The region is cut from the full photo and scaled as the whole photo is."""
     region = [21.0, 9.0, 95.0, 80.0]
     truth = {"imlist": ["0.png", "1.png"], "qimlist": ["4.png", "2.png"], "gnd": [{"ok": [0], "bbx": region}, {"ok": [1]}]}
-    (folder / "gnd.json").write_text(json.dumps(truth))
-    found = described(folder, "b.h5", threads=2, gnd=folder / "gnd.json", photos=folder)
+    found = described(folder, "b.h5", threads=2, truth=truth_of(folder, truth))
     photo = np.asarray(Image.open(folder / "4.png"))
     factor = SIZE / 129
     size = (round((95 - 21) * factor), round((80 - 9) * factor))
@@ -165,9 +176,8 @@ def test_queries_of_a_benchmark(folder, model):
 def test_a_query_that_cannot_be_decoded_is_one_line(folder, region):
     """Whatever was ranked for it would be an accident, and count."""
     truth = {"imlist": ["0.png", "1.png"], "qimlist": ["4.png", "5.png"], "gnd": [{"ok": [0]}, {"ok": [1], "bbx": region}]}
-    (folder / "gnd.json").write_text(json.dumps(truth))
-    with pytest.raises(artefact.ArtefactError, match=r"gnd\.json: query 5\.png cannot be decoded"):
-        described(folder, "b.h5", gnd=folder / "gnd.json", photos=folder)
+    with pytest.raises(artefact.ArtefactError, match=r"/5\.png: is a query of a benchmark, but cannot be decoded"):
+        described(folder, "b.h5", truth=truth_of(folder, truth))
 
 
 @pytest.mark.parametrize(("factor", "said"), [(1e30, "descriptors are no numbers"), (0.0, "all descriptors are the same")])

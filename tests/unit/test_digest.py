@@ -16,6 +16,7 @@ from bow2cnn import digest as module
 from bow2cnn.collection.scan import scan
 from bow2cnn.demo.photo import jpeg
 from bow2cnn.features import extract
+from bow2cnn.pairs.sources import SOURCES
 from bow2cnn.reuse import lineage_of
 from bow2cnn.training import train
 from bow2cnn.training.settings import Settings
@@ -186,8 +187,14 @@ def before():
     return digests(ROOT / "src")
 
 
+def code_of_rules(source):
+    """What the rules take digests of, by name: scripts, and for a source of pairs the module of its function."""
+    functions = {name: pairs.function.rpartition(".")[0].replace(".", "/") for name, pairs in SOURCES.items()}
+    return {script.stem: script for script in SCRIPTS} | {f"find_pairs {name}": source / f"{path}.py" for name, path in functions.items()}
+
+
 def digests(source):
-    return {script.stem: module.digest(script, source) for script in SCRIPTS}
+    return {name: module.digest(path, source) for name, path in code_of_rules(source).items()}
 
 
 def changed_in(source, before):
@@ -221,7 +228,7 @@ def test_an_edit_of_any_module_is_seen(copied):
 def test_another_body_changes_the_digests_of_the_scripts_that_reach_it(copied, before, path):
     (copied / path).write_text(with_another_body((copied / path).read_text()))
     changed = changed_in(copied, before)
-    assert changed == {script.stem for script in SCRIPTS if copied / path in module.reached(script, copied)}
+    assert changed == {name for name, code in code_of_rules(copied).items() if copied / path in module.reached(code, copied)}
     assert bool(changed) == (path.parent.name not in ("demo", "explain", "lookup")), "what no stage uses"
 
 
@@ -276,9 +283,9 @@ def test_versions_are_those_of_the_installation():
         ("cv2", {"extract_features", "grow_graph", "describe_collection", "train_network", "scan"}, {"build_index"}),
         ("faiss", {"train_vocabulary"}, {"quantise_words", "extract_features"}),
         ("networkx", {"cut_clusters", "split_models"}, {"extract_features", "grow_graph"}),
-        ("numba", {"quantise_words", "grow_graph"}, {"scan", "train_network"}),
+        ("numba", {"quantise_words", "grow_graph", "find_pairs models", "find_pairs words"}, {"scan", "train_network"}),
         ("numpy", {"extract_features", "train_network", "split_models"}, {"note_recipe"}),
-        ("pillow_heif", {"scan", "extract_features", "train_network"}, {"train_vocabulary", "read_models"}),
+        ("pillow_heif", {"scan", "extract_features", "train_network"}, {"train_vocabulary", "read_models", "find_pairs database"}),
         ("pycolmap", {"reconstruct_clusters", "read_models"}, {"grow_graph", "train_network"}),
         ("scipy", {"find_marks", "grow_graph"}, {"extract_features", "train_network"}),
         ("torch", {"start_network", "train_network", "describe_collection", "quantise_words"}, {"extract_features", "cut_clusters"}),
@@ -287,7 +294,7 @@ def test_versions_are_those_of_the_installation():
 def test_an_upgrade_changes_the_digests_of_the_scripts_that_use_the_library(before, upgraded, library, some, others):
     upgraded(library)
     changed = changed_in(ROOT / "src", before)
-    assert changed == {script.stem for script in SCRIPTS if library in module.libraries(script)}
+    assert changed == {name for name, code in code_of_rules(ROOT / "src").items() if library in module.libraries(code)}
     assert some <= changed and not others & changed
 
 
@@ -346,7 +353,7 @@ def test_a_checkpoint_is_of_these_versions(tmp_path, upgraded, library, counts):
         (tmp_path / name).write_bytes(b"")
 
     def key():
-        return train._key(tmp_path / "pairs", tmp_path / "start", np.zeros((1, 32), np.uint8), Settings(), 0, "cpu")
+        return train._key([tmp_path / "pairs", tmp_path / "start"], np.zeros((1, 32), np.uint8), Settings(), 0, "cpu")
 
     before = key()
     upgraded(library)

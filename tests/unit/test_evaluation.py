@@ -8,18 +8,21 @@ import pytest
 from PIL import Image
 
 from bow2cnn import artefact
+from bow2cnn.collection.benchmark import read_benchmark, truth_in_rows
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
 from bow2cnn.evaluation.errors import EvidenceError
 from bow2cnn.evaluation.gains import find_gains
 from bow2cnn.evaluation.ground_truth import GroundTruthError, check_regions, read_ground_truth
-from bow2cnn.evaluation.places import validation_places
 from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.results import read_gains, read_table
 from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
-from bow2cnn.evaluation.systems import Task, benchmark_task, bow_rankings
+from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.evaluation.table import COLUMNS, write_table
-from bow2cnn.evaluation.validation import build_validation, validation_map
+from bow2cnn.evaluation.validation import validation_map
+from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.validation import build_validation
 from bow2cnn.training.choice import nearest_good
+from bow2cnn.truth import ALL, Truth, read_truth, write_truth
 
 METRICS = ["mAP", "mP@1", "mP@5", "mP@10", "acc@1"]
 
@@ -155,7 +158,9 @@ def test_one_in_twenty_networks_that_gained_nothing_is_called_better(sizes, spre
         for name, found in (("shelf", 0), ("mine", kept)):
             scores[name, "validation", "all", ""] = {"mAP": validated[found]}
             scores[name, "bench", "all", ""] = {"mAP": measured[found]}
-        rows = find_gains(scores, {"validation": places, "bench": others}, {"mine": "shelf"}, {"mine": kept}, run, 200)["mine"]["rows"]
+        rows = find_gains(scores, {"validation": places, "bench": others}, {"mine": "shelf"}, {"mine": kept}, {"validation"}, run, 200)[
+            "mine"
+        ]["rows"]
         assert [row["chosen_on"] for row in rows] == [True, False]
         for row in rows:
             clear[row["benchmark"]] += row["clear"] == "gain"
@@ -304,37 +309,26 @@ def test_no_link_leads_out_of_the_folder(tmp_path):
         read_ground_truth(tmp_path / "gnd.json", tmp_path / "photos")
 
 
-def mined(**changes):
-    """Photos 0-2 of validation model 0, 3-4 of training model 1, 5 of model 2, 6 in no model, 7 outside all models."""
-    arrays = {
-        "group": np.array([0, 0, 0, 1, 1, 2, -1, 3]),
-        "side": np.array([2, 2, 2, 1, 1, 1, 0, 1]),
-        "cluster": np.array([0, 0, 0, 1, 1, 2, 0, -1]),
-        "weak": np.zeros((0, 2), np.int32),
-        "doubt": np.zeros((0, 2), np.int32),
-        "query": np.array([0, 2, 3]),
-        "positive_offset": artefact.offsets([2, 0, 1]),
-        "positive": np.array([1, 0, 4]),
-        "pool_offset": artefact.offsets([1, 1, 1]),
-        "pool/photo": np.array([1, 1, 4]),
-    }
-    return arrays | changes
+def mined(query=(0, 2, 3), positives=((1, 0), (), (4,)), **changes):
+    """Photos 0-2 of validation model 0, 3-4 of training model 1, 5 of model 2, 6 in no model, 7 outside all models: the `Truth`."""
+    arrays = {"place": [0, 0, 0, 1, 1, 2, -1, 3], "cluster": [0, 0, 0, 1, 1, 2, 0, -1], "side": [2, 2, 2, 1, 1, 1, 0, 1]}
+    return build_validation(NegativeRule(**(arrays | changes)), query, positives)
 
 
 def test_the_ground_truth_of_validation():
-    validation = build_validation(mined())
+    validation = mined()
     assert validation.query.tolist() == [0]  # 2 has no positive, 3 is a training query
-    [(positives, junk)] = validation.truth
+    [(positives, junk)] = validation.protocols[ALL]
     assert positives.tolist() == [1] and junk.tolist() == [0, 2], "itself and its model"
     assert validation.database.tolist() == [0, 1, 2, 3, 4, 5, 7], "but for 6, of its cluster and in no model, all the others are negatives"
-    assert build_validation(mined(), np.arange(8) == 5).database.tolist() == [0, 1, 2, 3, 4, 7]
-    assert len(build_validation(mined(), np.arange(8) == 1).query) == 0, "the only positive is missing"
+    assert validation.without(np.arange(8) == 5).database.tolist() == [0, 1, 2, 3, 4, 7]
+    assert len(validation.without(np.arange(8) == 1).query) == 0, "the only positive is missing"
 
 
 @pytest.mark.parametrize(
     ("changes", "junk"),
     [
-        ({"cluster": np.array([0, 0, 0, 1, 1, 0, 0, -1])}, [0, 2, 5]),
+        ({"cluster": [0, 0, 0, 1, 1, 0, 0, -1]}, [0, 2, 5]),
         ({"weak": np.array([[7, 2], [6, 1]], np.int32)}, [0, 2, 7]),
         ({"weak": np.array([[7, 6], [7, 3]], np.int32)}, [0, 2]),
         ({"doubt": np.array([[2, 5]], np.int32)}, [0, 2, 5]),
@@ -344,18 +338,18 @@ def test_the_ground_truth_of_validation():
 )
 def test_what_may_show_the_place_of_a_query_is_no_negative(changes, junk):
     """Another model of its cluster, a photo that the teacher matches weakly with one of its place, what a cut pair joins directly."""
-    assert build_validation(mined(**changes)).truth[0][1].tolist() == junk
+    assert mined(**changes).protocols[ALL][0][1].tolist() == junk
 
 
 def test_validation_map():
-    validation = build_validation(mined())
+    validation = mined()
     descriptors = np.zeros((8, 2), np.float32)
     descriptors[[0, 1, 2]] = [1, 0]
     descriptors[[3, 4, 5, 7]] = [0, 1]
     assert validation_map(validation, descriptors) == 100.0
     descriptors[1], descriptors[4] = [0, 1], [1, 0]  # now 4 comes first, then 1 (ties by row)
     assert validation_map(validation, descriptors) == pytest.approx(25.0)
-    assert validation_map(build_validation(mined(side=np.ones(8))), descriptors) is None
+    assert validation_map(mined(side=np.ones(8)), descriptors) is None
 
 
 @pytest.fixture
@@ -369,9 +363,10 @@ def evaluated(tmp_path):
     entries = [{"easy": [0], "hard": [1], "junk": []}, {"easy": [], "hard": [2], "junk": [0]}]
     gnd = truth_file(tmp_path, qimlist=["q.png", "p.png"], gnd=entries)
     artefact.write(tmp_path / "b.h5", "collection", {"name": names})
+    write_truth(tmp_path / "t.h5", truth_in_rows(read_ground_truth(gnd), {name: row for row, name in enumerate(names)}, 5), {})
     lists = {f"{name}/{key}": value for name in ("plain", "sv", "sv+qe") for key, value in [("offset", [0, 1, 2]), ("photo", [2, 2])]}
     artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.int32([4, 3])} | {key: np.int32(v) for key, v in lists.items()})
-    artefact.write(tmp_path / "pairs.h5", "pairs", mined())
+    write_truth(tmp_path / "v.h5", mined(), {})
     artefact.write(tmp_path / "history.h5", "history", {"chosen": np.int32(2), "diverged": np.int32(0)})
     corners = np.eye(3, dtype=np.float32)
     systems = {}
@@ -384,14 +379,15 @@ def evaluated(tmp_path):
         artefact.write(files["collection"], "descriptors", {"descriptor": validation, "missing": np.zeros(8, bool)})
         whitening = {"mean": np.zeros(3, np.float32), "projection": corners}
         artefact.write(tmp_path / f"{system}.w.h5", "whitening", whitening, {"whitening": "learned"})
-        systems[system] = {"whitening": tmp_path / f"{system}.w.h5", "descriptors": files}
-    benchmarks = {"bench": {"gnd": gnd, "photos": folder, "collection": tmp_path / "b.h5", "ranking": tmp_path / "bow.h5"}}
+        systems[system] = {"whitening": tmp_path / f"{system}.w.h5", "descriptors": files, "validation": "validation"}
+    benchmarks = {"bench": {"truth": tmp_path / "t.h5", "collection": tmp_path / "b.h5", "ranking": tmp_path / "bow.h5"}}
     out = {name: tmp_path / name for name in ("table.csv", "gains.json", "bench.h5", "validation.h5")}
 
-    def write():
+    def write(systems=systems, more=None):
         rankings = {"bench": out["bench.h5"], "validation": out["validation.h5"]}
         pairings, chosen = {"mine": "off-the-shelf:net"}, {"mine": tmp_path / "history.h5"}
-        write_table(systems, benchmarks, tmp_path / "pairs.h5", pairings, chosen, out["table.csv"], out["gains.json"], rankings, 0, 200)
+        validations = {"validation": tmp_path / "v.h5"} | (more or {})
+        write_table(systems, benchmarks, validations, pairings, chosen, out["table.csv"], out["gains.json"], rankings, 0, 200)
         return out
 
     return write
@@ -451,18 +447,22 @@ def test_a_similarity_that_is_no_number_is_not_ranked():
 
 def test_a_query_without_a_descriptor_finds_nothing():
     """As row 0 of a list in which its positive is row 1, it would have an AP of 100 by the order of the rows."""
-    validation, descriptors = build_validation(mined()), np.ones((8, 2), np.float32)
+    validation, descriptors = mined(), np.ones((8, 2), np.float32)
     descriptors[0] = 0
     assert validation_map(validation, descriptors) == 0.0
     descriptors[:2] = [[1, 1], [0, 0]]
     assert validation_map(validation, descriptors) == pytest.approx(100 * (1 / 5) / 2), "and its photos come last: 3, 4, 5 and 7 before"
 
 
+def asked_with(*query):
+    """A truth of these queries that says nothing, for a database of three photos."""
+    return Truth(np.array(query), np.arange(3), {}, np.arange(len(query)), np.full((len(query), 4), np.nan))
+
+
 def test_a_query_without_words_finds_nothing(tmp_path, caplog):
     lists = {f"{name}/{key}": value for name in ("plain", "sv", "sv+qe") for key, value in [("offset", [0, 0, 2]), ("photo", [1, 0])]}
     artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.int32([5, 6])} | {key: np.int32(v) for key, v in lists.items()})
-    task = Task("bench", np.array([5, 6]), np.arange(3), {}, np.arange(2), True)
-    found = bow_rankings(task, tmp_path / "bow.h5")[""]
+    found = bow_rankings(asked_with(5, 6), tmp_path / "bow.h5", "bench")[""]
     assert [ranking.tolist() for ranking in found] == [[], [1, 0]]
     assert score_rankings(found, [([0], []), ([0], [])])["mAP"].tolist() == [0.0, 25.0]
     assert "finds nothing for 1 of 2 queries of bench" in caplog.text
@@ -470,8 +470,7 @@ def test_a_query_without_words_finds_nothing(tmp_path, caplog):
 
 def test_validation_photos_that_vanished_are_not_ranked(evaluated, tmp_path):
     """Query 2, of three photos of a place, is gone for one of the systems: it is asked by none, and a right answer of none."""
-    arrays = {"query": np.arange(3), "positive_offset": np.array([0, 2, 4, 6]), "positive": np.array([1, 2, 0, 2, 0, 1])}
-    artefact.write(tmp_path / "pairs.h5", "pairs", mined(**arrays))
+    write_truth(tmp_path / "v.h5", mined(np.arange(3), [(1, 2), (0, 2), (0, 1)]), {})
     assert artefact.read(evaluated()["validation.h5"], "ranking")["query"].tolist() == [0, 1, 2]
     found = artefact.read(tmp_path / "mine.c.h5", "descriptors")["descriptor"]
     found[2] = 0
@@ -524,22 +523,18 @@ def test_a_photo_may_be_several_queries(tmp_path):
     lists = {f"{name}/offset": np.array([0, 1, 2]) for name in ("plain", "sv", "sv+qe")}
     lists |= {f"{name}/photo": np.array([0, 1], np.int32) for name in ("plain", "sv", "sv+qe")}
     artefact.write(tmp_path / "bow.h5", "ranking", {"query": np.array([5, 5], np.int32), **lists})
-    task = Task("bench", np.array([5, 5]), np.arange(3), {}, np.arange(2), True)
-    assert [ranking.tolist() for ranking in bow_rankings(task, tmp_path / "bow.h5")["sv"]] == [[0], [1]]
+    assert [ranking.tolist() for ranking in bow_rankings(asked_with(5, 5), tmp_path / "bow.h5", "bench")["sv"]] == [[0], [1]]
     with pytest.raises(artefact.ArtefactError, match="is of other queries than benchmark bench"):
-        bow_rankings(task._replace(query=np.array([5, 4])), tmp_path / "bow.h5")
+        bow_rankings(asked_with(5, 4), tmp_path / "bow.h5", "bench")
 
 
 def test_the_places_of_a_benchmark(tmp_path):
     """Queries that share a right photo, or a chain of them does; or what the ground truth says."""
     names = [f"{name}.png" for name in "abcdefgh"]
-    (tmp_path / "photos").mkdir()
-    for name in names:
-        (tmp_path / "photos" / name).touch()
-    artefact.write(tmp_path / "b.h5", "collection", {"name": names})
+    row_of = {name: row for row, name in enumerate(names)}
     entries = [{"ok": [0]}, {"ok": [1, 2]}, {"ok": [0, 3]}, {"ok": [3], "junk": [1]}, {"ok": []}]
     given = {"imlist": names[:4], "qimlist": ["e.png", "f.png", "g.png", "h.png", "h.png"], "gnd": entries}
-    found = [benchmark_task("b", truth_file(tmp_path, **given, place=place), tmp_path / "photos", tmp_path / "b.h5").place.tolist()
+    found = [truth_in_rows(read_ground_truth(truth_file(tmp_path, **given, place=place)), row_of, 8).place.tolist()
              for place in (None, ["x", "y", "y", 3, "z"])]  # fmt: skip
     assert found[0] == [0, 1, 0, 0, 0], "the last two ask with one photo"
     assert found[1] == [1, 2, 2, 0, 3]
@@ -554,13 +549,62 @@ def test_places_are_named_one_by_one(tmp_path, place):
 
 def test_the_places_of_validation():
     """Photos of one model, of one cluster or joined by a cut pair; an outsider that matches two places weakly joins nothing."""
-    arrays = mined(
-        group=np.array([0, 0, 1, 1, 2, 2, 3, 4]), side=np.full(8, 2), cluster=np.array([0, 0, 1, 1, 2, 2, -1, -1]), query=np.arange(6),
-        positive_offset=np.arange(7), positive=np.array([1, 0, 3, 2, 5, 4]), weak=np.array([[6, 0], [6, 2]], np.int32),
-    )  # fmt: skip
-    assert validation_places(build_validation(arrays)).tolist() == [0, 0, 1, 1, 2, 2]
-    assert validation_places(build_validation(arrays | {"cluster": np.array([0, 0, 1, 1, 1, 1, -1, -1])})).tolist() == [0, 0, 1, 1, 1, 1]
-    assert validation_places(build_validation(arrays | {"doubt": np.array([[0, 5]], np.int32)})).tolist() == [0, 0, 1, 1, 0, 0]
+    arrays = {
+        "place": [0, 0, 1, 1, 2, 2, 3, 4], "side": np.full(8, 2), "cluster": [0, 0, 1, 1, 2, 2, -1, -1], "query": np.arange(6),
+        "positives": [[1], [0], [3], [2], [5], [4]], "weak": [[6, 0], [6, 2]],
+    }  # fmt: skip
+    assert mined(**arrays).place.tolist() == [0, 0, 1, 1, 2, 2]
+    assert mined(**arrays | {"cluster": [0, 0, 1, 1, 1, 1, -1, -1]}).place.tolist() == [0, 0, 1, 1, 1, 1]
+    assert mined(**arrays | {"doubt": [[0, 5]]}).place.tolist() == [0, 0, 1, 1, 0, 0]
+
+
+def test_one_reader_for_a_benchmark_and_for_validation(tmp_path):
+    """Both come back as they were written: rows of a collection, whatever file they began as."""
+    (tmp_path / "photos").mkdir()
+    for name, colour in (("a", 0), ("b", 80), ("q", 160)):
+        Image.new("RGB", (40, 40), (colour, 0, 0)).save(tmp_path / f"photos/{name}.png")
+    (tmp_path / "more").mkdir()
+    Image.new("RGB", (40, 40), (250, 0, 0)).save(tmp_path / "more/d.png")
+    entries = [{"easy": [0], "hard": [1], "bbx": [1, 2, 30.5, 40]}, {"easy": [1], "hard": [], "junk": [0]}]
+    gnd = truth_file(tmp_path, imlist=["b.png", "a.png"], qimlist=["q.png", "a.png"], gnd=entries)
+    read_benchmark(tmp_path / "photos", gnd, tmp_path / "c.h5", tmp_path / "t.h5", [str(tmp_path / "more")], 16, 10**6)
+    found = read_truth(tmp_path / "t.h5")
+    assert found.query.tolist() == [2, 0] and found.database.tolist() == [1, 0, 3], "the names in order, then the distractor"
+    lists = {name: [[rows.tolist() for rows in both] for both in answers] for name, answers in found.protocols.items()}
+    assert list(lists) == ["easy", "medium", "hard"]
+    assert lists["easy"] == [[[1], [0]], [[0], [1]]] and lists["hard"] == [[[0], [1]], [[], [1, 0]]]
+    assert lists["medium"] == [[[1, 0], []], [[0], [1]]] and found.place.tolist() == [0, 0]
+    assert found.region_of(0) == (1.0, 2.0, 30.5, 40.0) and found.region_of(1) is None
+    write_truth(tmp_path / "v.h5", mined(), {})
+    again, truth = read_truth(tmp_path / "v.h5"), mined()
+    assert again.region_of(0) is None and list(again.protocols) == [ALL]
+    for one, other in ((again.query, truth.query), (again.database, truth.database), (again.place, truth.place)):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(again.protocols[ALL], truth.protocols[ALL], strict=True):
+        assert [rows.tolist() for rows in one] == [rows.tolist() for rows in other]
+
+
+def test_what_is_missing_is_neither_query_nor_answer():
+    """Places stay: queries 0 and 2 are of one place by photo 1, also where that cannot be decoded."""
+    truth = mined(np.arange(3), [(1,), (0, 2), (1, 0)], side=np.full(8, 2)).without(np.arange(8) == 1)
+    assert truth.query.tolist() == [2] and [rows.tolist() for rows in truth.protocols[ALL][0]] == [[0], [2]]
+    arrays = {"place": [0, 0, 0, 0, 0, 2, -1, 3], "cluster": [0, 1, 0, 3, 3, 2, 0, -1], "side": np.full(8, 2)}
+    whole = mined([0, 2, 5], [(1, 3), (1, 4), (7,)], **arrays)
+    assert whole.place.tolist() == whole.without(np.arange(8) == 1).place.tolist() == [0, 0, 1]
+
+
+def test_a_system_is_measured_on_the_validation_of_its_own_pairs(evaluated, tmp_path):
+    """Its descriptors are of the photos that its pairs use, and of no others."""
+    write_truth(tmp_path / "w.h5", mined([1], [(0, 2)]), {})
+    files = {"whitening": None, "descriptors": {"collection": tmp_path / "mine.c.h5", "bench": tmp_path / "mine.b.h5"}}
+    shelf = {"whitening": None, "descriptors": {key: tmp_path / f"off-the-shelf:net.{key[0]}.h5" for key in ("collection", "bench")}}
+    systems = {"off-the-shelf:net": shelf | {"validation": "validation"}, "mine": files | {"validation": "validation-words"}}
+    out = evaluated(systems, {"validation-words": tmp_path / "w.h5"})
+    with open(out["table.csv"], newline="") as file:
+        found = {(row["system"], row["benchmark"]) for row in csv.DictReader(file)}
+    assert {pair for pair in found if pair[0] != "bow"} == {
+        ("off-the-shelf:net", "bench"), ("mine", "bench"), ("off-the-shelf:net", "validation"), ("mine", "validation-words"),
+    }  # fmt: skip
 
 
 def test_the_first_photos_are_kept_for_pictures(evaluated):

@@ -81,8 +81,10 @@ def results(tmp_path, monkeypatch):
     group[:3], side[:3], group[[10, 11]], side[[10, 11]] = 0, 1, [2, 3], [1, 2]
     pool_offset, pool = pack([[1], [0, 2]])
     weak = np.array([[10, 0], [10, 1], [11, 5]], np.int32)
-    columns = {"group": group, "side": side, "cluster": cluster, "query": np.array([0, 1], np.int32), "pool_offset": pool_offset}
-    artefact.write(folder / "pairs/pairs.h5", "pairs", {**columns, "pool/photo": pool, "weak": weak, "doubt": cut["cut/pair"]})
+    queries = {"query": np.array([0, 1], np.int32), "pool_offset": pool_offset, "pool/photo": pool}
+    artefact.write(folder / "pairs/models/positives.h5", "positives", queries)
+    rule = {"place": group, "side": side, "cluster": cluster, "weak": weak, "doubt": cut["cut/pair"]}
+    artefact.write(folder / "pairs/models/negatives.h5", "negatives", rule)
     tuples = {"query": [[0, 11]], "positive": [[1, 11]], "photo": [[[10], [2]]]}
     history = {f"negatives/{name}": np.array(values, np.int32) for name, values in tuples.items()}
     artefact.write(folder / "experiments/gem/history.h5", "history", {"chosen": np.int32(1), **history})
@@ -130,9 +132,10 @@ def test_a_photo_that_no_model_has(results):
 def test_a_photo_in_doubt(results):
     """4 and 7 keep the places of their clusters from being negatives of each other, though 4 is in no model."""
     assert "in doubt" not in told(results, 0)
-    pairs = artefact.read(results / "pairs/pairs.h5", "pairs")
-    pairs["group"][[8, 9]], pairs["side"][[8, 9]] = 4, 1
-    artefact.write(results / "pairs/pairs.h5", "pairs", pairs)
+    path = results / "pairs/models/negatives.h5"
+    pairs = artefact.read(path, "negatives")
+    pairs["place"][[8, 9]], pairs["side"][[8, 9]] = 4, 1
+    artefact.write(path, "negatives", pairs)
     line = "\n  in doubt: cut pairs join its cluster to {} photos of 1 other places; neither are negatives of the other\n"
     assert line.format(2) in told(results, 0) and line.format(3) in told(results, 8)
 
@@ -192,9 +195,32 @@ def test_a_run_that_began_midway(results):
     )
     (results / "models/models.h5").unlink()
     (results / "split/split.h5").unlink()
+    (results / "pairs/models").rename(results / "pairs/database")
     assert told(results, 12) == (
         f"{none} pairs\n3D model: none was looked for, because the run began with pairs\ntraining: not used; the database does not have it"
     )
+
+
+def test_a_photo_is_explained_by_every_source_of_pairs(results):
+    """Photo 12, undrawn for the models, is a query of the other source; 5 is left out by both."""
+    queries = {"query": np.array([12], np.int32), "pool_offset": np.array([0, 1]), "pool/photo": np.array([0], np.int32)}
+    artefact.write(results / "pairs/words/positives.h5", "positives", queries)
+    place = np.where(np.arange(PHOTOS) == 5, -1, 0)
+    rule = {"place": place, "cluster": place, "side": np.where(place < 0, 0, 1).astype(np.int8)}
+    artefact.write(results / "pairs/words/negatives.h5", "negatives", rule | {name: np.zeros((0, 2), int) for name in ("weak", "doubt")})
+    twelve, five = told(results, 12), told(results, 5)
+    assert "training with pairs of models: not used; other photos outside every cluster were drawn" in twelve
+    assert "training with pairs of words: place 0, on the side of training: a query with 1 candidate positives" in twelve
+    assert "training with pairs of words: not used; it shows, or a photo like it does, what a benchmark shows" in five
+    assert "all epochs" in twelve and "all epochs" not in five
+
+
+def test_a_run_without_geometry(results):
+    for path in ("discovery/graph", "discovery/clusters", "discovery/seeds", "models/models", "split/split"):
+        (results / f"{path}.h5").unlink()
+    (results / "pairs/models").rename(results / "pairs/words")
+    none = "none was looked for, because the run takes its pairs from words"
+    assert told(results, 0).startswith(f"cluster: {none}\n3D model: {none}\ntraining: place 0")
 
 
 @pytest.mark.parametrize(
@@ -203,11 +229,11 @@ def test_a_run_that_began_midway(results):
         ("discovery/graph.h5", "cluster: not known yet; run the stage `clusters`"),
         ("discovery/clusters.h5", "cluster: not known yet; 1 photos match it"),
         ("models/models.h5", "3D model: not known yet; run the stage `models`"),
-        ("pairs/pairs.h5", "training: not known yet; run the stage `pairs`"),
+        ("pairs/models/negatives.h5", "training: not known yet; run the stage `pairs`"),
     ],
 )
 def test_a_run_that_is_not_finished(results, stage, line):
-    stages = ["discovery/graph.h5", "discovery/clusters.h5", "models/models.h5", "pairs/pairs.h5"]
+    stages = ["discovery/graph.h5", "discovery/clusters.h5", "models/models.h5", "pairs/models/negatives.h5"]
     for later in stages[stages.index(stage) :]:
         (results / later).unlink()
     shutil.rmtree(results / "experiments")

@@ -1,17 +1,30 @@
 """Pairs: evidence against numbers worked out by hand, limits, outsiders, and what is refused."""
 
+import importlib
+import inspect
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 
 from bow2cnn import artefact
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.nothing import NothingFound
 from bow2cnn.pairs.covisibility import Covisibility
-from bow2cnn.pairs.doubt import related
 from bow2cnn.pairs.evidence import Evidence
-from bow2cnn.pairs.mine import add_outsiders, assign_groups, mine_pairs
-from bow2cnn.pairs.outsiders import find_weak_matches
+from bow2cnn.pairs.found import write_pairs
+from bow2cnn.pairs.mine import assign_groups, mine_pairs
+from bow2cnn.pairs.negatives import NegativeRule, read_negatives, write_negatives
+from bow2cnn.pairs.outsiders import add_outsiders, find_weak_matches
+from bow2cnn.pairs.positives import read_positives, write_positives
+from bow2cnn.pairs.sources import SOURCES
+from bow2cnn.pairs.words import BEST, pair_by_words
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
+from bow2cnn.truth import ALL, read_truth
+
+ROOT = Path(__file__).parents[2]
 
 # Model 0: cameras on a line at x = 0, 1, 2, 4.5 (photos 3, 1, 0, 2); what points each sees, and in how many pixels of focal length.
 CENTRES = [0.0, 1.0, 2.0, 4.5]
@@ -201,64 +214,69 @@ def mined(folder, sides=(TRAIN, TRAIN, VALIDATION), place=(0, 1, 2), contaminate
     split = {"side": np.array(sides, np.int8), "place": np.array(place, np.int32), "contaminated": np.isin(np.arange(17), contaminated)}
     artefact.write(folder / "split.h5", "split", split)
     paths = {name: folder / f"{name}.h5" for name in ("models", "split", "graph", "clusters", "index")}
-    mine_pairs(**paths, out=folder / "pairs.h5", **(OPTIONS | changed))
-    return artefact.read(folder / "pairs.h5", "pairs")
+    return mine_pairs(**paths, **(OPTIONS | changed))
 
 
 def pools(found):
     """Query -> photos of its pool."""
-    parts = zip(found["query"].tolist(), found["pool_offset"][:-1], found["pool_offset"][1:], strict=True)
-    return {query: found["pool/photo"][a:b].tolist() for query, a, b in parts}
+    return {query: pool["photo"].tolist() for query, pool in zip(found.query.tolist(), found.pools, strict=True)}
 
 
 def test_every_photo_with_a_positive_is_a_query(inputs):
     found = mined(inputs)
     first, second = {3: [1, 0], 1: [3], 0: [3]}, {4: [5, 6, 7], 5: [4, 6, 7], 6: [7, 5, 4], 7: [6, 5, 4]}
     assert pools(found) == first | second | {9: [10, 11], 10: [9, 11], 11: [10, 9]}
-    rows = slice(*found["pool_offset"][:2])
-    assert found["pool/shared"][rows].tolist() == [6, 8] and found["pool/inliers"][rows].tolist() == [31, 42]
-    assert found["pool/distance"][rows] == pytest.approx([1 / 4.5, 2 / 4.5]) and found["pool/overlap"][rows] == pytest.approx([0.5, 8 / 12])
+    pool = found.pools[0]
+    assert pool["shared"].tolist() == [6, 8] and pool["inliers"].tolist() == [31, 42]
+    assert pool["distance"] == pytest.approx([1 / 4.5, 2 / 4.5]) and pool["overlap"] == pytest.approx([0.5, 8 / 12])
 
 
 def test_a_pool_stays_within_its_group_and_side(inputs):
     found = mined(inputs)
+    rule = found.negatives
     for query, photos in pools(found).items():
-        assert (found["group"][photos] == found["group"][query]).all() and (found["side"][photos] == found["side"][query]).all()
+        assert (rule.place[photos] == rule.place[query]).all() and (rule.side[photos] == rule.side[query]).all()
         assert query not in photos
 
 
 def test_validation_positives_are_all_photos_with_enough_common_points(inputs):
     found = mined(inputs, pool=1)
-    parts = zip(found["query"].tolist(), found["positive_offset"][:-1], found["positive_offset"][1:], strict=True)
-    positives = {query: found["positive"][a:b].tolist() for query, a, b in parts}
-    assert positives[4] == [5, 6, 7] and positives[10] == [9, 11] and positives[3] == [0, 1]
+    truth = found.validation
+    positives = {query: right.tolist() for query, (right, _) in zip(truth.query.tolist(), truth.protocols[ALL], strict=True)}
+    assert positives == {9: [10, 11], 10: [9, 11], 11: [9, 10]}
+    assert truth.database.tolist() == found.negatives.rows().tolist() and set(truth.place.tolist()) == {0}
     assert all(len(photos) <= 1 for photos in pools(found).values())
+    other = mined(inputs, pool=1, sides=(VALIDATION, TRAIN, TRAIN)).validation
+    positives = {query: right.tolist() for query, (right, _) in zip(other.query.tolist(), other.protocols[ALL], strict=True)}
+    assert positives == {1: [3], 3: [0, 1]}, "0 has none near enough, so it is no query"
 
 
 def test_sides_and_groups_of_photos_inside_and_outside_of_models(inputs):
-    found = mined(inputs)
-    assert found["group"][:12].tolist() == [0] * 4 + [1] * 5 + [2] * 3
-    assert found["side"][:12].tolist() == [TRAIN] * 9 + [VALIDATION] * 3
-    assert found["group"][[12, 13, 15]].tolist() == [3, 4, 5] and set(found["side"][[12, 13, 15]]) <= {TRAIN, VALIDATION}
-    assert found["weak"].tolist() == [[12, 13], [13, 12]]
-    assert (found["group"][[14, 16]] == -1).all() and (found["side"][[14, 16]] == 0).all()
+    rule = mined(inputs).negatives
+    assert rule.place[:12].tolist() == [0] * 4 + [1] * 5 + [2] * 3
+    assert rule.side[:12].tolist() == [TRAIN] * 9 + [VALIDATION] * 3
+    assert rule.place[[12, 13, 15]].tolist() == [3, 4, 5] and set(rule.side[[12, 13, 15]]) <= {TRAIN, VALIDATION}
+    assert np.flatnonzero(rule.background).tolist() == [12, 13, 15]
+    assert rule.weak.tolist() == [[12, 13], [13, 12]]
+    assert (rule.place[[14, 16]] == -1).all() and (rule.side[[14, 16]] == 0).all() and not rule.used[[14, 16]].any()
 
 
 def test_cut_pairs_are_handed_on_as_doubt(inputs):
     """Those of a photo without a group too: its cluster has places."""
-    assert mined(inputs)["doubt"].tolist() == [[16, 3]]
+    assert mined(inputs).negatives.doubt.tolist() == [[16, 3]]
 
 
 def test_doubt_joins_groups_and_clusters_but_is_not_passed_on():
     """Clusters: 0 with the places 0 and 1 and the photo 4 of none, 1 with place 2, 2 with place 3; 8 is outside, 9 has nothing."""
     group, cluster = np.array([0, 0, 1, 1, -1, 2, 2, 3, 4, -1]), np.array([0, 0, 0, 0, 0, 1, 1, 2, -1, -1])
     doubt = np.array([[4, 5], [6, 7], [8, 7], [9, 0]])
-    found = [np.flatnonzero(related(photo, np.arange(10), group, cluster, doubt)).tolist() for photo in range(9)]
+    rule = NegativeRule(group, cluster, np.ones(10), doubt=doubt)
+    found = [np.flatnonzero(rule.related(photo, np.arange(10))).tolist() for photo in range(9)]
     first, second = [0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 4, 5, 6, 7]
     assert found == [first] * 5 + [second, second, [5, 6, 7, 8], [7, 8]]
-    alone = np.zeros((0, 2), int)
-    assert np.flatnonzero(related(5, np.arange(10), group, cluster, alone)).tolist() == [5, 6]
-    assert related(5, np.array([7, 5, 0]), group, cluster, doubt).tolist() == [True, True, True]
+    assert np.flatnonzero(NegativeRule(group, cluster, np.ones(10)).related(5, np.arange(10))).tolist() == [5, 6]
+    assert rule.related(5, np.array([7, 5, 0])).tolist() == [True, True, True]
+    assert rule.by_doubt(5).tolist() == [0, 1, 2, 3, 7] and rule.by_doubt(7).tolist() == [5, 6, 8]
 
 
 def test_a_photo_without_words_is_no_outsider(inputs):
@@ -266,13 +284,13 @@ def test_a_photo_without_words_is_no_outsider(inputs):
     words = [(range(10 * i, 10 * i + 10), 0) for i in range(17)]
     words[15] = ([], 0)
     word_index(inputs / "index.h5", words)
-    found = mined(inputs)
-    assert (found["group"][[12, 13]] >= 0).all() and found["group"][15] == -1 and found["side"][15] == 0
+    rule = mined(inputs).negatives
+    assert (rule.place[[12, 13]] >= 0).all() and rule.place[15] == -1 and rule.side[15] == 0
 
 
 def test_an_outsider_that_shows_a_benchmark_is_not_trained_on(inputs):
-    found = mined(inputs, contaminated=[13])
-    assert found["group"][[12, 15]].tolist() == [3, 4] and found["group"][13] == -1 and found["side"][13] == 0
+    rule = mined(inputs, contaminated=[13]).negatives
+    assert rule.place[[12, 15]].tolist() == [3, 4] and rule.place[13] == -1 and rule.side[13] == 0
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2])
@@ -280,11 +298,11 @@ def test_outsiders_are_limited(inputs, limit):
     """Whoever is not drawn is neither asked for nor used."""
     asked = {}
     for seed in range(8):
-        found = mined(inputs, max_outsiders=limit, seed=seed)
-        drawn = [row for row in (12, 13, 15) if found["group"][row] >= 0]
-        assert len(drawn) == limit and found["group"][drawn].tolist() == list(range(3, 3 + limit))
-        assert all(found["side"][row] == 0 for row in (12, 13, 15) if row not in drawn)
-        assert set(found["weak"][:, 0].tolist()) == set(drawn) & {12, 13}
+        rule = mined(inputs, max_outsiders=limit, seed=seed).negatives
+        drawn = [row for row in (12, 13, 15) if rule.place[row] >= 0]
+        assert len(drawn) == limit and rule.place[drawn].tolist() == list(range(3, 3 + limit))
+        assert all(rule.side[row] == 0 for row in (12, 13, 15) if row not in drawn)
+        assert set(rule.weak[:, 0].tolist()) == set(drawn) & {12, 13}
         asked[tuple(drawn)] = seed
     assert len(asked) > 1 or not limit
 
@@ -292,7 +310,7 @@ def test_outsiders_are_limited(inputs, limit):
 def test_a_dropped_model_gives_no_query_and_no_negative(inputs):
     found = mined(inputs, sides=(TRAIN, DROPPED, TRAIN))
     assert set(pools(found)) == {3, 1, 0, 9, 10, 11}
-    assert (found["group"][4:9] == -1).all() and (found["side"][4:9] == 0).all()
+    assert (found.negatives.place[4:9] == -1).all() and (found.negatives.side[4:9] == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -301,18 +319,20 @@ def test_a_dropped_model_gives_no_query_and_no_negative(inputs):
 )
 def test_queries_per_model_are_limited(inputs, limits, counts):
     found = mined(inputs, **limits)
-    assert np.bincount(found["group"][found["query"]], minlength=3).tolist() == counts
-    assert set(found["query"].tolist()) <= set(mined(inputs)["query"].tolist())
-    assert len(found["pool_offset"]) == len(found["positive_offset"]) == len(found["query"]) + 1
+    assert np.bincount(found.negatives.place[found.query], minlength=3).tolist() == counts
+    assert set(found.query.tolist()) <= set(mined(inputs).query.tolist())
+    assert len(found.pools) == len(found.query)
 
 
 def test_models_of_a_user_need_no_teacher(inputs):
     """The same queries and positives, no inliers, and nothing of the photos outside the models."""
     with_teacher = mined(inputs)
-    mine_pairs(models=inputs / "models.h5", split=inputs / "split.h5", out=inputs / "own.h5", **OPTIONS)
-    found = artefact.read(inputs / "own.h5", "pairs")
-    assert pools(found) == pools(with_teacher) and found["pool/scale"].tolist() == with_teacher["pool/scale"].tolist()
-    assert not found["pool/inliers"].any() and (found["group"][12:] == -1).all() and found["weak"].shape == found["doubt"].shape == (0, 2)
+    found = mine_pairs(models=inputs / "models.h5", split=inputs / "split.h5", **OPTIONS)
+    rule = found.negatives
+    assert pools(found) == pools(with_teacher)
+    for own, other in zip(found.pools, with_teacher.pools, strict=True):
+        assert own["scale"].tolist() == other["scale"].tolist() and other.keys() - own.keys() == {"inliers"}
+    assert (rule.place[12:] == -1).all() and rule.weak.shape == rule.doubt.shape == (0, 2)
 
 
 def test_fewer_than_two_training_places_are_one_clear_line(inputs):
@@ -323,7 +343,6 @@ def test_fewer_than_two_training_places_are_one_clear_line(inputs):
         with pytest.raises(NothingFound, match=found) as caught:
             mined(inputs, sides, place)
         assert str(caught.value).startswith("pairs: ") and "\n" not in str(caught.value)
-    assert not (inputs / "pairs.h5").exists()
 
 
 def test_no_positive_is_one_clear_line(inputs):
@@ -332,11 +351,149 @@ def test_no_positive_is_one_clear_line(inputs):
 
 
 def test_the_same_bytes_from_any_number_of_threads(inputs):
-    written = []
+    written, paths = [], [inputs / f"{name}-out.h5" for name in ("positives", "negatives", "validation")]
     for threads in (1, 2, 1):
-        mined(inputs, threads=threads, max_queries=2, seed=len(written) // 2)
-        written.append((inputs / "pairs.h5").read_bytes())
-    assert written[0] == written[1] != written[2]
+        write_pairs(mined(inputs, threads=threads, max_queries=2, seed=len(written) // 2), "models", inputs / "models.h5", *paths)
+        written.append([path.read_bytes() for path in paths])
+    assert written[0] == written[1] and all(a != b for a, b in zip(written[0], written[2], strict=True))
+
+
+def test_what_is_written_is_read(inputs):
+    found, paths = mined(inputs), [inputs / f"{name}-out.h5" for name in ("positives", "negatives", "validation")]
+    write_pairs(found, "models", inputs / "models.h5", *paths)
+    positives, rule, truth = read_positives(paths[0]), read_negatives(paths[1]), read_truth(paths[2])
+    assert positives.source == "models" and positives.query.tolist() == found.query.tolist()
+    for own, other in zip(positives.pools, found.pools, strict=True):
+        assert own.keys() == other.keys()
+        for name, values in other.items():
+            np.testing.assert_array_equal(own[name], values)
+    for name in ("place", "cluster", "side", "weak", "doubt", "used", "background"):
+        np.testing.assert_array_equal(getattr(rule, name), getattr(found.negatives, name))
+    assert truth.query.tolist() == [9, 10, 11] and truth.database.tolist() == found.validation.database.tolist()
+    for own, other in zip(truth.protocols[ALL], found.validation.protocols[ALL], strict=True):
+        assert [rows.tolist() for rows in own] == [rows.tolist() for rows in other]
+
+
+def test_a_source_may_lack_evidence(tmp_path):
+    pools = [{"photo": np.array([4, 2]), "shared": np.array([7, 9])}, {"photo": np.array([1]), "shared": np.array([5])}]
+    write_positives(tmp_path / "p.h5", [1, 4], pools, {}, {"source": "some"})
+    found = read_positives(tmp_path / "p.h5")
+    assert [pool.keys() for pool in found.pools] == [{"photo", "shared"}] * 2
+    assert found.pool_of(4)["photo"].tolist() == [1] and found.pool_of(2) is None
+    write_positives(tmp_path / "p.h5", [], [], {}, {"source": "some"})
+    assert read_positives(tmp_path / "p.h5").pools == []
+
+
+def test_only_photos_of_a_list_are_negatives_of_its_query(tmp_path):
+    """And of these none that may show the query's place all the same."""
+    place, rows = np.array([0, 0, 1, 1, 2, 3, -1]), np.arange(7)
+    lists = {0: [4, 3, 1, 6], 2: []}
+    rule = NegativeRule(place, place, np.ones(7), lists=lists)
+    write_negatives(tmp_path / "n.h5", rule, {}, {})
+    for some in (rule, read_negatives(tmp_path / "n.h5")):
+        assert rows[some.allowed(0, rows)].tolist() == [3, 4] and not some.allowed(2, rows).any()
+        assert rows[some.allowed(1, rows)].tolist() == [2, 3, 4, 5]
+        assert some.without(rows == 3).allowed(0, np.array([4, 3])).tolist() == [True, False]
+
+
+def test_a_weak_match_is_no_negative_even_without_a_network():
+    """Photo 3 matches one of place 0, photo 4 matches 3."""
+    rule = NegativeRule([0, 0, 1, 2, 3], [0, 0, 1, -1, -1], np.ones(5), weak=[[3, 1], [4, 3]])
+    found = [np.flatnonzero(rule.allowed(row, np.arange(5))).tolist() for row in range(5)]
+    assert found == [[2, 4], [2, 4], [0, 1, 3, 4], [2], [0, 1, 2]]
+    assert rule.weak_places(3).tolist() == [0] and rule.weak_places(0).tolist() == []
+    assert np.flatnonzero(rule.may_show(0, np.arange(5))).tolist() == [0, 1, 3]
+
+
+def test_what_cannot_be_decoded_still_says_what_others_show():
+    """Photo 1 of place 0 was cut from photo 2 of place 1, and is gone: the doubt between the two places stays."""
+    rule = NegativeRule([0, 0, 1, 1, 2], [0, 5, 1, 1, 2], np.ones(5), doubt=[[1, 2]]).without(np.arange(5) == 1)
+    assert rule.rows().tolist() == [0, 2, 3, 4] and rule.allowed(3, np.arange(5)).tolist() == [False, False, False, False, True]
+
+
+# pairs by words alone
+
+
+def shared_words(*groups):
+    """Photos for `word_index`: of every group so many photos that share ten words and have five of their own."""
+    photos, next_word = [], 0
+    for group in groups:
+        common, next_word = range(next_word, next_word + 10), next_word + 10
+        for _ in range(group):
+            photos.append(([*common, *range(next_word, next_word + 5)], 0))
+            next_word += 5
+    return photos
+
+
+WORDS = {"validation": 0.3, "max_hamming": 24, "max_outsiders": 100, "seed": 0, "threads": 1}
+
+
+def by_words(folder, photos, contaminated=None, **changed):
+    """What words alone say; `contaminated`: rows that match a benchmark."""
+    index, paths = word_index(folder / "words.h5", photos), []
+    if contaminated is not None:
+        paths = [folder / "contamination.h5"]
+        artefact.write(paths[0], "ranking", {"verified/photo": np.array(contaminated, np.int32)})
+    return pair_by_words(index, paths, **(WORDS | changed))
+
+
+def test_photos_that_rank_each_other_high_are_pairs(tmp_path):
+    """Places of 3, 4, 2 and 3 photos (0-2, 3-6, 7-8, 9-11), 12 that shares nothing, and 13 without words."""
+    found = by_words(tmp_path, [*shared_words(3, 4, 2, 3, 1), ([], 0)])
+    rule = found.negatives
+    places = [[0, 1, 2], [3, 4, 5, 6], [7, 8], [9, 10, 11]]
+    assert {query: sorted(photos) for query, photos in pools(found).items()} == {
+        row: [other for other in place if other != row] for place in places for row in place
+    }
+    assert all(pool.keys() == {"photo"} for pool in found.pools)
+    assert [np.unique(rule.place[place]).tolist() for place in places] == [[0], [1], [2], [3]]
+    assert np.flatnonzero(rule.background).tolist() == [12] and not rule.used[13]
+    for place in places:
+        assert len(set(rule.side[place].tolist())) == 1
+    assert rule.allowed(0, np.arange(14)).nonzero()[0].tolist() == list(range(3, 13))
+    held_back = [place for place in places if rule.side[place[0]] == VALIDATION]
+    assert held_back and found.validation.query.tolist() == sorted(row for place in held_back for row in place)
+    assert found.validation.database.tolist() == list(range(13))
+
+
+def test_only_the_best_results_of_both_are_pairs(tmp_path):
+    """Of nine photos alike each has the five of lowest rows for its best, so that the last ones are nobody's."""
+    found = by_words(tmp_path, shared_words(9, 2, 2))
+    assert all(len(photos) <= BEST for photos in pools(found).values())
+    for query, photos in pools(found).items():
+        assert all(query in pools(found)[photo] for photo in photos)
+
+
+def test_a_place_that_a_benchmark_shows_gives_no_pairs_by_words(tmp_path):
+    found = by_words(tmp_path, shared_words(3, 3, 3, 3, 1, 1), contaminated=[4, 12])
+    assert (found.negatives.place[[3, 4, 5, 12]] == -1).all() and found.negatives.used[13]
+    assert set(pools(found)) == {0, 1, 2, 6, 7, 8, 9, 10, 11}
+    with pytest.raises(NothingFound, match=r"pairs: .* 1 can train and 1 validate, 1 were dropped because a benchmark shows them"):
+        by_words(tmp_path, shared_words(3, 3, 3), contaminated=[4])
+
+
+def test_pairs_by_words_are_the_same_from_any_number_of_threads(tmp_path):
+    first, second = (by_words(tmp_path, shared_words(3, 4, 2, 3, 1, 1, 1), threads=threads) for threads in (1, 2))
+    assert pools(first) == pools(second)
+    np.testing.assert_array_equal(first.negatives.place, second.negatives.place)
+    np.testing.assert_array_equal(first.negatives.side, second.negatives.side)
+
+
+def test_every_source_is_a_function_that_takes_what_it_is_said_to_need():
+    """The rule is made from the registry alone."""
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    experiment = schema["$defs"]["experiment"]["properties"]["pairs"]["properties"]["source"]
+    assert experiment["enum"] == [None, *SOURCES]
+    artefacts = re.findall(r'^    "(\w+)": \[?f?"<results>', (ROOT / "workflow/rules/common.smk").read_text(), re.M)
+    for source in SOURCES.values():
+        module, _, name = source.function.rpartition(".")
+        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters
+        given = {*source.needs, *source.needs_of_teacher, *filter(None, [source.needs_of_user])}
+        assert set(source.needs) | set(source.needs_of_teacher) <= set(artefacts) and set(source.times) <= given
+        for section, keys in source.settings.items():
+            given |= set(keys or schema["properties"][section]["properties"])
+        needed = {key for key, parameter in parameters.items() if parameter.default is parameter.empty}
+        assert needed <= given <= set(parameters)
 
 
 def test_rendered_pairs_show_one_landmark_and_share_what_they_say(modelled, tmp_path):
@@ -344,20 +501,18 @@ def test_rendered_pairs_show_one_landmark_and_share_what_they_say(modelled, tmp_
     count = len(artefact.read(modelled.models, "models", ["cluster"])["cluster"])
     split = {"side": np.full(count, TRAIN, np.int8), "place": np.arange(count, dtype=np.int32)}
     artefact.write(tmp_path / "split.h5", "split", {**split, "contaminated": np.zeros(len(modelled.photos["name"]), bool)})
-    mine_pairs(
+    found = mine_pairs(
         models=modelled.models, split=tmp_path / "split.h5", graph=modelled.graph, clusters=modelled.clusters, index=modelled.index,
-        out=tmp_path / "pairs.h5", **(OPTIONS | {"outsider_inliers": 8}),
+        **(OPTIONS | {"outsider_inliers": 8}),
     )  # fmt: skip
-    found = artefact.read(tmp_path / "pairs.h5", "pairs")
-    assert len(found["query"]) >= 14
-    for number, query in enumerate(found["query"]):
-        rows = slice(*found["pool_offset"][number : number + 2])
-        photos = found["pool/photo"][rows]
+    assert len(found.query) >= 14
+    for query, pool in zip(found.query, found.pools, strict=True):
+        photos = pool["photo"]
         assert (modelled.landmark[photos] == modelled.landmark[query]).all()
-        assert (np.diff(found["pool/distance"][rows]) >= 0).all() and found["pool/shared"][rows].min() >= 5
-        assert found["pool/overlap"][rows].max() <= 1 and found["pool/scale"][rows].min() >= 1
+        assert (np.diff(pool["distance"]) >= 0).all() and pool["shared"].min() >= 5
+        assert pool["overlap"].max() <= 1 and pool["scale"].min() >= 1
         centre = modelled.records[query].shot.camera.centre
         true = [np.linalg.norm(modelled.records[photo].shot.camera.centre - centre) for photo in photos]
-        assert len(photos) < 3 or np.corrcoef(true, found["pool/distance"][rows])[0, 1] > 0.99
-    outsiders = np.flatnonzero(found["group"] >= count)
+        assert len(photos) < 3 or np.corrcoef(true, pool["distance"])[0, 1] > 0.99
+    outsiders = np.flatnonzero(found.negatives.place >= count)
     assert set(outsiders.tolist()) <= set(np.flatnonzero(modelled.landmark < 0).tolist())

@@ -10,12 +10,16 @@ import pytest
 from PIL import Image
 
 from bow2cnn import artefact
+from bow2cnn.pairs.found import Found, write_pairs
+from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.validation import build_validation
 from bow2cnn.report import charts, cloud
 from bow2cnn.report.page import write_report
 from bow2cnn.report.run import Run
 from bow2cnn.report.sections.making import flatten, read_timings
 from bow2cnn.report.sections.rankings import pick
 from bow2cnn.report.templates import duration
+from bow2cnn.truth import Truth, read_truth, write_truth
 
 PHOTOS, MODELS, FEATURES = 24, 3, 40
 EVIL = "<script>alert('x')</script>.jpg"
@@ -65,6 +69,13 @@ def cameras(count, model):
     point = np.stack([rng.uniform(-2, 2, 200), rng.uniform(-1.5, 1.5, 200), 5 + rng.normal(0, 0.1, 200)], 1)
     rotation = np.tile(np.eye(3), (count, 1, 1))
     return {"rotation": rotation, "translation": -center, "point": point, "color": rng.integers(0, 255, (200, 3))}
+
+
+def put_pairs(folder, source, found):
+    """The paths of the pairs of a source, as the report takes them."""
+    paths = {name: folder / f"{source}-{name}.h5" for name in ("positives", "negatives", "validation")}
+    write_pairs(found, source, folder / "collection.h5", **paths)
+    return {source: paths}
 
 
 @pytest.fixture
@@ -125,16 +136,12 @@ def files(tmp_path):
     group[18:] = 2 + np.arange(6)
     query = np.arange(12, dtype=np.int32)
     partner = (query // 6 * 6 + (query + 1) % 6).astype(np.int32)
-    given["pairs"] = put(
-        "pairs", "pairs",
-        {
-            "group": group.astype(np.int32), "side": np.where(group == 1, 2, group >= 0).astype(np.int8),
-            "cluster": np.where(np.arange(PHOTOS) < 18, np.arange(PHOTOS) // 6, -1).astype(np.int32), "query": query,
-            "weak": np.zeros((0, 2), np.int32), "doubt": np.zeros((0, 2), np.int32),
-            "pool_offset": np.arange(13), "pool/photo": partner, "pool/overlap": np.full(12, 0.4, np.float32),
-            "pool/shared": np.full(12, 33, np.int32), "positive_offset": np.arange(13), "positive": partner,
-        },
-    )  # fmt: skip
+    cluster = np.where(np.arange(PHOTOS) < 18, np.arange(PHOTOS) // 6, -1)
+    rule = NegativeRule(group, cluster, np.where(group == 1, 2, group >= 0))
+    columns = {"overlap": np.full(1, 0.4, np.float32), "shared": np.full(1, 33, np.int32)}
+    pools = [{"photo": photos, **columns} for photos in partner[:, None]]
+    given["pairs"] = put_pairs(tmp_path, "models", Found(query, pools, rule, build_validation(rule, query, partner[:, None]), {}))
+    given["sources"], given["validations"] = {"gem": "models"}, {"validation": "models"}
     made.history = {
         "epoch": np.arange(3), "loss": np.array([0.3, 0.2]), "validation_map": np.array([50.0, 56.0, 55.0]), "chosen": np.int32(1),
         "diverged": np.int32(0),
@@ -146,10 +153,11 @@ def files(tmp_path):
     given["histories"] = {"gem": put("history", "history", made.history)}
     given["pairings"] = {"gem": SHELF}
     bench = [str(tmp_path / f"{row}.jpg") for row in range(4)]
-    gnd = {"imlist": ["b1", "b2", "b3"], "qimlist": ["b0"], "gnd": [{"easy": [0], "hard": [], "junk": [2]}]}
-    (tmp_path / "gnd.json").write_text(json.dumps(gnd))
+    answers = [(np.array([1]), np.array([3]))]
+    known = Truth(np.array([0]), np.array([1, 2, 3]), {"easy": answers, "medium": answers}, np.zeros(1, int), np.full((1, 4), np.nan))
+    write_truth(tmp_path / "truth.h5", known, {})
     collection = put("benchmark", "collection", {"path": bench, "name": ["b0", "b1", "b2", "b3"]})
-    given["benchmarks"] = {"places": {"collection": collection, "gnd": tmp_path / "gnd.json"}}
+    given["benchmarks"] = {"places": {"collection": collection, "truth": tmp_path / "truth.h5"}}
     given["rankings"] = {
         "validation": put("rankings-validation", "ranking", rankings(query[6:], np.tile(np.arange(6, 16), (6, 1)), "all", 60.0)),
         "places": put("rankings-places", "ranking", rankings(np.array([0]), np.array([[1, 2, 3]]), "medium", 80.0)),
@@ -319,15 +327,20 @@ def test_a_run_that_found_nothing_still_gets_its_page(files):
     empty |= {"color": np.zeros((0, 3), np.uint8), "model": np.full(PHOTOS, -1)}
     artefact.write(given["models"], "models", empty)
     artefact.write(given["split"], "split", {"side": np.zeros(0, np.int8), "reason": []})
-    pairs = artefact.read(given["pairs"], "pairs")
-    pairs |= {"group": np.full(PHOTOS, -1), "query": none, "pool_offset": np.zeros(1, int), "positive_offset": np.zeros(1, int)}
-    artefact.write(given["pairs"], "pairs", pairs)
+    rule = NegativeRule(*(np.full(PHOTOS, -1),) * 2, np.zeros(PHOTOS))
+    put_pairs(files.folder, "models", Found(none, [], rule, build_validation(rule, none, []), {}))
     masked = np.zeros(PHOTOS * FEATURES, bool)
     artefact.write(given["marks"], "marks", {"offset": np.arange(PHOTOS + 1) * FEATURES, "masked": masked, "evidence/photos": none})
     artefact.write(given["rankings"]["validation"], "ranking", {"query": none})
     given["table"].write_text("system,benchmark,protocol,post,metric,value,low,high\n")
     given["gains"].write_text("{}")
-    nothing = {"histories": {}, "pairings": {}, "benchmarks": {}, "rankings": {"validation": given["rankings"]["validation"]}}
+    nothing = {
+        "histories": {},
+        "pairings": {},
+        "sources": {},
+        "benchmarks": {},
+        "rankings": {"validation": given["rankings"]["validation"]},
+    }
     page = write(files, **nothing, config=None)
     check(page)
     for text in (
@@ -356,7 +369,11 @@ def test_a_run_that_began_with_models_shows_these_and_no_clusters(files):
 
 
 def test_a_run_that_began_with_a_database_shows_what_was_learned_of_it(files):
-    page = write(files, **TEACHER, models=None, split=None)
+    rows, rule = np.arange(12), NegativeRule(np.arange(PHOTOS) // 6 - (np.arange(PHOTOS) > 17) * 9, *(np.arange(PHOTOS) // 6,) * 2)
+    pools = [{"photo": np.array([row // 6 * 6 + (row + 1) % 6])} for row in rows.tolist()]
+    found = Found(rows, pools, rule, read_truth(files.arguments["pairs"]["models"]["validation"]), {})
+    own = {"pairs": put_pairs(files.folder, "database", found), "sources": {"gem": "database"}, "validations": {"validation": "database"}}
+    page = write(files, **TEACHER, models=None, split=None, **own)
     checker = check(page)
     assert {"top", "table", "tuples", "rankings", "curves", "dropped", "making"} <= checker.ids
     assert not {"clusters", "models"} & checker.ids
@@ -364,9 +381,28 @@ def test_a_run_that_began_with_a_database_shows_what_was_learned_of_it(files):
     assert not any(text in page for text in ("33 points", "see of the 3D model", "watermarks"))
 
 
+def test_a_run_with_pairs_of_two_sources_names_both(files):
+    """An experiment of each; each is shown on the validation of its own pairs."""
+    given = files.arguments
+    rule = NegativeRule(np.arange(PHOTOS) // 8, np.arange(PHOTOS) // 8, np.ones(PHOTOS))
+    pools = [{"photo": np.array([row + 1])} for row in range(5)]
+    words = put_pairs(files.folder, "words", Found(np.arange(5), pools, rule, build_validation(rule, [], []), {}))
+    others = {
+        "histories": {**given["histories"], "plain": given["histories"]["gem"]}, "pairs": given["pairs"] | words,
+        "pairings": {"gem": SHELF, "plain": f"{SHELF}-words"}, "sources": {"gem": "models", "plain": "words"},
+        "validations": {"validation": "models", "validation-words": "words"},
+    }  # fmt: skip
+    artefact.write(files.folder / "rankings-words.h5", "ranking", {"query": np.zeros(0, np.int32)})
+    page = write(files, **others, rankings=given["rankings"] | {"validation-words": files.folder / "rankings-words.h5"})
+    check(page)
+    for text in ("training queries by models", "training queries by words", "Pairs of words: 0 of 24 photos", "Pairs of models: 6 of 24"):
+        assert text in page
+    assert page.count("33 points, overlap 0.40") == 2, "of the experiment with evidence alone"
+
+
 def test_masked_features_are_found_in_their_shard(files):
     given = files.arguments
-    run = Run({"marks": given["marks"]}, given["words"], {}, {}, {}, {}, {})
+    run = Run({"marks": given["marks"]}, given["words"], *({},) * 8)
     start = 20 * FEATURES
     np.testing.assert_array_equal(run.masked_points(20), files.keypoint[start : start + 15, :2])
     assert run.masked_points(3).shape == (0, 2)

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from bow2cnn import artefact
-from bow2cnn.collection.benchmark import read_benchmark, read_benchmark_rows
+from bow2cnn.collection.benchmark import named_rows, read_benchmark
 from bow2cnn.evaluation.ground_truth import GroundTruthError
-from bow2cnn.evaluation.systems import benchmark_task, bow_rankings
+from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.retrieval.benchmark import rank_benchmark
 from bow2cnn.retrieval.engine import Engine, Words
 from bow2cnn.retrieval.search import Ranking, expand, join, search, sure_first
 from bow2cnn.split.contamination import find_contamination
+from bow2cnn.truth import read_truth
 
 SIZE = (400, 300)
 TURN = np.array([[0.8, -0.4, 60.0], [0.4, 0.8, 10.0]])  # the similarity from the query to the photos that show the same
@@ -300,7 +301,7 @@ def benchmark(made, tmp_path_factory):
         "gnd": [{"ok": [0, 1, 2, 3], "junk": [], "bbx": [width * 0.2, height * 0.1, width * 0.8, height * 0.9]}, {"ok": [5], "junk": []}],
     }
     (folder / "gnd.json").write_text(json.dumps(truth))
-    read_benchmark(folder / "photos", folder / "gnd.json", folder / "collection.h5", [], 32, 10**7)
+    read_benchmark(folder / "photos", folder / "gnd.json", folder / "collection.h5", folder / "truth.h5", [], 32, 10**7)
     extract_features(folder / "collection.h5", folder / "features.h5", workers=2, max_features=1500)
     return SimpleNamespace(folder=folder, truth=truth, rows=dict(zip(names, rows, strict=True)))
 
@@ -318,7 +319,7 @@ def test_a_benchmark_with_an_unusable_photo_is_refused(benchmark, tmp_path):
         truth = {"imlist": imlist, "qimlist": ["good.jpg"], "gnd": [{"ok": [0], "junk": []}]}
         (tmp_path / "gnd.json").write_text(json.dumps(truth))
         with pytest.raises(GroundTruthError, match=imlist[-1]):
-            read_benchmark(tmp_path, tmp_path / "gnd.json", tmp_path / "c.h5", [], 32, 10**7)
+            read_benchmark(tmp_path, tmp_path / "gnd.json", tmp_path / "c.h5", tmp_path / "t.h5", [], 32, 10**7)
 
 
 def test_a_benchmark_with_a_region_in_shares_of_its_photo_is_refused(benchmark, tmp_path):
@@ -327,7 +328,7 @@ def test_a_benchmark_with_a_region_in_shares_of_its_photo_is_refused(benchmark, 
     (tmp_path / "gnd.json").write_text(json.dumps(truth))
     said = rf"gnd\.json: gnd\[0\] \({truth['qimlist'][0]}\): bbx 0\.1 0\.1 0\.9 0\.9 is too small"
     with pytest.raises(GroundTruthError, match=said):
-        read_benchmark(benchmark.folder / "photos", tmp_path / "gnd.json", tmp_path / "c.h5", [], 32, 10**7)
+        read_benchmark(benchmark.folder / "photos", tmp_path / "gnd.json", tmp_path / "c.h5", tmp_path / "t.h5", [], 32, 10**7)
 
 
 def test_distractors_make_the_database_larger_and_nothing_else(made, benchmark, tmp_path):
@@ -338,25 +339,27 @@ def test_distractors_make_the_database_larger_and_nothing_else(made, benchmark, 
         shutil.copy(path, tmp_path / "more/deep" / Path(path).name)
     (tmp_path / "more/text.jpg").write_text("text")
     folder, collection, features = benchmark.folder, tmp_path / "collection.h5", tmp_path / "features.h5"
-    read_benchmark(folder / "photos", folder / "gnd.json", collection, [str(tmp_path / "more")], 32, 10**7)
-    rows = read_benchmark_rows(collection)
-    assert list(rows.named) == sorted({*benchmark.truth["imlist"], *benchmark.truth["qimlist"]})
-    paths = artefact.read(collection, "collection", ["path"])["path"]
-    assert {Path(paths[row]).name for row in rows.distractors} == {Path(path).name for path in others} and len(rows.distractors) == 3
+    truth = tmp_path / "truth.h5"
+    read_benchmark(folder / "photos", folder / "gnd.json", collection, truth, [str(tmp_path / "more")], 32, 10**7)
+    photos, named = artefact.read(collection, "collection", ["path", "name"]), named_rows(collection)
+    row_of = {photos["name"][row]: row for row in named}
+    assert list(row_of) == sorted({*benchmark.truth["imlist"], *benchmark.truth["qimlist"]})
+    distractors = np.arange(len(named), len(photos["name"]))
+    assert {Path(photos["path"][row]).name for row in distractors} == {Path(path).name for path in others} and len(distractors) == 3
     extract_features(collection, features, workers=2, max_features=1500)
-    arguments = (made.vocabulary, collection, features, folder / "gnd.json", tmp_path / "ranking.h5", 3, 10, 24, 12, 5, 15)
+    arguments = (made.vocabulary, collection, features, truth, tmp_path / "ranking.h5", 3, 10, 24, 12, 5, 15)
     rank_benchmark(*arguments, min_photos=8, seed=0, threads=1)
-    task = benchmark_task("mine", folder / "gnd.json", folder / "photos", collection)
-    assert len(task.database) == 6 + 3 and task.database[6:].tolist() == rows.distractors.tolist()
-    rankings = bow_rankings(task, tmp_path / "ranking.h5")["sv"]
-    assert all(sorted(ranking) == sorted(task.database) for ranking in rankings)
-    assert set(rankings[0][:4].tolist()) == {rows.named[name] for name in benchmark.truth["imlist"][:4]}
+    known = read_truth(truth)
+    assert len(known.database) == 6 + 3 and known.database[6:].tolist() == distractors.tolist()
+    rankings = bow_rankings(known, tmp_path / "ranking.h5", "mine")["sv"]
+    assert all(sorted(ranking) == sorted(known.database) for ranking in rankings)
+    assert set(rankings[0][:4].tolist()) == {row_of[name] for name in benchmark.truth["imlist"][:4]}
     find_contamination(made.index, made.vocabulary, collection, features, tmp_path / "c.h5", 50, 24, 20, threads=1)
     assert artefact.read(tmp_path / "c.h5", "ranking", ["query"])["query"].tolist() == list(range(8)), "distractors are no evidence"
 
 
 def test_a_benchmark_is_ranked_within_its_own_database(made, benchmark, tmp_path):
-    arguments = (made.vocabulary, benchmark.folder / "collection.h5", benchmark.folder / "features.h5", benchmark.folder / "gnd.json")
+    arguments = (made.vocabulary, benchmark.folder / "collection.h5", benchmark.folder / "features.h5", benchmark.folder / "truth.h5")
     for out in ("a", "b"):
         rank_benchmark(*arguments, tmp_path / out, 3, 10, 24, 0, 5, 15, min_photos=8, seed=0, threads=1)
     found = artefact.read(tmp_path / "a", "ranking")

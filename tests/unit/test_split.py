@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bow2cnn import artefact
+from bow2cnn.pairs.negatives import NegativeRule
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, choose_sides, find_doubt, find_places, split_models
 from bow2cnn.training.negatives import mine_negatives
 
@@ -208,5 +209,6 @@ def test_a_photo_that_four_weak_pairs_join_to_another_cluster(tmp_path, others):
     descriptors = np.eye(len(rows), dtype=np.float32)
     descriptors[0, 5:9] = 0.5  # nothing is as similar to the wide photo
     group, cluster = arrays["place"][rows // 5], rows // 5
-    photo, _ = mine_negatives(descriptors, np.array([0, 7]), rows, group, cluster, 5, True, doubt=np.array(cut))
+    rule = NegativeRule(group, cluster, np.ones(len(rows)), doubt=cut)
+    photo, _ = mine_negatives(descriptors, np.array([0, 7]), rows, rule, 5, True)
     assert [line[line >= 0].tolist() for line in photo] == [[10, 15][:others]] * 2

@@ -16,8 +16,12 @@ from bow2cnn.network.layers import Normalised, Staged
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
+from bow2cnn.pairs import negatives
+from bow2cnn.pairs.found import Found, write_pairs
+from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.validation import build_validation
 from bow2cnn.training import batches as batches_module
-from bow2cnn.training import cache, checkpoint, negatives
+from bow2cnn.training import cache, checkpoint
 from bow2cnn.training import run as run_module
 from bow2cnn.training import train as train_module
 from bow2cnn.training.augment import another_view, augment
@@ -28,11 +32,11 @@ from bow2cnn.training.choice import error_of, nearest_good
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.loss import tuple_loss
-from bow2cnn.training.negatives import doubtful_groups, mine_negatives
+from bow2cnn.training.negatives import mine_negatives
 from bow2cnn.training.optimiser import make_optimiser, set_rate
 from bow2cnn.training.pairs import read_pairs
 from bow2cnn.training.plan import Plan
-from bow2cnn.training.positives import candidates, draw
+from bow2cnn.training.positives import candidates, check_evidence, draw
 from bow2cnn.training.settings import Settings
 from bow2cnn.training.train import train_experiment
 from bow2cnn.training.weights import average_weights, between
@@ -78,6 +82,28 @@ def tiny(seed=0):
     return model
 
 
+PAIRS = ("positives.h5", "negatives.h5", "validation.h5")
+
+
+def put_pairs(folder, found):
+    """Write pairs in a folder."""
+    artefact.write(folder / "photos.h5", "collection", {})
+    write_pairs(found, "models", folder / "photos.h5", *(folder / name for name in PAIRS))
+
+
+def pairs_in(folder, outsiders=True, missing=None):
+    """The pairs of a folder as training reads them."""
+    return read_pairs(*(folder / name for name in PAIRS), outsiders, np.zeros(PHOTOS, bool) if missing is None else missing)
+
+
+def put_changed(made, folder, pools=None, **changes):
+    """Write the pairs of `made` in another folder, with some arguments of their `NegativeRule` or pools changed."""
+    old = made.found
+    arguments = {name: getattr(old.negatives, name) for name in ("place", "cluster", "side", "weak", "doubt")} | changes
+    rule, pools = NegativeRule(**arguments), pools or old.pools
+    put_pairs(folder, Found(old.query, pools, rule, build_validation(rule, old.query, [pool["photo"] for pool in pools]), {}))
+
+
 @pytest.fixture(scope="module")
 def made(tiny_network, tmp_path_factory):
     """Models 0 to 3 to train (0 and 1 in one cluster), 4 to validate, four photos each; outsiders 20 to 23; 24 and 25 not to be used."""
@@ -94,19 +120,18 @@ def made(tiny_network, tmp_path_factory):
         Image.fromarray(pattern).resize((32, 24), Image.Resampling.BILINEAR).save(paths[-1])
     query = np.arange(20)
     pool = [np.setdiff1d(np.flatnonzero(group == group[row]), row) for row in query]
-    offset, photo = artefact.offsets([len(rows) for rows in pool]), np.concatenate(pool)
-    values = {name: generator.random(len(photo)).astype(np.float32) for name in ("overlap", "distance")}
-    values |= {"scale": np.ones(len(photo), np.float32), "shared": generator.integers(5, 99, len(photo)).astype(np.int32)}
-    values |= {"inliers": generator.integers(5, 99, len(photo)).astype(np.int32), "photo": photo}
-    arrays = {"group": group, "cluster": cluster, "side": side, "query": query, "pool_offset": offset}
-    arrays["weak"] = np.array([[20, 1], [20, 21], [24, 3]])
-    arrays["doubt"] = np.zeros((0, 2), int)
-    arrays |= {"positive_offset": offset, "positive": photo} | {f"pool/{name}": value for name, value in values.items()}
-    artefact.write(folder / "pairs.h5", "pairs", arrays)
+    offset, count = artefact.offsets([len(rows) for rows in pool]), sum(map(len, pool))
+    values = {name: generator.random(count).astype(np.float32) for name in ("overlap", "distance")}
+    values |= {"scale": np.ones(count, np.float32), "shared": generator.integers(5, 99, count).astype(np.int32)}
+    values |= {"inliers": generator.integers(5, 99, count).astype(np.int32), "photo": np.concatenate(pool)}
+    pools = [{name: column[a:b] for name, column in values.items()} for a, b in zip(offset[:-1], offset[1:], strict=True)]
+    rule = NegativeRule(group, cluster, side, [[20, 1], [20, 21], [24, 3]])
+    found = Found(query, pools, rule, build_validation(rule, query, pool), {})
+    put_pairs(folder, found)
     sha256 = generator.integers(0, 256, (PHOTOS, 32), np.uint8)
     artefact.write(folder / "collection.h5", "collection", {"path": paths, "sha256": sha256})
     save_network(folder / "start.h5", tiny())
-    return SimpleNamespace(folder=folder, group=group, cluster=cluster, side=side, paths=paths)
+    return SimpleNamespace(folder=folder, group=group, cluster=cluster, side=side, paths=paths, found=found)
 
 
 SETTINGS = {"network": "tiny", "epochs": 2, "batch": 3, "queries_per_epoch": 8, "exemplars": 1, "negatives": 2}
@@ -115,7 +140,7 @@ SETTINGS |= {"image_size": 32, "learning_rate": 1e-3}
 
 def train(made, out, threads=1, device="cpu", **changes):
     """Bytes of the network and of the history."""
-    inputs = [made.folder / name for name in ("pairs.h5", "collection.h5", "start.h5")]
+    inputs = [made.folder / name for name in (*PAIRS, "collection.h5", "start.h5")]
     files = [out / "network.h5", out / "history.h5"]
     train_experiment(*inputs, *files, out / "state", SETTINGS | changes, 7, threads, device)
     return [file.read_bytes() for file in files]
@@ -175,6 +200,45 @@ def test_positives_of_a_pool(rule, expected):
     assert candidates(POOL, settings, similarity).tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("column", "rule"), [("shared", "m2"), ("inliers", "top1-bow"), ("inliers", "random-bow"), ("overlap", "m3"), ("scale", "m3")]
+)
+def test_a_rule_asks_for_the_evidence_that_it_needs(column, rule):
+    """m3 goes without: with neither overlap nor scale every photo of the pool may be the positive."""
+    pool = {name: values for name, values in POOL.items() if name != column}
+    settings = Settings(positives=rule)
+    check_evidence(POOL, settings, "models")
+    if rule == "m3":
+        check_evidence(pool, settings, "some")
+        assert candidates(pool, settings).tolist() == {"overlap": [3, 7, 9], "scale": [3, 5, 7]}[column]
+        assert candidates({"photo": POOL["photo"]}, settings).tolist() == [3, 5, 7, 9]
+        return
+    with pytest.raises(TrainingError) as caught:
+        check_evidence(pool, settings, "some")
+    assert str(caught.value).startswith(f"settings: positives: {rule} needs `{column}` (") and "the pairs of some do not" in str(
+        caught.value
+    )
+
+
+def test_a_plan_without_the_evidence_of_its_rule_is_one_line(made, tmp_path):
+    put_changed(made, tmp_path, [{"photo": pool["photo"]} for pool in made.found.pools])
+    pairs, descriptors = pairs_in(tmp_path), np.ones((PHOTOS, 4), np.float32)
+    assert Plan(pairs, Settings.of(SETTINGS), 7, descriptors).tuples == 9
+    with pytest.raises(TrainingError, match=r"^settings: positives: m2 needs `shared` .*, which the pairs of models do not have"):
+        Plan(pairs, Settings.of(SETTINGS | {"positives": "m2"}), 7, descriptors)
+
+
+def test_tuples_keep_to_the_lists_of_their_queries(made, tmp_path):
+    """Where a source names the only photos that may be a query's negatives, no other is mined."""
+    put_changed(made, tmp_path, lists={row: [8, 12, 20] for row in range(8)})
+    pairs, descriptors = pairs_in(tmp_path), np.random.default_rng(0).random((PHOTOS, 4), np.float32)
+    plan = Plan(pairs, Settings.of(SETTINGS | {"queries_per_epoch": 16, "negatives": 9}), 7, descriptors)
+    found = plan.mine(1, descriptors)
+    for query, photo in zip(found["query"].tolist(), found["photo"], strict=True):
+        given = set(photo[photo >= 0].tolist())
+        assert given <= {8, 12, 20} if query < 8 else given - {8, 12, 20}
+
+
 def test_positives_are_drawn_evenly():
     options = [np.array([3, 7])] * 1000 + [np.array([5])]
     drawn = draw(options, np.random.default_rng(0))
@@ -189,7 +253,7 @@ def test_negatives_by_brute_force(per_model):
     cluster = np.where(group < 12, group // 3, -1)  # three models to a cluster
     pool = generator.permutation(120)[:90]
     queries = np.arange(0, 120, 7)
-    photo, similarity = mine_negatives(descriptors, queries, pool, group, cluster, 4, per_model)
+    photo, similarity = mine_negatives(descriptors, queries, pool, NegativeRule(group, cluster, np.ones(120)), 4, per_model)
     for line, query in enumerate(queries):
         expected, seen = [], set()
         for row in sorted(pool, key=lambda row: (-float(descriptors[row] @ descriptors[query]), row)):
@@ -203,7 +267,8 @@ def test_negatives_by_brute_force(per_model):
 
 def test_too_few_negatives_leave_gaps():
     descriptors = np.eye(3, dtype=np.float32)
-    photo, similarity = mine_negatives(descriptors, np.array([0]), np.array([0, 1, 2]), np.array([0, 0, 1]), np.arange(3), 2, True)
+    rule = NegativeRule([0, 0, 1], np.arange(3), np.ones(3))
+    photo, similarity = mine_negatives(descriptors, np.array([0]), np.array([0, 1, 2]), rule, 2, True)
     assert photo.tolist() == [[2, -1]] and np.isnan(similarity[0, 1])
 
 
@@ -211,28 +276,24 @@ def test_what_a_cut_pair_joins_are_no_negatives_of_each_other():
     """Places 0 (photos 0, 1), 1 (2, 3) and 2 (4, 5), and two photos outside: 1 and 2 are in doubt, 3 and 4 as well, and 5 and 6."""
     group, cluster, doubt = np.array([0, 0, 1, 1, 2, 2, 3, 4]), np.array([0, 0, 1, 1, 2, 2, -1, -1]), np.array([[2, 1], [3, 4], [6, 5]])
     descriptors, rows = np.ones((8, 2), np.float32), np.arange(8)
-    photo, _ = mine_negatives(descriptors, rows, rows, group, cluster, 6, False, doubt=doubt)
+    photo, _ = mine_negatives(descriptors, rows, rows, NegativeRule(group, cluster, np.ones(8), doubt=doubt), 6, False)
     found = [line[line >= 0].tolist() for line in photo]
     assert found == [[4, 5, 6, 7]] * 2 + [[6, 7]] * 2 + [[0, 1, 7]] * 2 + [[0, 1, 2, 3, 7], [0, 1, 2, 3, 4, 5]]
 
 
 def test_without_a_photo_that_surely_shows_another_place_there_is_no_training(made, tmp_path):
-    arrays = artefact.read(made.folder / "pairs.h5", "pairs")
-    arrays["doubt"] = np.array([[0, 8], [4, 12], [8, 12]])
-    artefact.write(tmp_path / "pairs.h5", "pairs", arrays)
+    put_changed(made, tmp_path, doubt=[[0, 8], [4, 12], [8, 12]])
     with pytest.raises(TrainingError, match="photos that surely show another place"):
-        read_pairs(tmp_path / "pairs.h5", False, np.zeros(PHOTOS, bool))
-    assert read_pairs(tmp_path / "pairs.h5", True, np.zeros(PHOTOS, bool)).doubt.tolist() == [[0, 8], [4, 12], [8, 12]]
+        pairs_in(tmp_path, outsiders=False)
+    assert pairs_in(tmp_path).rule.doubt.tolist() == [[0, 8], [4, 12], [8, 12]]
 
 
 def test_an_outsider_is_no_negative_of_the_models_it_may_belong_to():
-    descriptors = np.float32([[1, 0], [0, 1], [-1, 0], [0.9, 0.1]])
-    group, outsider = np.array([0, 1, 2, 3]), np.array([False, False, False, True])
-    mined = []
-    for weak in (np.zeros((0, 2), int), np.array([[3, 1], [3, 2], [3, 2]])):
-        doubtful = doubtful_groups(descriptors, group, outsider, weak, 1)
-        mined.append(mine_negatives(descriptors, np.arange(3), np.array([2, 3]), group, np.array([0, 1, 2, -1]), 2, True, doubtful)[0])
-    assert doubtful.tolist() == [[-1, -1, -1], [-1, -1, -1], [-1, -1, -1], [0, 1, 2]]
+    descriptors, mined = np.float32([[1, 0], [0, 1], [-1, 0], [0.9, 0.1]]), []
+    for weak in ([], [[3, 1], [3, 2], [3, 2]]):
+        rule = NegativeRule(np.arange(4), [0, 1, 2, -1], np.ones(4), weak).wary(descriptors, 1)
+        mined.append(mine_negatives(descriptors, np.arange(3), np.array([2, 3]), rule, 2, True)[0])
+    assert rule._possible.tolist() == [[-1, -1, -1], [-1, -1, -1], [-1, -1, -1], [0, 1, 2]]
     assert [found.tolist() for found in mined] == [[[2, -1], [3, 2], [3, -1]], [[2, -1], [2, -1], [-1, -1]]]
 
 
@@ -243,7 +304,7 @@ def test_the_nearest_models_of_outsiders_are_found_chunk_by_chunk(monkeypatch, c
     descriptors, group = generator.integers(-9, 9, (200, 8)).astype(np.float32), generator.integers(-1, 12, 200)
     outsider = np.arange(200) >= 150
     group[outsider] = 12 + np.arange(50)
-    found = doubtful_groups(descriptors, group, outsider, np.zeros((0, 2), int), 3)
+    found = NegativeRule(group, np.where(outsider, -1, 0), np.ones(200)).wary(descriptors, 3)._possible
     for row in np.flatnonzero(outsider):
         best = [(descriptors[(group == g) & ~outsider] @ descriptors[row]).max() for g in range(12)]
         assert found[row].tolist() == np.argsort(-np.array(best), kind="stable")[:3].tolist()
@@ -251,22 +312,19 @@ def test_the_nearest_models_of_outsiders_are_found_chunk_by_chunk(monkeypatch, c
 
 
 def test_weak_matches_with_what_may_not_be_used_raise_no_doubt():
-    group, outsider = np.array([0, 0, 1, 2, -1]), np.array([False, False, True, True, False])
-    doubtful = doubtful_groups(np.zeros((5, 2), np.float32), group, outsider, np.array([[2, 3], [2, 4], [3, 0], [3, 1]]), 1)
-    assert doubtful.tolist() == [[-1, -1], [-1, -1], [0, 2], [0, 0], [-1, -1]]
+    rule = NegativeRule([0, 0, 1, 2, -1], [0, 0, -1, -1, 0], np.ones(5), [[2, 3], [2, 4], [3, 0], [3, 1]])
+    assert rule.wary(np.zeros((5, 2), np.float32), 1)._possible.tolist() == [[-1, -1], [-1, -1], [0, 2], [0, 0], [-1, -1]]
 
 
 def test_negatives_of_a_photo_outside_every_model():
     """Of 0: not 1 (of a model it may belong to), 2 (may belong to that too), 3 and 4 (weak matches, of it and with it), so 5."""
-    group, doubtful = np.array([10, 0, 11, 12, 13, 14]), np.full((6, 2), -1)
-    doubtful[[0, 2, 4, 5], 0] = [0, 0, 10, 1]
-    doubtful[0, 1] = 12
-    photo, _ = mine_negatives(np.ones((6, 2), np.float32), np.array([0]), np.arange(6), group, np.full(6, -1), 5, True, doubtful)
+    rule = NegativeRule([10, 0, 11, 12, 13, 14, 1], [-1, 0, -1, -1, -1, -1, 1], np.ones(7), [[0, 1], [0, 3], [2, 1], [4, 0], [5, 6]])
+    photo, _ = mine_negatives(np.ones((7, 2), np.float32), np.array([0]), np.arange(6), rule, 5, True)
     assert photo.tolist() == [[5, -1, -1, -1, -1]]
 
 
 def test_exemplars_of_an_epoch(made):
-    pairs = read_pairs(made.folder / "pairs.h5", True, np.zeros(PHOTOS, bool))
+    pairs = pairs_in(made.folder)
     descriptors = np.random.default_rng(0).random((PHOTOS, 4), np.float32)
     plan = Plan(pairs, Settings.of(SETTINGS | {"exemplars": 3}), 7, descriptors)
     epochs = [plan.queries(epoch) for epoch in (1, 2)]
@@ -277,7 +335,7 @@ def test_exemplars_of_an_epoch(made):
     assert set(epochs[0][0][epochs[0][0] > 16]) != set(epochs[1][0][epochs[1][0] > 16])
     np.testing.assert_array_equal(plan.queries(1), epochs[0])
     assert Plan(pairs, Settings.of(SETTINGS | {"exemplars": 99}), 7, descriptors).tuples == 12
-    inside = read_pairs(made.folder / "pairs.h5", False, np.zeros(PHOTOS, bool))
+    inside = pairs_in(made.folder, outsiders=False)
     assert Plan(inside, Settings.of(SETTINGS), 7, descriptors).tuples == 8
 
 
@@ -311,17 +369,17 @@ def test_the_positive_of_an_exemplar_is_a_changed_copy(made, tmp_path, augmentat
 
 def test_pairs_are_those_of_the_training_side(made):
     missing = np.zeros(PHOTOS, bool)
-    pairs = read_pairs(made.folder / "pairs.h5", True, missing)
+    pairs = pairs_in(made.folder, missing=missing)
     assert pairs.query.tolist() == list(range(16)) and pairs.negative.tolist() == [*range(16), 20, 21, 22, 23]
     assert all((made.group[pool["photo"]] == made.group[query]).all() for query, pool in zip(pairs.query, pairs.pools, strict=True))
     assert pairs.validation.query.tolist() == [16, 17, 18, 19]
-    assert read_pairs(made.folder / "pairs.h5", False, missing).negative.tolist() == list(range(16))
+    assert pairs_in(made.folder, outsiders=False).negative.tolist() == list(range(16))
     missing[[0, 1, 20]] = True
-    pairs = read_pairs(made.folder / "pairs.h5", True, missing)
+    pairs = pairs_in(made.folder, missing=missing)
     assert pairs.query.tolist() == list(range(2, 16)) and pairs.pools[0]["photo"].tolist() == [3] and 20 not in pairs.negative
     missing[:16] = True
     with pytest.raises(TrainingError, match="nothing to train on"):
-        read_pairs(made.folder / "pairs.h5", True, missing)
+        pairs_in(made.folder, missing=missing)
 
 
 # gradients
@@ -588,8 +646,7 @@ def test_the_p_of_an_epoch_is_that_of_the_network_validated(made, tmp_path, monk
 def unvalidated(made, tmp_path_factory):
     """The same without a validation query, as a database with an empty validation part gives it."""
     folder = tmp_path_factory.mktemp("unvalidated")
-    arrays = artefact.read(made.folder / "pairs.h5", "pairs")
-    artefact.write(folder / "pairs.h5", "pairs", arrays | {"side": np.where(made.side == 2, 0, made.side)})
+    put_changed(made, folder, side=np.where(made.side == 2, 0, made.side))
     for name in ("collection.h5", "start.h5"):
         (folder / name).symlink_to(made.folder / name)
     return SimpleNamespace(folder=folder)
@@ -622,22 +679,21 @@ def test_a_start_that_overflows_is_one_line(made, tmp_path):
     with pytest.raises(
         TrainingError, match=r"the network to start from overflows or is damaged: .* descriptors are no numbers; take other"
     ):
-        train_experiment(*(made.folder / name for name in ("pairs.h5", "collection.h5")), tmp_path / "start.h5",
+        train_experiment(*(made.folder / name for name in (*PAIRS, "collection.h5")), tmp_path / "start.h5",
                          tmp_path / "n.h5", tmp_path / "h.h5", tmp_path / "state", SETTINGS, 7, 1)  # fmt: skip
 
 
 def test_pairs_of_two_places_are_told(made, tmp_path, caplog):
     """As databases of other programs have them: one pair across two classes, or every photo a class of its own."""
-    arrays = artefact.read(made.folder / "pairs.h5", "pairs")
-    arrays["pool/photo"][:3] = [1, 2, 8]
-    artefact.write(tmp_path / "pairs.h5", "pairs", arrays)
-    assert read_pairs(tmp_path / "pairs.h5", True, np.zeros(PHOTOS, bool)).pools[0]["photo"].tolist() == [1, 2]
+    pools = [{"photo": np.array([1, 2, 8])}, *({"photo": pool["photo"]} for pool in made.found.pools[1:])]
+    put_changed(made, tmp_path, pools)
+    assert pairs_in(tmp_path).pools[0]["photo"].tolist() == [1, 2]
     assert (
         "1 of 48 pairs of a training query and a positive are of two places (of a database: two clusters) and are left out" in caplog.text
     )
-    artefact.write(tmp_path / "pairs.h5", "pairs", arrays | {"group": np.arange(PHOTOS), "cluster": np.arange(PHOTOS)})
+    put_changed(made, tmp_path, pools, place=np.arange(PHOTOS), cluster=np.arange(PHOTOS))
     with pytest.raises(TrainingError, match=r"48 of 48 pairs of a training query and a positive are of two places .* nothing to train on"):
-        read_pairs(tmp_path / "pairs.h5", True, np.zeros(PHOTOS, bool))
+        pairs_in(tmp_path)
 
 
 # photos and settings

@@ -8,6 +8,9 @@ import pytest
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.pairs.found import Found, write_pairs
+from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.validation import build_validation
 from bow2cnn.whitening import whiten
 from bow2cnn.whitening.stage import learn_whitening
 
@@ -36,16 +39,13 @@ def learn(folder, found, training, validation=8, missing=(), **options):
     side = np.where(group < training, 1, np.where(group < training + validation, 2, 1))
     query = np.flatnonzero(group < training + validation)
     others = [np.setdiff1d(np.flatnonzero(group == group[row]), row) for row in query]
-    offset, photo = artefact.offsets([len(rows) for rows in others]), np.concatenate(others)
-    arrays = {"group": group, "side": side, "cluster": group, "query": query, "pool_offset": offset, "pool/photo": photo}
-    artefact.write(
-        folder / "pairs.h5",
-        "pairs",
-        arrays | {"positive_offset": offset, "positive": photo, "weak": np.zeros((0, 2), int), "doubt": np.zeros((0, 2), int)},
-    )
+    rule, paths = NegativeRule(group, group, side), [folder / f"{name}.h5" for name in ("positives", "negatives", "validation")]
+    artefact.write(folder / "photos.h5", "collection", {})
+    pools = [{"photo": rows} for rows in others]
+    write_pairs(Found(query, pools, rule, build_validation(rule, query, others), {}), "models", folder / "photos.h5", *paths)
     gone = np.isin(np.arange(len(found)), missing)
     artefact.write(folder / "d.h5", "descriptors", {"descriptor": np.where(gone[:, None], 0, found), "missing": gone})
-    learn_whitening(folder / "d.h5", folder / "pairs.h5", folder / "w.h5", **options)
+    learn_whitening(folder / "d.h5", *paths, folder / "w.h5", **options)
     return artefact.read(folder / "w.h5", "whitening")
 
 
@@ -115,6 +115,9 @@ def test_memory_does_not_grow_with_the_pairs(tmp_path):
     """All pairs of 400 photos are 159,600: with their descriptors in double precision 650 MB."""
     code = """
 import numpy as np, resource
+from bow2cnn.pairs.found import Found, write_pairs
+from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.validation import build_validation
 from bow2cnn.whitening import whiten
 found = np.random.default_rng(0).random((400, 512), np.float32)
 queries, positives = np.nonzero(~np.eye(400, dtype=bool))

@@ -15,7 +15,9 @@ from bow2cnn import artefact
 from bow2cnn.cli import main
 from bow2cnn.collection.orientation import place_in_file, size_in_file
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.pairs.doubt import related
+from bow2cnn.pairs.negatives import read_negatives
+from bow2cnn.pairs.positives import read_positives
+from bow2cnn.truth import ALL, read_truth
 
 COLLECTION = "collection/collection.h5"
 
@@ -48,33 +50,30 @@ def test_the_database_keeps_the_rules_of_the_reference(database, finished):
 
 
 def test_pairs_of_the_database_are_those_of_the_run(database, finished):
-    pairs = artefact.read(finished.results / "pairs/pairs.h5", "pairs")
+    rule = read_negatives(finished.results / "pairs/models/negatives.h5")
     sha256 = artefact.read(finished.results / "collection/collection.h5", "collection", ["sha256"])["sha256"]
     row = {bytes(digest).hex(): number for number, digest in enumerate(sha256)}
-    pools = {
-        int(query): set(pairs["pool/photo"][a:b].tolist())
-        for query, a, b in zip(pairs["query"], pairs["pool_offset"][:-1], pairs["pool_offset"][1:], strict=True)
-    }
+    pairs = read_positives(finished.results / "pairs/models/positives.h5")
+    pools = {query: set(pool["photo"].tolist()) for query, pool in zip(pairs.query.tolist(), pairs.pools, strict=True)}
     for side in database.values():
         photos = [row[cid] for cid in side["cids"]]
         classes = np.array(side["cluster"])
         for query in side["qidxs"]:
             same = classes == classes[query]
-            assert same[pairs["group"][photos] == pairs["group"][photos[query]]].all(), "a place is one class"
+            assert same[rule.place[photos] == rule.place[photos[query]]].all(), "a place is one class"
         assert all(photos[p] in pools[photos[q]] for q, p in zip(side["qidxs"], side["pidxs"], strict=True))
 
 
 def test_the_reference_picks_no_negative_that_we_forbid(database, finished, tmp_path, monkeypatch, capsys):
     """Case T8: every photo of another class may be a negative there. With outsiders some may not; the command has an option for them."""
-    pairs = artefact.read(finished.results / "pairs/pairs.h5", "pairs")
+    rule = read_negatives(finished.results / "pairs/models/negatives.h5")
     sha256 = artefact.read(finished.results / "collection/collection.h5", "collection", ["sha256"])["sha256"]
     row = {bytes(digest).hex(): number for number, digest in enumerate(sha256)}
-    group, cluster, doubt = (pairs[name].astype(np.int64) for name in ("group", "cluster", "doubt"))
     for side in database.values():
         rows, classes = np.array([row[cid] for cid in side["cids"]]), np.array(side["cluster"])
-        assert (cluster[rows] >= 0).all()
+        assert not rule.background[rows].any()
         for query in side["qidxs"]:
-            assert not related(rows[query], rows[classes != classes[query]], group, cluster, doubt).any()
+            assert not rule.related(rows[query], rows[classes != classes[query]]).any()
     monkeypatch.chdir(finished.folder)
     capsys.readouterr()
     assert command("export", "retrieval-sfm", finished.results, tmp_path / "more", "--outsiders") == 0
@@ -153,7 +152,7 @@ def test_a_photo_that_is_gone_or_another_is_no_part_of_a_database(finished, tmp_
     with artefact.Reader(results / "collection/collection.h5", "collection") as reader:
         params = reader.params
     arrays = artefact.read(results / "collection/collection.h5", "collection")
-    row = int(artefact.read(results / "pairs/pairs.h5", "pairs", ["query"])["query"][0])
+    row = int(artefact.read(results / "pairs/models/positives.h5", "positives", ["query"])["query"][0])
     own = tmp_path / "own.jpg"
     shutil.copy(finished.folder / arrays["path"][row], own)
     change(own)
@@ -184,15 +183,21 @@ def test_a_run_starts_from_models_that_are_there(finished, run, tmp_path):
     }
     (run.folder / "own.yaml").write_text(yaml.safe_dump(config | own | {"benchmarks": {"held-out": photos}}))
     done = ended(run("--configfile", "own.yaml", "--cores", 2))
-    assert {"read_models", "mine_pairs", "find_contamination", "evaluate_systems"} <= done
+    assert {"read_models", "find_pairs", "find_contamination", "evaluate_systems"} <= done
     assert not {"find_seeds", "grow_graph", "cut_clusters", "reconstruct_clusters", "rank_benchmark", "write_pages"} & done
     assert "3D models" in (run.folder / "results/own/report.html").read_text(encoding="utf-8")
-    found, expected = (artefact.read(path / "pairs/pairs.h5", "pairs") for path in (run.folder / "results/own", finished.results))
-    inside = expected["cluster"] >= 0
-    for name in ("query", "pool/photo", "pool/shared", "positive"):
+    folders = [path / "pairs/models" for path in (run.folder / "results/own", finished.results)]
+    found, expected = (artefact.read(folder / "positives.h5", "positives") for folder in folders)
+    for name in ("query", "pool/photo", "pool/shared"):
         np.testing.assert_array_equal(found[name], expected[name])
-    np.testing.assert_array_equal(found["group"][inside], expected["group"][inside])
-    assert (found["group"][~inside] == -1).all()
+    assert "pool/inliers" in expected and "pool/inliers" not in found, "nothing was verified"
+    found, expected = (read_truth(folder / "validation.h5") for folder in folders)
+    for (own, _), (other, _) in zip(found.protocols[ALL], expected.protocols[ALL], strict=True):
+        np.testing.assert_array_equal(own, other)
+    found, expected = (read_negatives(folder / "negatives.h5") for folder in folders)
+    inside = expected.cluster >= 0
+    np.testing.assert_array_equal(found.place[inside], expected.place[inside])
+    assert (found.place[~inside] == -1).all()
     (run.folder / "bare.yaml").write_text(yaml.safe_dump(config | own | {"benchmarks": {}, "results": "results/bare"}))
     done = planned(run("--configfile", "bare.yaml", "--cores", 2, "-n", "pairs"))
     assert "read_models" in done and not {"extract_features", "train_vocabulary", "build_index"} & set(done)
@@ -205,15 +210,15 @@ def test_a_database_is_trained_on_without_a_teacher(database, finished, run, tmp
     own = {"photos": [str(tmp_path / "ims")], "database": str(tmp_path / "retrieval-SfM-bow2cnn.pkl"), "results": "results/own"}
     (run.folder / "own.yaml").write_text(yaml.safe_dump(config | own | {"benchmarks": {"held-out": photos}}))
     done = ended(run("--configfile", "own.yaml", "--cores", 2))
-    assert not {"extract_features", "build_index", "reconstruct_clusters", "mine_pairs", "rank_benchmark", "write_pages"} & done
+    assert not {"extract_features", "build_index", "reconstruct_clusters", "split_models", "rank_benchmark", "write_pages"} & done
     results = run.folder / "results/own"
-    pairs, names = (artefact.read(results / path, kind) for path, kind in (("pairs/pairs.h5", "pairs"), (COLLECTION, "collection")))
-    cids = [name.split("/")[-1] for name in names["name"]]
-    parts = zip(pairs["query"].tolist(), pairs["pool_offset"][:-1], pairs["pool_offset"][1:], strict=True)
-    found = {(cids[query], cids[row]) for query, a, b in parts for row in pairs["pool/photo"][a:b]}
+    pairs = read_positives(results / "pairs/database/positives.h5")
+    cids = [name.split("/")[-1] for name in artefact.read(results / COLLECTION, "collection", ["name"])["name"]]
+    parts = zip(pairs.query.tolist(), pairs.pools, strict=True)
+    found = {(cids[query], cids[row]) for query, pool in parts for row in pool["photo"]}
     given = {(side["cids"][q], side["cids"][p]) for side in database.values() for q, p in zip(side["qidxs"], side["pidxs"], strict=True)}
     assert found == given
-    assert {"read_database", "train_network", "evaluate_systems"} <= done
+    assert {"find_pairs", "train_network", "evaluate_systems"} <= done
     systems = {line.split(",")[0] for line in (results / "evaluation.csv").read_text().splitlines()[1:]}
     assert systems == {"off-the-shelf:efficientnet-lite0", "gem"}
     assert "the database does not have them" in (results / "report.html").read_text(encoding="utf-8")

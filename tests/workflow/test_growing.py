@@ -86,7 +86,7 @@ def test_photos_that_are_gone_are_gone_everywhere(grown):
         assert shas(path, "features") <= left
     assert len(artefact.read(grown.results / "models/models.h5", "models")["model"]) == len(left)
     assert known(grown.results, "extract_features")[0] <= 1, "one photo of the demo cannot be read"
-    assert len(artefact.read(grown.results / "pairs/pairs.h5", "pairs")["group"]) == len(left)
+    assert len(artefact.read(grown.results / "pairs/models/negatives.h5", "negatives")["place"]) == len(left)
     descriptors = list(grown.results.glob("*/*/descriptors/collection.h5"))
     assert len(descriptors) == 2 and all(shas(path, "descriptors") == left for path in descriptors)
     page = (grown.results / "report.html").read_text(encoding="utf-8")

@@ -185,7 +185,7 @@ def test_what_is_lost_on_the_way_costs_only_itself(survived):
     assert errors[gone] == "vanished" and errors[cut].startswith("cannot be decoded (")
     missing = survived.read("experiments/gem/descriptors/collection.h5", "descriptors")["missing"]
     early = [path for script in LOSSES[:4] for path in survived.lost[script]]
-    used = survived.read("pairs/pairs.h5", "pairs")["group"] >= 0
+    used = survived.read("pairs/models/negatives.h5", "negatives")["place"] >= 0
     last = survived.rows(survived.lost["write_report"])
     assert missing[survived.rows(early)].all() and (missing[last] == ~used[last]).all() and not missing[last].all()
     model = survived.read("models/models.h5", "models")["model"]
@@ -202,8 +202,8 @@ def test_copies_of_one_photo_do_no_harm(survived):
     """They are a cluster, of one photo many times; whatever becomes of it, the landmarks have their models and their pairs."""
     paths = sorted((survived.folder / PHOTOS / "hostile").glob("stranger-*"))
     assert len(set(survived.read("discovery/clusters.h5", "clusters")["cluster"][survived.rows(paths)])) == 1
-    pairs = survived.read("pairs/pairs.h5", "pairs")
-    assert len(np.unique(pairs["group"][pairs["query"]])) >= 3
+    place = survived.read("pairs/models/negatives.h5", "negatives")["place"]
+    assert len(np.unique(place[survived.read("pairs/models/positives.h5", "positives")["query"]])) >= 3
 
 
 class Elements(html.parser.HTMLParser):

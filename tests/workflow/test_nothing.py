@@ -94,7 +94,7 @@ def test_unrelated_photos(ended, run):
 
 def test_a_single_landmark(ended, run):
     collection.render_landmark(run.folder, 0, PLAN, 0)
-    line, left = ended("mine_pairs")
+    line, left = ended("find_pairs")
     assert line.startswith("pairs: of the places with a 3D model 1 can train and 0 validate; training needs at least two different places")
     assert "negatives of the other" in line and line.endswith("add photos of other places")
-    assert {"clusters.h5", "models.h5", "split.h5"} <= left and "pairs.h5" not in left
+    assert {"clusters.h5", "models.h5", "split.h5"} <= left and "negatives.h5" not in left

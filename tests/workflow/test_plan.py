@@ -15,7 +15,7 @@ TARGETS = {
     "clusters": "cut_clusters",
     "models": "gather_models",
     "split": "split_models",
-    "pairs": "mine_pairs",
+    "pairs": "find_pairs",
     "train": "train_network",
     "whiten": "learn_whitening",
     "evaluate": "evaluate_systems",
@@ -53,6 +53,40 @@ def test_the_whole_plan_before_the_first_scan(mine):
     assert jobs["extract_features"] == jobs["quantise_words"] == 3 and jobs["reconstruct_clusters"] == 2
     assert jobs["start_network"] == jobs["train_network"] == 2
     assert jobs["describe_collection"] == jobs["describe_benchmark"] == jobs["learn_whitening"] == 4
+
+
+BY_WORDS = "experiments={a: {pairs: {source: words}}, b: {pairs: {source: words}}}"
+GEOMETRY = {
+    "collide_sketches",
+    "find_seeds",
+    "grow_graph",
+    "cut_clusters",
+    "reconstruct_clusters",
+    "gather_models",
+    "split_models",
+    "write_pages",
+}
+
+
+def test_pairs_that_need_no_geometry_plan_none(mine):
+    """The index, what benchmarks show of the collection, and the training; neither graph nor models nor a split of these."""
+    jobs = planned(mine("-n", "--configfile", "mine.yaml", "--config", BY_WORDS))
+    assert jobs["find_pairs"] == jobs["build_index"] == jobs["find_contamination"] == jobs["write_report"] == 1
+    assert jobs["train_network"] == jobs["start_network"] == 2 and not GEOMETRY & set(jobs)
+
+
+def test_experiments_of_several_sources_have_networks_and_validation_of_their_own(mine):
+    """Two with the same network: off the shelf it is whitened, and its collection described, for the pairs of each."""
+    with open(mine.code / "Snakefile", "a", encoding="utf-8") as file:
+        file.write("\nprint(dict(rules.evaluate_systems.params.pairings))\nprint(VALIDATION_OF)\n")
+    listing = mine("-n", "--configfile", "mine.yaml", "--config", "experiments={c: {pairs: {source: words}}}")
+    jobs, lines = planned(listing), listing.splitlines()
+    assert jobs["find_pairs"] == 2 and jobs["start_network"] == jobs["train_network"] == 3 and set(jobs) > GEOMETRY
+    assert jobs["describe_collection"] == jobs["learn_whitening"] == 6
+    assert "{'a': 'off-the-shelf:vgg16', 'b': 'off-the-shelf:efficientnet-lite0', 'c': 'off-the-shelf:efficientnet-lite0-words'}" in lines
+    measured = next(line for line in lines if line.startswith("{'off-the-shelf:vgg16': "))
+    assert "'b': 'validation'" in measured and "'c': 'validation-words'" in measured
+    assert "'off-the-shelf:efficientnet-lite0-words': 'validation-words'" in measured
 
 
 def test_every_job_has_log_message_and_conda_environment(mine):

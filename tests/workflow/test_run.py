@@ -74,7 +74,7 @@ def test_a_temporary_file_that_a_killed_run_left_is_deleted(finished):
 def test_a_training_key_reruns_nothing_before_the_training(finished):
     changed = plan(finished, "--config", "experiments={'gem': {'negatives': 3}}")
     assert changed["train_network"] == 1
-    assert not {"extract_features", "build_index", "cut_clusters", "mine_pairs", "start_network", "rank_benchmark"} & set(changed)
+    assert not {"extract_features", "build_index", "cut_clusters", "find_pairs", "start_network", "rank_benchmark"} & set(changed)
 
 
 # Of every room of the package a module, a rule that an edit of it must rerun (None: no stage of this run uses it), and rules that it
@@ -83,25 +83,25 @@ EDITS = [
     ("distances.py", "train_vocabulary", {"extract_features", "start_network"}),
     ("collection/photo.py", "extract_features", {"start_network"}),
     ("demo/landmarks.py", None, set()),
-    ("description/describe.py", "describe_collection", {"mine_pairs", "rank_benchmark", "start_network"}),
+    ("description/describe.py", "describe_collection", {"find_pairs", "rank_benchmark", "start_network"}),
     ("discovery/growth.py", "grow_graph", {"find_seeds", "build_index", "rank_benchmark"}),
-    ("evaluation/table.py", "evaluate_systems", {"train_network", "mine_pairs", "learn_whitening"}),
+    ("evaluation/table.py", "evaluate_systems", {"train_network", "find_pairs", "learn_whitening"}),
     ("exchange/hloc.py", None, set()),
     ("explain/story.py", None, set()),
     ("features/sift.py", "extract_features", {"read_benchmark", "start_network"}),
     ("index/marks.py", "find_marks", {"quantise_words", "train_vocabulary"}),
     ("lookup/lookup.py", None, set()),
-    ("network/pooling.py", "start_network", {"mine_pairs", "extract_features"}),
-    ("pairs/mine.py", "mine_pairs", {"split_models", "start_network"}),
+    ("network/pooling.py", "start_network", {"find_pairs", "extract_features"}),
+    ("pairs/mine.py", "find_pairs", {"split_models", "start_network"}),
     ("reconstruction/build.py", "reconstruct_clusters", {"cut_clusters", "grow_graph"}),
     ("report/page.py", "write_report", {"evaluate_systems", "train_network"}),
     ("report/pages/write.py", "write_pages", {"gather_models", "evaluate_systems"}),
     ("report/sections/table.py", "write_report", {"write_pages", "evaluate_systems"}),
     ("retrieval/benchmark.py", "rank_benchmark", {"grow_graph", "train_network", "build_index"}),
     ("split/contamination.py", "find_contamination", {"gather_models", "build_index", "rank_benchmark"}),
-    ("training/train.py", "train_network", {"mine_pairs", "start_network", "extract_features"}),
+    ("training/train.py", "train_network", {"find_pairs", "start_network", "extract_features"}),
     ("vocabulary/kmeans.py", "train_vocabulary", {"extract_features", "start_network"}),
-    ("whitening/whiten.py", "learn_whitening", {"mine_pairs", "start_network"}),
+    ("whitening/whiten.py", "learn_whitening", {"find_pairs", "start_network"}),
 ]
 
 

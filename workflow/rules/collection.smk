@@ -67,6 +67,7 @@ rule read_benchmark:
         seen=seen_of_benchmark,
     output:
         collection="<results>/benchmarks/{benchmark}/collection.h5",
+        truth="<results>/benchmarks/{benchmark}/truth.h5",
     log:
         "<logs>/read_benchmark/{benchmark}.log",
     benchmark:

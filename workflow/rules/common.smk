@@ -6,15 +6,28 @@ from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 from bow2cnn.digest import digest as digest_of_code
 from bow2cnn.given import content_of
+from bow2cnn.pairs.sources import SOURCES as PAIR_SOURCES
 
 PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
 SKETCH_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["sketches"])]
 CLUSTER_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["clusters"])]
-# Whether bag of words and geometry find the training pairs; else the user has 3D models already, or the pairs.
-TEACHER = config["database"] is None and config["models"] is None
+# Where the pairs of an experiment come from that names no source: 3D models, of the run's own or given, or the user's database.
+MAIN_SOURCE = "models" if config["database"] is None else "database"
+
+
+def source_of(experiment):
+    """The source of an experiment's pairs."""
+    return config["experiments"][experiment]["pairs"]["source"] or MAIN_SOURCE
+
+
+# The sources of the run; without an experiment its main one.
+SOURCES = sorted({source_of(name) for name in config["experiments"]} or {MAIN_SOURCE})
+# Whether bag of words and geometry find clusters and 3D models; else nobody asks for them, or the user has them.
+TEACHER = "models" in SOURCES and config["models"] is None
+# Whether the index is made for the pairs. Then it ranks the benchmarks too.
+INDEXED = any("index" in PAIR_SOURCES[name].needs + (PAIR_SOURCES[name].needs_of_teacher if TEACHER else ()) for name in SOURCES)
 BENCHMARKS = list(config["benchmarks"])
 REPORT = ["<results>/report.html", *(["<results>/models/pages"] if TEACHER else [])]
-GND = [config["benchmarks"][name]["gnd"] for name in BENCHMARKS]
 EXPERIMENTS = list(config["experiments"])
 # Megabytes of one photo while it is decoded (25 bytes a pixel: WebP is the worst), and while it is searched for features (236).
 PIXELS = config["collection"]["max_pixels"]
@@ -24,17 +37,36 @@ SEARCHING = 236 * (config["features"]["side"] ** 2 or PIXELS) / 1e6
 GPU = int(config["device"] == "cuda")
 
 
+# The source whose name is left out where names would hold one: the main one, or the only one.
+PLAIN_SOURCE = MAIN_SOURCE if MAIN_SOURCE in SOURCES else SOURCES[0]
+
+
+def with_source(name, source):
+    """A name, and the source behind it where it is not the plain one."""
+    return name if source == PLAIN_SOURCE else f"{name}-{source}"
+
+
 def off_the_shelf(experiment):
-    """Name of an experiment's network before training: the backbone, and the pooling where it is not GeM."""
+    """Name of an experiment's network before training: the backbone, the pooling where it is not GeM, and the source of the pairs where it
+    is not the plain one, because the pairs decide on the whitening and on the photos that are described.
+    """
     settings = config["experiments"][experiment]
-    return settings["network"] if settings["pooling"] == "gem" else f"{settings['network']}-{settings['pooling']}"
+    pooled = settings["network"] if settings["pooling"] == "gem" else f"{settings['network']}-{settings['pooling']}"
+    return with_source(pooled, source_of(experiment))
 
 
 # Off the shelf, every network stands beside the experiments that fine-tune it.
 NETWORKS = {off_the_shelf(name): config["experiments"][name] for name in EXPERIMENTS}
+SOURCE_OF_NETWORK = {off_the_shelf(name): source_of(name) for name in EXPERIMENTS}
+# What networks are chosen on: name in the table to the source of its truth.
+VALIDATIONS = {with_source("validation", source): source for source in SOURCES}
 # The rows of the table (besides the teacher's) and the folders of their files.
 SYSTEMS = {f"off-the-shelf:{name}": f"networks/{name}" for name in NETWORKS} | {
     name: f"experiments/{name}" for name in EXPERIMENTS
+}
+# On which validation a system is measured.
+VALIDATION_OF = {f"off-the-shelf:{name}": with_source("validation", source) for name, source in SOURCE_OF_NETWORK.items()} | {
+    name: with_source("validation", source_of(name)) for name in EXPERIMENTS
 }
 # Which row an experiment is compared with.
 PAIRINGS = {name: f"off-the-shelf:{off_the_shelf(name)}" for name in EXPERIMENTS}
@@ -48,6 +80,7 @@ wildcard_constraints:
     network="|".join(NETWORKS) or "$^",
     experiment="|".join(EXPERIMENTS) or "$^",
     system="|".join(SYSTEMS.values()) or "$^",
+    source="|".join(SOURCES),
 
 
 def settings(section, *keys):
@@ -103,8 +136,89 @@ def of_teacher(paths):
 
 
 def of_models(paths):
-    """Files that come of 3D models: nothing where the run begins with pairs."""
-    return paths if config["database"] is None else []
+    """Files that come of 3D models: nothing where no pairs do."""
+    return paths if "models" in SOURCES else []
+
+
+def of_index(paths):
+    """Files that come of the index: nothing where no pairs do."""
+    return paths if INDEXED else []
+
+
+def source_of_system(wildcards):
+    """The source of a system's pairs."""
+    folder, name = wildcards.system.split("/")
+    return source_of(name) if folder == "experiments" else SOURCE_OF_NETWORK[name]
+
+
+def pairs_of(source):
+    """The artefacts of a source, as named inputs."""
+    return {name: f"<results>/pairs/{source}/{name}.h5" for name in ("positives", "negatives", "validation")}
+
+
+def pairs_of_experiment(wildcards):
+    return pairs_of(source_of(wildcards.experiment))
+
+
+def pairs_of_system(wildcards):
+    return pairs_of(source_of_system(wildcards))
+
+
+def negatives_of_system(wildcards):
+    return pairs_of_system(wildcards)["negatives"]
+
+
+# What a source of pairs may need, by the names that it has there.
+ARTEFACTS = {
+    "collection": "<results>/collection/collection.h5",
+    "index": "<results>/index/index.h5",
+    "graph": "<results>/discovery/graph.h5",
+    "clusters": "<results>/discovery/clusters.h5",
+    "models": "<results>/models/models.h5",
+    "split": "<results>/split/split.h5",
+    "contaminations": [f"<results>/split/contamination-{name}.h5" for name in BENCHMARKS],
+}
+
+
+def needs_of_source(wildcards):
+    source = PAIR_SOURCES[wildcards.source]
+    return {name: ARTEFACTS[name] for name in source.needs + (source.needs_of_teacher if TEACHER else ())}
+
+
+def keys_of_source(wildcards):
+    """Keys of the config whose files a source reads: one, or none."""
+    key = PAIR_SOURCES[wildcards.source].needs_of_user
+    return [key] if key else []
+
+
+def given_of_source(wildcards):
+    return [config[key] for key in keys_of_source(wildcards)]
+
+
+def content_of_source(wildcards):
+    return content(*given_of_source(wildcards))
+
+
+def settings_of_source(wildcards):
+    """The keywords of a source's function from the config."""
+    found = {}
+    for section, keys in PAIR_SOURCES[wildcards.source].settings.items():
+        found |= settings(section, *keys) if section else {key: config[key] for key in keys}
+    return found
+
+
+def digest_of_source(wildcards):
+    """Digest of what the function of a source reaches, see `digest`."""
+    path = PAIR_SOURCES[wildcards.source].function.rpartition(".")[0].replace(".", "/")
+    return digest_of_code(f"{workflow.basedir}/src/{path}.py")
+
+
+def memory_of_source(wildcards, input, attempt):
+    source = PAIR_SOURCES[wildcards.source]
+    times = {("given" if name == source.needs_of_user else name): factor for name, factor in source.times.items()}
+    return memory(source.megabytes, **{name: factor for name, factor in times.items() if name in input.keys()})(
+        wildcards, input, attempt
+    )
 
 
 # Files of the user's are `ancient` inputs beside a digest of what is in them: what replaces a file may be older, and what is newer the same.
@@ -147,7 +261,7 @@ def content_of_weights(wildcards):
 
 def training_settings(wildcards):
     """An experiment's settings without those of other stages (the weights are the start network's)."""
-    elsewhere = ("weights", "whitening", "dimensions")
+    elsewhere = ("weights", "pairs", "whitening", "dimensions")
     return {key: value for key, value in config["experiments"][wildcards.experiment].items() if key not in elsewhere}
 
 

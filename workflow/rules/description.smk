@@ -3,8 +3,8 @@
 
 rule learn_whitening:
     input:
+        unpack(pairs_of_system),
         descriptors="<results>/{system}/descriptors/collection.h5",
-        pairs="<results>/pairs/pairs.h5",
     output:
         whitening="<results>/{system}/whitening.h5",
     log:
@@ -30,7 +30,7 @@ rule describe_collection:
     input:
         network="<results>/{system}/network.h5",
         collection="<results>/collection/collection.h5",
-        pairs="<results>/pairs/pairs.h5",
+        negatives=negatives_of_system,
     output:
         descriptors=update("<results>/{system}/descriptors/collection.h5"),
     log:
@@ -58,7 +58,7 @@ use rule describe_collection as describe_benchmark with:
     input:
         network="<results>/{system}/network.h5",
         collection="<results>/benchmarks/{benchmark}/collection.h5",
-        gnd=ancient(source_gnd),
+        truth="<results>/benchmarks/{benchmark}/truth.h5",
     output:
         descriptors="<results>/{system}/descriptors/{benchmark}.h5",
     log:
@@ -66,8 +66,6 @@ use rule describe_collection as describe_benchmark with:
     benchmark:
         "<timings>/describe/{system}/{benchmark}.tsv"
     params:
-        photos=lookup("benchmarks/{benchmark}/photos", within=config),
-        gnd=content_of_gnd,
         settings=settings("description"),
         threads=config["threads"],
         device=config["device"],

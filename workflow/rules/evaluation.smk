@@ -3,10 +3,10 @@
 
 rule evaluate_systems:
     input:
-        pairs="<results>/pairs/pairs.h5",
-        gnd=ancient(GND),
+        validations=expand("<results>/pairs/{source}/validation.h5", source=VALIDATIONS.values()),
+        truths=expand("<results>/benchmarks/{benchmark}/truth.h5", benchmark=BENCHMARKS),
         collections=expand("<results>/benchmarks/{benchmark}/collection.h5", benchmark=BENCHMARKS),
-        rankings=expand("<results>/retrieval/{benchmark}.h5", benchmark=BENCHMARKS if TEACHER else []),
+        rankings=expand("<results>/retrieval/{benchmark}.h5", benchmark=BENCHMARKS if INDEXED else []),
         histories=expand("<results>/experiments/{experiment}/history.h5", experiment=EXPERIMENTS),
         whitenings=expand("<results>/{system}/whitening.h5", system=SYSTEMS.values()),
         descriptors=expand(
@@ -23,7 +23,7 @@ rule evaluate_systems:
         gains="<results>/evaluation/gains.json",
         rankings=expand(
             "<results>/evaluation/rankings-{photos}.h5",
-            photos=["validation", *BENCHMARKS],
+            photos=[*VALIDATIONS, *BENCHMARKS],
         ),
     log:
         "<logs>/evaluate_systems/all.log",
@@ -36,13 +36,13 @@ rule evaluate_systems:
         mem_mb=memory(6000, descriptors=2),
     params:
         systems=list(SYSTEMS),
+        validation_of=[VALIDATION_OF[name] for name in SYSTEMS],
+        validations=list(VALIDATIONS),
         pairings=PAIRINGS,
         benchmarks=BENCHMARKS,
-        photos=[config["benchmarks"][name]["photos"] for name in BENCHMARKS],
         settings=settings("evaluation"),
         seed=config["seed"],
         threads=config["threads"],
-        gnd=content(*GND),
         digest=digest("evaluate_systems"),
     message:
         "evaluate: the table"

@@ -1,56 +1,31 @@
-"""The training database: queries, their positives with the evidence, and who may be a negative of whom."""
+"""The pairs of every source that an experiment names (`bow2cnn.pairs.sources`): positives, negatives, and the truth of validation."""
 
-if config["database"] is None:
 
-    rule mine_pairs:
-        input:
-            models="<results>/models/models.h5",
-            split="<results>/split/split.h5",
-            graph=of_teacher("<results>/discovery/graph.h5"),
-            clusters=of_teacher("<results>/discovery/clusters.h5"),
-            index=of_teacher("<results>/index/index.h5"),
-        output:
-            pairs="<results>/pairs/pairs.h5",
-        log:
-            "<logs>/mine_pairs/all.log",
-        benchmark:
-            "<timings>/mine_pairs/all.tsv"
-        conda:
-            "../../envs/geometry.yaml"
-        threads: config["threads"]
-        resources:
-            mem_mb=memory(4000, index=0.5, models=4),
-        params:
-            settings=settings("pairs") | settings("split", "validation") | settings("retrieval", "shortlist", "max_hamming"),
-            seed=config["seed"],
-            threads=config["threads"],
-            digest=digest("mine_pairs"),
-        message:
-            "pairs: mining the training database"
-        script:
-            "../scripts/mine_pairs.py"
-
-else:
-
-    rule read_database:
-        input:
-            database=ancient(config["database"]),
-            collection="<results>/collection/collection.h5",
-        output:
-            pairs="<results>/pairs/pairs.h5",
-        log:
-            "<logs>/read_database/all.log",
-        benchmark:
-            "<timings>/read_database/all.tsv"
-        conda:
-            "../../envs/geometry.yaml"
-        threads: 1
-        resources:
-            mem_mb=memory(2000, database=20),
-        params:
-            database=content(config["database"]),
-            digest=digest("read_database"),
-        message:
-            "pairs: reading {input.database}"
-        script:
-            "../scripts/read_database.py"
+rule find_pairs:
+    input:
+        unpack(needs_of_source),
+        given=ancient(given_of_source),
+    output:
+        positives="<results>/pairs/{source}/positives.h5",
+        negatives="<results>/pairs/{source}/negatives.h5",
+        validation="<results>/pairs/{source}/validation.h5",
+    log:
+        "<logs>/find_pairs/{source}.log",
+    benchmark:
+        "<timings>/find_pairs/{source}.tsv"
+    conda:
+        "../../envs/geometry.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=memory_of_source,
+    params:
+        function=lambda wildcards: PAIR_SOURCES[wildcards.source].function,
+        settings=settings_of_source,
+        given=keys_of_source,
+        content=content_of_source,
+        threads=config["threads"],
+        digest=digest_of_source,
+    message:
+        "pairs: of {wildcards.source}"
+    script:
+        "../scripts/find_pairs.py"

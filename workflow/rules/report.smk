@@ -4,21 +4,23 @@
 rule write_report:
     input:
         collection="<results>/collection/collection.h5",
-        marks=of_teacher("<results>/index/marks.h5"),
-        words=of_teacher(expand("<results>/words/shard-{shard}.h5", shard=PHOTO_SHARDS)),
+        marks=of_index("<results>/index/marks.h5"),
+        words=of_index(expand("<results>/words/shard-{shard}.h5", shard=PHOTO_SHARDS)),
         graph=of_teacher("<results>/discovery/graph.h5"),
         clusters=of_teacher("<results>/discovery/clusters.h5"),
         models=of_models("<results>/models/models.h5"),
         split=of_models("<results>/split/split.h5"),
-        pairs="<results>/pairs/pairs.h5",
+        positives=expand("<results>/pairs/{source}/positives.h5", source=SOURCES),
+        negatives=expand("<results>/pairs/{source}/negatives.h5", source=SOURCES),
+        validations=expand("<results>/pairs/{source}/validation.h5", source=SOURCES),
         histories=expand("<results>/experiments/{experiment}/history.h5", experiment=EXPERIMENTS),
         table="<results>/evaluation.csv",
         gains="<results>/evaluation/gains.json",
         benchmarks=expand("<results>/benchmarks/{benchmark}/collection.h5", benchmark=BENCHMARKS),
-        gnd=ancient(GND),
+        truths=expand("<results>/benchmarks/{benchmark}/truth.h5", benchmark=BENCHMARKS),
         rankings=expand(
             "<results>/evaluation/rankings-{photos}.h5",
-            photos=["validation", *BENCHMARKS],
+            photos=[*VALIDATIONS, *BENCHMARKS],
         ),
     output:
         page=report("<results>/report.html", caption="../report/page.rst", category="Report"),
@@ -35,8 +37,10 @@ rule write_report:
         experiments=EXPERIMENTS,
         benchmarks=BENCHMARKS,
         pairings=PAIRINGS,
+        pairs=SOURCES,
+        sources={name: source_of(name) for name in EXPERIMENTS},
+        validations=VALIDATIONS,
         config=config,
-        gnd=content(*GND),
         digest=digest("write_report"),
     message:
         "report: writing the page"

@@ -33,7 +33,7 @@ rule rank_benchmark:
         vocabulary="<results>/vocabulary/vocabulary.h5",
         collection="<results>/benchmarks/{benchmark}/collection.h5",
         features="<results>/benchmarks/{benchmark}/features.h5",
-        gnd=ancient(source_gnd),
+        truth="<results>/benchmarks/{benchmark}/truth.h5",
     output:
         ranking="<results>/retrieval/{benchmark}.h5",
     log:
@@ -49,7 +49,6 @@ rule rank_benchmark:
         settings=settings("retrieval") | settings("marks"),
         seed=config["seed"],
         threads=config["threads"],
-        gnd=content_of_gnd,
         digest=digest("rank_benchmark"),
     message:
         "retrieval: the teacher on benchmark {wildcards.benchmark}"

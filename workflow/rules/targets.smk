@@ -49,7 +49,7 @@ rule split:
 
 rule pairs:
     input:
-        after_scan("<results>/pairs/pairs.h5"),
+        after_scan(*expand("<results>/pairs/{source}/positives.h5", source=SOURCES)),
 
 
 rule train:

@@ -28,7 +28,7 @@ rule start_network:
 
 rule train_network:
     input:
-        pairs="<results>/pairs/pairs.h5",
+        unpack(pairs_of_experiment),
         collection="<results>/collection/collection.h5",
         network=start_of_experiment,
     output:

@@ -6,25 +6,23 @@ from bow2cnn.stage import stage
 files, names = snakemake.input, snakemake.params.benchmarks
 descriptors = iter(files.descriptors)
 systems = {
-    system: {"whitening": whitening, "descriptors": {photos: next(descriptors) for photos in ["collection", *names]}}
-    for system, whitening in zip(snakemake.params.systems, files.whitenings, strict=True)
+    system: {"whitening": file, "descriptors": {photos: next(descriptors) for photos in ["collection", *names]}, "validation": validation}
+    for system, file, validation in zip(snakemake.params.systems, files.whitenings, snakemake.params.validation_of, strict=True)
 }
 rankings = files.rankings or [None] * len(names)  # without a teacher
-parts = zip(names, snakemake.params.photos, files.gnd, files.collections, rankings, strict=True)
-benchmarks = {
-    name: {"photos": photos, "gnd": gnd, "collection": collection, "ranking": ranking} for name, photos, gnd, collection, ranking in parts
-}
+parts = zip(names, files.truths, files.collections, rankings, strict=True)
+benchmarks = {name: {"truth": truth, "collection": collection, "ranking": ranking} for name, truth, collection, ranking in parts}
 
 with stage(snakemake.log[0], snakemake.params.threads):
     write_table(
         systems=systems,
         benchmarks=benchmarks,
-        pairs=files.pairs,
+        validations=dict(zip(snakemake.params.validations, files.validations, strict=True)),
         pairings=snakemake.params.pairings,
         chosen=dict(zip(snakemake.params.pairings, files.histories, strict=True)),
         table=snakemake.output.table,
         gains=snakemake.output.gains,
-        rankings=dict(zip(["validation", *names], snakemake.output.rankings, strict=True)),
+        rankings=dict(zip([*snakemake.params.validations, *names], snakemake.output.rankings, strict=True)),
         seed=snakemake.params.seed,
         **snakemake.params.settings,
     )

@@ -6,7 +6,9 @@ from bow2cnn.whitening.stage import learn_whitening
 with stage(snakemake.log[0], snakemake.params.threads):
     learn_whitening(
         descriptors=snakemake.input.descriptors,
-        pairs=snakemake.input.pairs,
+        positives=snakemake.input.positives,
+        negatives=snakemake.input.negatives,
+        validation=snakemake.input.validation,
         out=snakemake.output.whitening,
         **snakemake.params.settings,
     )

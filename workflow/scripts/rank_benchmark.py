@@ -8,7 +8,7 @@ with stage(snakemake.log[0], snakemake.params.threads):
         vocabulary=snakemake.input.vocabulary,
         collection=snakemake.input.collection,
         features=snakemake.input.features,
-        gnd=snakemake.input.gnd,
+        truth=snakemake.input.truth,
         out=snakemake.output.ranking,
         seed=snakemake.params.seed,
         threads=snakemake.params.threads,

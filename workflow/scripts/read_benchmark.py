@@ -8,6 +8,7 @@ with stage(snakemake.log[0]):
         photos=snakemake.params.photos,
         gnd=snakemake.input.gnd,
         out=snakemake.output.collection,
+        truth=snakemake.output.truth,
         distractors=snakemake.params.distractors,
         **snakemake.params.settings,
     )

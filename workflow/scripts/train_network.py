@@ -7,7 +7,9 @@ from bow2cnn.training.train import train_experiment
 
 with stage(snakemake.log[0], snakemake.params.threads):
     train_experiment(
-        pairs=snakemake.input.pairs,
+        positives=snakemake.input.positives,
+        negatives=snakemake.input.negatives,
+        validation=snakemake.input.validation,
         collection=snakemake.input.collection,
         start=snakemake.input.network,
         network=snakemake.output.network,

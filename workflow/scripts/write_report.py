@@ -6,18 +6,21 @@ from bow2cnn.report.page import write_report
 from bow2cnn.stage import stage
 
 files, names = snakemake.input, snakemake.params.benchmarks
-parts = zip(names, files.benchmarks, files.gnd, strict=True)
+parts = zip(names, files.benchmarks, files.truths, strict=True)
+of_pairs = zip(snakemake.params.pairs, files.positives, files.negatives, files.validations, strict=True)
 
 with stage(snakemake.log[0]):
     write_report(
         out=snakemake.output.page,
         collection=files.collection,
-        pairs=files.pairs,
+        pairs={source: dict(zip(("positives", "negatives", "validation"), paths, strict=True)) for source, *paths in of_pairs},
+        sources=snakemake.params.sources,
+        validations=snakemake.params.validations,
         histories=dict(zip(snakemake.params.experiments, files.histories, strict=True)),
         table=files.table,
         gains=files.gains,
-        benchmarks={name: {"collection": collection, "gnd": gnd} for name, collection, gnd in parts},
-        rankings=dict(zip(["validation", *names], files.rankings, strict=True)),
+        benchmarks={name: {"collection": collection, "truth": truth} for name, collection, truth in parts},
+        rankings=dict(zip([*snakemake.params.validations, *names], files.rankings, strict=True)),
         pairings=snakemake.params.pairings,
         # Empty where the run began with models or pairs of the user's.
         words=files.words,

@@ -9,22 +9,22 @@ import numpy as np
 import torch
 
 from bow2cnn import artefact
-from bow2cnn.collection.benchmark import read_benchmark_rows
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.description.fault import find_fault
 from bow2cnn.description.photo import load_photo
-from bow2cnn.evaluation.ground_truth import read_ground_truth
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.pooling import generalised_mean
 from bow2cnn.network.storage import load_network
 from bow2cnn.network.workers import Workers
-from bow2cnn.photos import check_photos, used_rows
+from bow2cnn.pairs.negatives import used_rows
+from bow2cnn.photos import check_photos
 from bow2cnn.progress import progress
 from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
+from bow2cnn.truth import read_truth
 
 
-def describe_collection(network, collection, out, image_size, scales, threads, pairs=None, gnd=None, photos=None, code="", device="cpu"):
+def describe_collection(network, collection, out, image_size, scales, threads, negatives=None, truth=None, code="", device="cpu"):
     """Write the descriptors of a collection's photos as an artefact of kind `descriptors`.
 
     Photos whose descriptors by the same network an earlier version of the artefact holds are not read again.
@@ -37,8 +37,8 @@ def describe_collection(network, collection, out, image_size, scales, threads, p
         image_size: longer side in pixels.
         scales: factors of `image_size` to describe at.
         threads: worker threads.
-        pairs: artefact; only the photos that it uses are described. None for all.
-        gnd, photos: a benchmark's ground truth and folder.
+        negatives: artefact of the pairs; only the photos that it uses are described. None for all.
+        truth: artefact, of a benchmark: the regions of its queries are described too.
         code: digest of the code, part of the lineage.
         device: `cpu` or `cuda`.
 
@@ -49,17 +49,13 @@ def describe_collection(network, collection, out, image_size, scales, threads, p
     model = load_network(network).to(pick_device(device))
     table = artefact.read(collection, "collection", ["path", "sha256"])
     made_with = lineage("descriptors", lineage_of(network, "network"), image_size, list(scales), code, device)
-    wanted = np.arange(len(table["path"])) if pairs is None else _used(pairs, collection)
+    wanted = np.arange(len(table["path"])) if negatives is None else _used(negatives, collection)
     described, missing = _earlier_descriptors(out, made_with, table["sha256"], wanted, model.dimension)
     new = wanted[missing[wanted]]
     tell("descriptors", len(new), len(wanted))
     load = [partial(load_photo, table["path"][row], image_size) for row in new]
-    regions = {}
-    if gnd is not None:
-        truth = read_ground_truth(gnd, photos)
-        query_rows = read_benchmark_rows(collection).queries(truth)
-        regions = {number: query.region for number, query in enumerate(truth.queries) if query.region is not None}
-        load += [partial(load_photo, table["path"][query_rows[number]], image_size, region) for number, region in regions.items()]
+    query, regions = _queries(truth, collection)
+    load += [partial(load_photo, table["path"][query[number]], image_size, region) for number, region in regions.items()]
     made, lost = describe_photos(model, load, scales, threads, progress_label="describe")
     described[new], missing[new] = made[: len(new)], lost[: len(new)]
     fault = find_fault(described, missing) or find_fault(made, np.ones(len(made), bool))
@@ -67,24 +63,35 @@ def describe_collection(network, collection, out, image_size, scales, threads, p
         raise NetworkError(f"{network}: its weights overflow or are damaged: {fault}, so nothing can be ranked by it; take others")
     missing, lost = missing | ~described.any(1), lost | ~made.any(1)
     arrays = {"descriptor": described, "missing": missing, "sha256": table["sha256"]}
-    if gnd is not None:
-        unreadable = [truth.qimlist[number] for number in np.flatnonzero(missing[query_rows]).tolist()]
-        unreadable += [truth.qimlist[number] for number, gone in zip(regions, lost[len(new) :], strict=True) if gone]
+    if truth is not None:
+        unreadable = query[missing[query]].tolist()
+        unreadable += [query[number] for number, gone in zip(regions, lost[len(new) :], strict=True) if gone]
         if unreadable:
             raise artefact.ArtefactError(
-                f"{gnd}: query {unreadable[0]} cannot be decoded or shows nothing, so nothing can be ranked for it; replace it"
+                f"{table['path'][unreadable[0]]}: is a query of a benchmark, but cannot be decoded or shows nothing, so nothing can be "
+                "ranked for it; replace it"
             )
-        arrays["query"] = described[query_rows]
+        arrays["query"] = described[query]
         arrays["query"][list(regions)] = made[len(new) :]
     with artefact.Reader(network, "network") as reader:
         params = {"image_size": image_size, "scales": list(scales), "network": reader.params, "lineage": made_with}
     artefact.write(out, "descriptors", arrays, params)
 
 
-def _used(pairs, collection):
+def _queries(truth, collection):
+    """Rows of a benchmark's queries, int64 [q], and number to region of those that have one; nothing without a truth."""
+    if truth is None:
+        return np.zeros(0, np.int64), {}
+    check_photos(collection, truth)
+    known = read_truth(truth)
+    regions = {number: known.region_of(number) for number in range(len(known.query))}
+    return known.query, {number: region for number, region in regions.items() if region is not None}
+
+
+def _used(negatives, collection):
     """Rows of the photos of a collection that pairs use."""
-    check_photos(collection, pairs)
-    return used_rows(pairs)
+    check_photos(collection, negatives)
+    return used_rows(negatives)
 
 
 def _earlier_descriptors(out, made_with, sha256, wanted, dimension):

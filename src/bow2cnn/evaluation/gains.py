@@ -4,10 +4,8 @@ import numpy as np
 
 from bow2cnn.evaluation.bootstrap import paired_gain
 
-VALIDATION = "validation"  # the name of what networks are chosen on, beside those of the benchmarks
 
-
-def find_gains(scores, places, pairings, epochs, seed, bootstrap):
+def find_gains(scores, places, pairings, epochs, validations, seed, bootstrap):
     """Gains in mAP of every experiment over the untrained network.
 
     Epoch, share of the way and strength of the whitening were chosen on the validation queries. Their gain can hardly be negative, whatever
@@ -18,6 +16,7 @@ def find_gains(scores, places, pairings, epochs, seed, bootstrap):
         places: by benchmark the place of every query, int64 [q].
         pairings: experiment to the system that it is compared with.
         epochs: experiment to the epoch that was chosen.
+        validations: names, among those of the benchmarks, of what networks are chosen on.
         seed, bootstrap: see `paired_gain`.
 
     Returns:
@@ -34,7 +33,7 @@ def find_gains(scores, places, pairings, epochs, seed, bootstrap):
             before, after = scores[against, benchmark, protocol, post]["mAP"], metrics["mAP"]
             gain = paired_gain(after, before, places[benchmark], seed, bootstrap)
             if gain["queries"]:
-                row = {"benchmark": benchmark, "protocol": protocol, "post": post, "chosen_on": benchmark == VALIDATION}
+                row = {"benchmark": benchmark, "protocol": protocol, "post": post, "chosen_on": benchmark in validations}
                 means = {"before": float(np.nanmean(before)), "after": float(np.nanmean(after))}
                 rows.append({**row, **means, **gain, **({"clear": ""} if row["chosen_on"] else {})})
         found[experiment] = {"against": against, "chosen_epoch": epochs[experiment], "rows": rows}

@@ -12,72 +12,85 @@ from bow2cnn.evaluation.bootstrap import interval
 from bow2cnn.evaluation.gains import find_gains
 from bow2cnn.evaluation.results import COLUMNS
 from bow2cnn.evaluation.scores import in_percent, score_ranking
-from bow2cnn.evaluation.systems import benchmark_task, bow_rankings, network_rankings, validation_task
+from bow2cnn.evaluation.systems import bow_rankings, network_rankings
 from bow2cnn.files import write_bytes
 from bow2cnn.photos import check_photos
+from bow2cnn.truth import read_truth
 
 _TEACHER = "bow"
 _SHOWN = 20  # photos of a ranking that are kept for pictures
 _COLLECTION = "collection"
 
 
-def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rankings, seed, bootstrap=2000):
-    """Evaluate all systems on all benchmarks and on validation.
+def write_table(systems, benchmarks, validations, pairings, chosen, table, gains, rankings, seed, bootstrap=2000):
+    """Evaluate all systems on all benchmarks, and each on the validation of the pairs that it belongs to.
 
     Args:
-        systems: by name {"whitening": artefact or None, "descriptors": {"collection": artefact, BENCHMARK: artefact, ...}}.
-        benchmarks: by name {"gnd", "photos", "collection", "ranking"}; `ranking` is the teacher's artefact, or None.
-        pairs: artefact, the ground truth of validation.
+        systems: by name {"whitening": artefact or None, "descriptors": {"collection": artefact, BENCHMARK: artefact, ...}, "validation": a
+            key of `validations`}.
+        benchmarks: by name {"truth", "collection", "ranking"}; `ranking` is the teacher's artefact, or None.
+        validations: name to artefact of kind `truth`.
         pairings: experiment to the off-the-shelf system it is compared with.
         chosen: experiment to its `history` artefact, which knows the epoch that validation chose.
         table: the CSV to write: columns `COLUMNS`, one row per system, benchmark, protocol, post and metric; values 0 to 100, `low`
             and `high` their 95 % bootstrap interval over places, empty for too few of them.
         gains: the JSON to write, see `find_gains`, and the epoch in which a training `diverged` (0: it did not); null stands for what an
             interval cannot say.
-        rankings: by benchmark (and `validation`) the artefact of kind `ranking` to write: per system its first photos without
+        rankings: by benchmark and validation the artefact of kind `ranking` to write: per system its first photos without
             whitening, `SYSTEM/offset`, `SYSTEM/photo`, `SYSTEM/score`, and `SYSTEM/ap/PROTOCOL` [q].
         seed: of the bootstrap.
         bootstrap: resamplings.
     """
-    _check_photos(systems, benchmarks, pairs)
-    tasks = [benchmark_task(name, files["gnd"], files["photos"], files["collection"]) for name, files in benchmarks.items()]
-    gone = [artefact.read(files["descriptors"][_COLLECTION], "descriptors", ["missing"])["missing"] for files in systems.values()]
-    tasks.append(validation_task(pairs, np.any(gone, axis=0) if gone else None))
+    _check_photos(systems, benchmarks, validations)
+    truths = {name: read_truth(files["truth"]) for name, files in benchmarks.items()}
+    for name, path in validations.items():
+        truths[name] = _validation(path, [files for files in systems.values() if files["validation"] == name])
     scores = {}
-    for task in tasks:
-        shown = {"query": task.query.astype(np.int32)}
-        teacher = benchmarks.get(task.name, {}).get("ranking")
+    for name, truth in truths.items():
+        shown = {"query": truth.query.astype(np.int32)}
+        teacher = benchmarks.get(name, {}).get("ranking")
         if teacher is not None:
-            lists = bow_rankings(task, teacher)
-            _score(scores, task, _TEACHER, {post: ((ranking, ranking) for ranking in found) for post, found in lists.items()})
+            lists = bow_rankings(truth, teacher, name)
+            _score(scores, name, truth, _TEACHER, {post: ((ranking, ranking) for ranking in found) for post, found in lists.items()})
         for system, files in systems.items():
-            source = files["descriptors"][task.name if task.of_benchmark else _COLLECTION]
-            first = _score(scores, task, system, network_rankings(task, source, files["whitening"]))
-            shown |= _shown(system, first[""], {p: scores[system, task.name, p, ""]["mAP"] for p in task.truth})
-        if task.name in rankings:
-            artefact.write(rankings[task.name], "ranking", shown, {"benchmark": task.name, "shown": _SHOWN})
-    places = {task.name: task.place for task in tasks}
+            if name not in (*benchmarks, files["validation"]):
+                continue
+            source = files["descriptors"][name if name in benchmarks else _COLLECTION]
+            first = _score(scores, name, truth, system, network_rankings(truth, source, files["whitening"], name in benchmarks))
+            shown |= _shown(system, first[""], {p: scores[system, name, p, ""]["mAP"] for p in truth.protocols})
+        if name in rankings:
+            artefact.write(rankings[name], "ranking", shown, {"benchmark": name, "shown": _SHOWN})
+    places = {name: truth.place for name, truth in truths.items()}
     write_bytes(table, _table_text(scores, places, seed, bootstrap).encode())
     histories = {name: artefact.read(path, "history", ["chosen", "diverged"]) for name, path in chosen.items()}
-    found = find_gains(scores, places, pairings, {name: int(arrays["chosen"]) for name, arrays in histories.items()}, seed, bootstrap)
+    epochs = {name: int(arrays["chosen"]) for name, arrays in histories.items()}
+    found = find_gains(scores, places, pairings, epochs, set(validations), seed, bootstrap)
     for name, experiment in found.items():
         experiment["diverged"] = int(histories[name]["diverged"])
         experiment["rows"] = [{key: _plain(value) for key, value in row.items()} for row in experiment["rows"]]
     write_bytes(gains, (json.dumps(found, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
-def _check_photos(systems, benchmarks, pairs):
+def _validation(path, systems):
+    """A truth of validation without the photos that one of its systems could not describe."""
+    gone = [artefact.read(files["descriptors"][_COLLECTION], "descriptors", ["missing"])["missing"] for files in systems]
+    truth = read_truth(path)
+    return truth.without(np.any(gone, axis=0)) if gone else truth
+
+
+def _check_photos(systems, benchmarks, validations):
     """See to it that what is compared is of the same photos."""
-    check_photos(pairs, *(files["descriptors"][_COLLECTION] for files in systems.values()))
+    check_photos(*validations.values(), *(files["descriptors"][_COLLECTION] for files in systems.values()))
     for name, files in benchmarks.items():
         rankings = [files["ranking"]] if files["ranking"] is not None else []
-        check_photos(files["collection"], *rankings, *(system["descriptors"][name] for system in systems.values()))
+        check_photos(files["collection"], files["truth"], *rankings, *(system["descriptors"][name] for system in systems.values()))
 
 
-def _score(scores, task, system, rankings):
+def _score(scores, name, truth, system, rankings):
     """Add scores by (system, benchmark, protocol, post): dict of metric to float64 [q]. Of the rankings one is in memory at a time.
 
     Args:
+        name: of the benchmark, or of the validation; `truth`: its `Truth`.
         rankings: by `post`, per query (rows, similarities).
 
     Returns:
@@ -88,11 +101,11 @@ def _score(scores, task, system, rankings):
         first[post] = []
         for number, (ranking, similarity) in enumerate(found):
             first[post].append((ranking[:_SHOWN].copy(), similarity[:_SHOWN].copy()))
-            for protocol, truth in task.truth.items():
-                rows.setdefault((protocol, post), []).append(score_ranking(ranking, *truth[number]))
-    for protocol in task.truth:
+            for protocol, answers in truth.protocols.items():
+                rows.setdefault((protocol, post), []).append(score_ranking(ranking, *answers[number]))
+    for protocol in truth.protocols:
         for post in rankings:
-            scores[system, task.name, protocol, post] = in_percent(rows.get((protocol, post), []))
+            scores[system, name, protocol, post] = in_percent(rows.get((protocol, post), []))
     return first
 
 

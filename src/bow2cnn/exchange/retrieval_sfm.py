@@ -3,7 +3,7 @@
 The file is a dict of `train` and `val`, each a dict of lists: `cids` (a photo's name, its SHA-256 here), `cluster` (its class), `qidxs` and
 `pidxs` (queries and positives, places in `cids`). The photo CID lies in `ims/CID[-2:]/CID[-4:-2]/CID[-6:-4]/CID`.
 
-A query's negatives are photos of other classes. So what our own training would not take for a negative (see `pairs.doubt` and `weak`) goes
+A query's negatives are photos of other classes. So what our own training would not take for a negative (see `pairs.negatives`) goes
 into the class of the query's place, as far as one number can say that.
 """
 
@@ -22,9 +22,12 @@ from bow2cnn.collection.copies import copies_of
 from bow2cnn.exchange.pickles import PickleError, read_plain
 from bow2cnn.files import write_bytes
 from bow2cnn.nothing import NothingFound
-from bow2cnn.pairs.doubt import related
-from bow2cnn.pairs.evidence import Evidence
-from bow2cnn.photos import check_photos, photos_of
+from bow2cnn.pairs.found import Found
+from bow2cnn.pairs.negatives import NegativeRule, read_negatives
+from bow2cnn.pairs.positives import read_positives
+from bow2cnn.pairs.sources import folders_of_pairs
+from bow2cnn.pairs.validation import build_validation
+from bow2cnn.photos import check_photos
 from bow2cnn.progress import progress
 from bow2cnn.split.split import TRAIN, VALIDATION
 from bow2cnn.text import printable
@@ -44,11 +47,11 @@ _LOST = (
 _MIN_OVERLAP, _MAX_SCALE = 0.2, 1.5  # of a positive (m3: TPAMI section 3.3)
 
 
-def export_database(results, out, outsiders=False):
+def export_database(results, out, outsiders=False, source=None):
     """Write the training database of a run.
 
     Its only rule is that photos of other classes may be negatives, and here these are no photos that our own training holds for doubtful.
-    With outsiders there are: of a photo outside every model our training excepts the models nearest to it (`training.negatives`), which one
+    With outsiders there are: of a photo outside every model our training excepts the models nearest to it (`NegativeRule.wary`), which one
     number cannot say.
 
     Args:
@@ -56,6 +59,7 @@ def export_database(results, out, outsiders=False):
         out: folder; the photos are copied into it.
         outsiders: with the photos outside every model, each a class of its own, unless geometry says that it may show what another class
             shows.
+        source: of the pairs; may be left out where the run has those of one source only.
 
     Returns:
         dict of side to (photos, pairs).
@@ -64,15 +68,16 @@ def export_database(results, out, outsiders=False):
         ArtefactError, WriteError.
     """
     results, out = Path(results), Path(out)
-    check_photos(results / "collection/collection.h5", results / "pairs/pairs.h5")
-    pairs = artefact.read(results / "pairs/pairs.h5", "pairs")
+    folder = _folder_of_pairs(results, source)
+    check_photos(results / "collection/collection.h5", folder / "negatives.h5", folder / "positives.h5")
+    rule, positives = read_negatives(folder / "negatives.h5"), read_positives(folder / "positives.h5")
     photos = artefact.read(results / "collection/collection.h5", "collection", ["path", "sha256"])
     names = [bytes(row).hex() for row in photos["sha256"]]
     database, rows = {}, []
     for name, side in _SIDES.items():
-        members = np.flatnonzero((pairs["side"] == side) & (pairs["group"] >= 0) & (outsiders | (pairs["cluster"] >= 0)))
-        members, classes = assign_classes(pairs, members, name)
-        database[name] = _side(pairs, members, classes, names)
+        members = rule.rows(side)
+        members, classes = assign_classes(rule, members if outsiders else members[~rule.background[members]], name)
+        database[name] = _side(positives, members, classes, names, several=side == TRAIN)
         rows += members.tolist()
     for row in progress(rows, "export"):
         _place(photos["path"][row], names[row], out / "ims" / path_of(names[row]))
@@ -80,7 +85,17 @@ def export_database(results, out, outsiders=False):
     return {name: (len(side["cids"]), len(side["qidxs"])) for name, side in database.items()}
 
 
-def assign_classes(pairs, members, name):
+def _folder_of_pairs(results, source):
+    """The folder of a source's pairs in a run."""
+    found = folders_of_pairs(results)
+    if source is None and len(found) > 1:
+        raise artefact.ArtefactError(f"{results}: has pairs of {' and '.join(found)}; choose one of them by --pairs")
+    if source is not None and source not in found:
+        raise artefact.ArtefactError(f"{results}: has no pairs of {source}, but of {' and '.join(found) or 'no source'}")
+    return found[source] if source else next(iter(found.values()), results / "pairs/models")
+
+
+def assign_classes(rule, members, name):
     """Members of a side that the database gets, int64 [k], and their classes, int64 [k].
 
     Places that may be the same become one class, named by the first of them, while it has at most half of the side's photos: one class of
@@ -89,41 +104,31 @@ def assign_classes(pairs, members, name):
     log says what was joined and left out.
 
     Args:
-        pairs: arrays of the `pairs` artefact.
+        rule: `NegativeRule`.
         members: int64 rows of the side, sorted.
         name: of the side, for the log.
     """
-    group, cluster, doubt = (pairs[key].astype(np.int64) for key in ("group", "cluster", "doubt"))
+    place, cluster = rule.place, rule.cluster
     modelled = members[cluster[members] >= 0]
-    links, photos = _links(modelled, group, cluster, doubt), Counter(group[modelled].tolist())
+    links, photos = rule.joined_places(modelled), Counter(place[modelled].tolist())
     class_of = _join_places(links, photos, len(members) / 2)
     dropped = _too_near(links, class_of, photos)
-    classes = {row: class_of[place] for row, place in zip(modelled.tolist(), group[modelled].tolist(), strict=True) if place not in dropped}
-    partners = _partners(pairs["weak"], doubt, members, group, cluster)
+    classes = {row: class_of[own] for row, own in zip(modelled.tolist(), place[modelled].tolist(), strict=True) if own not in dropped}
+    partners = rule.partners(members)
     for row in members[cluster[members] < 0].tolist():
         found = {classes[other] for other in partners.get(row, ()) if other in classes}
         if len(found) <= 1:
-            classes[row] = min(found, default=int(group[row]))
+            classes[row] = min(found, default=int(place[row]))
     joined = len(set(class_of)) - len(set(class_of.values()))
     if links or len(classes) < len(members):
         outside = int(np.count_nonzero(cluster[members] < 0)) - sum(cluster[row] < 0 for row in classes)
         _LOG.warning(
             "export: in %s %d places that may show what another one shows have its class; %d places with %d photos are left out, because "
             "they may show what another one shows and one class would have most of the photos; %d photos that may belong to several "
-            "classes are left out", name, joined, len(dropped), sum(photos[place] for place in dropped), outside,
+            "classes are left out", name, joined, len(dropped), sum(photos[own] for own in dropped), outside,
         )  # fmt: skip
     kept = np.array(sorted(classes), np.int64)
     return kept, np.array([classes[row] for row in kept.tolist()], np.int64)
-
-
-def _links(modelled, group, cluster, doubt):
-    """Pairs of different places that may be the same, sorted."""
-    found = set()
-    _, first = np.unique(np.stack([group[modelled], cluster[modelled]]), axis=1, return_index=True)
-    for row in modelled[first].tolist():
-        others = np.unique(group[modelled[related(row, modelled, group, cluster, doubt)]])
-        found |= {(min(other, int(group[row])), max(other, int(group[row]))) for other in others.tolist() if other != group[row]}
-    return sorted(found)
 
 
 def _join_places(links, photos, limit):
@@ -152,35 +157,23 @@ def _too_near(links, class_of, photos):
     return dropped
 
 
-def _partners(weak, doubt, members, group, cluster):
-    """Photo outside every model to the photos that may show what it shows."""
-    found = {}
-    for a, b in weak.tolist():
-        for one, other in ((a, b), (b, a)):
-            if cluster[one] < 0:
-                found.setdefault(one, set()).add(other)
-    for row in np.intersect1d(members[cluster[members] < 0], doubt).tolist():
-        found.setdefault(row, set()).update(members[related(row, members, group, cluster, doubt)].tolist())
-    return {row: others - {row} for row, others in found.items()}
-
-
 def path_of(cid):
     """Where a photo lies below `ims`."""
     return Path(cid[-2:], cid[-4:-2], cid[-6:-4], cid)
 
 
-def _side(pairs, members, classes, names):
+def _side(pairs, members, classes, names, several):
     """One side of the database. No pair is there twice, in whatever order."""
-    place = {row: number for number, row in enumerate(members.tolist())}
+    number_of = {row: number for number, row in enumerate(members.tolist())}
     seen, chosen = set(), []
-    for number, query in enumerate(pairs["query"].tolist()):
-        if query not in place:
+    for query, pool in zip(pairs.query.tolist(), pairs.pools, strict=True):
+        if query not in number_of:
             continue
-        for positive in _positives(pairs, number, several=pairs["side"][query] == TRAIN):
+        for positive in _positives(pool, several):
             pair = frozenset((query, positive))
-            if positive in place and len(pair) == 2 and pair not in seen:
+            if positive in number_of and len(pair) == 2 and pair not in seen:
                 seen.add(pair)
-                chosen.append((place[query], place[positive]))
+                chosen.append((number_of[query], number_of[positive]))
     return {
         "cids": [names[row] for row in members.tolist()],
         "cluster": classes.tolist(),
@@ -189,12 +182,17 @@ def _side(pairs, members, classes, names):
     }
 
 
-def _positives(pairs, number, several):
-    """Positives of a query: those of m3; where one is wanted, or there is none of these, the one with most common points."""
-    rows = slice(*pairs["pool_offset"][number : number + 2])
-    photo, shared = pairs["pool/photo"][rows], pairs["pool/shared"][rows]
-    good = (pairs["pool/overlap"][rows] > _MIN_OVERLAP) & (pairs["pool/scale"][rows] <= _MAX_SCALE)
-    return photo[good].tolist() if several and good.any() else photo[[np.argmax(shared)]].tolist()
+def _positives(pool, several):
+    """Positives of a query: those of m3 as far as there is evidence; where one is wanted, or there is none of these, the one with most
+    common points, or the first.
+    """
+    photo = pool["photo"]
+    good = np.ones(len(photo), bool)
+    if "overlap" in pool:
+        good &= pool["overlap"] > _MIN_OVERLAP
+    if "scale" in pool:
+        good &= pool["scale"] <= _MAX_SCALE
+    return photo[good].tolist() if several and good.any() else photo[[np.argmax(pool.get("shared", np.zeros(len(photo))))]].tolist()
 
 
 def _place(source, cid, target):
@@ -212,16 +210,18 @@ class DatabaseError(Exception):
     """A file that is no such database; the message names it and the cause in one line."""
 
 
-def import_database(database, collection, out):
-    """Write the `pairs` artefact of a database, which knows no evidence: all its positives are alike.
+def import_database(database, collection):
+    """The pairs of a database, which knows no evidence: all its positives are alike.
 
     A pair shows one place. So clusters that a pair joins are one place here, whatever their numbers; the log says how many. Photos that are
-    not there, or whose name several photos have, are left out with their pairs; the parameter `left_out` of the artefact counts them.
+    not there, or whose name several photos have, are left out with their pairs; the parameter `left_out` counts them.
 
     Args:
         database: the file.
         collection: path of the `collection` artefact of its photos.
-        out: path.
+
+    Returns:
+        `Found`.
 
     Raises:
         DatabaseError: the file is no such database.
@@ -253,17 +253,14 @@ def import_database(database, collection, out):
         _LOG.warning("pairs: %d %s", number, reason)
     if not queries:
         raise NothingFound(f"pairs: no pair of {database} is among the photos; `photos` in the config has to name its folder (ims)")
-    group, numbers = np.full(count, -1, np.int32), {}
+    number_of, own = {}, np.full(count, -1, np.int64)
     for row in np.flatnonzero(side_of).tolist():
-        group[row] = numbers.setdefault(place[row], len(numbers))
-    pools = [sorted(queries[query]) for query in sorted(queries)]
-    offset, photo = artefact.offsets([len(pool) for pool in pools]), np.array([row for pool in pools for row in pool], np.int32)
-    arrays = {"query": np.array(sorted(queries), np.int32), "pool_offset": offset, "positive_offset": offset, "positive": photo}
-    alike = {"photo": photo, "distance": np.zeros(len(photo))}
-    arrays |= {f"pool/{name}": np.asarray(alike.get(name, np.ones(len(photo))), dtype) for name, dtype in Evidence.FIELDS.items()}
-    arrays |= {"group": group, "side": side_of, "cluster": group, **photos_of(collection)}
-    arrays |= {name: np.zeros((0, 2), np.int32) for name in ("weak", "doubt")}
-    artefact.write(out, "pairs", arrays, {"database": str(database), "places": len(numbers), "left_out": left_out})
+        own[row] = number_of.setdefault(place[row], len(number_of))
+    rule, rows = NegativeRule(own, own, side_of), sorted(queries)
+    pools = [{"photo": np.array(sorted(queries[row]), np.int64)} for row in rows]
+    validation = build_validation(rule, rows, [pool["photo"] for pool in pools])
+    params = {"database": str(database), "places": len(number_of), "left_out": left_out}
+    return Found(np.array(rows, np.int64), pools, rule, validation, params)
 
 
 def _rows_by_name(photos):

@@ -20,7 +20,7 @@ class Link(NamedTuple):
 def explain_cluster(files, row):
     """Lines about a photo's cluster, and the `Link`s that tell the most of it: a chain to the photo with most pairs, or its strongest."""
     if files.given:
-        return [f"cluster: none was looked for, because the run began with {files.given}"], []
+        return [f"cluster: none was looked for, because {files.why_no_clusters}"], []
     if files.graph is None:
         return ["cluster: not known yet; run the stage `clusters`"], []
     verified = _verified(files)

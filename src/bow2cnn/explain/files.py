@@ -10,13 +10,15 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.collection.copies import copies_of
 from bow2cnn.collection.reasons import list_kinds
+from bow2cnn.pairs.negatives import read_negatives
+from bow2cnn.pairs.positives import read_positives
+from bow2cnn.pairs.sources import folders_of_pairs
 from bow2cnn.photos import check_photos, shards_of
 
 _MODELS = [
     "model", "cluster", "photo", "photo_offset", "observation_offset", "observation/point", "observation/feature",
     "rejected/cluster", "rejected/photos", "rejected/reason",
 ]  # fmt: skip
-_PAIRS = ["group", "side", "cluster", "query", "pool_offset", "pool/photo", "weak", "doubt"]
 _HISTORY = ["chosen", "negatives/query", "negatives/positive", "negatives/photo"]
 
 
@@ -74,7 +76,13 @@ class Files:
 
     @cached_property
     def pairs(self):
-        return self._read("pairs/pairs.h5", "pairs", _PAIRS)
+        """Source to its `Positives` and its `NegativeRule`."""
+        found = {}
+        for source, folder in folders_of_pairs(self._results).items():
+            paths = folder / "positives.h5", folder / "negatives.h5"
+            check_photos(self._collection, *paths)
+            found[source] = read_positives(paths[0]), read_negatives(paths[1])
+        return found
 
     @cached_property
     def histories(self):
@@ -97,10 +105,17 @@ class Files:
 
     @cached_property
     def given(self):
-        """What the run began with in the place of a teacher: "3D models" or "pairs"; None where it has one, or is not that far."""
+        """What the run has in the place of clusters of its own: "3D models", or the source of its pairs, such as "database"; None where it
+        has clusters, or is not that far."""
         if self.graph is not None:
             return None
-        return "3D models" if self.models is not None else "pairs" if self.pairs is not None else None
+        return "3D models" if self.models is not None else next(iter(self.pairs), None)
+
+    @cached_property
+    def why_no_clusters(self):
+        """The same as a reason."""
+        began = {"3D models": "3D models", "database": "pairs"}.get(self.given)
+        return f"the run began with {began}" if began else f"the run takes its pairs from {self.given}"
 
     def _read(self, name, kind, arrays=None):
         path = self._checked(name)

@@ -7,8 +7,8 @@ _LEAST, _LENIENT = 30, 15  # inliers with which COLMAP registers a photo: its de
 
 def explain_model(files, row):
     """Lines about the 3D model that a photo is in, or why it is in none."""
-    if files.given == "pairs":
-        return ["3D model: none was looked for, because the run began with pairs"]
+    if files.given and files.given != "3D models":
+        return [f"3D model: none was looked for, because {files.why_no_clusters}"]
     if files.models is None:
         return ["3D model: not known yet; run the stage `models`"]
     models = files.models

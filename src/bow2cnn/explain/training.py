@@ -2,71 +2,77 @@
 
 import numpy as np
 
-from bow2cnn.pairs.doubt import related
 from bow2cnn.split.split import DROPPED, SIDES, TRAIN
 
 
 def explain_training(files, row):
-    """Lines about a photo's part in the training."""
-    if files.pairs is None:
+    """Lines about a photo's part in the training, by every source of pairs."""
+    if not files.pairs:
         return ["training: not known yet; run the stage `pairs`"]
-    group, side = int(files.pairs["group"][row]), int(files.pairs["side"][row])
-    if group < 0:
-        return [f"training: not used; {_why_not(files, row)}"]
-    outsider = files.pairs["cluster"][row] < 0
-    used = _as_outsider(files, row, side) if outsider else _as_photo_of_a_model(files, row, side)
-    return [f"training: {used}", *_in_doubt(files, row), *_in_tuples(files, row)]
+    lines, used = [], False
+    for source, (positives, rule) in files.pairs.items():
+        head = "training" if len(files.pairs) == 1 else f"training with pairs of {source}"
+        if not rule.used[row]:
+            lines.append(f"{head}: not used; {_why_not(files, row, source, rule)}")
+            continue
+        used = True
+        told = _as_background(rule, row) if rule.background[row] else _as_photo_of_a_place(positives, rule, row)
+        lines += [f"{head}: {told}", *_in_doubt(rule, row)]
+    return lines + (_in_tuples(files, row) if used else [])
 
 
-def _why_not(files, row):
+def _why_not(files, row, source, rule):
+    if source == "database":
+        return "the database does not have it"
+    if source != "models":
+        return _without_features(files, row) or "it shows, or a photo like it does, what a benchmark shows"
     model = -1 if files.models is None else int(files.models["model"][row])
     if model >= 0 and files.split["side"][model] == DROPPED:
         return f"model {model} is left out: {files.split['reason'][model]}"
-    if files.given == "pairs":
-        return "the database does not have it"
     if files.given:
         return "nothing says what a photo outside the 3D models shows"
-    if files.pairs["cluster"][row] >= 0:
+    if rule.cluster[row] >= 0:
         return "it may show what the models of its cluster show, so that it is no negative, and without a model it is no positive"
     if files.graph is not None and (files.graph["pair"] == row).any():
         return "verified pairs join it to others, so that it is no negative for sure, and without a model it is no positive"
-    if files.is_blank(row):
-        masked, features = files.masked(row) or (0, 0)
-        if masked:
-            return f"all of its {features} local features are masked as those of watermarks"
-        return "it has no local features, so that it may be a photo that cannot be read"
+    if reason := _without_features(files, row):
+        return reason
     if files.split["contaminated"][row]:
         return "it matches a photo of a benchmark"
     return "other photos outside every cluster were drawn (pairs.max_outsiders)"
 
 
-def _in_doubt(files, row):
+def _without_features(files, row):
+    """Why a photo has no local features in the index; nothing where it has some."""
+    if not files.is_blank(row):
+        return ""
+    masked, features = files.masked(row) or (0, 0)
+    if masked:
+        return f"all of its {features} local features are masked as those of watermarks"
+    return "it has no local features, so that it may be a photo that cannot be read"
+
+
+def _in_doubt(rule, row):
     """A line where doubtful pairs keep photos from being negatives of the photo."""
-    group, cluster, doubt = (files.pairs[name] for name in ("group", "cluster", "doubt"))
-    usable = np.flatnonzero(group >= 0)
-    without = related(row, usable, group, cluster, np.zeros((0, 2), np.int32))
-    kept = usable[related(row, usable, group, cluster, doubt) & ~without]
+    kept = rule.by_doubt(row)
     if not len(kept):
         return []
-    places = len(np.unique(group[kept]))
+    places = len(np.unique(rule.place[kept]))
     return [f"  in doubt: cut pairs join its cluster to {len(kept)} photos of {places} other places; neither are negatives of the other"]
 
 
-def _as_outsider(files, row, side):
-    doubtful = np.unique(files.pairs["weak"][files.pairs["weak"][:, 0] == row, 1])
-    groups = np.unique(files.pairs["group"][doubtful])
-    but = f", but not of {np.count_nonzero(groups >= 0)} groups with which it has a little in common" if (groups >= 0).any() else ""
-    return f"on the side of {SIDES[side]}, a negative of all places{but}"
+def _as_background(rule, row):
+    places = len(rule.weak_places(row))
+    but = f", but not of {places} groups with which it has a little in common" if places else ""
+    return f"on the side of {SIDES[int(rule.side[row])]}, a negative of all places{but}"
 
 
-def _as_photo_of_a_model(files, row, side):
-    pairs = files.pairs
-    number = np.flatnonzero(pairs["query"] == row)
-    pool = int(np.diff(pairs["pool_offset"])[number[0]]) if len(number) else 0
-    query = f"a query with {pool} candidate positives" if len(number) else "no query"
-    positive = int(np.count_nonzero(pairs["pool/photo"] == row))
+def _as_photo_of_a_place(positives, rule, row):
+    pool, side = positives.pool_of(row), int(rule.side[row])
+    query = "no query" if pool is None else f"a query with {len(pool['photo'])} candidate positives"
+    positive = sum(int(np.count_nonzero(other["photo"] == row)) for other in positives.pools)
     negative = ", a negative of other places" if side == TRAIN else ""
-    return f"place {int(pairs['group'][row])}, on the side of {SIDES[side]}: {query}, a candidate positive of {positive} queries{negative}"
+    return f"place {int(rule.place[row])}, on the side of {SIDES[side]}: {query}, a candidate positive of {positive} queries{negative}"
 
 
 def _in_tuples(files, row):

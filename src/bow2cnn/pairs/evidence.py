@@ -1,10 +1,9 @@
 """What a 3D model and the verified matches say of a pair of its photos."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from bow2cnn.pairs.covisibility import Covisibility
+from bow2cnn.pairs.positives import EVIDENCE
 
 
 class Evidence:
@@ -12,22 +11,17 @@ class Evidence:
 
     Args:
         built: arrays of the `models` artefact.
-        graph: `pair` and `inliers` of the graph; None where there is none.
+        graph: `pair` and `inliers` of the graph; None where there is none, and so no `inliers` in a pool.
     """
-
-    FIELDS: ClassVar = {
-        "photo": np.int32,
-        "shared": np.int32,
-        "overlap": np.float32,
-        "scale": np.float32,
-        "distance": np.float32,
-        "inliers": np.int32,
-    }
 
     def __init__(self, built, graph):
         self._built = built
-        edges = zip(graph["pair"].tolist(), graph["inliers"], strict=True) if graph else ()
-        self._inliers = {tuple(pair): int(n) for pair, n in edges}
+        self._inliers = {}
+        self._fields = {"photo": np.int32, **EVIDENCE}
+        if graph:
+            self._inliers = {tuple(pair): int(n) for pair, n in zip(graph["pair"].tolist(), graph["inliers"], strict=True)}
+        else:
+            del self._fields["inliers"]
         rotation, translation = built["rotation"], built["translation"]
         self._center = -np.einsum("nji,nj->ni", rotation, translation)  # C = -R^T t
         self._covisibility = Covisibility(built["observation_offset"], built["observation/point"])
@@ -68,9 +62,9 @@ class Evidence:
             photo, query = self._photo(other), self._photo(view)
             inliers = self._inliers.get((min(photo, query), max(photo, query)), 0)
             overlap = len(common) / len(self._points(view)[0])
-            rows.append((photo, len(common), overlap, scale, distance / extent, inliers))
-        columns = zip(*rows, strict=True) if rows else [()] * len(self.FIELDS)
-        return {name: np.array(column, dtype) for (name, dtype), column in zip(self.FIELDS.items(), columns, strict=True)}
+            rows.append((photo, len(common), overlap, scale, distance / extent, inliers)[: len(self._fields)])
+        columns = zip(*rows, strict=True) if rows else [()] * len(self._fields)
+        return {name: np.array(column, dtype) for (name, dtype), column in zip(self._fields.items(), columns, strict=True)}
 
     def _photo(self, view):
         return int(self._built["photo"][view])

@@ -8,18 +8,21 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.nothing import NothingFound
 from bow2cnn.pairs.evidence import Evidence
-from bow2cnn.pairs.outsiders import find_weak_matches
-from bow2cnn.photos import check_photos, photos_of
+from bow2cnn.pairs.found import Found
+from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.outsiders import add_outsiders, draw, find_weak_matches
+from bow2cnn.pairs.validation import build_validation
+from bow2cnn.photos import check_photos
 from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
 
 _NO_CLUSTERS = {"cut/pair": np.zeros((0, 2), np.int32)}
 
 
 def mine_pairs(
-    models, split, out, min_shared, pool, max_queries, query_fraction, outsider_inliers, max_outsiders, validation, shortlist, max_hamming,
+    models, split, min_shared, pool, max_queries, query_fraction, outsider_inliers, max_outsiders, validation, shortlist, max_hamming,
     seed, threads, graph=None, clusters=None, index=None,
 ):  # fmt: skip
-    """Write the `pairs` artefact.
+    """The pairs of 3D models.
 
     Args:
         models, split: paths.
@@ -56,21 +59,11 @@ def mine_pairs(
             f"pairs: no two photos of a training model share {min_shared} 3D points (pairs.min_shared), so there is no positive to train "
             "on; lower pairs.min_shared, or add photos that overlap more"
         )
-    arrays = {
-        "group": group,
-        "side": side,
-        "cluster": cluster,
-        **photos_of(models),
-        "weak": find_weak_matches(index, outsiders, shortlist, outsider_inliers, max_hamming, threads),
-        "doubt": found["cut/pair"].astype(np.int32),
-        "query": np.array([query for query, _, _ in queries], np.int32),
-        "pool_offset": artefact.offsets([len(pool["photo"]) for _, pool, _ in queries]),
-        "positive_offset": artefact.offsets([len(positive) for _, _, positive in queries]),
-        "positive": np.concatenate([np.zeros(0, np.int32), *(positive for _, _, positive in queries)]).astype(np.int32),
-    }
-    for name, dtype in Evidence.FIELDS.items():
-        arrays[f"pool/{name}"] = np.concatenate([np.zeros(0, dtype), *(pool[name] for _, pool, _ in queries)]).astype(dtype)
-    artefact.write(out, "pairs", arrays, {"min_shared": min_shared, "pool": pool, "seed": seed})
+    weak = find_weak_matches(index, outsiders, shortlist, outsider_inliers, max_hamming, threads)
+    rule = NegativeRule(group, cluster, side, weak, found["cut/pair"])
+    rows, pools, positives = ([query[part] for query in queries] for part in range(3))
+    params = {"min_shared": min_shared, "pool": pool, "seed": seed}
+    return Found(np.array(rows, np.int64), pools, rule, build_validation(rule, rows, positives), params)
 
 
 def assign_groups(model, sides, cluster):
@@ -93,11 +86,6 @@ def _strangers(cluster, pairs, index, contaminated):
     return np.setdiff1d(np.flatnonzero((cluster < 0) & ~silent & ~contaminated), pairs)
 
 
-def draw(rows, limit, seed):
-    """So many of some rows at most, drawn at random, sorted."""
-    return rows if len(rows) <= limit else np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
-
-
 def _check_places(sides):
     """The photos of one place are the negatives of another, so a single place cannot train a network."""
     places = {side: len(np.unique(sides["place"][sides["side"] == side])) for side in (DROPPED, TRAIN, VALIDATION)}
@@ -108,13 +96,6 @@ def _check_places(sides):
             "least two different places, because the photos of one are the negatives of the other, and validation a third: add photos of "
             "other places"
         )
-
-
-def add_outsiders(group, side, outsiders, validation, seed):
-    """Give every outsider a group of its own and a drawn side, in place."""
-    group[outsiders] = group.max(initial=-1) + 1 + np.arange(len(outsiders))
-    drawn = np.random.default_rng([seed, 5]).random(len(outsiders))
-    side[outsiders] = np.where(drawn < validation, VALIDATION, TRAIN)
 
 
 def _queries_of(evidence, built, model, min_shared, pool, max_queries, query_fraction, seed):

@@ -1,11 +1,26 @@
-"""What the teacher finds of the photos outside every cluster, asked with each of them: too little to join them to anything, but for some
-photos enough to doubt that they show something else."""
+"""Photos outside every cluster: which are used, on which side, and what the teacher finds of them, asked with each.
+
+What it finds is too little to join them to anything, but for some photos enough to doubt that they show something else.
+"""
 
 import numpy as np
 
 from bow2cnn.parallel import thread_pool
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
+from bow2cnn.split.split import TRAIN, VALIDATION
+
+
+def draw(rows, limit, seed):
+    """So many of some rows at most, drawn at random, sorted."""
+    return rows if len(rows) <= limit else np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
+
+
+def add_outsiders(group, side, outsiders, validation, seed):
+    """Give every outsider a group of its own and a drawn side, in place."""
+    group[outsiders] = group.max(initial=-1) + 1 + np.arange(len(outsiders))
+    drawn = np.random.default_rng([seed, 5]).random(len(outsiders))
+    side[outsiders] = np.where(drawn < validation, VALIDATION, TRAIN)
 
 
 def find_weak_matches(index, photos, shortlist, max_inliers, max_hamming, threads):

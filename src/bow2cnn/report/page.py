@@ -15,22 +15,25 @@ from bow2cnn.report.sections.tuples import tuples as show_tuples
 from bow2cnn.report.templates import environment
 from bow2cnn.report.thumbs import Thumbs
 
-_OF_PHOTOS = ("collection", "marks", "graph", "clusters", "models", "split", "pairs")
+_OF_PHOTOS = ("collection", "marks", "graph", "clusters", "models", "split")
 
 
 def write_report(
-    out, collection, pairs, histories, table, gains, benchmarks, rankings, pairings,
+    out, collection, pairs, sources, validations, histories, table, gains, benchmarks, rankings, pairings,
     marks=None, words=(), graph=None, clusters=None, models=None, split=None, config=None, timings=None,
 ):  # fmt: skip
     """Write the report. What a run lacks (benchmarks, experiments, models) is said in a sentence.
 
     Args:
         out: the HTML file.
-        collection, pairs: paths of the artefacts.
+        collection: path of the artefact.
+        pairs: source of pairs to the paths of its `positives`, `negatives` and `validation`.
+        sources: experiment to the source of its pairs.
+        validations: name of a validation in the table to the source that it is of.
         histories: experiment to path of its history.
         table, gains: paths of evaluation.csv and gains.json.
-        benchmarks: name to `collection` and `gnd` (paths).
-        rankings: name (`validation` or a benchmark) to path of its rankings.
+        benchmarks: name to `collection` and `truth` (paths).
+        rankings: name (a validation or a benchmark) to path of its rankings.
         pairings: experiment to the system that it is compared with.
         marks, graph, clusters: paths of the artefacts that the teacher makes, words: paths in the order of the shards; none of them where
             it did not work.
@@ -39,9 +42,10 @@ def write_report(
         timings: folder of Snakemake's benchmark files; the only part of the page that differs between two runs on the same photos.
     """
     paths = {"collection": collection, "marks": marks, "graph": graph, "clusters": clusters}
-    paths |= {"models": models, "split": split, "pairs": pairs, "table": table, "gains": gains}
-    check_photos(*(paths[name] for name in _OF_PHOTOS if paths[name] is not None), *([words] if words else []))
-    run = Run(paths, words, histories, benchmarks, rankings, pairings, config or {})
+    paths |= {"models": models, "split": split, "table": table, "gains": gains}
+    of_pairs = [path for files in pairs.values() for path in files.values()]
+    check_photos(*(paths[name] for name in _OF_PHOTOS if paths[name] is not None), *of_pairs, *([words] if words else []))
+    run = Run(paths, words, pairs, sources, validations, histories, benchmarks, rankings, pairings, config or {})
     thumbs = Thumbs()
     sections = {
         "opening": ("Gains", show_opening(run)),

@@ -6,14 +6,15 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.results import read_gains, read_table
-from bow2cnn.evaluation.validation import read_validation
 from bow2cnn.left_out import lines_of
+from bow2cnn.pairs.negatives import read_negatives
+from bow2cnn.pairs.positives import read_positives
+from bow2cnn.truth import read_truth
 
 _MODEL_ARRAYS = [
     "model", "photo_offset", "photo", "rotation", "translation", "point_offset", "point", "color", "cluster", "error",
     "rejected/cluster", "rejected/photos", "rejected/reason",
 ]  # fmt: skip
-_PAIR_ARRAYS = ["query", "side", "group", "cluster", "pool_offset", "pool/photo", "pool/overlap", "pool/shared"]
 _HISTORY_ARRAYS = [
     "epoch", "loss", "validation_map", "chosen", "diverged", "tried/share", "tried/validation_map", "tried/chosen",
     "negatives/query", "negatives/positive", "negatives/photo", "negatives/similarity",
@@ -25,13 +26,16 @@ class Run:
 
     Attributes:
         histories, rankings: name to path of the experiments' histories and of the rankings.
-        benchmarks: name to `collection` and `gnd`, the paths of its photos' collection and of its ground truth.
+        benchmarks: name to `collection` and `truth`, the paths of its photos' collection and of its truth.
+        pairs: source of pairs to the paths of its `positives`, its `negatives` and its `validation`; sources: experiment to its source.
+        validations: name of a validation in the table to the source that it is of.
         pairings: experiment to the system that it was fine-tuned from.
         config: nested dict, may be empty.
     """
 
-    def __init__(self, paths, words, histories, benchmarks, rankings, pairings, config):
-        self._paths, self._words = paths, words
+    def __init__(self, paths, words, pairs, sources, validations, histories, benchmarks, rankings, pairings, config):
+        self._paths, self._words, self._pairs = paths, words, pairs
+        self.sources, self.validations = sources, validations
         self.histories, self.benchmarks, self.rankings = histories, benchmarks, rankings
         self.pairings, self.config = pairings, config
 
@@ -69,12 +73,21 @@ class Run:
         return self._read("split", ["side", "reason"])
 
     @cached_property
-    def pairs(self):
-        return self._read("pairs", _PAIR_ARRAYS)
+    def positives(self):
+        """`Positives` by source."""
+        return {source: read_positives(files["positives"]) for source, files in self._pairs.items()}
 
     @cached_property
-    def validation(self):
-        return read_validation(self._paths["pairs"])
+    def rules(self):
+        """`NegativeRule` by source."""
+        return {source: read_negatives(files["negatives"]) for source, files in self._pairs.items()}
+
+    def truth(self, name):
+        """The `Truth` of a benchmark or of a validation, and `path` and `name` of the photos whose rows it has."""
+        if name in self.validations:
+            return read_truth(self._pairs[self.validations[name]]["validation"]), self.photos
+        files = self.benchmarks[name]
+        return read_truth(files["truth"]), artefact.read(files["collection"], "collection", ["path", "name"])
 
     @cached_property
     def history(self):
@@ -95,7 +108,9 @@ class Run:
     def left_out(self):
         """Lines on what was not taken of the benchmarks' distractors, of models and of a database that were given."""
         given = {f"benchmark {name}": files["collection"] for name, files in self.benchmarks.items()}
-        given |= {kind: self._paths[kind] for kind in ("models", "pairs") if self._paths[kind] is not None}
+        given |= {"models": self._paths["models"]} if self._paths["models"] is not None else {}
+        one = len(self._pairs) == 1
+        given |= {"pairs" if one else f"pairs of {source}": files["positives"] for source, files in self._pairs.items()}
         return [line for what, path in given.items() for line in lines_of(what, path)]
 
     def masked_points(self, photo):

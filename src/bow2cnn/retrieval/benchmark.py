@@ -3,42 +3,42 @@
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.evaluation.ground_truth import read_ground_truth
 from bow2cnn.index.forward import Forward, drop_features
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.index.marks import mark_features
-from bow2cnn.photos import photos_of
+from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
 from bow2cnn.retrieval.engine import Engine
 from bow2cnn.retrieval.region import in_region
 from bow2cnn.retrieval.search import EVIDENCE, search
+from bow2cnn.truth import read_truth
 
 LISTS = ("plain", "sv", "sv+qe")
 
 
 def rank_benchmark(
-    vocabulary, collection, features, gnd, out,
+    vocabulary, collection, features, truth, out,
     soft_words, shortlist, max_hamming, min_inliers, expansion, expansion_inliers, min_photos, seed, threads,
 ):  # fmt: skip
     """Write the `ranking` artefact of a benchmark: lists `plain`, `sv`, `sv+qe`, photos as rows of the benchmark's collection.
 
     Args:
         vocabulary: path; it was trained on the collection, never on the benchmark.
-        collection, features, gnd: paths of the benchmark's photos, their features and its ground truth.
+        collection, features, truth: paths of the benchmark's photos, their features and its truth.
         soft_words: words of every feature of a query.
         shortlist, expansion, expansion_inliers: see `search`.
         min_inliers: from how many inliers geometry counts in the ranking; 0 for `EVIDENCE`.
         max_hamming, min_photos: see `Engine` and `mark_features`.
     """
     photos = BenchmarkPhotos(vocabulary, collection, features, threads)
-    truth = read_ground_truth(gnd)
-    database = photos.rows.database(truth)
+    check_photos(collection, truth)
+    known = read_truth(truth)
+    queries, database = known.query, known.database
     engine = Engine(_database_index(photos, database, max_hamming, min_photos, seed), max_hamming)
-    queries = photos.rows.queries(truth)
     found = {name: [] for name in LISTS}
-    for row, query in zip(queries, progress(truth.queries, "teacher"), strict=True):
-        words = in_region(photos.query(row, soft_words), query.region)
+    for number, row in enumerate(progress(queries, "teacher")):
+        words = in_region(photos.query(row, soft_words), known.region_of(number))
         rankings = search(engine, words, shortlist, min_inliers or EVIDENCE, expansion, expansion_inliers)
         for name in LISTS:
             found[name].append(rankings[name])

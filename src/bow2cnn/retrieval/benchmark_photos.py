@@ -3,7 +3,6 @@
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.collection.benchmark import read_benchmark_rows
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.words import words_of
 from bow2cnn.photos import check_photos
@@ -23,7 +22,6 @@ class BenchmarkPhotos:
 
     Attributes:
         vocabulary: `Vocabulary`.
-        rows: `BenchmarkRows`.
         size: int [n, 2], width and height.
     """
 
@@ -31,7 +29,6 @@ class BenchmarkPhotos:
         check_photos(collection, features)
         photos = artefact.read(collection, "collection", ["width", "height"])
         self.vocabulary = Vocabulary.load(vocabulary, threads)
-        self.rows = read_benchmark_rows(collection)
         self.size = np.stack([photos["width"], photos["height"]], 1)
         self._words = words_of(features, self.vocabulary)
         self._features = FeatureStore([features], capacity=1)

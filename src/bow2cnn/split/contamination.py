@@ -3,6 +3,7 @@
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.collection.benchmark import named_rows
 from bow2cnn.photos import photos_of
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
@@ -22,7 +23,7 @@ def find_contamination(index, vocabulary, collection, features, out, shortlist, 
     engine = Engine.load(index, max_hamming)
     photos = BenchmarkPhotos(vocabulary, collection, features, threads)
     found = []
-    for row in progress(photos.rows.named.values(), "contamination"):
+    for row in progress(named_rows(collection), "contamination"):
         words = photos.words(row)
         candidates, scores = engine.rank(words, shortlist)
         inliers = engine.verify_all(words, candidates)[0]

@@ -1,84 +1,70 @@
-"""The mined pairs as training sees them."""
+"""The pairs as training sees them."""
 
 import logging
 from typing import NamedTuple
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.evaluation.validation import build_validation
-from bow2cnn.pairs.doubt import related
+from bow2cnn.pairs.negatives import TRAIN, NegativeRule, read_negatives
+from bow2cnn.pairs.positives import read_positives
 from bow2cnn.training.errors import TrainingError
+from bow2cnn.truth import Truth, read_truth
 
 _LOG = logging.getLogger("bow2cnn")
-TRAINING_SIDE = 1
 
 
 class Pairs(NamedTuple):
     """Attributes:
-    group: int64 [n], the place of a photo; one of its own outside every model; -1 not to be used.
-    cluster: int64 [n].
-    outsider: bool [n], photos outside every model that may be used.
-    weak: int64 [k, 2], outsiders and the photos with which the teacher finds something in common.
-    doubt: int64 [d, 2], verified pairs that were cut: their photos may show the same place (see `pairs.doubt.related`).
+    rule: who may be a negative of whom.
     query: int64 [q], training queries with at least one candidate positive.
-    pools: per query a dict of arrays `photo`, `shared`, `overlap`, `scale`, `distance`, `inliers`.
+    pools: per query a dict of arrays: `photo`, and what the source knows of each pair (`bow2cnn.pairs.positives.EVIDENCE`).
     negative: int64 rows that may be negatives.
-    validation: `evaluation.validation.Validation`.
+    validation: the truth of validation.
+    source: of the pairs, by name.
     """
 
-    group: np.ndarray
-    cluster: np.ndarray
-    outsider: np.ndarray
-    weak: np.ndarray
-    doubt: np.ndarray
+    rule: NegativeRule
     query: np.ndarray
     pools: list
     negative: np.ndarray
-    validation: tuple
+    validation: Truth
+    source: str
 
 
-def read_pairs(path, outsiders, missing):
-    """Read a `pairs` artefact.
+def read_pairs(positives, negatives, validation, outsiders, missing):
+    """Read the pairs of a source.
 
     Args:
-        path: the artefact.
+        positives, negatives, validation: artefacts.
         outsiders: whether photos outside every model may be negatives.
         missing: bool [n], photos that cannot be decoded and are left out.
 
     Raises:
         TrainingError: nothing to train on.
     """
-    arrays = artefact.read(path, "pairs")
-    group = np.where(missing, -1, arrays["group"]).astype(np.int64)
-    arrays["group"] = group
-    cluster = arrays["cluster"].astype(np.int64)
-    training = (arrays["side"] == TRAINING_SIDE) & (group >= 0)
-    queries, pools, given, crossing = _queries(arrays, training)
+    rule, found = read_negatives(negatives).without(missing), read_positives(positives)
+    query, pools, given, crossing = _queries(found, rule)
     if crossing:
         told = f"{crossing} of {given} pairs of a training query and a positive are of two places (of a database: two clusters)"
-        if not len(queries):
-            raise TrainingError(f"{path}: {told}, but a positive shows the query's place; nothing to train on")
+        if not len(query):
+            raise TrainingError(f"{positives}: {told}, but a positive shows the query's place; nothing to train on")
         _LOG.warning("training: %s and are left out", told)
-    doubt = arrays["doubt"].astype(np.int64)
-    outsider = (group >= 0) & (cluster < 0)
-    negative = np.flatnonzero(training if outsiders else training & ~outsider)
-    if all(related(query, negative, group, cluster, doubt).all() for query in queries):
-        raise TrainingError(f"{path}: no training query with positives and photos that surely show another place; nothing to train on")
-    weak, validation = arrays["weak"].astype(np.int64), build_validation(arrays, missing)
-    return Pairs(group, cluster, outsider, weak, doubt, queries, pools, negative, validation)
+    negative = rule.rows(TRAIN)
+    negative = negative if outsiders else negative[~rule.background[negative]]
+    if not any(rule.allowed(row, negative).any() for row in query.tolist()):
+        raise TrainingError(f"{negatives}: no training query with positives and photos that surely show another place; nothing to train on")
+    return Pairs(rule, query, pools, negative, read_truth(validation).without(missing), found.source)
 
 
-def _queries(arrays, training):
+def _queries(found, rule):
     """Queries and their pools; how many usable pairs there are, and how many of them are left out because they are of two places."""
     given = crossing = 0
-    names = [name for name in arrays if name.startswith("pool/")]
+    training = rule.used & (rule.side == TRAIN)
     queries, pools = [], []
-    for number, query in enumerate(arrays["query"].astype(np.int64)):
-        rows = slice(*arrays["pool_offset"][number : number + 2])
-        pool = {name.removeprefix("pool/"): arrays[name][rows] for name in names}
-        usable = training[pool["photo"]] & (pool["photo"] != query) & training[query]
-        same = arrays["group"][pool["photo"]] == arrays["group"][query]
+    for query, pool in zip(found.query.tolist(), found.pools, strict=True):
+        photo = pool["photo"]
+        usable = training[photo] & (photo != query) & training[query]
+        same = rule.place[photo] == rule.place[query]
         given, crossing = given + np.count_nonzero(usable), crossing + np.count_nonzero(usable & ~same)
         usable &= same
         if usable.any():

@@ -3,8 +3,9 @@
 import numpy as np
 
 from bow2cnn.training.errors import TrainingError
-from bow2cnn.training.negatives import doubtful_groups, mine_negatives
-from bow2cnn.training.positives import candidates, draw, needs_similarity
+from bow2cnn.training.negatives import mine_negatives
+from bow2cnn.training.positives import candidates, check_evidence, draw, needs_similarity
+from bow2cnn.truth import ALL
 
 _QUERIES, _POSITIVES, _POOL, _DATABASE, _EXEMPLARS, _ORDER = 51, 52, 53, 54, 56, 57
 _VALIDATION_PHOTOS = 20000  # of a larger database validation during training uses so many, drawn once
@@ -21,11 +22,12 @@ class Plan:
 
     Attributes:
         tuples: per epoch.
-        validation: `evaluation.validation.Validation`.
+        validation: `Truth`.
     """
 
     def __init__(self, pairs, settings, seed, start):
         self._pairs, self._settings, self._seed = pairs, settings, seed
+        check_evidence(pairs.pools[0], settings, pairs.source)
         options = [
             candidates(pool, settings, _similarity(start, query, pool, settings))
             for query, pool in zip(pairs.query, pairs.pools, strict=True)
@@ -36,11 +38,11 @@ class Plan:
         self._queries = pairs.query[usable]
         self._options = [options[number] for number in usable]
         self.validation = self._validation()
-        self._alone = pairs.negative[pairs.outsider[pairs.negative]]
+        self._alone = pairs.negative[pairs.rule.background[pairs.negative]]
         self._matched = min(settings.queries_per_epoch, len(usable))
         self._exemplars = min(settings.exemplars, len(self._alone))
         self.tuples = self._matched + self._exemplars
-        self._doubtful = doubtful_groups(start, pairs.group, pairs.outsider, pairs.weak)
+        self._rule = pairs.rule.wary(start)
 
     def queries(self, epoch):
         """Queries int64 [t] of an epoch, in the order of training, and their positives int64 [t]; an exemplar is its own positive."""
@@ -64,9 +66,9 @@ class Plan:
         return np.union1d(self.validation.query, self.validation.database)
 
     def _validation(self):
-        """The validation ground truth, a large database cut down to what can be described every epoch."""
+        """The truth of validation, a large database cut down to what can be described every epoch."""
         full = self._pairs.validation
-        kept = np.unique(np.concatenate([full.query, *(positives for positives, _ in full.truth)]).astype(np.int64))
+        kept = np.unique(np.concatenate([full.query, *(positives for positives, _ in full.protocols[ALL])]).astype(np.int64))
         others = np.setdiff1d(full.database, kept)
         if len(others) > _VALIDATION_PHOTOS:
             others = self._generator(_DATABASE, 0).choice(others, _VALIDATION_PHOTOS, replace=False)
@@ -79,11 +81,8 @@ class Plan:
     def mine(self, epoch, descriptors):
         """The epoch's tuples: dict of `query` [t], `positive` [t], `photo` [t, k] and `similarity` [t, k] of the negatives."""
         query, positive = self.queries(epoch)
-        settings, pairs = self._settings, self._pairs
-        photo, similarity = mine_negatives(
-            descriptors, query, self.pool(epoch), pairs.group, pairs.cluster, settings.negatives, settings.per_model, self._doubtful,
-            pairs.doubt,
-        )  # fmt: skip
+        settings = self._settings
+        photo, similarity = mine_negatives(descriptors, query, self.pool(epoch), self._rule, settings.negatives, settings.per_model)
         return {"query": query, "positive": positive, "photo": photo, "similarity": similarity}
 
     def _generator(self, purpose, epoch):

@@ -2,12 +2,37 @@
 
 import numpy as np
 
+from bow2cnn.training.errors import TrainingError
+
+# The evidence that a rule cannot do without: column, and what it is. m3 asks for what there is.
+_NEEDS = {"m2": "shared", "top1-bow": "inliers", "random-bow": "inliers"}
+_MEANING = {"shared": "common 3D points", "inliers": "verified matches"}
+
+
+def check_evidence(pool, settings, source):
+    """See to it that the pairs have the evidence that a rule needs.
+
+    Args:
+        pool: dict of arrays, a query's candidates; all pools of a source have the same columns.
+        settings: `Settings`.
+        source: name of the source of the pairs.
+
+    Raises:
+        TrainingError: they have not.
+    """
+    column = _NEEDS.get(settings.positives)
+    if column and column not in pool:
+        raise TrainingError(
+            f"settings: positives: {settings.positives} needs `{column}` ({_MEANING[column]}), which the pairs of {source} do not have; "
+            "take m1, m3 or top1-cnn"
+        )
+
 
 def candidates(pool, settings, similarity=None):
     """Photos of a pool that may be the positive under a rule; the positive is drawn among them.
 
     Args:
-        pool: dict of arrays, one row per candidate.
+        pool: dict of arrays, one row per candidate: `photo`, and the evidence that there is (see `check_evidence`).
         settings: `Settings`.
         similarity: float per candidate, to the query by the starting network (m1 and top1-cnn only).
 
@@ -20,7 +45,12 @@ def candidates(pool, settings, similarity=None):
     if settings.positives == "m2":
         return _best(photo, pool["shared"], 1)
     if settings.positives == "m3":
-        return np.sort(photo[(pool["overlap"] > settings.positives_overlap) & (pool["scale"] <= settings.positives_scale)])
+        good = np.ones(len(photo), bool)
+        if "overlap" in pool:
+            good &= pool["overlap"] > settings.positives_overlap
+        if "scale" in pool:
+            good &= pool["scale"] <= settings.positives_scale
+        return np.sort(photo[good])
     return _best(photo, pool["inliers"], 1 if settings.positives == "top1-bow" else settings.positives_k)
 
 

@@ -58,7 +58,7 @@ class Run:
         self._best, self.tuples, self.diverged = None, [], 0
         self.history = {"loss": [], "validation_map": [], "pooling_p": []}
         try:
-            self._first = self._describe(self._start, np.flatnonzero(pairs.group >= 0), progress_label="start")
+            self._first = self._describe(self._start, pairs.rule.rows(), progress_label="start")
         except Diverged as error:
             raise TrainingError(f"the network to start from overflows or is damaged: {error}; take other weights") from error
         self.plan = Plan(pairs, settings, seed, self._first)
@@ -150,7 +150,7 @@ class Run:
 
     def _describe(self, weights, rows, progress_label):
         """Descriptors float32 [n, D] by collection row of some rows, zero elsewhere; `Diverged` where they say nothing."""
-        descriptors = np.zeros((len(self._pairs.group), self.viewer.dimension), np.float32)
+        descriptors = np.zeros((len(self._pairs.rule), self.viewer.dimension), np.float32)
         if len(rows):
             self.viewer.load_state_dict(weights)
             loads = [self._photos.load(row) for row in rows]

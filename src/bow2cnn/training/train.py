@@ -17,7 +17,8 @@ from bow2cnn.digest import digest
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
-from bow2cnn.photos import check_photos, used_rows
+from bow2cnn.pairs.negatives import used_rows
+from bow2cnn.photos import check_photos
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import TrainingError
@@ -28,11 +29,14 @@ from bow2cnn.training.settings import Settings
 _LOG = logging.getLogger("bow2cnn")
 
 
-def train_experiment(pairs, collection, start, network, history, state, settings, seed, threads=None, device="cpu"):
+def train_experiment(
+    positives, negatives, validation, collection, start, network, history, state, settings, seed, threads=None, device="cpu"
+):
     """Fine-tune a network and write it with its history.
 
     Args:
-        pairs, collection, start: artefacts: the mined pairs, the photos, the network to start from.
+        positives, negatives, validation: artefacts: the pairs of a source.
+        collection, start: artefacts: the photos, the network to start from.
         network, history: artefacts to write, of kinds `network` and `history`.
         state: folder for what an interrupted run goes on from; removed at the end.
         settings: dict, see `Settings`.
@@ -46,14 +50,15 @@ def train_experiment(pairs, collection, start, network, history, state, settings
     settings = Settings.of(settings)
     torch.use_deterministic_algorithms(True)
     threads = threads or torch.get_num_threads()
-    check_photos(collection, pairs)
+    pairs = positives, negatives, validation
+    check_photos(collection, *pairs)
     table = artefact.read(collection, "collection", ["path", "sha256"])
     model = start_model(start, settings).to(pick_device(device))
-    key = _key(pairs, start, table["sha256"], settings, seed, device)
+    key = _key([*pairs, start], table["sha256"], settings, seed, device)
     checkpoint = Checkpoint(state, key)
-    photos = PhotoCache(state, table["path"], used_rows(pairs), settings.image_size, threads, key)
-    mined = read_pairs(pairs, settings.outsiders, photos.missing)
-    run = Run(model, mined, photos, settings, seed, threads, checkpoint)
+    photos = PhotoCache(state, table["path"], used_rows(negatives), settings.image_size, threads, key)
+    found = read_pairs(*pairs, settings.outsiders, photos.missing)
+    run = Run(model, found, photos, settings, seed, threads, checkpoint)
     run.run()
     _write(run, network, history, settings, seed)
     checkpoint.remove()
@@ -78,10 +83,10 @@ def start_model(path, settings):
     return model
 
 
-def _key(pairs, start, sha256, settings, seed, device):
+def _key(paths, sha256, settings, seed, device):
     """What the result depends on, as a text: the checkpoint of anything else is useless."""
     total = hashlib.sha256(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode())
-    for path in (pairs, start):
+    for path in paths:
         with open(path, "rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     total.update(np.ascontiguousarray(sha256).tobytes())

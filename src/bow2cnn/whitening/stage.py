@@ -5,9 +5,10 @@ import logging
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.evaluation.validation import Validation, validation_map
+from bow2cnn.evaluation.validation import validation_map
 from bow2cnn.photos import check_photos
 from bow2cnn.training.pairs import read_pairs
+from bow2cnn.truth import ALL
 from bow2cnn.whitening import whiten
 
 _LOG = logging.getLogger("bow2cnn")
@@ -16,20 +17,20 @@ _SHRINKAGES = (1.0, 0.9, 0.7, 0.5, 0.3, 0.15, 0.07, 0.03, 0.01)
 _NOTHING = float("nan")  # shrinkage recorded where leaving the descriptors as they are validates best
 
 
-def learn_whitening(descriptors, pairs, out, whitening="learned", dimensions=0):
+def learn_whitening(descriptors, positives, negatives, validation, out, whitening="learned", dimensions=0):
     """Write the whitening of a network as an artefact of kind `whitening`.
 
     Args:
         descriptors: artefact, the collection described by the network.
-        pairs: artefact.
+        positives, negatives, validation: artefacts: the pairs of a source.
         out: the artefact: `mean` [D], `projection` [d, D], `shrinkage` (the chosen one, NaN for no whitening), and what each
             candidate scored on validation (NaN without queries): `tried/shrinkage`, `tried/validation_map`.
         whitening: `learned` or `pca`.
         dimensions: of the result; 0 keeps all. With fewer than the network gives, a rotation stands for no whitening.
     """
-    check_photos(pairs, descriptors)
+    check_photos(negatives, positives, validation, descriptors)
     with artefact.Reader(descriptors, "descriptors") as reader:
-        mined = read_pairs(pairs, True, reader["missing"])
+        mined = read_pairs(positives, negatives, validation, True, reader["missing"])
         found = reader.map("descriptor")
     cut = 0 < dimensions < found.shape[1]
     family = _family(found, mined, whitening)
@@ -93,5 +94,5 @@ def _alone(validation, found):
     """The same validation with the descriptors of its own photos alone."""
     rows = np.union1d(validation.query, validation.database)
     query, database = (np.searchsorted(rows, some) for some in (validation.query, validation.database))
-    truth = [tuple(np.searchsorted(rows, some) for some in lists) for lists in validation.truth]
-    return Validation(query, truth, database), found[rows]
+    answers = [tuple(np.searchsorted(rows, some) for some in both) for both in validation.protocols[ALL]]
+    return validation._replace(query=query, database=database, protocols={ALL: answers}), found[rows]

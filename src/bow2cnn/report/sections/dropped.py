@@ -14,15 +14,15 @@ _BRIDGES = 12
 
 def dropped(run, thumbs):
     """Files, features, pairs, models and photos that were left out; what the run does not have is None."""
-    group = run.pairs["group"]
     return {
         "files": _files(run.photos),
         "left_out": run.left_out,
         "marks": _marks(run) if run.marks else None,
         "pairs": _pairs(run, thumbs) if run.clusters else None,
         "models": _models(run) if run.models else None,
-        "unused": int(np.count_nonzero(group < 0)),
-        "photos": len(group),
+        "unused": [
+            {"source": source, "count": int(np.count_nonzero(~rule.used)), "photos": len(rule)} for source, rule in run.rules.items()
+        ],
     }
 
 

@@ -40,8 +40,8 @@ def _headline(experiments):
 
 def _experiment(run, name, gains):
     history, rows = run.history[name], gains.get("rows", [])
-    plain = sorted((row for row in rows if not row["post"]), key=lambda row: row["benchmark"] != "validation")
-    whitened = sorted((row for row in rows if row["post"]), key=lambda row: row["benchmark"] != "validation")
+    plain = sorted((row for row in rows if not row["post"]), key=lambda row: not row["chosen_on"])
+    whitened = sorted((row for row in rows if row["post"]), key=lambda row: not row["chosen_on"])
     bars = [(_where(row), row["gain"], row["low"], row["high"], _STYLES.get(row.get("clear"), "even")) for row in plain + whitened]
     return {
         "name": name,
@@ -77,16 +77,23 @@ def _where(row):
 
 
 def _figures(run):
-    pairs = run.pairs
-    side = pairs["side"][pairs["query"]]
-    pool = np.diff(pairs["pool_offset"])
     rejected = len(run.photos["rejected/path"])
     return [
         (len(run.photos["path"]), "photos", f"{rejected:,} files rejected"),
         *(_of_teacher(run) if run.clusters else []),
         *(_of_models(run) if run.models else []),
-        (int(np.count_nonzero(side == _TRAIN)), "training queries", f"{int(pool[side == _TRAIN].sum()):,} candidate pairs"),
-        (int(np.count_nonzero(side == _VALIDATION)), "validation queries", f"{int(pool[side == _VALIDATION].sum()):,} candidate pairs"),
+        *(figure for source in run.positives for figure in _of_pairs(run, source)),
+    ]
+
+
+def _of_pairs(run, source):
+    """Queries of both sides; the source is named where there are several."""
+    side = run.rules[source].side[run.positives[source].query]
+    pool = np.array([len(pool["photo"]) for pool in run.positives[source].pools], int)
+    by = f" by {source}" if len(run.positives) > 1 else ""
+    names = {_TRAIN: "training queries", _VALIDATION: "validation queries"}
+    return [
+        (int(np.count_nonzero(side == of)), f"{name}{by}", f"{int(pool[side == of].sum()):,} candidate pairs") for of, name in names.items()
     ]
 
 
@@ -108,7 +115,7 @@ def _of_models(run):
 
 def count_outsiders(run):
     """How many photos outside every model are used as negatives."""
-    return int(np.count_nonzero((run.pairs["group"] >= 0) & (run.models["model"] < 0)))
+    return int(np.count_nonzero(run.rules["models"].used & (run.models["model"] < 0)))
 
 
 def _refused(count):

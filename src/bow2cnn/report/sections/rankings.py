@@ -3,8 +3,6 @@
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.collection.benchmark import read_benchmark_rows
-from bow2cnn.evaluation.ground_truth import read_ground_truth
 
 _TOP = 8  # photos of a ranking
 _PICKED = (("most improved", 3), ("most hurt", 3), ("picked at random", 2))
@@ -19,6 +17,7 @@ def rankings(run, thumbs):
         return {"experiment": None, "parts": []}
     before = run.pairings[experiment]
     parts = [_part(run, thumbs, name, path, before, experiment) for name, path in run.rankings.items()]
+    parts = [part for part in parts if part is not None]
     return {"experiment": experiment, "before": before, "parts": parts, "several": len(run.histories) > 1}
 
 
@@ -35,6 +34,8 @@ def _gain(arrays):
 
 def _part(run, thumbs, name, path, before, after):
     ranking = artefact.read(path, "ranking")
+    if f"{after}/offset" not in ranking:
+        return None  # validation of pairs that this experiment did not learn from
     protocol = next((p for p in _PROTOCOLS if f"{after}/ap/{p}" in ranking and f"{before}/ap/{p}" in ranking), None)
     if protocol is None:
         return {"name": name, "protocol": None, "groups": []}
@@ -69,16 +70,14 @@ def pick(gain):
 
 
 def _truth(run, name, queries, protocol):
-    """(`path` and `name` of the ranked photos, per query the sets of positives and junk), all rows of the ranking's collection."""
-    if name not in run.benchmarks:
-        validation = run.validation
-        known = dict(zip(validation.query.tolist(), validation.truth, strict=True))
-        return run.photos, [tuple(set(rows.tolist()) for rows in known[query]) for query in queries.tolist()]
-    files = run.benchmarks[name]
-    photos = artefact.read(files["collection"], "collection", ["path", "name"])
-    truth = read_ground_truth(files["gnd"])
-    database = read_benchmark_rows(files["collection"]).database(truth)
-    return photos, [tuple(set(database[rows].tolist()) for rows in both) for both in truth.select(protocol)]
+    """(`path` and `name` of the ranked photos, per query of the ranking the sets of positives and junk), all rows of its collection."""
+    truth, photos = run.truth(name)
+    sets = [tuple(set(rows.tolist()) for rows in both) for both in truth.protocols[protocol]]
+    if len(queries) == len(truth.query):
+        return photos, sets
+    # Of validation a query may be left out; a photo is one query there.
+    known = dict(zip(truth.query.tolist(), sets, strict=True))
+    return photos, [known[query] for query in queries.tolist()]
 
 
 def _top(photos, thumbs, ranking, system, number, truth):

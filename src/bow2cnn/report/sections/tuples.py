@@ -11,22 +11,23 @@ _EXEMPLARS = 2  # besides, of each
 def tuples(run, thumbs):
     """Some tuples of each experiment, spread over its queries."""
     each = max(3, _SHOWN // max(len(run.histories), 1))
-    experiments = [{"name": name, **_tuples(run, thumbs, arrays, each)} for name, arrays in run.history.items()]
-    return {"experiments": experiments, "evidence": run.models is not None}
+    return {
+        "experiments": [{"name": name, **_tuples(run, thumbs, run.sources[name], arrays, each)} for name, arrays in run.history.items()]
+    }
 
 
-def _tuples(run, thumbs, arrays, count):
+def _tuples(run, thumbs, source, arrays, count):
     exemplar = arrays["negatives/query"] == arrays["negatives/positive"]
     query = np.where(exemplar, -1, arrays["negatives/query"])
     if query.size == 0:
-        return {"rows": [], "epochs": 0, "hardness": [], "exemplars": 0}
+        return {"rows": [], "epochs": 0, "hardness": [], "exemplars": 0, "evidence": False}
     first, last = 0, len(query) - 1
     common = np.setdiff1d(np.intersect1d(query[first], query[last]), -1)
     if len(common):
         places = [(int(np.flatnonzero(query[first] == row)[0]), int(np.flatnonzero(query[last] == row)[0])) for row in common]
     else:  # the epochs drew different queries, so only the last one can be shown
         first, places = last, [(place, place) for place in np.flatnonzero(query[last] >= 0).tolist()]
-    picked = _one_per_place(run, [int(query[last][b]) for _, b in places], count)
+    picked = _one_per_place(run.rules[source], [int(query[last][b]) for _, b in places], count)
     epochs = [first] if first == last else [first, last]
     rows = []
     for number in picked:
@@ -35,13 +36,14 @@ def _tuples(run, thumbs, arrays, count):
         rows.append(
             {
                 "query": _picture(run, thumbs, row),
-                "positive": {**_picture(run, thumbs, positive), "evidence": _evidence(run, row, positive)},
+                "positive": {**_picture(run, thumbs, positive), "evidence": _evidence(run.positives[source], row, positive)},
                 "mined": [{"epoch": epoch + 1, "negatives": _negatives(run, thumbs, arrays, epoch, at[epoch])} for epoch in epochs],
             }
         )
     hardness = [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in arrays["negatives/similarity"]]
     alone = [_exemplar(run, thumbs, arrays, last, place) for place in np.flatnonzero(exemplar[last])[:_EXEMPLARS].tolist()]
-    return {"rows": rows + alone, "epochs": len(query), "hardness": hardness, "exemplars": int(exemplar[last].sum())}
+    evidence = any(row["positive"]["evidence"] for row in rows)
+    return {"rows": rows + alone, "epochs": len(query), "hardness": hardness, "exemplars": int(exemplar[last].sum()), "evidence": evidence}
 
 
 def _exemplar(run, thumbs, arrays, epoch, place):
@@ -55,11 +57,11 @@ def _exemplar(run, thumbs, arrays, epoch, place):
     }
 
 
-def _one_per_place(run, queries, count):
+def _one_per_place(rule, queries, count):
     """Positions of queries of as many places as there are, in the order of places."""
-    group = run.pairs["group"][queries]
-    order = np.lexsort((np.arange(len(queries)), group))
-    starts = order[np.flatnonzero(np.diff(group[order], prepend=-2))]
+    place = rule.place[queries]
+    order = np.lexsort((np.arange(len(queries)), place))
+    starts = order[np.flatnonzero(np.diff(place[order], prepend=-2))]
     rest = np.setdiff1d(order, starts)
     picked = starts[np.linspace(0, len(starts) - 1, min(count, len(starts))).astype(int)]
     return [*picked.tolist(), *rest[: count - len(picked)].tolist()]
@@ -70,15 +72,13 @@ def _negatives(run, thumbs, arrays, epoch, place):
     return [{**_picture(run, thumbs, int(row)), "similarity": float(s)} for row, s in zip(rows, near, strict=True) if row >= 0]
 
 
-def _evidence(run, query, positive):
-    """What the 3D model knows of a pair, as text."""
-    pairs = run.pairs
-    for number in np.flatnonzero(pairs["query"] == query) if run.models else []:
-        rows = np.arange(*pairs["pool_offset"][number : number + 2])
-        rows = rows[pairs["pool/photo"][rows] == positive]
-        if len(rows):
-            return f"{int(pairs['pool/shared'][rows[0]])} points, overlap {float(pairs['pool/overlap'][rows[0]]):.2f}"
-    return ""
+def _evidence(positives, query, positive):
+    """What the 3D model knows of a pair, as text; nothing where there is none."""
+    pool = positives.pool_of(query)
+    if pool is None or not {"shared", "overlap"} <= pool.keys():
+        return ""
+    found = np.flatnonzero(pool["photo"] == positive)
+    return f"{int(pool['shared'][found[0]])} points, overlap {float(pool['overlap'][found[0]]):.2f}" if len(found) else ""
 
 
 def _picture(run, thumbs, row):

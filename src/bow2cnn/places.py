@@ -5,7 +5,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 
-def find_places(queries, shown):
+def find_places(queries: np.ndarray, shown: list) -> np.ndarray:
     """Number of every query's place, int64 [q]: queries that share a photo, or a chain of them does, ask for one place.
 
     Args:
@@ -18,9 +18,3 @@ def find_places(queries, shown):
     size = 1 + max(queries.max(initial=-1), second.max(initial=-1))
     _, component = connected_components(coo_matrix((np.ones(len(first), bool), (first, second)), (size, size)), directed=False)
     return np.unique(component[queries], return_inverse=True)[1]
-
-
-def validation_places(validation):
-    """The same of a `Validation`. Queries that may show the same place, junk of each other, are of one."""
-    shown = [np.concatenate([positives, np.intersect1d(junk, validation.query)]) for positives, junk in validation.truth]
-    return find_places(validation.query, shown)
