@@ -36,6 +36,7 @@ from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 OTHERS, OWN = 100, 150  # queries
+FIXED = 6  # inliers of a verified photo before these were calibrated
 MAX_PIXELS = 100_000_000
 
 
@@ -55,7 +56,8 @@ def main():
     place = np.array([labels.get(Path(name).name, "-") for name in names])
     others = read_others(options, set(place))
     print(
-        "photos, draw: words; inliers of a verified photo; queries of other places with an answer | own queries: answers, right % | pairs"
+        "photos, draw: words; inliers of a verified photo; queries of other places with an answer | "
+        f"own queries: answers, right %, of the right ones with {FIXED} inliers or more % | pairs"
     )
     for size in options.sizes:
         for draw in range(options.draws if size else 1):
@@ -117,19 +119,20 @@ def measure(folder, options, rows, place, others):
     def answers(keypoint, descriptor, size):
         words = query_words(keypoint, descriptor, tuple(size), known, DEFAULTS["soft_words"])
         ranking = search(engine, words, DEFAULTS["shortlist"], EVIDENCE, expansion=0, expansion_inliers=15)["sv"]
-        return ranking.photo[ranking.inliers >= limits.soft]
+        return ranking.photo[ranking.inliers >= EVIDENCE], ranking.inliers[ranking.inliers >= EVIDENCE]
 
-    answered = sum(len(answers(*other)) > 0 for other in others)
+    answered = sum((answers(*other)[1] >= limits.soft).any() for other in others)
     store = FeatureStore([features])
-    right = wrong = 0
+    right = wrong = before = 0
     for row in np.sort(np.random.default_rng(1).permutation(len(rows))[:OWN]).tolist():
-        found = answers(*store[row], engine.size[row])
-        found = found[found != row]
-        counted = (place[found] != "-") | (place[row] != "-")
-        same = place[found] == place[row]
-        right += int((counted & same).sum())
-        wrong += int((counted & ~same).sum())
-    line = f"{len(known)}; {limits.soft}; {answered} of {len(others)} | {right + wrong}, {100 * right / max(right + wrong, 1):.1f}"
+        found, inliers = answers(*store[row], engine.size[row])
+        counted = (found != row) & ((place[found] != "-") | (place[row] != "-"))
+        same, verified = place[found] == place[row], inliers >= limits.soft
+        before += int((counted & same & (inliers >= FIXED)).sum())
+        right += int((counted & same & verified).sum())
+        wrong += int((counted & ~same & verified).sum())
+    own = f"{right + wrong}, {100 * right / max(right + wrong, 1):.1f}, {100 * right / max(before, 1):.1f}"
+    line = f"{len(known)}; {limits.soft}; {answered} of {len(others)} | {own}"
     return f"{line} | {pairs(folder, index, features, place, threads)}" if options.graph else line
 
 
