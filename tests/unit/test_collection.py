@@ -747,6 +747,7 @@ def preview(size, *fields):
         ("a.cr2", tiff((259, 1, 65535), (273, 1, 200), (279, 1, 99), data=bytes(99))),
         ("a.pef", b"MM\0*" + bytes(60)),
         ("a.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1" + bytes(60)),
+        ("a.crw", b"II\x1a\0\0\0HEAPCCDR" + bytes(60)),
         ("a.raf", b"FUJIFILMCCD-RAW 0201" + bytes(60)),
         ("a.orf", b"IIRO\x08\0\0\0" + bytes(60)),
         ("a.rw2", b"IIU\0\x18\0\0\0" + bytes(60)),

@@ -24,6 +24,7 @@ _MAGIC = (
     (b"\xff\x0a", 0, "JPEG XL cannot be read: convert it"),
     (b"\0\0\0\x0cJXL ", 0, "JPEG XL cannot be read: convert it"),
     (b"ftypcrx ", 4, RAW),
+    (b"HEAPCCDR", 6, RAW),
     *((b"ftyp" + brand, 4, _HEIC) for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")),
     (b"ftypavi", 4, "AVIF that is damaged or of an unknown kind"),
     (b"ftyp", 4, "film"),
