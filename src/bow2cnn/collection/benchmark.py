@@ -1,6 +1,5 @@
 """A benchmark's photos as a collection of their own, so that features and descriptors are made as for any other."""
 
-import logging
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -8,11 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.collection.reasons import list_kinds
+from bow2cnn.collection.reasons import tell_rejected
 from bow2cnn.collection.scan import judge_file, read_row, to_arrays, walk
 from bow2cnn.evaluation.ground_truth import GroundTruthError, check_regions, read_ground_truth
-
-_LOG = logging.getLogger("bow2cnn")
 
 
 class BenchmarkRows(NamedTuple):
@@ -63,9 +60,7 @@ def read_benchmark(photos, gnd, out, distractors, min_side, max_pixels, follow_l
             rejected.append((path, row["reason"]))
         else:
             rows.append({**row, "path": path, "name": path, "shard": 0})
-    if rejected:
-        reasons = list_kinds([reason for _, reason in rejected])
-        _LOG.warning("collection: %d of %d distractors are left out: %s", len(rejected), len(files), reasons)
+    tell_rejected([reason for _, reason in rejected], len(files), "distractors")
     artefact.write(out, "collection", to_arrays(rows, rejected), {"photos": str(photos), "gnd": str(gnd), "named": named})
 
 

@@ -20,7 +20,7 @@ _OF_PHOTOS = ("collection", "marks", "graph", "clusters", "models", "split", "pa
 
 def write_report(
     out, collection, pairs, histories, table, gains, benchmarks, rankings, pairings,
-    marks=None, words=(), graph=None, clusters=None, models=None, split=None, config=None, timings=None,
+    marks=None, words=(), graph=None, clusters=None, models=None, split=None, config=None, timings=None, features=(),
 ):  # fmt: skip
     """Write the report. What a run lacks (benchmarks, experiments, models) is said in a sentence.
 
@@ -32,16 +32,16 @@ def write_report(
         benchmarks: name to `collection` and `gnd` (paths).
         rankings: name (`validation` or a benchmark) to path of its rankings.
         pairings: experiment to the system that it is compared with.
-        marks, graph, clusters: paths of the artefacts that the teacher makes, words: paths in the order of the shards; none of them where
-            it did not work.
+        marks, graph, clusters: paths of the artefacts that the teacher makes, words, features: paths in the order of the shards; none of
+            them where it did not work.
         models, split: paths; none where the run began with pairs.
         config: the run's config, to be shown.
         timings: folder of Snakemake's benchmark files; the only part of the page that differs between two runs on the same photos.
     """
     paths = {"collection": collection, "marks": marks, "graph": graph, "clusters": clusters}
     paths |= {"models": models, "split": split, "pairs": pairs, "table": table, "gains": gains}
-    check_photos(*(paths[name] for name in _OF_PHOTOS if paths[name] is not None), *([words] if words else []))
-    run = Run(paths, words, histories, benchmarks, rankings, pairings, config or {})
+    check_photos(*(paths[name] for name in _OF_PHOTOS if paths[name] is not None), *(shards for shards in (words, features) if shards))
+    run = Run(paths, words, histories, benchmarks, rankings, pairings, config or {}, features)
     thumbs = Thumbs()
     sections = {
         "opening": ("Gains", show_opening(run)),

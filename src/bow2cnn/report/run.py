@@ -7,7 +7,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.evaluation.results import read_gains, read_table
 from bow2cnn.evaluation.validation import read_validation
-from bow2cnn.left_out import lines_of
+from bow2cnn.left_out import lines_of, lines_of_features
 
 _MODEL_ARRAYS = [
     "model", "photo_offset", "photo", "rotation", "translation", "point_offset", "point", "color", "cluster", "error",
@@ -30,8 +30,8 @@ class Run:
         config: nested dict, may be empty.
     """
 
-    def __init__(self, paths, words, histories, benchmarks, rankings, pairings, config):
-        self._paths, self._words = paths, words
+    def __init__(self, paths, words, histories, benchmarks, rankings, pairings, config, features=()):
+        self._paths, self._words, self._features = paths, words, features
         self.histories, self.benchmarks, self.rankings = histories, benchmarks, rankings
         self.pairings, self.config = pairings, config
 
@@ -93,10 +93,10 @@ class Run:
 
     @cached_property
     def left_out(self):
-        """Lines on what was not taken of the benchmarks' distractors, of models and of a database that were given."""
+        """Lines on photos that give no features, and on what was not taken of benchmarks' distractors, of models and of a database."""
         given = {f"benchmark {name}": files["collection"] for name, files in self.benchmarks.items()}
         given |= {kind: self._paths[kind] for kind in ("models", "pairs") if self._paths[kind] is not None}
-        return [line for what, path in given.items() for line in lines_of(what, path)]
+        return [*lines_of_features(self._features), *(line for what, path in given.items() for line in lines_of(what, path))]
 
     def masked_points(self, photo):
         """Where the masked features of a photo lie, float32 [k, 2], in the order of its words."""
