@@ -14,11 +14,11 @@ pytestmark = pytest.mark.slow
 START = ("--configfile", "tiny.yaml", "--cores")
 # The moments of a job at which the disk is in another state: nothing is done yet; the first file is whole, but not in its place; it is,
 # and the job goes on.
-STATES = (("open", ".log", 1), ("os.rename", ".tmp", 1), ("os.remove", ".tmp", 1))
+STATES = (("open", r"\.log$", 1), ("os.rename", r"\.tmp$", 1), ("os.remove", r"\.tmp$", 1))
 TRAINING = [
-    ("train_network", "os.rename", ".checkpoint.", 2),
-    ("train_network", "os.remove", ".checkpoint.", 3),
-    ("train_network", "os.remove", ".network.h5.", 1),  # the history is still to come
+    ("train_network", "os.rename", r"^\.checkpoint\.", 2),
+    ("train_network", "os.remove", r"^\.checkpoint\.", 3),
+    ("train_network", "os.remove", r"^\.network\.h5\.", 1),  # the history is still to come
 ]
 SHORT = [("extract_features", *STATES[1]), ("grow_graph", *STATES[2]), *TRAINING[1:]]
 
@@ -64,7 +64,7 @@ def test_a_killed_run_on_one_core_ends_with_the_same_bytes(tiny, finished):
 @pytest.mark.long
 def test_a_run_killed_in_every_rule_ends_with_the_same_bytes(tiny, finished):
     scripts = {path.stem for path in (finished.code / "workflow/scripts").glob("*.py")} - {"read_database", "read_models"}
-    check_same_bytes(tiny, finished, 2, TRAINING + [(script, *state) for script in sorted(scripts) for state in STATES])
+    check_same_bytes(tiny, finished, 2, TRAINING + [(script, *state) for script in sorted(scripts) for state in STATES[1:]])
 
 
 @pytest.mark.parametrize("moment", [("extract_features", *STATES[0]), ("grow_graph", *STATES[1])], ids=str)

@@ -1,13 +1,14 @@
 """Python imports this when it starts, where the folder is in PYTHONPATH: it lets the jobs of a run wait at moments that a test names.
 
-BOW2CNN_TEST_HOLD holds, as JSON, the path of a file and the moments, each (script, event, part, number): a job of that script is about to
-do, for so manieth time, what Python's audit event of that name tells of a file with that part in its name. The job then adds the moment
-to the file as a line, and waits until the test lets go of its lock on the file.
+BOW2CNN_TEST_HOLD holds, as JSON, the path of a file and the moments, each (script, event, pattern, number): a job of that script is about
+to do, for the first time or the so manieth, what the audit event of Python says, to a file in whose name the regular expression is found.
+The job then adds the moment to the file as a line, and waits until the test lets go of its lock on the file.
 """
 
 import fcntl
 import json
 import os
+import re
 import sys
 from collections import Counter
 
@@ -22,10 +23,10 @@ def _watch(event, arguments):
     if event not in _EVENTS or os.getpid() != _PROCESS:  # workers of the job are not the job
         return
     for moment in _OWN:
-        _, awaited, part, number = moment
-        if event == awaited and part in os.path.basename(str(arguments[0])):
-            _seen[awaited, part, number] += 1
-            if _seen[awaited, part, number] == number:
+        _, awaited, pattern, number = moment
+        if event == awaited and re.search(pattern, os.path.basename(str(arguments[0]))):
+            _seen[awaited, pattern, number] += 1
+            if _seen[awaited, pattern, number] == number:
                 _wait(moment)
 
 
