@@ -73,11 +73,12 @@ class Run:
 
 
 def wait(condition, message):
-    """Wait until a condition holds."""
+    """Wait until a condition holds. Returns what it gave."""
     end = time.monotonic() + PATIENCE
-    while not condition():
+    while not (value := condition()):
         assert time.monotonic() < end, message
         time.sleep(0.05)
+    return value
 
 
 def end_group(process, number):
