@@ -51,7 +51,7 @@ class SlurmRun(Run):
 
     def finish(self):
         """Wait for the good end of a run. Returns what Snakemake printed."""
-        code = self.process.wait(4 * PATIENCE)
+        code = self.process.wait(2 * PATIENCE)
         assert code == 0, self.output.read_text()[-4000:]
         return self.output.read_text()
 

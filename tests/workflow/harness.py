@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = "results/tiny"  # as tests/configs/tiny.yaml says
 PARTS = ("Snakefile", "config.yaml", "workflow", "src", "profiles", "envs")
 HOLDING = Path(__file__).parent / "holding"
-PATIENCE = 1800  # seconds after which something waited for is taken for something that never comes
+PATIENCE = 7200  # seconds after which something waited for is taken for something that never comes
 
 
 class Run:
