@@ -484,8 +484,9 @@ def test_nothing_of_a_damaged_checkpoint_is_read(tmp_path, monkeypatch, caplog):
     assert checkpoint.load()["weights"]["a"].tolist() == list(range(300)) and checkpoint.load()["position"] == [1, 2, 0.5]
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
     whole = (tmp_path / "checkpoint").read_bytes()
-    damaged = [whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :] for place in range(len(whole))]
-    for content in [*damaged, *(whole[:size] for size in range(len(whole))), whole + b"\0"]:
+    places = [*range(0, len(whole), 97), len(whole) - 1]
+    damaged = [whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :] for place in places]
+    for content in [*damaged, *(whole[:size] for size in places), whole + b"\0"]:
         (tmp_path / "checkpoint").write_bytes(content)
         assert checkpoint.load() is None
     assert "starting again" in caplog.text
@@ -520,6 +521,30 @@ def test_the_untrained_network_can_win(made, tmp_path, undisturbed):
     assert history(tmp_path)["chosen"] == 0 and same_weights(made, tmp_path)
     curve = history(undisturbed.folder)
     assert same_weights(made, undisturbed.folder) == (curve["chosen"] == 0)
+
+
+def average_precision(path, made, query):
+    """AP of a photo of model 4 that asks for the other three among all that may be used, by the network in a file."""
+    model = load_network(path)
+    with torch.no_grad():
+        found = torch.cat([model(model.pixels(np.asarray(Image.open(made.paths[row])))) for row in np.flatnonzero(made.group >= 0)])
+    order = [row for row in (-(found @ found[query])).argsort(stable=True).tolist() if row != query]
+    right = [place for place, row in enumerate(order) if made.group[row] == made.group[query]]
+    return 100 * np.mean([((n / place if place else 1) + (n + 1) / (place + 1)) / 2 for n, place in enumerate(right)])
+
+
+@pytest.mark.parametrize("average", [0, 0.9])
+def test_the_network_kept_is_the_one_that_validated_better(made, tmp_path, average):
+    """By nobody's word but that of the photos: the scores in the history are those of the networks in the files."""
+    train(made, tmp_path, epochs=3, average=average, learning_rate=0.02, interpolation=[1.0])
+    curve = history(tmp_path)
+    start, kept = (
+        [average_precision(path, made, query) for query in range(16, 20)] for path in (made.folder / "start.h5", tmp_path / "network.h5")
+    )
+    assert curve["chosen"] > 0 and not same_weights(made, tmp_path)
+    assert curve["validation_map"][0] == curve["tried/validation_map"][0] == pytest.approx(np.mean(start), abs=1e-3)
+    assert curve["validation_map"].max() == curve["validation_map"][curve["chosen"]] == pytest.approx(np.mean(kept), abs=1e-3)
+    assert np.mean(kept) > np.mean(start)
 
 
 def scored(monkeypatch, scores):
