@@ -39,7 +39,7 @@ VERSIONS = {
     "models": 1,
     "split": 2,
     "pairs": 3,
-    "network": 1,
+    "network": 2,
     "history": 2,
     "whitening": 1,
     "descriptors": 1,

@@ -14,6 +14,8 @@ from pathlib import Path
 import jsonschema
 import yaml
 
+from bow2cnn.network import backbones
+
 
 class ConfigError(Exception):
     """A wrong config; the message names the key and what is allowed, in one line."""
@@ -159,9 +161,7 @@ def _explain(error):
         name = f"{path}.{missing}" if path else missing
         return f"{name}: missing ({meaning})"
     if error.validator == "enum":
-        guess = difflib.get_close_matches(str(error.instance), map(str, error.validator_value), 1)
-        hint = f"; did you mean {guess[0]}?" if guess else ""
-        return f"{at}{error.instance!r} is not one of {', '.join(map(str, error.validator_value))}{hint}"
+        return f"{at}{_not_one_of(error.instance, [str(choice) for choice in error.validator_value])}"
     if error.validator == "type":
         kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
         return f"{at}expected {' or '.join(map(_kind, kinds))}, got {error.instance!r}"
@@ -178,6 +178,11 @@ def _explain(error):
     if error.validator == "pattern":
         return f"{at}the name {error.instance!r} may hold only small letters, digits, - and _"
     return f"{at}{error.message}".splitlines()[0]
+
+
+def _not_one_of(value, choices):
+    guess = difflib.get_close_matches(str(value), choices, 1)
+    return f"{value!r} is not one of {', '.join(choices)}" + (f"; did you mean {guess[0]}?" if guess else "")
 
 
 def _nearest(word, known):
@@ -267,10 +272,16 @@ def _keep_apart(key, folder, results):
 
 
 def _check_networks(config):
-    """Off the shelf, a network has one set of weights, so experiments that share a network share those."""
+    """Networks are those that there are, with what they have. Off the shelf, a network has one set of weights, so experiments that share a
+    network share those.
+    """
     weights = {}
     for name, experiment in config["experiments"].items():
         network, path = experiment["network"], experiment.get("weights")
+        if not backbones.is_known(network):
+            raise ConfigError(f"experiments.{name}.network: {_not_one_of(network, [*backbones.BACKBONES, 'timm:NAME'])}")
+        if experiment["pooling"] == "cls" and backbones.find(network).class_token is False:
+            raise ConfigError(f"experiments.{name}.pooling: {network} has no class token; choose another pooling than cls")
         first, other = weights.setdefault(network, (name, path))
         if other != path:
             raise ConfigError(f"experiments.{name}.weights: {path} differs from that of experiment {first}, which has the same network")

@@ -43,6 +43,7 @@ LIBRARIES = {
     "pillow_heif": ("pillow-heif",),
     "pycolmap": ("pycolmap", "pycolmap-cuda12"),
     "scipy": ("scipy",),
+    "timm": ("timm",),
     "torch": ("torch",),
 }
 

@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import yaml
 from PIL import Image
 
 from bow2cnn.config import ConfigError, check_files, load
+from bow2cnn.network.backbones import BACKBONES, POOLINGS
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -158,6 +161,32 @@ def test_a_wrong_choice_names_the_choices_and_the_nearest(folder):
     message = complaint(experiments={"a": {"network": "vgg17"}})
     assert message.startswith("experiments.a.network: 'vgg17' is not one of ")
     assert message.endswith("did you mean vgg16?")
+
+
+def test_the_choices_of_network_are_the_networks_that_there_are(folder):
+    texts = [SCHEMA_ROOT["$defs"]["experiment"]["properties"]["network"]["description"]]
+    texts.append(re.sub(r"\s+#", "", (ROOT / "config.yaml").read_text()))
+    for network, choice in BACKBONES.items():
+        pooling = "cls" if choice.class_token else "gem"
+        assert check(experiments={"a": {"network": network, "pooling": pooling}})["experiments"]["a"]["network"] == network
+        assert all(re.search(rf"\b{network.removesuffix('_reg')}\b", text) for text in texts)
+    named = "timm:vit_small_patch14_dinov2.lvd142m"
+    assert check(experiments={"a": {"network": named, "pooling": "cls"}})["experiments"]["a"]["network"] == named
+    for wrong in (5, "timm:", "timm:a/b", "lenet"):
+        assert complaint(experiments={"a": {"network": wrong}}).startswith(
+            f"experiments.a.network: {wrong!r} is not one of efficientnet-lite0"
+        )
+
+
+def test_a_network_without_a_class_token_does_not_pool_by_it(folder):
+    message = complaint(experiments={"a": {"network": "vgg16", "pooling": "cls"}})
+    assert message == "experiments.a.pooling: vgg16 has no class token; choose another pooling than cls"
+
+
+def test_the_config_is_checked_without_torch():
+    """By every process of a run."""
+    code = "import sys, bow2cnn.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_photos_are_required(folder):
@@ -315,3 +344,4 @@ def test_experiments_of_the_schema_are_the_settings_of_the_training():
     experiment = SCHEMA_ROOT["$defs"]["experiment"]["properties"]
     settings = {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in dataclasses.fields(Settings)}
     assert {key: part["default"] for key, part in experiment.items()} == settings
+    assert tuple(experiment["pooling"]["enum"]) == POOLINGS

@@ -291,7 +291,7 @@ def test_every_library_is_known_as_one_that_computes_or_one_that_shows():
 
 def test_versions_are_those_of_the_installation():
     assert module.version("PIL") == f"pillow {metadata.version('pillow')}"
-    assert all(module.version(library) for library in module.LIBRARIES)
+    assert all(module.version(library) for library in module.LIBRARIES.keys() - {"timm"})  # which nobody has to have
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from bow2cnn import artefact
-from bow2cnn.description.photo import load_photo
-from bow2cnn.network.backbones import BACKBONES, Backbone
+from bow2cnn.network import input as input_module
+from bow2cnn.network.backbones import BACKBONES, Choice
+from bow2cnn.network.input import IMAGENET, Input
 from bow2cnn.network.layers import Normalised, Staged
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
@@ -44,7 +45,7 @@ class TinyBackbone(Staged):
     """Two normalised convolutions and a plain one."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(10, Input((127.0,) * 3, (64.0,) * 3))
         self.conv1, self.bn1 = nn.Conv2d(3, 6, 3, 2, bias=False), nn.BatchNorm2d(6)
         self.conv2, self.bn2 = nn.Conv2d(6, 8, 3, 2, bias=False), nn.BatchNorm2d(8)
         self.conv3 = nn.Conv2d(8, 10, 1)
@@ -64,7 +65,7 @@ class TinyBackbone(Staged):
 
 @pytest.fixture(autouse=True, scope="module")
 def tiny_network():
-    BACKBONES["tiny"] = Backbone(TinyBackbone, 10, (127.0,) * 3, (64.0,) * 3)
+    BACKBONES["tiny"] = Choice(TinyBackbone)
     yield
     del BACKBONES["tiny"]
 
@@ -283,7 +284,7 @@ def test_exemplars_of_an_epoch(made):
 
 def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
     monkeypatch.setattr(batches_module, "another_view", lambda photo, _: photo)
-    photos = PhotoCache(tmp_path, made.paths, [], 32, 1, "key")
+    photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
     tuples = {name: np.full(20, 20) for name in ("query", "positive")} | {"photo": np.full((20, 1), 2)}
     batches = Batches(photos, Settings.of({"image_size": 32, "flip": True}), 0, None)
     found = [[load() for _, load in loads] for loads in batches.make(tuples, range(20), 1)[0]]
@@ -296,7 +297,7 @@ def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("augmentation", ["none", "light"])
 def test_the_positive_of_an_exemplar_is_a_changed_copy(made, tmp_path, augmentation):
-    photos = PhotoCache(tmp_path, made.paths, [], 32, 1, "key")
+    photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
     tuples = {"query": np.array([20, 3]), "positive": np.array([20, 2]), "photo": np.array([[2, -1], [20, -1]])}
     batches = Batches(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None)
     first, again, later = (batches.make(tuples, [0, 1], epoch)[0] for epoch in (1, 1, 2))
@@ -372,7 +373,7 @@ def test_keep_pulls_towards_the_starting_network():
 
 def test_the_pull_does_not_depend_on_how_many_photos_fit_into_memory(made, tmp_path):
     """Photos 0, 1 and 2 are in both tuples, and 20 is there with a copy of itself."""
-    photos, model = PhotoCache(tmp_path, made.paths, [], 32, 1, "key"), tiny()
+    photos, model = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key"), tiny()
     tuples = {"query": np.array([0, 1, 20]), "positive": np.array([1, 2, 20]), "photo": np.array([[2, 5], [0, -1], [2, 0]])}
     start, found = functional.normalize(torch.rand(PHOTOS, 10), dim=1), {}
     with Workers(1) as workers:
@@ -670,7 +671,7 @@ def test_pairs_of_two_places_are_told(made, tmp_path, caplog):
 
 @pytest.mark.parametrize("augmentation", ["none", "light"])
 def test_a_photo_that_vanishes_during_training_is_grey(augmentation, tmp_path):
-    photos = PhotoCache(tmp_path, [tmp_path / "gone.jpg"] * 3, [], 32, 1, "key")
+    photos = PhotoCache(tmp_path, [tmp_path / "gone.jpg"] * 3, [], IMAGENET, 32, 1, "key")
     tuples = {"query": np.array([0]), "positive": np.array([1]), "photo": np.array([[2, -1]])}
     loads, _ = Batches(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None).make(tuples, [0], 1)
     assert [len(np.unique(load())) for _, load in loads[0]] == [1, 1, 1]
@@ -679,7 +680,8 @@ def test_a_photo_that_vanishes_during_training_is_grey(augmentation, tmp_path):
 def test_only_photos_that_are_used_are_read(made, tmp_path, monkeypatch, undisturbed):
     """Photos 24 and 25 are in no place: they are neither decoded nor described."""
     opened, described = [], []
-    monkeypatch.setattr(cache, "load_photo", lambda path, *more: opened.append(path) or load_photo(path, *more))
+    read = input_module.read_rgb
+    monkeypatch.setattr(input_module, "read_rgb", lambda path, *more: opened.append(path) or read(path, *more))
     real = run_module.describe_photos
     monkeypatch.setattr(run_module, "describe_photos", lambda net, loads, *more: described.append(len(loads)) or real(net, loads, *more))
     assert train(made, tmp_path) == undisturbed.bytes
@@ -690,21 +692,21 @@ def test_photos_are_kept_and_found_again(made, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no photo")
     paths = [*made.paths[:3], str(tmp_path / "bad.png")]
     for limit in (2**20, 3000):  # one photo has 2304 bytes
-        cache = PhotoCache(tmp_path / f"{limit}", paths, [0, 2, 3], 32, 1, "key", limit)
+        cache = PhotoCache(tmp_path / f"{limit}", paths, [0, 2, 3], IMAGENET, 32, 1, "key", limit)
         assert cache.missing.tolist() == [False, False, False, True]
         for row in range(3):
             np.testing.assert_array_equal(cache[row], np.asarray(Image.open(paths[row])))
     time = (tmp_path / "3000/photos.bin").stat().st_mtime_ns
-    assert PhotoCache(tmp_path / "3000", paths, [0, 2, 3], 32, 1, "key", 3000).missing[3]
+    assert PhotoCache(tmp_path / "3000", paths, [0, 2, 3], IMAGENET, 32, 1, "key", 3000).missing[3]
     assert (tmp_path / "3000/photos.bin").stat().st_mtime_ns == time
-    PhotoCache(tmp_path / "3000", paths, [0, 2, 3], 32, 1, "other", 3000)
+    PhotoCache(tmp_path / "3000", paths, [0, 2, 3], IMAGENET, 32, 1, "other", 3000)
     assert (tmp_path / "3000/photos.bin").stat().st_mtime_ns != time
 
 
 @pytest.mark.parametrize("name", ["photos.bin", "photos.list"])
 def test_damaged_photos_are_decoded_again(made, tmp_path, name):
     def pixels():
-        return [PhotoCache(tmp_path, made.paths[:2], [0, 1], 32, 1, "key")[row].tobytes() for row in (0, 1)]
+        return [PhotoCache(tmp_path, made.paths[:2], [0, 1], IMAGENET, 32, 1, "key")[row].tobytes() for row in (0, 1)]
 
     expected, whole = pixels(), (tmp_path / name).read_bytes()
     for place in range(0, len(whole), 97):
@@ -718,14 +720,14 @@ def test_damaged_photos_are_decoded_again(made, tmp_path, name):
 @pytest.mark.parametrize("kept", ["checkpoint", "photos"])
 def test_what_the_system_refuses_is_not_made_anew(made, tmp_path, monkeypatch, kept):
     Checkpoint(tmp_path, "key").save({"a": 1})
-    PhotoCache(tmp_path, made.paths[:2], [0, 1], 32, 1, "key")
+    PhotoCache(tmp_path, made.paths[:2], [0, 1], IMAGENET, 32, 1, "key")
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(checkpoint if kept == "checkpoint" else cache, "read_sealed", refuse)
     with pytest.raises(PermissionError):
-        Checkpoint(tmp_path, "key").load() if kept == "checkpoint" else PhotoCache(tmp_path, made.paths[:2], [0, 1], 32, 1, "key")
+        Checkpoint(tmp_path, "key").load() if kept == "checkpoint" else PhotoCache(tmp_path, made.paths[:2], [0, 1], IMAGENET, 32, 1, "key")
 
 
 def test_augmentation():
@@ -770,5 +772,5 @@ def test_wrong_settings_are_one_line(values, part):
 def test_a_start_that_does_not_fit_is_one_line(made, tmp_path):
     with pytest.raises(TrainingError, match="holds tiny, the experiment wants resnet18"):
         train(made, tmp_path, network="resnet18")
-    with pytest.raises(TrainingError, match="freeze must be below the 3 stages of tiny"):
+    with pytest.raises(TrainingError, match="freeze must be below the 3 parts of tiny"):
         train(made, tmp_path, freeze=3)

@@ -1,6 +1,7 @@
 """What the rules share: the run's shards, benchmarks and systems, and every function. The rules themselves stay declarative."""
 
 import math
+import re
 
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
@@ -25,9 +26,10 @@ GPU = int(config["device"] == "cuda")
 
 
 def off_the_shelf(experiment):
-    """Name of an experiment's network before training: the backbone, and the pooling where it is not GeM."""
+    """Name of an experiment's network before training: the backbone (`timm-NAME` for one of timm's), and the pooling where it is not GeM."""
     settings = config["experiments"][experiment]
-    return settings["network"] if settings["pooling"] == "gem" else f"{settings['network']}-{settings['pooling']}"
+    network = settings["network"].replace(":", "-")
+    return network if settings["pooling"] == "gem" else f"{network}-{settings['pooling']}"
 
 
 # Off the shelf, every network stands beside the experiments that fine-tune it.
@@ -45,9 +47,9 @@ wildcard_constraints:
     shard=r"\d{3,6}",
     part=r"\d{2,6}",
     benchmark="|".join(BENCHMARKS) or "$^",
-    network="|".join(NETWORKS) or "$^",
+    network="|".join(map(re.escape, NETWORKS)) or "$^",
     experiment="|".join(EXPERIMENTS) or "$^",
-    system="|".join(SYSTEMS.values()) or "$^",
+    system="|".join(map(re.escape, SYSTEMS.values())) or "$^",
 
 
 def settings(section, *keys):

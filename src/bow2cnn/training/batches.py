@@ -69,7 +69,7 @@ class Batches:
             return self._photos[row]
         except PhotoError as error:
             _LOG.warning("training: photo %d of the collection is gone (%s)", row, error)
-            return np.full((self._settings.image_size, self._settings.image_size, 3), 127, np.uint8)
+            return self._photos.blank()
 
     def _loss(self, descriptors, placed, rows):
         settings = self._settings

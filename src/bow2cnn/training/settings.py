@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from bow2cnn.network.backbones import BACKBONES
+from bow2cnn.network.backbones import POOLINGS, find
 from bow2cnn.training.errors import TrainingError
 
 
@@ -15,13 +15,13 @@ def _key(default, doc, choices=None, minimum=None, maximum=None):
 class Settings:
     """Settings of one experiment; what each key means is in the field's metadata under `doc`."""
 
-    network: str = _key("efficientnet-lite0", "the backbone")
+    network: str = _key("efficientnet-lite0", "the backbone (`network.backbones`), or timm:NAME where timm is installed")
     weights: str | None = _key(
         None,
-        "file with its pretrained weights, a state dict as torchvision has it (null for those that come with the installation, "
-        "efficientnet-lite0 only)",
+        "file with its pretrained weights, a state dict as torchvision, DINOv2 or timm has it (null for those that come with the "
+        "installation, efficientnet-lite0 only)",
     )
-    pooling: str = _key("gem", "how activations become a vector (talk slide 19)", ("gem", "mac", "spoc"))
+    pooling: str = _key("gem", "how activations become a vector (talk slide 19); cls: the class token of a vision transformer", POOLINGS)
     positives: str = _key(
         "m3",
         "which photo of a query's pool is its positive: m1 or top1-cnn the nearest by the starting network; m2 the one with "
@@ -68,7 +68,7 @@ class Settings:
         "standard error of the best, which has forgotten least of what the collection does not show (Wortsman et al., CVPR 2022, section "
         "4; Hastie et al., The Elements of Statistical Learning, section 7.10)",
     )
-    freeze: int = _key(0, "the first so many stages of the backbone do not learn", minimum=0)
+    freeze: int = _key(0, "the first so many parts of the backbone (stages, or blocks) do not learn", minimum=0)
     learn_norms: bool = _key(True, "the scales and shifts of batch normalisation learn (their statistics never do)")
     augmentation: str = _key("none", "random changes of crop, light and colour", ("none", "light", "strong"))
     flip: bool = _key(False, "mirror half of the tuples")
@@ -87,7 +87,7 @@ class Settings:
             if key not in known:
                 raise TrainingError(f"settings: no such key {key!r}; known are {', '.join(known)}")
         settings = cls(**{key: _checked(known[key], value) for key, value in values.items()})
-        return settings if settings.image_size else dataclasses.replace(settings, image_size=BACKBONES[settings.network].training_size)
+        return settings if settings.image_size else dataclasses.replace(settings, image_size=find(settings.network).training_size)
 
 
 def _checked(field, value):

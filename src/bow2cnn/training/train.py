@@ -51,7 +51,7 @@ def train_experiment(pairs, collection, start, network, history, state, settings
     model = start_model(start, settings).to(pick_device(device))
     key = _key(pairs, start, table["sha256"], settings, seed, device)
     checkpoint = Checkpoint(state, key)
-    photos = PhotoCache(state, table["path"], used_rows(pairs), settings.image_size, threads, key)
+    photos = PhotoCache(state, table["path"], used_rows(pairs), model.input, settings.image_size, threads, key)
     mined = read_pairs(pairs, settings.outsiders, photos.missing)
     run = Run(model, mined, photos, settings, seed, threads, checkpoint)
     run.run()
@@ -64,17 +64,17 @@ def start_model(path, settings):
     loaded = load_network(path)
     if loaded.network != settings.network:
         raise TrainingError(f"{path}: holds {loaded.network}, the experiment wants {settings.network}")
-    model = RetrievalNetwork(settings.network, settings.pooling)
+    model = RetrievalNetwork(settings.network, settings.pooling, input=loaded.input)
     model.backbone.load_state_dict(loaded.backbone.state_dict())
     if model.pooling.p is not None and loaded.pooling.p is not None:
         model.pooling.load_state_dict(loaded.pooling.state_dict())
-    stages = len(model.backbone.stages)
-    if settings.freeze >= stages:
-        raise TrainingError(f"settings: freeze must be below the {stages} stages of {settings.network}, got {settings.freeze}")
+    parts = len(model.backbone.parts())
+    if settings.freeze >= parts:
+        raise TrainingError(f"settings: freeze must be below the {parts} parts of {settings.network}, got {settings.freeze}")
     model.backbone.freeze(settings.freeze)
     if not settings.learn_norms:
-        for pair in model.backbone.normalised():
-            pair.norm.requires_grad_(False)
+        for norm in model.backbone.norms():
+            norm.requires_grad_(False)
     return model
 
 
