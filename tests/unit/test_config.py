@@ -1,19 +1,24 @@
-"""The config: defaults, one-line errors, and its three homes (schema, config.yaml, the training's settings) in agreement."""
+"""The config: defaults, one-line errors, and the files that are made from its model."""
 
-import dataclasses
 import itertools
 import re
 from pathlib import Path
+from typing import get_args, get_origin
 
+import jsonschema
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
-from bow2cnn.config import ConfigError, check_files, load
+from bow2cnn.config import generate
+from bow2cnn.config.base import MOST, UserPath
+from bow2cnn.config.load import check_files, load
+from bow2cnn.config.messages import ConfigError
+from bow2cnn.config.model import Experiment
+from bow2cnn.network.backbones import BACKBONES
 
 ROOT = Path(__file__).parents[2]
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
 
 @pytest.fixture
@@ -28,7 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def check(config=None, **keys):
-    return load({"photos": ["photos"], **(config or {}), **keys}, SCHEMA)
+    return load({"photos": ["photos"], **(config or {}), **keys})
 
 
 def complaint(config=None, **keys):
@@ -55,7 +60,7 @@ def test_an_empty_section_means_its_defaults(folder):
 
 def test_the_users_dict_is_not_changed(folder):
     mine = {"photos": ["photos"], "features": {}}
-    load(mine, SCHEMA)
+    load(mine)
     assert mine == {"photos": ["photos"], "features": {}}
 
 
@@ -162,7 +167,7 @@ def test_a_wrong_choice_names_the_choices_and_the_nearest(folder):
 
 def test_photos_are_required(folder):
     with pytest.raises(ConfigError, match=r"^photos: missing \(the folders with the photos\)$"):
-        load({}, SCHEMA)
+        load({})
 
 
 def test_the_presets_are_configs(folder):
@@ -202,55 +207,42 @@ def test_a_network_has_one_set_of_weights(folder):
     assert message.startswith("experiments.b.weights:")
 
 
-def leaves(schema, root, prefix=""):
-    """Key path -> schema of every single value; one level of a named thing is written as `*`."""
-    if "$ref" in schema:
-        schema = {**root["$defs"][schema["$ref"].split("/")[-1]], **schema}
-    if schema.get("type") != "object":
-        return {prefix: schema}
-    parts = dict(schema.get("properties", {}))
-    if isinstance(schema.get("additionalProperties"), dict):
-        parts["*"] = schema["additionalProperties"]
-    found = {}
-    for key, part in parts.items():
-        found |= leaves(part, root, f"{prefix}.{key}".lstrip("."))
-    return found
+KEYS = {".".join(key.path): key for key in generate.all_keys()}
 
 
-def paths(config, prefix=""):
-    """Key paths of a config, with `*` as above."""
-    if not isinstance(config, dict):
-        return {prefix}
-    named = prefix in ("experiments", "benchmarks")
-    return {path for key, value in config.items() for path in paths(value, f"{prefix}.{'*' if named else key}".lstrip("."))}
+def item(key):
+    """What a value of a key is, or each value of its list: the bare type, and the annotated one."""
+    annotation = get_args(key.annotation)[0] if get_origin(key.annotation) is list else key.annotation
+    return get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation, annotation
 
 
-def types(leaf):
-    """Types of a value and of what is in its list."""
-    return {*np.atleast_1d(leaf.get("type", "")).tolist(), leaf.get("items", {}).get("type")}
+def limits(key):
+    """Name -> value of the limits of a key, or of each value of its list."""
+    parts = [*key.field.metadata, *(part for field in getattr(item(key)[1], "__metadata__", ()) for part in getattr(field, "metadata", ()))]
+    return {name: getattr(part, name) for part in parts for name in ("ge", "gt", "le", "lt") if hasattr(part, name)}
 
 
-SCHEMA_ROOT = yaml.safe_load(SCHEMA.read_text())
-LEAVES = leaves(SCHEMA_ROOT, SCHEMA_ROOT)
+@pytest.mark.parametrize("path", KEYS)
+def test_every_key_is_described_and_has_a_default(path):
+    """In a sentence, and without what plain English has another word for."""
+    field = KEYS[path].field
+    assert re.match(r"[A-Z0-9].*[^,;]\.$", field.description)
+    assert not re.search(r"so many|is no\b|are no\b|what of|anew", field.description)
+    assert field.is_required() == (path in ("photos", "benchmarks.*.photos", "benchmarks.*.gnd"))
 
 
-@pytest.mark.parametrize("path", LEAVES)
-def test_every_key_of_the_schema_is_described_and_has_a_default(path):
-    assert LEAVES[path]["description"]
-    required = path == "photos" or path.startswith("benchmarks.*")
-    assert required or "default" in LEAVES[path]
-
-
-@pytest.mark.parametrize("path", [path for path, leaf in LEAVES.items() if leaf.get("type") == "integer"])
+@pytest.mark.parametrize("path", [path for path, key in KEYS.items() if key.annotation is int])
 def test_whole_numbers_fit_into_those_of_the_libraries(path):
-    assert 0 <= LEAVES[path]["minimum"] < LEAVES[path]["maximum"] < 2**31
+    found = limits(KEYS[path])
+    assert 0 <= found["ge"] < found["le"] <= MOST < 2**31
 
 
-@pytest.mark.parametrize("path", [path for path, leaf in LEAVES.items() if "number" in types(leaf)])
+@pytest.mark.parametrize("path", [path for path, key in KEYS.items() if item(key)[0] is float])
 def test_numbers_fit_into_those_of_the_networks(path):
-    leaf = LEAVES[path].get("items", LEAVES[path])
-    most = leaf.get("maximum", leaf.get("exclusiveMaximum"))
+    found = limits(KEYS[path])
+    most = found.get("le", found.get("lt"))
     assert most is not None and np.isfinite(np.float32(most) ** 2)
+    assert found.get("ge", found.get("gt")) >= 0
 
 
 @pytest.mark.parametrize(
@@ -269,20 +261,34 @@ def test_what_no_machine_can_hold_is_refused(folder, wrong, key):
     assert complaint(wrong).startswith(f"{key}: must be at most ")
 
 
-def test_every_path_of_the_schema_is_known_as_one():
+def test_every_text_is_a_path_of_the_users():
     """Else its `~` would be a folder of that name."""
-    paths = {path for path, leaf in LEAVES.items() if "path" in (leaf.get("format"), leaf.get("items", {}).get("format"))}
-    texts = {path for path, leaf in LEAVES.items() if "string" in types(leaf)}
-    assert paths == texts
+    texts = [key for key in KEYS.values() if str in (item(key)[0], *get_args(key.annotation)) or UserPath in get_args(key.annotation)]
+    assert len(texts) == 8
+    assert all(UserPath in (key.annotation, *get_args(key.annotation)) or UserPath.__metadata__[1] in key.field.metadata for key in texts)
 
 
 def test_photos_may_be_as_large_as_pillow_reads_them():
-    assert LEAVES["collection.max_pixels"]["maximum"] == 2 * Image.MAX_IMAGE_PIXELS
+    assert limits(KEYS["collection.max_pixels"])["le"] == 2 * Image.MAX_IMAGE_PIXELS
+
+
+def test_the_networks_are_those_there_are():
+    assert list(get_args(Experiment.model_fields["network"].annotation)) == list(BACKBONES)
+
+
+@pytest.mark.parametrize("path", generate.texts())
+def test_what_is_made_from_the_model_is_up_to_date(path):
+    assert (ROOT / path).read_text(encoding="utf-8") == generate.texts()[path], f"{path} differs from src/bow2cnn/config: run `make config`"
 
 
 def test_config_yaml_shows_every_key():
-    shown = paths(yaml.safe_load((ROOT / "config.yaml").read_text()))
-    assert shown == set(LEAVES)
+    def paths(config, path=""):
+        if not isinstance(config, dict):
+            return {path}
+        named = path in ("experiments", "benchmarks")
+        return {found for key, value in config.items() for found in paths(value, f"{path}.{'*' if named else key}".lstrip("."))}
+
+    assert paths(yaml.safe_load((ROOT / "config.yaml").read_text())) == set(KEYS)
 
 
 def test_config_yaml_comments_every_key():
@@ -293,12 +299,29 @@ def test_config_yaml_comments_every_key():
             assert before.lstrip().startswith("#"), f"no comment above: {line}"
 
 
+def test_the_schema_knows_what_the_reader_takes(folder):
+    """Editors say the same as `load` of the demo's config, and of one with a wrong value at every key."""
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    validator.validate(config)
+    for path in KEYS:
+        wrong = {}
+        part, steps = wrong, path.replace("*", "gem").split(".")
+        for step in steps[:-1]:
+            part = part.setdefault(step, {})
+        part |= {"photos": "queries", "gnd": "gnd.json"} if steps[0] == "benchmarks" else {}
+        part[steps[-1]] = -1
+        assert any(".".join(map(str, error.absolute_path)) == ".".join(steps) for error in validator.iter_errors(wrong)), path
+        assert complaint(wrong).startswith(f"{'.'.join(steps)}: "), path
+
+
 def test_config_yaml_is_valid(folder):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     for path in (*config["photos"], config["benchmarks"]["demo"]["photos"]):
         Path(path).mkdir(parents=True, exist_ok=True)
     Path(config["benchmarks"]["demo"]["gnd"]).write_text("{}")
-    load(config, SCHEMA)
+    load(config)
 
 
 def test_the_size_of_training_photos_is_none_or_large_enough(folder):
@@ -306,11 +329,3 @@ def test_the_size_of_training_photos_is_none_or_large_enough(folder):
         assert check(experiments={"mine": {"image_size": size}})["experiments"]["mine"]["image_size"] == size
     with pytest.raises(ConfigError, match=r"^experiments\.mine\.image_size: must be at least 32, got 31$"):
         check(experiments={"mine": {"image_size": 31}})
-
-
-def test_experiments_of_the_schema_are_the_settings_of_the_training():
-    from bow2cnn.training.settings import Settings
-
-    experiment = SCHEMA_ROOT["$defs"]["experiment"]["properties"]
-    settings = {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in dataclasses.fields(Settings)}
-    assert {key: part["default"] for key, part in experiment.items()} == settings

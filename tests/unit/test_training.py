@@ -727,13 +727,14 @@ def test_another_view_shows_part_of_the_photo():
 @pytest.mark.parametrize(
     ("values", "part"),
     [
-        ({"speed": 1}, "no such key 'speed'"),
-        ({"loss": "cosine"}, "loss must be one of contrastive, triplet"),
-        ({"batch": 0}, "batch must be at least 1"),
-        ({"batch": True}, "batch must be int"),
-        ({"average": 1.5}, "at most 1"),
-        ({"learning_rate": float("nan")}, "learning_rate must be"),
-        ({"interpolation": []}, "interpolation must be"),
+        ({"speed": 1}, "settings: speed: no such key"),
+        ({"network": "vgg17"}, "settings: network: 'vgg17' is not one of efficientnet-lite0, alexnet"),
+        ({"loss": "cosine"}, "settings: loss: 'cosine' is not one of contrastive, triplet"),
+        ({"batch": 0}, "settings: batch: must be at least 1, got 0"),
+        ({"batch": True}, "settings: batch: expected a whole number, got True"),
+        ({"average": 1.5}, "settings: average: must be at most 1, got 1.5"),
+        ({"learning_rate": float("nan")}, "settings: learning_rate: expected a number, got 'nan'"),
+        ({"interpolation": []}, "settings: interpolation: must not be empty"),
     ],
 )
 def test_wrong_settings_are_one_line(values, part):
