@@ -45,7 +45,7 @@ def exhaustive(config, results):
     """Arrays of the graph for which every photo is asked, to the end of its shortlist."""
     engine = Engine.load(results / "index/index.h5", config["retrieval"]["max_hamming"])
     store = FeatureStore(shards_of(results, "features"))
-    limits = config["discovery"]["min_tentative"], config["discovery"]["min_inliers"]
+    limits = config["discovery"]["min_word_inliers"], config["discovery"]["min_inliers"]
     shortlist = config["retrieval"]["shortlist"]
     grower = Grower(engine, store, shortlist, *limits, block=shortlist)
     cv2.setNumThreads(1)

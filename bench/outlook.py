@@ -17,7 +17,7 @@ from typing import NamedTuple
 from bow2cnn import artefact
 from bow2cnn.lookup.lookup import DEFAULTS
 
-# Photos that are described before an epoch at most: the pool of negatives (`pool_size`), and what a running validation ranks.
+# Photos that are described before an epoch at most: the pool of negatives (`negative_pool_size`), and what a running validation ranks.
 _POOL, _VALIDATION = 20_000, 20_000
 
 

@@ -116,7 +116,7 @@ def measure(folder, options, rows, place, others):
 
     def answers(keypoint, descriptor, size):
         words = query_words(keypoint, descriptor, tuple(size), known, DEFAULTS["soft_words"])
-        ranking = search(engine, words, DEFAULTS["shortlist"], EVIDENCE, expansion=0, expansion_inliers=15)["sv"]
+        ranking = search(engine, words, DEFAULTS["shortlist"], EVIDENCE, max_expansion=0, expansion_inliers=15)["sv"]
         return ranking.photo[ranking.inliers >= limits.soft]
 
     answered = sum(len(answers(*other)) > 0 for other in others)
@@ -139,7 +139,7 @@ def pairs(folder, index, features, place, threads):
     max_hamming = DEFAULTS["max_hamming"]
     collide_sketches(index, collisions, 0, 1, sketch_size=3, sketches=512, min_similarity=0.02, seed=0, threads=threads)
     find_seeds(index, [collisions], folder / "verification.h5", seeds, max_hamming, threads)
-    grow_graph(index, seeds, [features], graph, 100, max_hamming, 4, 12, threads, probe=5, crawl=5)
+    grow_graph(index, seeds, [features], graph, 100, max_hamming, 4, 12, threads, orphan_shortlist=5, view_shortlist=5)
     ends = place[artefact.read(graph, "graph", ["pair"])["pair"]]
     counted = (ends != "-").any(1)
     right = counted & (ends[:, 0] == ends[:, 1])

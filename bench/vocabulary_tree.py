@@ -46,7 +46,7 @@ def main():
 def ours(pool, options):
     """Verified rankings and their seconds."""
     engine, words = pool.engine()
-    settings = {"expansion_inliers": DEFAULTS["expansion_inliers"], "shortlist": options.shortlist, "expansion": 0}
+    settings = {"expansion_inliers": DEFAULTS["expansion_inliers"], "shortlist": options.shortlist, "max_expansion": 0}
     settings["min_inliers"] = EVIDENCE
     with threadpool_limits(1):
         search(engine, words(*pool.own[pool.task.query[0]]), **settings)  # compiles

@@ -16,6 +16,7 @@ from bow2cnn.config.base import MOST, UserPath
 from bow2cnn.config.load import check_files, load
 from bow2cnn.config.messages import ConfigError
 from bow2cnn.config.model import Experiment
+from bow2cnn.config.renamed import RENAMED
 from bow2cnn.network.backbones import BACKBONES
 
 ROOT = Path(__file__).parents[2]
@@ -65,10 +66,12 @@ def test_the_users_dict_is_not_changed(folder):
 
 
 def test_numbers_as_yaml_writes_them(folder):
-    written = yaml.safe_load("{discovery: {min_similarity: 1e-2}, pairs: {pool: 5.0}, seed: 1e9, description: {scales: [1e0, 2]}}")
+    written = yaml.safe_load(
+        "{discovery: {min_similarity: 1e-2}, pairs: {nearest_cameras: 5.0}, seed: 1e9, description: {scales: [1e0, 2]}}"
+    )
     config = check(**written)
     assert config["discovery"]["min_similarity"] == 0.01
-    assert config["pairs"]["pool"] == 5 and isinstance(config["pairs"]["pool"], int)
+    assert config["pairs"]["nearest_cameras"] == 5 and isinstance(config["pairs"]["nearest_cameras"], int)
     assert config["seed"] == 10**9 and isinstance(config["seed"], int)
     assert config["description"]["scales"] == [1, 2]
 
@@ -111,6 +114,24 @@ def test_numbers_as_yaml_writes_them(folder):
 )
 def test_one_line_names_the_key(folder, wrong, right):
     assert complaint(wrong) == right
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_key_is_refused_with_its_new_name(folder, old, new):
+    *steps, key = old.replace("*", "gem").split(".")
+    wrong = {key: None}
+    for step in reversed(steps):
+        wrong = {step: wrong}
+    assert complaint(wrong) == f"{'.'.join([*steps, key])}: is now called {new}"
+    assert old not in KEYS and f"{old.rpartition('.')[0]}.{new}" in KEYS
+
+
+@pytest.mark.parametrize("odd", [{"pairs": None}, {"pairs": ["pool"]}, {"experiments": "keep"}, {"experiments": {"keep": {}}}])
+def test_what_only_looks_like_an_old_key_is_read_as_ever(folder, odd):
+    if odd in ({"pairs": None}, {"experiments": {"keep": {}}}):
+        check(odd)
+    else:
+        assert "expected keys and values" in complaint(odd)
 
 
 def test_the_home_folder_is_that_of_the_user(folder, monkeypatch):
@@ -174,7 +195,7 @@ def test_the_presets_are_configs(folder):
     """Each says only what a config may, beside a user's own keys; the paper's limits are those of its section 3.3."""
     presets = {path.stem: check(yaml.safe_load(path.read_text())) for path in (ROOT / "workflow/presets").glob("*.yaml")}
     pairs, paper = presets["paper"]["pairs"], presets["paper"]["experiments"]["paper"]
-    assert (pairs["pool"], pairs["query_fraction"], pairs["max_queries"]) == (100, 0.1, 30)
+    assert (pairs["nearest_cameras"], pairs["query_fraction"], pairs["max_queries"]) == (100, 0.1, 30)
     assert (paper["positives"], paper["positives_overlap"], paper["positives_scale"]) == ("m3", 0.2, 1.5)
 
 

@@ -188,8 +188,8 @@ def test_settings_are_those_of_the_run_unless_others_are_given(run, copy):
     assert Lookup(run.results).settings == {**DEFAULTS, "max_hamming": 20, "min_inliers": calibrated}
     limits = {"hard": 7, "soft": 9, "soft_words": 4, "shortlist": 77}
     artefact.write(copy / "index/verification.h5", "verification", {}, limits)
-    artefact.write(copy / "retrieval/a.h5", "ranking", {}, {"soft_words": 5, "shortlist": 66, "expansion": 3, "expansion_inliers": 20})
-    expected = {"soft_words": 4, "max_hamming": 20, "min_inliers": 9, "shortlist": 77, "expansion": 3, "expansion_inliers": 20}
+    artefact.write(copy / "retrieval/a.h5", "ranking", {}, {"soft_words": 5, "shortlist": 66, "max_expansion": 3, "expansion_inliers": 20})
+    expected = {"soft_words": 4, "max_hamming": 20, "min_inliers": 9, "shortlist": 77, "max_expansion": 3, "expansion_inliers": 20}
     assert Lookup(copy).settings == expected
     assert Lookup(copy, shortlist=5, min_inliers=8).settings == {**expected, "shortlist": 5, "min_inliers": 8}
 

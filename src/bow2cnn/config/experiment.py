@@ -36,13 +36,15 @@ class Experiment(Section):
         0.2, "Smallest share of the 3D points of the query that a positive of m3 has in common with it (must be exceeded).", ge=0, le=1
     )
     positives_scale: float = key(1.5, "Largest change of scale between a query and a positive of m3 (a factor).", ge=1, le=1_000_000)
-    redraw: bool = key(True, "Draw random positives again in every epoch. false draws them once, as in the paper.")
+    resample_positives: bool = key(True, "Draw random positives again in every epoch. false draws them once, as in the paper.")
     negatives: int = key(5, "Number of hard negatives per tuple.", ge=1, le=1000)
-    per_model: bool = key(True, "Take at most one negative from each 3D model (N2 in TPAMI 2018, section 3.3; talk, slide 14).")
-    outsiders: bool = key(
+    one_negative_per_model: bool = key(
+        True, "Take at most one negative from each 3D model (N2 in TPAMI 2018, section 3.3; talk, slide 14)."
+    )
+    background_negatives: bool = key(
         True, "Take photos outside every 3D model as negatives too; each of them counts as a model of its own. Exemplars need them."
     )
-    pool_size: int = key(20000, "Number of photos among which hard negatives are mined; drawn again in every epoch.", ge=2)
+    negative_pool_size: int = key(20000, "Number of photos among which hard negatives are mined; drawn again in every epoch.", ge=2)
     loss: Literal["contrastive", "triplet"] = key("contrastive", "The loss.")
     margin: float = key(
         0.85,
@@ -51,7 +53,7 @@ class Experiment(Section):
         ge=0,
         le=1_000_000,
     )
-    keep: float = key(
+    feature_distillation: float = key(
         0.0,
         "Weight of the squared distance between a descriptor and that of the starting network, which is added to the loss. 0 disables it.",
         ge=0,
@@ -62,7 +64,7 @@ class Experiment(Section):
     exemplars: int = key(
         200,
         "Number of additional tuples per epoch whose query is a photo outside every 3D model and whose positive is an augmented copy of it "
-        "(exemplars, Dosovitskiy et al. 2016). Only with outsiders: true.",
+        "(exemplars, Dosovitskiy et al. 2016). Only with background_negatives: true.",
         ge=0,
     )
     batch: int = key(5, "Number of tuples per training step.", ge=1)
@@ -75,9 +77,9 @@ class Experiment(Section):
     )
     learning_rate: float = key(2e-5, "Learning rate of the first epoch. The exponent p of GeM has ten times this rate.", ge=0, le=1_000_000)
     weight_decay: float = key(1e-6, "Weight decay of the optimiser.", ge=0, le=1_000_000)
-    decay: float = key(0.1, "Decay of the learning rate: in epoch e it is learning_rate * exp(-decay * (e - 1)).", ge=0, le=1_000_000)
+    lr_decay: float = key(0.1, "Decay of the learning rate: in epoch e it is learning_rate * exp(-lr_decay * (e - 1)).", ge=0, le=1_000_000)
     optimiser: Literal["adam", "adamw", "sgd"] = key("adam", "The optimiser.")
-    average: float = key(
+    ema_decay: float = key(
         0.9,
         "Decay per step of the exponential moving average of the weights, which is what validation sees and what is kept. 0 disables the "
         "average.",

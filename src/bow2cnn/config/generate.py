@@ -28,7 +28,7 @@ _DEMO = {
     "vocabulary.words": 8192,
     "vocabulary.sample": 400_000,
     "discovery.min_inliers": 18,  # rendered textures repeat more than the world does
-    "discovery.bridge_inliers": 45,
+    "discovery.min_bridge_inliers": 45,
     "split.contamination_inliers": 30,
     "description.image_size": 256,
     "benchmarks.demo.photos": "demo-photos/benchmark/photos",

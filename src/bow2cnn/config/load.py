@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from bow2cnn.config.messages import ConfigError, explain
 from bow2cnn.config.model import Config
+from bow2cnn.config.renamed import check_renamed
 
 
 def load(config: dict) -> dict:
@@ -21,11 +22,12 @@ def load(config: dict) -> dict:
         config: what the user wrote.
 
     Raises:
-        ConfigError: an unknown key, a wrong value, or a path that cannot be used.
+        ConfigError: an unknown or renamed key, a wrong value, or a path that cannot be used.
     """
     if not isinstance(config, dict):
         raise ConfigError(f"config: expected keys and values, got {config!r}")
     _check_keys(config)
+    check_renamed(config)
     try:
         filled = Config.model_validate(config).model_dump()
     except ValidationError as error:

@@ -103,7 +103,7 @@ class Retrieval(Section):
         "verified photo. The rankings of the benchmarks then use geometry from 4 inliers.",
         ge=0,
     )
-    expansion: int = key(10, "Maximum number of verified photos that expand a query (query expansion). 0 disables it.", ge=0)
+    max_expansion: int = key(10, "Maximum number of verified photos that expand a query (query expansion). 0 disables it.", ge=0)
     expansion_inliers: int = key(15, "Minimum number of inliers of a verified photo that expands a query.", ge=4)
 
 
@@ -113,19 +113,19 @@ class Discovery(Section):
     sketch_size: int = key(3, "Number of min-hashes per sketch. More make seeds rarer and more reliable.", ge=1, le=100)
     sketches: int = key(512, "Number of sketches per photo. More find more seeds.", ge=1, le=1_000_000)
     min_similarity: float = key(0.02, "Minimum estimated similarity (Jaccard, 0 to 1) of a pair that becomes a seed.", ge=0, le=1)
-    probe: int = key(
+    orphan_shortlist: int = key(
         5,
         "For photos without a seed: number of their top-ranked photos to verify. 0 disables this; recommended for millions of photos, "
         "where these queries take longer than everything else.",
         ge=0,
     )
-    crawl: int = key(
+    view_shortlist: int = key(
         5,
         "For photos in a group: number of photos outside the group to verify, ranked by parts of the photo (its sides, details, its "
         "largest features; Schönberger et al., CVPR 2015). 0 disables this.",
         ge=0,
     )
-    min_tentative: int = key(
+    min_word_inliers: int = key(
         4, "Minimum number of inliers among the matches of visual words for a pair to be verified with all features.", ge=3
     )
     min_inliers: int = key(
@@ -134,7 +134,7 @@ class Discovery(Section):
         "size and direction.",
         ge=4,
     )
-    bridge_inliers: int = key(
+    min_bridge_inliers: int = key(
         30,
         "Minimum number of inliers of a pair that joins two groups for a 3D model to be built across it. Inliers at the same place in both "
         "photos do not count.",
@@ -175,17 +175,19 @@ class Pairs(Section):
     """The training database."""
 
     min_shared: int = key(10, "Minimum number of 3D points that a positive has in common with its query.", ge=1)
-    pool: int = key(100, "Maximum number of candidate positives per query.", ge=1)
+    nearest_cameras: int = key(
+        100, "Number of photos of the 3D model that may be positives of a query: those whose cameras are nearest to its camera.", ge=1
+    )
     max_queries: int = key(60, "Maximum number of queries per 3D model.", ge=1)
     query_fraction: float = key(
         1.0, "Largest share of the photos of a 3D model that are queries. The paper takes 0.1, and at most 30 queries.", gt=0, le=1
     )
-    outsider_inliers: int = key(
+    background_max_inliers: int = key(
         5,
         "Maximum number of inliers between a photo outside every cluster and the photos of a place for it to be a negative of that place.",
         ge=0,
     )
-    max_outsiders: int = key(100_000, "Maximum number of photos outside every cluster that are used as negatives, drawn at random.", ge=0)
+    max_background: int = key(100_000, "Maximum number of photos outside every cluster that are used as negatives, drawn at random.", ge=0)
 
 
 class Description(Section):

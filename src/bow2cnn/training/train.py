@@ -51,7 +51,7 @@ def train_experiment(pairs, collection, start, network, history, state, settings
     key = _key(pairs, start, table["sha256"], settings, seed, device)
     checkpoint = Checkpoint(state, key)
     photos = PhotoCache(state, table["path"], used_rows(pairs), settings.image_size, threads, key)
-    mined = read_pairs(pairs, settings.outsiders, photos.missing)
+    mined = read_pairs(pairs, settings.background_negatives, photos.missing)
     run = Run(model, mined, photos, settings, seed, threads, checkpoint)
     run.run()
     _write(run, network, history, settings, seed)
