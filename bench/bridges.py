@@ -16,6 +16,7 @@ import networkx as nx
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.config.model import Discovery
 from bow2cnn.discovery.clusters import cut_weak, links_needed
 
 
@@ -23,8 +24,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--rates", type=float, nargs="+", default=[0, 0.0001, 0.001, 0.01])
-    parser.add_argument("--min-photos", type=int, default=5)
-    parser.add_argument("--min-bridge-inliers", type=int, default=30)
+    parser.add_argument("--min-photos", type=int, default=Discovery().min_photos)
+    parser.add_argument("--min-bridge-inliers", type=int, default=Discovery().min_bridge_inliers)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     graph = artefact.read(options.results / "discovery/graph.h5", "graph", ["pair", "inliers", "unmoved", "queried"])

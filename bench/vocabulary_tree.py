@@ -31,7 +31,7 @@ def main():
     parser.add_argument("results", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("benchmark")
-    parser.add_argument("--shortlist", type=int, default=100)
+    parser.add_argument("--shortlist", type=int, default=DEFAULTS["shortlist"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     options = parser.parse_args()

@@ -17,6 +17,7 @@ from bow2cnn.config.load import check_files, load
 from bow2cnn.config.messages import ConfigError
 from bow2cnn.config.model import Experiment
 from bow2cnn.config.renamed import RENAMED
+from bow2cnn.exchange import retrieval_sfm
 from bow2cnn.network.backbones import BACKBONES
 
 ROOT = Path(__file__).parents[2]
@@ -90,16 +91,16 @@ def test_numbers_as_yaml_writes_them(folder):
         ({"photos": "photos"}, "photos: expected a list, got 'photos'"),
         ({"photos": []}, "photos: must not be empty"),
         ({"split": {"validation": 1}}, "split.validation: must be less than 1, got 1.0"),
-        ({"experiments": {"My one": {}}}, "experiments: the name 'My one' may hold only small letters, digits, - and _"),
+        ({"experiments": {"My one": {}}}, "experiments: the name 'My one' may contain only small letters, digits, - and _"),
         ({"benchmarks": {"b": {"photos": "queries"}}}, "benchmarks.b.gnd: missing (its ground truth (gnd.json))"),
-        ({"photos": ["nowhere"]}, "photos.0: nowhere is no folder that exists"),
+        ({"photos": ["nowhere"]}, "photos.0: nowhere is a folder that does not exist"),
         ({"photos": ["photos", "gnd.json"]}, "photos.1: gnd.json is not a folder"),
-        ({"benchmarks": {"b": {"photos": "queries", "gnd": "gone"}}}, "benchmarks.b.gnd: gone is no file that exists"),
-        ({"experiments": {"a": {"weights": "gone"}}}, "experiments.a.weights: gone is no file that exists"),
+        ({"benchmarks": {"b": {"photos": "queries", "gnd": "gone"}}}, "benchmarks.b.gnd: gone is a file that does not exist"),
+        ({"experiments": {"a": {"weights": "gone"}}}, "experiments.a.weights: gone is a file that does not exist"),
         ({"experiments": {"a": {"weights": ""}}}, "experiments.a.weights: must not be empty"),
-        ({"experiments": {1: {}}}, "experiments: the name 1 is no text to YAML (int); put it in quotes"),
-        ({"experiments": {"a": {True: 1}}}, "experiments.a: the name True is no text to YAML (bool); put it in quotes"),
-        ({2016: 1}, "config: the name 2016 is no text to YAML (int); put it in quotes"),
+        ({"experiments": {1: {}}}, "experiments: YAML does not read the name 1 as text (int); put it in quotes"),
+        ({"experiments": {"a": {True: 1}}}, "experiments.a: YAML does not read the name True as text (bool); put it in quotes"),
+        ({2016: 1}, "config: YAML does not read the name 2016 as text (int); put it in quotes"),
         ({"seed": 1099511627776}, "seed: must be at most 2147483647, got 1099511627776"),
         ({"seed": "1e10"}, "seed: must be at most 2147483647, got 10000000000"),
         ({"seed": "1e-1"}, "seed: expected a whole number, got '1e-1'"),
@@ -107,9 +108,12 @@ def test_numbers_as_yaml_writes_them(folder):
         ({"collection": {"max_pixels": 1e9}}, "collection.max_pixels: must be at most 178956970, got 1000000000"),
         ({"split": {"validation": float("nan")}}, "split.validation: expected a number, got 'nan'"),
         ({"description": {"scales": [1, "nan"]}}, "description.scales.1: expected a number, got 'nan'"),
-        ({"photos": ["ph{x}"]}, "photos.0: ph{x} may not hold any of {}<>; rename it, or name a link to it"),
-        ({"results": "<x>"}, "results: <x> may not hold any of {}<>; rename it, or name a link to it"),
-        ({"experiments": {"a": {"weights": "w}"}}}, "experiments.a.weights: w} may not hold any of {}<>; rename it, or name a link to it"),
+        ({"photos": ["ph{x}"]}, "photos.0: ph{x} must not contain any of {}<>; rename it, or use a link to it"),
+        ({"results": "<x>"}, "results: <x> must not contain any of {}<>; rename it, or use a link to it"),
+        (
+            {"experiments": {"a": {"weights": "w}"}}},
+            "experiments.a.weights: w} must not contain any of {}<>; rename it, or use a link to it",
+        ),
     ],
 )
 def test_one_line_names_the_key(folder, wrong, right):
@@ -145,12 +149,14 @@ def test_the_home_folder_is_that_of_the_user(folder, monkeypatch):
     assert check(database="~/gnd.json")["database"] == f"{folder}/gnd.json"
     Path("~").mkdir()
     assert check(photos=["./~"])["photos"] == ["./~"]
-    assert complaint(results="~nobody-of-that-name/x").startswith("results: ~nobody-of-that-name/x is in the home folder of nobody known")
+    assert complaint(results="~nobody-of-that-name/x").startswith(
+        "results: ~nobody-of-that-name/x is in the home folder of an unknown user"
+    )
 
 
 @pytest.mark.parametrize("path", ["$HOME/out", "${HOME}/out", "out/$USER"])
 def test_variables_of_the_shell_are_refused(folder, path):
-    said = f"{path} names a variable of the shell, which a config cannot; write its value (~ is your home folder)"
+    said = f"{path} contains a shell variable, which is not filled in; write its value (~ is your home folder)"
     assert complaint(results=path) == f"results: {said}"
     assert complaint(photos=["photos", path]) == f"photos.1: {said}"
     assert complaint(database=path) == f"database: {said}"
@@ -160,11 +166,11 @@ def test_variables_of_the_shell_are_refused(folder, path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("seed: 1\nphotos: [a]\nseed: 2\n", "seed: stands twice in my.yaml, in lines 1 and 3"),
-        ("experiments:\n  a: {epochs: 1,\n    epochs: 2}\n", "experiments.a.epochs: stands twice in my.yaml, in lines 2 and 3"),
-        ("experiments:\n  a: {}\n  b: {}\n  a:\n", "experiments.a: stands twice in my.yaml, in lines 2 and 4"),
-        ('{\n\t"seed": 1,\n\t"seed": 1}', "seed: stands twice in my.yaml, in lines 2 and 3"),
-        ("photos: [{a: 1, a: 1}]", "photos.a: stands twice in my.yaml, in lines 1 and 1"),
+        ("seed: 1\nphotos: [a]\nseed: 2\n", "seed: is given twice in my.yaml, in lines 1 and 3"),
+        ("experiments:\n  a: {epochs: 1,\n    epochs: 2}\n", "experiments.a.epochs: is given twice in my.yaml, in lines 2 and 3"),
+        ("experiments:\n  a: {}\n  b: {}\n  a:\n", "experiments.a: is given twice in my.yaml, in lines 2 and 4"),
+        ('{\n\t"seed": 1,\n\t"seed": 1}', "seed: is given twice in my.yaml, in lines 2 and 3"),
+        ("photos: [{a: 1, a: 1}]", "photos.a: is given twice in my.yaml, in lines 1 and 1"),
     ],
 )
 def test_a_key_that_stands_twice_is_one_line(folder, text, said):
@@ -209,8 +215,10 @@ def test_models_lie_apart_from_results_and_have_no_database_beside_them(folder):
     Path("photos.pkl").touch()
     assert check(models="results/run/models", results="results/other")["models"] == "results/run/models"
     assert "keep the two apart" in complaint(models="results/run/models", results="results/run")
-    assert complaint(models="nowhere") == "models: nowhere is no folder that exists"
-    assert complaint(models="photos", database="photos.pkl") == "models: the database says already what matches; give one of the two"
+    assert complaint(models="nowhere") == "models: nowhere is a folder that does not exist"
+    assert (
+        complaint(models="photos", database="photos.pkl") == "models: a database already says which photos match; give only one of the two"
+    )
 
 
 def test_links_do_not_hide_that_photos_lie_in_results(folder):
@@ -295,6 +303,11 @@ def test_photos_may_be_as_large_as_pillow_reads_them():
 
 def test_the_networks_are_those_there_are():
     assert list(get_args(Experiment.model_fields["network"].annotation)) == list(BACKBONES)
+
+
+def test_the_export_takes_the_thresholds_of_m3():
+    experiment = Experiment()
+    assert (experiment.positives_overlap, experiment.positives_scale) == (retrieval_sfm._MIN_OVERLAP, retrieval_sfm._MAX_SCALE)
 
 
 @pytest.mark.parametrize("path", generate.texts())

@@ -17,7 +17,6 @@ from bow2cnn import artefact
 from bow2cnn.cli import main
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.collection.scan import scan
-from bow2cnn.config.model import Retrieval
 from bow2cnn.demo.photo import jpeg
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
@@ -183,7 +182,6 @@ def test_the_words_of_a_query_are_those_that_the_stages_make(run):
 
 
 def test_settings_are_those_of_the_run_unless_others_are_given(run, copy):
-    assert Retrieval().model_dump() == DEFAULTS
     calibrated = read_min_inliers(run.results / "index/verification.h5").soft
     assert Lookup(run.results).settings == {**DEFAULTS, "max_hamming": 20, "min_inliers": calibrated}
     limits = {"hard": 7, "soft": 9, "soft_words": 4, "shortlist": 77}

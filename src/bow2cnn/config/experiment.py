@@ -48,8 +48,8 @@ class Experiment(Section):
     loss: Literal["contrastive", "triplet"] = key("contrastive", "The loss.")
     margin: float = key(
         0.85,
-        "Margin of the loss. contrastive: negatives farther away than this have no loss. triplet: neither do negatives that are farther "
-        "away than the positive by more than this.",
+        "Margin of the loss. contrastive: negatives farther away than this have no loss. triplet: neither do negatives whose "
+        "squared distance exceeds that of the positive by more than this.",
         ge=0,
         le=1_000_000,
     )

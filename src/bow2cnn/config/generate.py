@@ -27,13 +27,14 @@ _DEMO = {
     "features.side": 640,
     "vocabulary.words": 8192,
     "vocabulary.sample": 400_000,
-    "discovery.min_inliers": 18,  # rendered textures repeat more than the world does
+    "discovery.min_inliers": 18,
     "discovery.min_bridge_inliers": 45,
     "split.contamination_inliers": 30,
     "description.image_size": 256,
     "benchmarks.demo.photos": "demo-photos/benchmark/photos",
     "benchmarks.demo.gnd": "demo-photos/benchmark/gnd.json",
 }
+_DEMO_REASONS = {"discovery.min_inliers": "The demo needs more, because rendered textures repeat more than the world does."}
 _SOURCES = """## Sources
 
 - TPAMI 2018: Radenovic, Tolias, Chum, Fine-tuning CNN image retrieval with no human annotation; "the paper". "Talk" is Chum's talk on it.
@@ -136,8 +137,11 @@ def _demo_section(model, path):
 
 def _demo_value(place, field):
     """Value of a key in the demo, and what its comment says of the default if that is another."""
-    value = _DEMO.get(".".join(place), field.default)
-    return value, "" if value == field.default or field.is_required() else f" Default: {_yaml(field.default)}."
+    path = ".".join(place)
+    value = _DEMO.get(path, field.default)
+    if value == field.default or field.is_required():
+        return value, ""
+    return value, f" Default: {_yaml(field.default)}. {_DEMO_REASONS.get(path, '')}".rstrip()
 
 
 def _yaml(value):

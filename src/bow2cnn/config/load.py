@@ -5,6 +5,7 @@ The model (`bow2cnn.config.model`) knows every key with its meaning, limits and 
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -38,17 +39,17 @@ def load(config: dict) -> dict:
     return filled
 
 
-def check_files(paths):
-    """See to it that no key stands twice at one place of a config file: YAML and JSON would take the last, and Snakemake says nothing.
+def check_files(paths: Iterable[str | Path]) -> None:
+    """Refuse config files in which a key is given twice at one place: YAML and JSON take the last one, and Snakemake does not warn.
 
     Args:
         paths: config files that Snakemake has read.
 
     Raises:
-        ConfigError: one does.
+        ConfigError: a key is given twice.
     """
     for path in paths:
-        # JSON is YAML but for tabs.
+        # JSON is YAML, except for tabs.
         _check_twice(yaml.compose(Path(path).read_text(encoding="utf-8").expandtabs(), yaml.SafeLoader), str(path), "")
 
 
@@ -63,27 +64,27 @@ def _check_twice(node, file, path):
     for key, value in node.value:
         name, line = f"{path}.{key.value}".lstrip("."), key.start_mark.line + 1
         if (key.tag, str(key.value)) in lines:
-            raise ConfigError(f"{name}: stands twice in {file}, in lines {lines[key.tag, str(key.value)]} and {line}")
+            raise ConfigError(f"{name}: is given twice in {file}, in lines {lines[key.tag, str(key.value)]} and {line}")
         lines[key.tag, str(key.value)] = line
         _check_twice(value, file, name)
 
 
 def _check_keys(config, path=""):
-    """YAML reads `2016:` as a number and `on:` as true; as names of ours they would be texts here and not there."""
+    """YAML reads `2016:` as a number and `on:` as true, but every name must be text."""
     for key, value in config.items():
         if not isinstance(key, str):
-            raise ConfigError(f"{path or 'config'}: the name {key} is no text to YAML ({type(key).__name__}); put it in quotes")
+            raise ConfigError(f"{path or 'config'}: YAML does not read the name {key} as text ({type(key).__name__}); put it in quotes")
         if isinstance(value, dict):
             _check_keys(value, f"{path}.{key}".lstrip("."))
 
 
 def _check_names(config):
-    """Names of ours in the table and in the results folder cannot be a user's as well."""
+    """Refuse names that the table and the results folder already use."""
     taken = {"benchmarks": ("collection", "validation"), "experiments": ("bow",)}
     for section, names in taken.items():
         for name in names:
             if name in config[section]:
-                raise ConfigError(f"{section}.{name}: this name has a meaning of its own in the results; choose another")
+                raise ConfigError(f"{section}.{name}: this name is reserved; choose another")
 
 
 def _check_paths(config):
@@ -111,43 +112,43 @@ def _check_paths(config):
 
 
 def _check_models(config, results):
-    """A folder of models, which alone says what matches."""
+    """The folder of the user's models; there must be no database beside it."""
     _need_plain_name("models", config["models"])
     _need_folder("models", config["models"])
     _keep_apart("models", Path(config["models"]).resolve(), results)
     if config["database"] is not None:
-        raise ConfigError("models: the database says already what matches; give one of the two")
+        raise ConfigError("models: a database already says which photos match; give only one of the two")
 
 
 def _need_plain_name(key, path):
-    """Snakemake reads {} as a wildcard and <> as a variable, and nobody fills in the shell's variables."""
+    """Snakemake reads {} as a wildcard and <> as a variable; variables of the shell are not filled in."""
     if re.search(r"\$[\w{]", path):
-        raise ConfigError(f"{key}: {path} names a variable of the shell, which a config cannot; write its value (~ is your home folder)")
+        raise ConfigError(f"{key}: {path} contains a shell variable, which is not filled in; write its value (~ is your home folder)")
     if path.startswith("~"):
-        raise ConfigError(f"{key}: {path} is in the home folder of nobody known here; a folder of that name in this one is ./{path}")
+        raise ConfigError(f"{key}: {path} is in the home folder of an unknown user; for a folder of that name here, write ./{path}")
     if any(letter in path for letter in "{}<>"):
-        raise ConfigError(f"{key}: {path} may not hold any of {{}}<>; rename it, or name a link to it")
+        raise ConfigError(f"{key}: {path} must not contain any of {{}}<>; rename it, or use a link to it")
 
 
 def _need_folder(key, path):
     if not Path(path).is_dir():
-        raise ConfigError(f"{key}: {path} is {'not a folder' if Path(path).exists() else 'no folder that exists'}")
+        raise ConfigError(f"{key}: {path} is {'not a folder' if Path(path).exists() else 'a folder that does not exist'}")
 
 
 def _need_file(key, path):
     if not Path(path).is_file():
-        raise ConfigError(f"{key}: {path} is {'not a file' if Path(path).exists() else 'no file that exists'}")
+        raise ConfigError(f"{key}: {path} is {'not a file' if Path(path).exists() else 'a file that does not exist'}")
 
 
 def _keep_apart(key, folder, results):
     if folder == results or results in folder.parents:
         raise ConfigError(f"{key}: {folder} lies inside results ({results}); keep the two apart")
     if folder in results.parents:
-        raise ConfigError(f"results: {results} lies inside {key} ({folder}), all of which is looked through; keep them apart")
+        raise ConfigError(f"results: {results} lies inside {key} ({folder}), which is searched for photos; keep the two apart")
 
 
 def _check_networks(config):
-    """Off the shelf, a network has one set of weights, so experiments that share a network share those."""
+    """There is one untrained network of each kind, so experiments with the same network must have the same weights."""
     weights = {}
     for name, experiment in config["experiments"].items():
         network, path = experiment["network"], experiment.get("weights")

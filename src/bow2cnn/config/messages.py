@@ -36,7 +36,7 @@ def explain(error: ValidationError, model: type[Section]) -> str:
     if kind == "missing":
         return f"{path}: missing ({_in_short(find(model, place[:-1]).model_fields[place[-1]].description)})"
     if kind == "string_pattern_mismatch":
-        return f"{'.'.join(map(str, place[:-2]))}: the name {value!r} may hold only small letters, digits, - and _"
+        return f"{'.'.join(map(str, place[:-2]))}: the name {value!r} may contain only small letters, digits, - and _"
     at = f"{path}: " if path else ""
     if kind == "literal_error":
         choices = [str(choice) for choice in get_args(find(model, place))]

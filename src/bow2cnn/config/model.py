@@ -80,7 +80,9 @@ class Vocabulary(Section):
 class Marks(Section):
     """Watermarks. Their features are left out of the index."""
 
-    min_photos: int = key(4, "Minimum number of photos that have a visual word at the same place for it to be a possible watermark.", ge=2)
+    min_photos: int = key(
+        4, "Minimum number of photos in which a visual word recurs at the same place to be a possible part of a watermark.", ge=2
+    )
 
 
 class Retrieval(Section):
@@ -99,8 +101,8 @@ class Retrieval(Section):
     )
     min_inliers: int = key(
         0,
-        "Minimum number of inliers of a verified photo. 0 calibrates it: in a hundred searches for another place, at most one finds a "
-        "verified photo. The rankings of the benchmarks then use geometry from 4 inliers.",
+        "Minimum number of inliers of a verified photo. 0 calibrates it: of a hundred queries without a matching photo, at most one finds "
+        "a verified photo. The rankings of the benchmarks then use geometry from 4 inliers on.",
         ge=0,
     )
     max_expansion: int = key(10, "Maximum number of verified photos that expand a query (query expansion). 0 disables it.", ge=0)
@@ -136,8 +138,8 @@ class Discovery(Section):
     )
     min_bridge_inliers: int = key(
         30,
-        "Minimum number of inliers of a pair that joins two groups for a 3D model to be built across it. Inliers at the same place in both "
-        "photos do not count.",
+        "A pair that joins two groups needs at least this number of inliers for a 3D model to be built across it. Inliers at the same "
+        "place in both photos do not count.",
         ge=0,
     )
     min_photos: int = key(5, "Minimum number of photos per cluster. Smaller clusters are dropped.", ge=2)
@@ -165,8 +167,7 @@ class Split(Section):
     )
     contamination_inliers: int = key(
         15,
-        "Minimum number of inliers between a photo and a photo of a benchmark that show the same place. The 3D model of such a photo is "
-        "dropped.",
+        "A photo with at least this number of inliers to a photo of a benchmark shows the same place, so its 3D model is dropped.",
         ge=4,
     )
 
@@ -184,7 +185,8 @@ class Pairs(Section):
     )
     background_max_inliers: int = key(
         5,
-        "Maximum number of inliers between a photo outside every cluster and the photos of a place for it to be a negative of that place.",
+        "A photo outside every cluster is not a negative of a place if the teacher finds more than this number of inliers between it and a "
+        "photo of the place.",
         ge=0,
     )
     max_background: int = key(100_000, "Maximum number of photos outside every cluster that are used as negatives, drawn at random.", ge=0)

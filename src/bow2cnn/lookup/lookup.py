@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.config.model import Retrieval
 from bow2cnn.features.detector import Detector
 from bow2cnn.lookup.query import read_query
 from bow2cnn.photos import check_photos
@@ -15,7 +16,7 @@ from bow2cnn.retrieval.search import EVIDENCE, search
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 # The config's defaults, for what no artefact of the run records. (0 inliers: as many as the run was calibrated to.)
-DEFAULTS = {"soft_words": 3, "shortlist": 100, "max_hamming": 24, "min_inliers": 0, "max_expansion": 10, "expansion_inliers": 15}
+DEFAULTS = Retrieval().model_dump()
 _VERIFICATION = "index/verification.h5"
 # Which artefacts record what a run's retrieval goes by. The index does not: it is the same whatever the shortlist.
 _RECORDS = {
