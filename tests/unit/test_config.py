@@ -58,6 +58,7 @@ def test_defaults_fill_every_section_in_depth(folder):
 
 def test_an_empty_section_means_its_defaults(folder):
     assert check(vocabulary=None) == check()
+    assert check(benchmarks=None, experiments=None) == {**check(), "experiments": {}}
 
 
 def test_the_users_dict_is_not_changed(folder):

@@ -46,7 +46,9 @@ class Section(BaseModel):
 
 
 def _as_meant(value, kind):
-    """A value, or every value of a list, as the number or truth value that its key asks for."""
+    """A value, or every value of a list, as the kind of value that its key asks for."""
+    if get_origin(kind) is dict and value is None:  # `benchmarks:` with nothing below it
+        return {}
     if get_origin(kind) is list and isinstance(value, list):
         return [_as_meant(item, get_args(kind)[0]) for item in value]
     if get_origin(kind) is Annotated:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
-from bow2cnn.config.base import MOST, Section
+from bow2cnn.config.base import MOST, Section, UserPath
 from bow2cnn.config.messages import expected, find, number
 from bow2cnn.config.model import Config
 
@@ -80,21 +80,14 @@ def main(root: Path = Path(__file__).parents[3]) -> None:
 # The schema for editors.
 
 
-class _Plain(GenerateJsonSchema):
-    """Without titles, which only repeat the names."""
-
-    def field_title_should_be_set(self, schema):
-        return False
-
-
 def _schema():
-    schema = Config.model_json_schema(schema_generator=_Plain)
+    schema = Config.model_json_schema()
     schema = {"$schema": GenerateJsonSchema.schema_dialect, **_untitled(schema), "title": "config of a bow2cnn run"}
     return f"# For editors. {_MADE}\n" + yaml.safe_dump(schema, sort_keys=False, allow_unicode=True, width=_WIDTH)
 
 
 def _untitled(schema):
-    """A schema without titles, and without the types of paths and such that an empty value of a section may be."""
+    """A schema without titles, which only repeat the names."""
     if isinstance(schema, list):
         return [_untitled(part) for part in schema]
     if not isinstance(schema, dict):
@@ -184,15 +177,15 @@ def _about(path):
 
 
 def _allowed(key):
-    """Kind of a value with its limits, such as "a whole number from 1 to 16"."""
+    """Kind of a value with its limits, such as "a whole number, at least 1 and at most 16"."""
     annotation, metadata = key.annotation, key.field.metadata
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(annotation))
     if get_origin(annotation) is list:
         item = get_args(annotation)[0]
         inner = [limit for part in getattr(item, "__metadata__", ()) for limit in getattr(part, "metadata", ())]
-        return f"a list of: {expected(item)}{_limits(inner)}"
-    return expected(annotation) + _limits(metadata)
+        return f"a list of {'paths' if item is UserPath else 'numbers'}{_limits(inner)}"
+    return expected(annotation).replace("text", "a path").replace("nothing", "`null`") + _limits(metadata)  # all free text is a path
 
 
 def _limits(metadata):
