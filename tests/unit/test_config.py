@@ -94,6 +94,7 @@ def test_numbers_as_yaml_writes_them(folder):
         ({"split": {"validation": 1}}, "split.validation: must be less than 1, got 1.0"),
         ({"experiments": {"My one": {}}}, "experiments: the name 'My one' may contain only small letters, digits, - and _"),
         ({"benchmarks": {"b": {"photos": "queries"}}}, "benchmarks.b.gnd: missing (its ground truth (gnd.json))"),
+        ({"benchmarks": {"b": None}}, "benchmarks.b.photos: missing (the folder with its photos)"),
         ({"photos": ["nowhere"]}, "photos.0: nowhere is a folder that does not exist"),
         ({"photos": ["photos", "gnd.json"]}, "photos.1: gnd.json is not a folder"),
         ({"benchmarks": {"b": {"photos": "queries", "gnd": "gone"}}}, "benchmarks.b.gnd: gone is a file that does not exist"),

@@ -71,7 +71,7 @@ def number(value: float) -> str:
 
 def _rank(problem):
     order = {"extra_forbidden": 0, "missing": 1}.get(problem["type"], 2)
-    place = problem["loc"] if order else problem["loc"][:-1]
+    place = problem["loc"] if order == 2 else problem["loc"][:-1]  # of several at one place, the first
     return order, list(map(str, place))
 
 
