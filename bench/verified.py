@@ -18,6 +18,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.collection.photo import read_header
+from bow2cnn.config.model import Discovery
 from bow2cnn.discovery.growth import grow_graph
 from bow2cnn.discovery.minhash import collide_sketches
 from bow2cnn.discovery.seeds import find_seeds
@@ -118,7 +119,8 @@ def measure(folder, options, rows, place, others):
 
     def answers(keypoint, descriptor, size):
         words = query_words(keypoint, descriptor, tuple(size), known, DEFAULTS["soft_words"])
-        ranking = search(engine, words, DEFAULTS["shortlist"], EVIDENCE, expansion=0, expansion_inliers=15)["sv"]
+        limit = {name: DEFAULTS[name] for name in ("shortlist", "expansion_inliers")}
+        ranking = search(engine, words, min_inliers=EVIDENCE, max_expansion=0, **limit)["sv"]
         return ranking.photo[ranking.inliers >= EVIDENCE], ranking.inliers[ranking.inliers >= EVIDENCE]
 
     answered = sum((answers(*other)[1] >= limits.soft).any() for other in others)
@@ -139,10 +141,12 @@ def measure(folder, options, rows, place, others):
 def pairs(folder, index, features, place, threads):
     """How many pairs the graph has, and how many of those with a label are right."""
     collisions, seeds, graph = (folder / f"{name}.h5" for name in ("collisions", "seeds", "graph"))
-    max_hamming = DEFAULTS["max_hamming"]
-    collide_sketches(index, collisions, 0, 1, sketch_size=3, sketches=512, min_similarity=0.02, seed=0, threads=threads)
+    max_hamming, found = DEFAULTS["max_hamming"], Discovery()
+    settings = found.model_dump(include={"sketch_size", "sketches", "min_similarity"})
+    collide_sketches(index, collisions, 0, 1, seed=0, threads=threads, **settings)
     find_seeds(index, [collisions], folder / "verification.h5", seeds, max_hamming, threads)
-    grow_graph(index, seeds, [features], graph, 100, max_hamming, 4, 12, threads, probe=5, crawl=5)
+    settings = found.model_dump(include={"orphan_shortlist", "view_shortlist", "min_word_inliers", "min_inliers"})
+    grow_graph(index, seeds, [features], graph, DEFAULTS["shortlist"], max_hamming, threads=threads, **settings)
     ends = place[artefact.read(graph, "graph", ["pair"])["pair"]]
     counted = (ends != "-").any(1)
     right = counted & (ends[:, 0] == ends[:, 1])

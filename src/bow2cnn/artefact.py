@@ -34,16 +34,16 @@ VERSIONS = {
     "verification": 1,
     "collisions": 1,
     "seeds": 1,
-    "graph": 4,
-    "clusters": 3,
+    "graph": 5,
+    "clusters": 4,
     "models": 1,
     "split": 2,
-    "pairs": 3,
-    "network": 2,
-    "history": 2,
+    "pairs": 4,
+    "network": 3,
+    "history": 3,
     "whitening": 1,
     "descriptors": 1,
-    "ranking": 1,
+    "ranking": 2,
 }
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 MODULES = sorted(path.relative_to(ROOT / "src") for path in (ROOT / "src/bow2cnn").rglob("*.py"))
 # Libraries that store, show or read settings; no result comes from them.
-SHOWING = {"h5py", "jinja2", "jsonschema", "markupsafe", "threadpoolctl", "tqdm", "yaml"}
+SHOWING = {"h5py", "jinja2", "pydantic", "markupsafe", "threadpoolctl", "tqdm", "yaml"}
 
 FILES = {
     "pkg/__init__.py": "",
@@ -88,9 +88,10 @@ def test_the_folder_of_the_checkout_does_not_count(tree, tmp_path_factory):
 
 
 def test_of_the_real_scripts():
-    features = {path.stem for path in module.reached(ROOT / "workflow/scripts/extract_features.py")}
-    assert {"extract", "artefact", "threads"} <= features
-    assert not {"train", "colmap", "config", *module.PLUMBING} & features
+    package = ROOT / "src/bow2cnn"
+    features = {str(path.relative_to(package).with_suffix("")) for path in module.reached(ROOT / "workflow/scripts/extract_features.py")}
+    assert {"features/extract", "artefact", "threads"} <= features
+    assert not {"training/train", "reconstruction/colmap", "config/load", *module.PLUMBING} & features
 
 
 @pytest.mark.parametrize(

@@ -162,11 +162,11 @@ def test_weak_matches(tmp_path):
 
 OPTIONS = {
     "min_shared": 5,
-    "pool": 10,
+    "nearest_cameras": 10,
     "max_queries": 100,
     "query_fraction": 1.0,
-    "outsider_inliers": 3,
-    "max_outsiders": 100,
+    "background_max_inliers": 3,
+    "max_background": 100,
     "validation": 0.5,
     "shortlist": 10,
     "max_hamming": 24,
@@ -228,7 +228,7 @@ def test_a_pool_stays_within_its_group_and_side(inputs):
 
 
 def test_validation_positives_are_all_photos_with_enough_common_points(inputs):
-    found = mined(inputs, pool=1)
+    found = mined(inputs, nearest_cameras=1)
     parts = zip(found["query"].tolist(), found["positive_offset"][:-1], found["positive_offset"][1:], strict=True)
     positives = {query: found["positive"][a:b].tolist() for query, a, b in parts}
     assert positives[4] == [5, 6, 7] and positives[10] == [9, 11] and positives[3] == [0, 1]
@@ -280,7 +280,7 @@ def test_outsiders_are_limited(inputs, limit):
     """Whoever is not drawn is neither asked for nor used."""
     asked = {}
     for seed in range(8):
-        found = mined(inputs, max_outsiders=limit, seed=seed)
+        found = mined(inputs, max_background=limit, seed=seed)
         drawn = [row for row in (12, 13, 15) if found["group"][row] >= 0]
         assert len(drawn) == limit and found["group"][drawn].tolist() == list(range(3, 3 + limit))
         assert all(found["side"][row] == 0 for row in (12, 13, 15) if row not in drawn)
@@ -346,7 +346,7 @@ def test_rendered_pairs_show_one_landmark_and_share_what_they_say(modelled, tmp_
     artefact.write(tmp_path / "split.h5", "split", {**split, "contaminated": np.zeros(len(modelled.photos["name"]), bool)})
     mine_pairs(
         models=modelled.models, split=tmp_path / "split.h5", graph=modelled.graph, clusters=modelled.clusters, index=modelled.index,
-        out=tmp_path / "pairs.h5", **(OPTIONS | {"outsider_inliers": 8}),
+        out=tmp_path / "pairs.h5", **(OPTIONS | {"background_max_inliers": 8}),
     )  # fmt: skip
     found = artefact.read(tmp_path / "pairs.h5", "pairs")
     assert len(found["query"]) >= 14

@@ -21,7 +21,7 @@ _SHOWN = 20  # photos of a ranking that are kept for pictures
 _COLLECTION = "collection"
 
 
-def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rankings, seed, bootstrap=2000):
+def write_table(systems, benchmarks, pairs, pairings, chosen, table, gains, rankings, seed, bootstrap):
     """Evaluate all systems on all benchmarks and on validation.
 
     Args:

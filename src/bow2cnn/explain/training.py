@@ -37,7 +37,7 @@ def _why_not(files, row):
         return "it has no local features, so that it may be a photo that cannot be read"
     if files.split["contaminated"][row]:
         return "it matches a photo of a benchmark"
-    return "other photos outside every cluster were drawn (pairs.max_outsiders)"
+    return "other photos outside every cluster were drawn (pairs.max_background)"
 
 
 def _in_doubt(files, row):

@@ -7,7 +7,7 @@ from bow2cnn.pairs.doubt import related
 _CHUNK = 256  # queries or outsiders at a time, to bound the matrix of similarities
 
 
-def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model, doubtful=None, doubt=None):
+def mine_negatives(descriptors, queries, pool, group, cluster, count, one_negative_per_model, doubtful=None, doubt=None):
     """The hardest negatives of each query.
 
     Photos of the query's own group never count, nor those of its cluster: the teacher found a chain of verified matches between
@@ -19,7 +19,7 @@ def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model,
         pool: int64 rows that may be negatives.
         group, cluster: int64 [n].
         count: negatives per query.
-        per_model: at most one per group (N2), else simply the nearest (N1).
+        one_negative_per_model: at most one per group (N2), else simply the nearest (N1).
         doubtful: int64 [n, k], groups that a photo may belong to after all (see `doubtful_groups`), or None.
         doubt: int64 [d, 2], pairs of photos that may show the same place, or None.
 
@@ -38,7 +38,7 @@ def mine_negatives(descriptors, queries, pool, group, cluster, count, per_model,
             allowed = ~related(query, pool, group, cluster, doubt)
             if doubtful is not None:
                 allowed &= ~_in_doubt(query, pool, group, doubtful)
-            picked = _hardest(values, allowed, group[pool], count, per_model)
+            picked = _hardest(values, allowed, group[pool], count, one_negative_per_model)
             chosen[number, : len(picked)] = pool[picked]
             similarity[number, : len(picked)] = values[picked]
     return chosen, similarity
@@ -85,10 +85,10 @@ def _in_doubt(query, pool, group, doubtful):
     return (doubtful[pool] == group[query]).any(1) | np.isin(group[pool], own) | np.isin(doubtful[pool], own).any(1)
 
 
-def _hardest(values, allowed, groups, count, per_model):
+def _hardest(values, allowed, groups, count, one_negative_per_model):
     order = np.argsort(-values, kind="stable")
     order = order[allowed[order]]
-    if per_model:
+    if one_negative_per_model:
         first = np.unique(groups[order], return_index=True)[1]
         order = order[np.sort(first)]
     return order[:count]

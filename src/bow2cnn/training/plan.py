@@ -45,7 +45,7 @@ class Plan:
     def queries(self, epoch):
         """Queries int64 [t] of an epoch, in the order of training, and their positives int64 [t]; an exemplar is its own positive."""
         drawn = self._generator(_QUERIES, epoch).permutation(len(self._queries))[: self._matched]
-        positives = draw(self._options, self._generator(_POSITIVES, epoch if self._settings.redraw else 0))
+        positives = draw(self._options, self._generator(_POSITIVES, epoch if self._settings.resample_positives else 0))
         alone = self._generator(_EXEMPLARS, epoch).permutation(self._alone)[: self._exemplars]
         order = self._generator(_ORDER, epoch).permutation(self.tuples)
         return np.concatenate([self._queries[drawn], alone])[order], np.concatenate([positives[drawn], alone])[order]
@@ -53,9 +53,9 @@ class Plan:
     def pool(self, epoch):
         """Rows among which negatives are mined in an epoch, int64, sorted."""
         photos = self._pairs.negative
-        if len(photos) <= self._settings.pool_size:
+        if len(photos) <= self._settings.negative_pool_size:
             return photos
-        return np.sort(self._generator(_POOL, epoch).choice(photos, self._settings.pool_size, replace=False))
+        return np.sort(self._generator(_POOL, epoch).choice(photos, self._settings.negative_pool_size, replace=False))
 
     def validation_rows(self):
         """Rows that validation needs described, int64, sorted; none without queries."""
@@ -81,8 +81,8 @@ class Plan:
         query, positive = self.queries(epoch)
         settings, pairs = self._settings, self._pairs
         photo, similarity = mine_negatives(
-            descriptors, query, self.pool(epoch), pairs.group, pairs.cluster, settings.negatives, settings.per_model, self._doubtful,
-            pairs.doubt,
+            descriptors, query, self.pool(epoch), pairs.group, pairs.cluster, settings.negatives, settings.one_negative_per_model,
+            self._doubtful, pairs.doubt,
         )  # fmt: skip
         return {"query": query, "positive": positive, "photo": photo, "similarity": similarity}
 

@@ -4,7 +4,6 @@ Before every epoch the current network describes the photos, is validated, and f
 learns from the tuples. Validation alone decides which of these networks is kept, the untrained one included.
 """
 
-import dataclasses
 import hashlib
 import json
 import logging
@@ -52,7 +51,7 @@ def train_experiment(pairs, collection, start, network, history, state, settings
     key = _key(pairs, start, table["sha256"], settings, seed, device)
     checkpoint = Checkpoint(state, key)
     photos = PhotoCache(state, table["path"], used_rows(pairs), model.input, settings.image_size, threads, key)
-    mined = read_pairs(pairs, settings.outsiders, photos.missing)
+    mined = read_pairs(pairs, settings.background_negatives, photos.missing)
     run = Run(model, mined, photos, settings, seed, threads, checkpoint)
     run.run()
     _write(run, network, history, settings, seed)
@@ -80,7 +79,7 @@ def start_model(path, settings):
 
 def _key(pairs, start, sha256, settings, seed, device):
     """What the result depends on, as a text: the checkpoint of anything else is useless."""
-    total = hashlib.sha256(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode())
+    total = hashlib.sha256(json.dumps(settings.model_dump(), sort_keys=True).encode())
     for path in (pairs, start):
         with open(path, "rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
@@ -93,7 +92,7 @@ def _write(run, network, history, settings, seed):
     """The chosen network and the history as artefacts."""
     chosen, curve = run.chosen, run.history
     params = {
-        "settings": dataclasses.asdict(settings),
+        "settings": settings.model_dump(),
         "seed": seed,
         "chosen_epoch": chosen["epoch"],
         "chosen_share": chosen["share"],
