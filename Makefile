@@ -5,7 +5,7 @@ BIN := .venv/bin
 SNAKE_FILES := Snakefile workflow/rules
 PYTHON_FILES := $(wildcard src tests bench workflow/scripts)
 
-.PHONY: help demo test test-slurm lint format lock
+.PHONY: help demo test test-slurm lint format config lock
 help:
 	@echo "make demo    install, render a demo collection, run everything on it"
 	@echo "make venv    install into .venv only"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-slurm  the whole workflow on a Slurm of its own, half an hour (root, slurm-wlm, munge)"
 	@echo "make lint    format and rules of the house"
 	@echo "make format  bring the code into form"
+	@echo "make config  write config.yaml, docs/config.md and the schema for editors anew from src/bow2cnn/config"
 	@echo "make lock    renew requirements.txt from requirements.in and pyproject.toml"
 
 # The environment. Done anew whenever the lock changes.
@@ -58,6 +59,9 @@ format: .venv/complete
 	$(BIN)/ruff check --fix $(PYTHON_FILES)
 	$(BIN)/ruff format $(PYTHON_FILES)
 	$(BIN)/snakefmt $(SNAKE_FILES)
+
+config: .venv/complete
+	$(BIN)/python -m bow2cnn.config.generate
 
 # The kind of torch (+cpu, +cu) is the machine's business, not the lock's.
 lock: .venv/complete

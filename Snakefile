@@ -16,7 +16,8 @@ min_version("9.19")
 sys.path.insert(0, f"{workflow.basedir}/src")
 os.environ.update(PYTHONPATH=os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
 
-from bow2cnn.config import ConfigError, check_files, load
+from bow2cnn.config.load import check_files, load
+from bow2cnn.config.messages import ConfigError
 from bow2cnn.lock import LockError, hold
 
 # Snakemake merges config files key by key, and nothing of the demo may leak into a run of the user's.
@@ -27,7 +28,7 @@ if not workflow.configfiles:
 
 try:
     check_files(workflow.configfiles)
-    config = load(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+    config = load(config)
 except ConfigError as error:
     sys.exit(f"config: {error}")
 

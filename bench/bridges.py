@@ -1,6 +1,6 @@
 """Wrong pairs planted in a run's graph at growing rates: how many of its clusters they join, and what else is cut because of them.
 
-    python bench/bridges.py RESULTS [--rates 0 0.0001 0.001 0.01] [--min-photos 5] [--bridge-inliers 30] [--seed 0]
+    python bench/bridges.py RESULTS [--rates 0 0.0001 0.001 0.01] [--min-photos 5] [--min-bridge-inliers 30] [--seed 0]
 
 RESULTS is a run up to the stage `clusters`. So many pairs per verified pair are planted, each of two photos of different clusters, or of
 none, drawn at random, with the inliers of a verified pair drawn at random. Two clusters count as joined when a cluster holds
@@ -16,6 +16,7 @@ import networkx as nx
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.config.model import Discovery
 from bow2cnn.discovery.clusters import cut_weak, links_needed
 
 
@@ -23,8 +24,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--rates", type=float, nargs="+", default=[0, 0.0001, 0.001, 0.01])
-    parser.add_argument("--min-photos", type=int, default=5)
-    parser.add_argument("--bridge-inliers", type=int, default=30)
+    parser.add_argument("--min-photos", type=int, default=Discovery().min_photos)
+    parser.add_argument("--min-bridge-inliers", type=int, default=Discovery().min_bridge_inliers)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     graph = artefact.read(options.results / "discovery/graph.h5", "graph", ["pair", "inliers", "unmoved", "queried"])
@@ -51,7 +52,7 @@ def clusters(graph, planted, options):
     rng = np.random.default_rng([options.seed, 1])
     for (a, b), inliers in zip(planted.tolist(), rng.choice(graph["inliers"], len(planted)).tolist(), strict=True):
         network.add_edge(a, b, inliers=inliers, unmoved=0.0)
-    cut, _ = cut_weak(network, options.min_photos, options.bridge_inliers)
+    cut, _ = cut_weak(network, options.min_photos, options.min_bridge_inliers)
     found = np.full(len(network), -1)
     members = [component for component in nx.connected_components(network) if len(component) >= options.min_photos]
     for number, photos in enumerate(members):

@@ -18,6 +18,7 @@ from PIL import Image, ImageEnhance
 
 from bow2cnn import artefact
 from bow2cnn.collection.photo import read_rgb
+from bow2cnn.config.model import Split
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
@@ -32,7 +33,7 @@ def main():
     parser.add_argument("results", type=Path)
     parser.add_argument("benchmark")
     parser.add_argument("--photos", type=int, default=100)
-    parser.add_argument("--inliers", type=int, default=15)
+    parser.add_argument("--inliers", type=int, default=Split().contamination_inliers)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from apart import apart
 
+from bow2cnn.config.model import Vocabulary
 from bow2cnn.photos import shards_of
 from bow2cnn.vocabulary.nearest import NONE, nearest
 from bow2cnn.vocabulary.sample import sample_descriptors
@@ -28,8 +29,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--words", type=int, nargs="+", default=[1 << 16, 1 << 20, 1 << 24])
-    parser.add_argument("--descriptors", type=int, default=32_000_000)
-    parser.add_argument("--iterations", type=int, default=12)
+    parser.add_argument("--descriptors", type=int, default=Vocabulary().sample)
+    parser.add_argument("--iterations", type=int, default=Vocabulary().iterations)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     real = sample_descriptors(shards_of(options.results, "features"), options.descriptors, seed=0)

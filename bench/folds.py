@@ -20,7 +20,7 @@ import numpy as np
 import yaml
 
 from bow2cnn import artefact
-from bow2cnn.config import load
+from bow2cnn.config.load import load
 from bow2cnn.description.describe import describe_collection
 from bow2cnn.evaluation.bootstrap import paired_gain
 from bow2cnn.evaluation.validation import validation_scores
@@ -31,7 +31,6 @@ from bow2cnn.training.start import start_network
 from bow2cnn.training.train import train_experiment
 from bow2cnn.truth import read_truth
 
-SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
 SAMPLES = 10_000  # resamplings
 ELSEWHERE = ("weights", "pairs", "whitening", "dimensions")  # settings of other stages
 
@@ -43,7 +42,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--folds", type=int, default=3)
     options = parser.parse_args()
-    config = load(yaml.safe_load(options.config.read_text()), SCHEMA)
+    config = load(yaml.safe_load(options.config.read_text()))
     bench = Folds(config, options.results, options.folder, options.folds)
     for fold in range(options.folds):
         for name in config["experiments"]:

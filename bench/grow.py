@@ -137,7 +137,7 @@ def teacher_on_collection(results, truth):
     places = read_labels([truth])
     place = np.array([places.get(Path(name).name, "-") for name in names])
     engine = Engine.load(results / "index/index.h5", DEFAULTS["max_hamming"])
-    settings = {name: DEFAULTS[name] for name in ("shortlist", "expansion", "expansion_inliers")}
+    settings = {name: DEFAULTS[name] for name in ("shortlist", "max_expansion", "expansion_inliers")}
     settings["min_inliers"] = EVIDENCE
     queries = [row for row in np.flatnonzero(place != "-").tolist() if np.count_nonzero(place == place[row]) > 1]
     found = [search(engine, engine.words(row), **settings) for row in progress(queries, "queries", len(queries))]

@@ -15,14 +15,13 @@ import networkx as nx
 import yaml
 
 from bow2cnn import artefact
-from bow2cnn.config import load
+from bow2cnn.config.load import load
 from bow2cnn.discovery.growth import Grower
 from bow2cnn.distances import distance_pool
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.photos import shards_of
 from bow2cnn.retrieval.engine import Engine
 
-SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
 SMALLEST = 5  # photos of a component
 
 
@@ -31,7 +30,7 @@ def main():
     parser.add_argument("config", type=Path)
     parser.add_argument("results", type=Path)
     options = parser.parse_args()
-    config, discovery = load(yaml.safe_load(options.config.read_text()), SCHEMA), options.results / "discovery"
+    config, discovery = load(yaml.safe_load(options.config.read_text())), options.results / "discovery"
     grown, whole = artefact.read(discovery / "graph.h5", "graph"), exhaustive(config, options.results)
     collisions = int(artefact.read(discovery / "seeds.h5", "seeds", ["collisions"])["collisions"])
     counts = verifications(grown) + collisions, verifications(whole)
@@ -46,7 +45,7 @@ def exhaustive(config, results):
     """Arrays of the graph for which every photo is asked, to the end of its shortlist."""
     engine = Engine.load(results / "index/index.h5", config["retrieval"]["max_hamming"])
     store = FeatureStore(shards_of(results, "features"))
-    limits = config["discovery"]["min_tentative"], config["discovery"]["min_inliers"]
+    limits = config["discovery"]["min_word_inliers"], config["discovery"]["min_inliers"]
     shortlist = config["retrieval"]["shortlist"]
     grower = Grower(engine, store, shortlist, *limits, block=shortlist)
     cv2.setNumThreads(1)

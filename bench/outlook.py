@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bow2cnn import artefact
+from bow2cnn.config.model import Pairs
 from bow2cnn.lookup.lookup import DEFAULTS
 from bow2cnn.pairs.negatives import used_rows
 
-# Photos that are described before an epoch at most: the pool of negatives (`pool_size`), and what a running validation ranks.
+# Photos that are described before an epoch at most: the pool of negatives (`negative_pool_size`), and what a running validation ranks.
 _POOL, _VALIDATION = 20_000, 20_000
 
 
@@ -40,7 +41,7 @@ def main():
     parser.add_argument("--words", type=int, default=1 << 20)
     parser.add_argument("--found", type=float, default=0.05)
     parser.add_argument("--partners", type=int, default=50)
-    parser.add_argument("--outsiders", type=int, default=100_000)
+    parser.add_argument("--outsiders", type=int, default=Pairs().max_background)
     parser.add_argument("--photo-shards", type=int, default=2000)
     parser.add_argument("--cluster-shards", type=int, default=200)
     parser.add_argument("--threads", type=int, default=16)

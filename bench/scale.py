@@ -153,7 +153,7 @@ def build(folder, words, vocabulary):
 def ask(folder, queries):
     """Mean seconds of a query and of ranking its shortlist alone, once the files are in memory as far as they fit."""
     engine = Engine.load(folder / "index.h5", DEFAULTS["max_hamming"])
-    settings = {name: DEFAULTS[name] for name in ("shortlist", "expansion", "expansion_inliers")} | {"min_inliers": EVIDENCE}
+    settings = {name: DEFAULTS[name] for name in ("shortlist", "max_expansion", "expansion_inliers")} | {"min_inliers": EVIDENCE}
     for query in queries[:2]:
         search(engine, query, **settings)  # compiled
     begin = time.perf_counter()

@@ -18,6 +18,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.collection.photo import read_header
+from bow2cnn.config.model import Discovery
 from bow2cnn.discovery.growth import grow_graph
 from bow2cnn.discovery.minhash import collide_sketches
 from bow2cnn.discovery.seeds import find_seeds
@@ -36,6 +37,7 @@ from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 OTHERS, OWN = 100, 150  # queries
+FIXED = 6  # inliers of a verified photo before these were calibrated
 MAX_PIXELS = 100_000_000
 
 
@@ -55,7 +57,8 @@ def main():
     place = np.array([labels.get(Path(name).name, "-") for name in names])
     others = read_others(options, set(place))
     print(
-        "photos, draw: words; inliers of a verified photo; queries of other places with an answer | own queries: answers, right % | pairs"
+        "photos, draw: words; inliers of a verified photo; queries of other places with an answer | "
+        f"own queries: answers, right %, of the right ones with {FIXED} inliers or more % | pairs"
     )
     for size in options.sizes:
         for draw in range(options.draws if size else 1):
@@ -116,30 +119,34 @@ def measure(folder, options, rows, place, others):
 
     def answers(keypoint, descriptor, size):
         words = query_words(keypoint, descriptor, tuple(size), known, DEFAULTS["soft_words"])
-        ranking = search(engine, words, DEFAULTS["shortlist"], EVIDENCE, expansion=0, expansion_inliers=15)["sv"]
-        return ranking.photo[ranking.inliers >= limits.soft]
+        limit = {name: DEFAULTS[name] for name in ("shortlist", "expansion_inliers")}
+        ranking = search(engine, words, min_inliers=EVIDENCE, max_expansion=0, **limit)["sv"]
+        return ranking.photo[ranking.inliers >= EVIDENCE], ranking.inliers[ranking.inliers >= EVIDENCE]
 
-    answered = sum(len(answers(*other)) > 0 for other in others)
+    answered = sum((answers(*other)[1] >= limits.soft).any() for other in others)
     store = FeatureStore([features])
-    right = wrong = 0
+    right = wrong = before = 0
     for row in np.sort(np.random.default_rng(1).permutation(len(rows))[:OWN]).tolist():
-        found = answers(*store[row], engine.size[row])
-        found = found[found != row]
-        counted = (place[found] != "-") | (place[row] != "-")
-        same = place[found] == place[row]
-        right += int((counted & same).sum())
-        wrong += int((counted & ~same).sum())
-    line = f"{len(known)}; {limits.soft}; {answered} of {len(others)} | {right + wrong}, {100 * right / max(right + wrong, 1):.1f}"
+        found, inliers = answers(*store[row], engine.size[row])
+        counted = (found != row) & ((place[found] != "-") | (place[row] != "-"))
+        same, verified = place[found] == place[row], inliers >= limits.soft
+        before += int((counted & same & (inliers >= FIXED)).sum())
+        right += int((counted & same & verified).sum())
+        wrong += int((counted & ~same & verified).sum())
+    own = f"{right + wrong}, {100 * right / max(right + wrong, 1):.1f}, {100 * right / max(before, 1):.1f}"
+    line = f"{len(known)}; {limits.soft}; {answered} of {len(others)} | {own}"
     return f"{line} | {pairs(folder, index, features, place, threads)}" if options.graph else line
 
 
 def pairs(folder, index, features, place, threads):
     """How many pairs the graph has, and how many of those with a label are right."""
     collisions, seeds, graph = (folder / f"{name}.h5" for name in ("collisions", "seeds", "graph"))
-    max_hamming = DEFAULTS["max_hamming"]
-    collide_sketches(index, collisions, 0, 1, sketch_size=3, sketches=512, min_similarity=0.02, seed=0, threads=threads)
+    max_hamming, found = DEFAULTS["max_hamming"], Discovery()
+    settings = found.model_dump(include={"sketch_size", "sketches", "min_similarity"})
+    collide_sketches(index, collisions, 0, 1, seed=0, threads=threads, **settings)
     find_seeds(index, [collisions], folder / "verification.h5", seeds, max_hamming, threads)
-    grow_graph(index, seeds, [features], graph, 100, max_hamming, 4, 12, threads, probe=5, crawl=5)
+    settings = found.model_dump(include={"orphan_shortlist", "view_shortlist", "min_word_inliers", "min_inliers"})
+    grow_graph(index, seeds, [features], graph, DEFAULTS["shortlist"], max_hamming, threads=threads, **settings)
     ends = place[artefact.read(graph, "graph", ["pair"])["pair"]]
     counted = (ends != "-").any(1)
     right = counted & (ends[:, 0] == ends[:, 1])

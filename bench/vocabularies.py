@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 
 from bow2cnn import artefact
-from bow2cnn.config import load
+from bow2cnn.config.load import load
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.photos import shards_of
@@ -24,8 +24,6 @@ from bow2cnn.progress import progress
 from bow2cnn.retrieval.benchmark import rank_benchmark
 from bow2cnn.truth import read_truth
 from bow2cnn.vocabulary.train import train_vocabulary
-
-SCHEMA = Path(__file__).parents[1] / "workflow/schemas/config.schema.yaml"
 
 
 def main():
@@ -35,7 +33,7 @@ def main():
     parser.add_argument("--late", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=8)
     options = parser.parse_args()
-    config = load(yaml.safe_load(options.config.read_text()), SCHEMA)
+    config = load(yaml.safe_load(options.config.read_text()))
     features = shards_of(options.results, "features")
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

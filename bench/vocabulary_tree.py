@@ -31,7 +31,7 @@ def main():
     parser.add_argument("results", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("benchmark")
-    parser.add_argument("--shortlist", type=int, default=100)
+    parser.add_argument("--shortlist", type=int, default=DEFAULTS["shortlist"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     options = parser.parse_args()
@@ -46,7 +46,7 @@ def main():
 def ours(pool, options):
     """Verified rankings and their seconds."""
     engine, words = pool.engine()
-    settings = {"expansion_inliers": DEFAULTS["expansion_inliers"], "shortlist": options.shortlist, "expansion": 0}
+    settings = {"expansion_inliers": DEFAULTS["expansion_inliers"], "shortlist": options.shortlist, "max_expansion": 0}
     settings["min_inliers"] = EVIDENCE
     with threadpool_limits(1):
         search(engine, words(*pool.own[pool.task.query[0]]), **settings)  # compiles

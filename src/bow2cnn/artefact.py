@@ -34,18 +34,18 @@ VERSIONS = {
     "verification": 1,
     "collisions": 1,
     "seeds": 1,
-    "graph": 4,
-    "clusters": 3,
+    "graph": 5,
+    "clusters": 4,
     "models": 1,
     "split": 2,
     "positives": 1,
     "negatives": 1,
     "truth": 1,
-    "network": 1,
-    "history": 2,
+    "network": 3,
+    "history": 3,
     "whitening": 1,
     "descriptors": 1,
-    "ranking": 1,
+    "ranking": 2,
 }
 
 

@@ -23,9 +23,14 @@ PACKAGE = Path(__file__).parent.name
 # hold, into one of them takes it off this list. Not here, though they look alike: `text` (names in COLMAP's files), `processes` (its
 # reasons for lost photos are stored), `threads` (sums may depend on them), `reuse` and `photos` (they decide which rows belong together).
 PLUMBING = (
+    "config/base",  # a job gets all that it needs of the config as params of its rule, which count
+    "config/experiment",
+    "config/messages",
+    "config/model",
     "digest",  # an edit of it that matters changes the digests themselves
     "files",  # writes the bytes that it is given, whole or not at all
     "lock",  # one run at a time
+    "pairs/sources",  # what it says of a source is a param of its rule, and the function's module counts
     "parallel",  # the same work in more threads, in the order of the items
     "progress",  # bars
     "stage",  # log, signals and the line that tells of an error
@@ -43,6 +48,7 @@ LIBRARIES = {
     "pillow_heif": ("pillow-heif",),
     "pycolmap": ("pycolmap", "pycolmap-cuda12"),
     "scipy": ("scipy",),
+    "timm": ("timm",),
     "torch": ("torch",),
 }
 

@@ -1,10 +1,14 @@
-"""What a run left out of what it was given, by reason, in lines: files that are no photos, photos of models and pairs of a database."""
+"""What a run left out of what it was given, by reason, in lines: files that are no photos or show nothing, photos of models, pairs."""
 
 from pathlib import Path
 
+import numpy as np
+
 from bow2cnn import artefact
 from bow2cnn.collection.reasons import list_kinds
+from bow2cnn.features.poor import tell_poor
 from bow2cnn.pairs.sources import folders_of_pairs
+from bow2cnn.photos import shards_of
 from bow2cnn.text import printable
 
 
@@ -23,6 +27,7 @@ def left_out(results) -> list[str]:
     }.items():
         try:
             lines += lines_of(what, path)
+            lines += lines_of_features([own for own in shards_of(results, "features") if own.exists()]) if what == "photos" else []
         except artefact.ArtefactError:
             continue
     return lines
@@ -37,5 +42,19 @@ def lines_of(what, path) -> list[str]:
     with artefact.Reader(path) as reader:
         found = [f"{count} {reason}" for count, reason in reader.params.get("left_out", [])]
         reasons = reader["rejected/reason"] if reader.kind == "collection" and "rejected/reason" in reader else []
-        found += [f"{len(reasons)} files: {list_kinds(reasons)}"] if reasons else []
+        found += [f"{len(reasons)} of {len(reasons) + reader.shape('sha256')[0]} files: {list_kinds(reasons)}"] if reasons else []
         return [printable(f"left out of {what}: {line}") for line in found]
+
+
+def lines_of_features(paths) -> list[str]:
+    """The lines of the shards' features, in the same form.
+
+    Raises:
+        ArtefactError: one cannot be read.
+    """
+    counts, errors = [], []
+    for path in paths:
+        arrays = artefact.read(path, "features", ["offset", "error"])
+        counts += np.diff(arrays["offset"]).tolist()
+        errors += arrays["error"]
+    return [printable(f"left out of features: {line}") for line in tell_poor(counts, errors)]

@@ -4,9 +4,10 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from contextlib import ExitStack
 from pathlib import Path
+
+from harness import wait
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 NAMESPACES = ("--mount", "--pid", "--uts")
@@ -101,8 +102,8 @@ class Slurm:
             )
         children = Path(f"/proc/{self._keeper.pid}/task/{self._keeper.pid}/children")
         try:
-            self._first = self.wait(lambda: children.read_text().strip(), 10)
-            self.wait(lambda: self.states() == dict.fromkeys(NODES, "idle"), 60)
+            self._first = wait(lambda: children.read_text().strip(), "the namespaces did not begin")
+            wait(lambda: self.states() == dict.fromkeys(NODES, "idle"), "the nodes did not come up")
         except BaseException:
             self.__exit__()
             raise
@@ -136,7 +137,7 @@ class Slurm:
 
     def hurry(self, number):
         """Let a job that Slurm queued again start now: by itself it would wait for two minutes."""
-        self.wait(lambda: self.job(number)["JobState"] == "PENDING", 30)
+        wait(lambda: self.job(number)["JobState"] == "PENDING", f"job {number} was not queued again")
         self("scontrol", "update", f"jobid={number}", "starttime=now")
 
     def start_node(self, node):
@@ -146,7 +147,7 @@ class Slurm:
         """End a node's slurmd; its jobs run on."""
         pid = (self.folder / f"slurmd-{node}.pid").read_text().strip()
         self("kill", pid)
-        self.wait(lambda: not self("ps", "-o", "pid=", pid, check=False), 30)
+        wait(lambda: not self("ps", "-o", "pid=", pid, check=False), f"{node} did not stop")
 
     def lose_node(self, node, number):
         """What a crash of a node does: its slurmd is gone without a word, and so is every process of the job that it ran."""
@@ -156,15 +157,6 @@ class Slurm:
             lost |= more
         processes = [(self.folder / f"slurmd-{node}.pid").read_text().strip(), *lost]
         self("kill", "-KILL", *processes, check=False)  # some may end by themselves meanwhile
-
-    @staticmethod
-    def wait(condition, seconds, message=""):
-        """Wait until a condition holds."""
-        end = time.monotonic() + seconds
-        while not (value := condition()):
-            assert time.monotonic() < end, message or f"waited {seconds} s in vain"
-            time.sleep(0.2)
-        return value
 
 
 def _free_ports(count):

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import Run
+from harness import PATIENCE, Run, wait
 
 # Short waits: these jobs take seconds, and the file system is local.
 QUICK = ("--slurm-init-seconds-before-status-checks", 1, "--seconds-between-status-checks", 1, "--latency-wait", 20)
@@ -49,9 +49,9 @@ class SlurmRun(Run):
         with open(self.output, "w") as file:
             self.process = subprocess.Popen(self.slurm.inside(*command), cwd=self.folder, stdout=file, stderr=subprocess.STDOUT)
 
-    def finish(self, seconds):
+    def finish(self):
         """Wait for the good end of a run. Returns what Snakemake printed."""
-        code = self.process.wait(seconds)
+        code = self.process.wait(2 * PATIENCE)
         assert code == 0, self.output.read_text()[-4000:]
         return self.output.read_text()
 
@@ -80,5 +80,5 @@ class SlurmRun(Run):
             assert self.process.poll() is None, self.output.read_text()[-4000:]
             return len(self.starts(name)) >= times
 
-        self.slurm.wait(there, 180, f"{name} did not start")
+        wait(there, f"{name} did not start")
         return self.starts(name)[-1]

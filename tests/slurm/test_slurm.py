@@ -5,7 +5,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from harness import RESULTS, ROOT, Run, contents, differing
+from harness import RESULTS, ROOT, Run, contents, differing, wait
 from submission import SlurmRun
 
 from bow2cnn.demo import make_collection
@@ -49,7 +49,7 @@ def test_the_same_bytes_as_on_one_machine(run, local):
     arrays = ("--slurm-array-jobs", ",".join(ARRAYS), "--slurm-array-limit", 20)
     run.submit("--configfile", "tiny.yaml", *arrays, "--config", "device=cuda")
     try:
-        output = run.finish(900)
+        output = run.finish()
     finally:
         run.stop()
     assert differing(contents(run.folder / RESULTS), local.result()) == []
@@ -71,7 +71,7 @@ def test_the_demo_too(slurm, tmp_path):
     shutil.copytree(here.folder / "demo-photos", there.folder / "demo-photos")
     there.submit()
     try:
-        there.finish(3600)
+        there.finish()
     finally:
         there.stop()
     here("--cores", 2)
@@ -113,12 +113,12 @@ def test_what_is_cancelled_killed_or_lost_runs_again_and_nothing_else(run, local
         start = run.started("find_seeds")
         node = slurm.job(start.number)["NodeList"]
         slurm.lose_node(node, start.number)
-        slurm.wait(lambda: slurm.states()[node].startswith("down"), 90)
+        wait(lambda: slurm.states()[node].startswith("down"), f"{node} is not missed")
         run.release("find_seeds")
         slurm.hurry(start.number)
         run.started("find_seeds", 2)
         slurm.start_node(node)
-        run.finish(600)
+        run.finish()
     finally:
         run.stop()
     found, expected = contents(run.folder / RESULTS), local.result()

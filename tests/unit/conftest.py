@@ -61,7 +61,7 @@ def grown(made):
     """The same with seeds, graph and clusters."""
     write_seeds(made.index, made.seeds, MAX_HAMMING, threads=2)
     grow_graph(made.index, made.seeds, made.features, made.graph, 100, MAX_HAMMING, 8, 20, threads=2)
-    cut_clusters(made.graph, made.clusters, min_photos=4, bridge_inliers=40)
+    cut_clusters(made.graph, made.clusters, min_photos=4, min_bridge_inliers=40)
     return made
 
 

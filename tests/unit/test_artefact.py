@@ -127,7 +127,7 @@ artefact.write(sys.argv[1], "models", {"point": np.zeros(100_000)})
 
 
 def test_a_signal_while_hdf5_is_at_work_ends_cleanly(tmp_path):
-    done = subprocess.run([sys.executable, "-c", TERMINATED, tmp_path / "a.h5"], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", TERMINATED, tmp_path / "a.h5"], capture_output=True, text=True, check=False, timeout=600)
     assert (done.returncode, done.stderr, os.listdir(tmp_path)) == (5, "", [])
 
 

@@ -1,5 +1,6 @@
 """The inliers from which a photo counts as verified follow from what unrelated photos agree in by chance."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -39,7 +40,21 @@ def test_swapped_axes_swap_places_alone():
     swapped = swap_axes(words)
     np.testing.assert_allclose(swapped.keypoint[:, :2], [[80, 5], [40, 45]])
     np.testing.assert_array_equal(swapped.keypoint[:, 2:], frame[:, 2:])
-    assert swapped.nearest.tolist() == [True, False] and words.keypoint is frame
+    assert swapped.nearest.tolist() == [True, False] and words.keypoint[0, :2].tolist() == [10, 40]
+
+
+def test_queries_of_every_origin_are_of_one_type():
+    """Else what is compiled for them would be compiled twice."""
+    frame = np.ones((1, 6), np.float32)
+    own = Words(np.uint32([3]), np.uint64([1]), frame, np.int32([0]), (100, 50))
+    frozen = [array.copy() for array in (own.word, own.signature, frame, own.feature)]
+    for array in frozen:
+        array.flags.writeable = False
+    types = {
+        tuple(str(numba.typeof(getattr(words, name))) for name in ("word", "signature", "keypoint", "feature", "nearest"))
+        for words in (own, swap_axes(own), own.select([0]), Words(*frozen, (100, 50)))
+    }
+    assert len(types) == 1 and frame.flags.writeable
 
 
 def test_photos_of_the_query_are_not_counted_as_chance(made):

@@ -66,8 +66,8 @@ def run(folder, images):
     calibrate_verification(paths.index, paths.vocabulary, [paths.features], paths.verification, 3, 100, 24, 0, 0, threads=2)
     collide_sketches(paths.index, paths.collisions, 0, 1, 3, 512, 0.02, 0, 2)
     find_seeds(paths.index, [paths.collisions], paths.verification, paths.seeds, 24, 2)
-    grow_graph(paths.index, paths.seeds, [paths.features], paths.graph, 100, 24, 4, 12, threads=2, probe=5, crawl=5)
-    cut_clusters(paths.graph, paths.clusters, min_photos=5, bridge_inliers=45)
+    grow_graph(paths.index, paths.seeds, [paths.features], paths.graph, 100, 24, 4, 12, threads=2, orphan_shortlist=5, view_shortlist=5)
+    cut_clusters(paths.graph, paths.clusters, min_photos=5, min_bridge_inliers=45)
     names = artefact.read(paths.collection, "collection", ["name"])["name"]
     return SimpleNamespace(**vars(paths), image=np.array([int(name[:3]) for name in names]), photos=photos)
 
@@ -83,7 +83,7 @@ def test_photos_of_another_place_find_nothing_verified(scenes, tmp_path):
 
     def verified(keypoint, descriptor, size):
         words = query_words(keypoint, descriptor, size, vocabulary, 3)
-        ranking = search(engine, words, 100, least, expansion=0, expansion_inliers=15)["sv"]
+        ranking = search(engine, words, 100, least, max_expansion=0, expansion_inliers=15)["sv"]
         return ranking.photo[ranking.inliers >= least]
 
     detector = Detector(1000, SIDE)

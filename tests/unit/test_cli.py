@@ -66,8 +66,11 @@ def test_what_a_run_left_out_is_told_by_reason(tmp_path):
         "same bytes as b.jpg",
     ]
     reasons += ["RAW: develop it into a JPEG or TIFF"] * 3
-    arrays = {"rejected/path": list(map(str, range(9))), "rejected/reason": reasons}
-    artefact.write(tmp_path / "collection/collection.h5", "collection", arrays)
+    arrays = {"rejected/path": list(map(str, range(9))), "rejected/reason": reasons, "sha256": np.zeros((12, 32), np.uint8)}
+    artefact.write(tmp_path / "collection/collection.h5", "collection", arrays, {"shards": 2})
+    for shard, (counts, errors) in enumerate((((300, 20, 19, 0), ["", "", "", "cannot be decoded (a)"]), ((0, 13), ["", ""]))):
+        features = {"offset": artefact.offsets(list(counts)), "error": errors}
+        artefact.write(tmp_path / f"features/shard-{shard:03d}.h5", "features", features)
     artefact.write(tmp_path / "benchmarks/mine/collection.h5", "collection", {name: value[:1] for name, value in arrays.items()})
     artefact.write(tmp_path / "benchmarks/other/collection.h5", "collection", {name: [] for name in arrays})
     artefact.write(tmp_path / "models/models.h5", "models", {"rejected/reason": ["few"]}, {"left_out": [[3, "photos of\nelsewhere"]]})
@@ -75,9 +78,11 @@ def test_what_a_run_left_out_is_told_by_reason(tmp_path):
     for name in ("positives", "negatives"):
         (tmp_path / f"pairs/models/{name}.h5").write_bytes(b"damaged")
     assert left_out(tmp_path) == [
-        "left out of photos: 9 files: 3 RAW: develop it into a JPEG or TIFF, 2 copies of other photos, 2 too large "
+        "left out of photos: 9 of 21 files: 3 RAW: develop it into a JPEG or TIFF, 2 copies of other photos, 2 too large "
         "(`collection.max_pixels` is the limit), 1 not a photo, 1 symbolic link (`follow_links: true` in `collection` follows them)",
-        "left out of benchmark mine: 1 files: 1 not a photo",
+        "left out of features: 1 of 6 photos cannot be used: 1 cannot be decoded",
+        "left out of features: 3 of 6 photos have fewer than 20 features and match nothing: nearly black, blank or blurred",
+        "left out of benchmark mine: 1 of 2 files: 1 not a photo",
         r"left out of models: 3 photos of\nelsewhere",
     ]
     assert left_out(tmp_path / "none") == []
@@ -85,7 +90,7 @@ def test_what_a_run_left_out_is_told_by_reason(tmp_path):
 
 def test_summary_counts_what_was_found(tmp_path, capsys):
     rejected = {"rejected/reason": ["not an image"]}
-    artefact.write(tmp_path / "collection/collection.h5", "collection", {"sha256": np.zeros((5, 32), np.uint8), **rejected})
+    artefact.write(tmp_path / "collection/collection.h5", "collection", {"sha256": np.zeros((5, 32), np.uint8), **rejected}, {"shards": 1})
     artefact.write(tmp_path / "models/models.h5", "models", {"model": np.array([0, 0, 1, -1, 1]), "cluster": np.array([0, 1])})
     artefact.write(tmp_path / "pairs/models/positives.h5", "positives", {"query": np.array([0, 1, 2])})
     artefact.write(tmp_path / "pairs/models/negatives.h5", "negatives", {"side": np.array([1, 1, 2, 0, 2], np.int8)})
@@ -105,13 +110,15 @@ def test_summary_counts_what_was_found(tmp_path, capsys):
     assert f"report: {tmp_path}/report.html" in shown
     assert "2 3D models with 4 of 5 photos (1 files rejected)" in shown
     assert "mined:  2 training queries and 1 for validation\n" in shown
-    assert shown.splitlines()[-1] == "left out of photos: 1 files: 1 not an image"
+    assert shown.splitlines()[-1] == "left out of photos: 1 of 6 files: 1 not an image"
     said = "gem: dvd 20.0 to 22.0 mAP (+1.0 to +3.0), mine 20.0 to 22.0 mAP (too few queries or places to say), validation 20.0 to 22.0"
     assert f"{said} mAP (which chose it); other learned nothing" in shown and "wild diverged in epoch 3" in shown and "99.0" not in shown
 
 
 def test_summary_names_the_sources_of_pairs_where_there_are_several(tmp_path, capsys):
-    artefact.write(tmp_path / "collection/collection.h5", "collection", {"sha256": np.zeros((3, 32), np.uint8), "rejected/reason": []})
+    artefact.write(
+        tmp_path / "collection/collection.h5", "collection", {"sha256": np.zeros((3, 32), np.uint8), "rejected/reason": []}, {"shards": 1}
+    )
     for source, side in (("models", [1, 1, 2]), ("words", [1, 2, 2])):
         artefact.write(tmp_path / f"pairs/{source}/positives.h5", "positives", {"query": np.arange(3)})
         artefact.write(tmp_path / f"pairs/{source}/negatives.h5", "negatives", {"side": np.array(side, np.int8)})

@@ -15,13 +15,13 @@ def clique(photos, inliers=100):
     return [(a, b, inliers) for a, b in combinations(photos, 2)]
 
 
-def clustered(tmp_path, edges, photos, min_photos=4, bridge_inliers=40, unmoved=()):
+def clustered(tmp_path, edges, photos, min_photos=4, min_bridge_inliers=40, unmoved=()):
     """The clusters' arrays, and the members of every cluster; `unmoved` are the edges whose matches are."""
     still = np.array([(a, b) in unmoved for a, b, _ in edges], np.float32)
     pair = np.array([(a, b) for a, b, _ in edges], np.int32).reshape(-1, 2)
     inliers = np.array([n for *_, n in edges], np.int32)
     artefact.write(tmp_path / "graph.h5", "graph", {"pair": pair, "inliers": inliers, "unmoved": still, "queried": np.zeros(photos, bool)})
-    cut_clusters(tmp_path / "graph.h5", tmp_path / "clusters.h5", min_photos, bridge_inliers)
+    cut_clusters(tmp_path / "graph.h5", tmp_path / "clusters.h5", min_photos, min_bridge_inliers)
     found = artefact.read(tmp_path / "clusters.h5", "clusters")
     members = [found["photo"][a:b].tolist() for a, b in zip(found["offset"][:-1], found["offset"][1:], strict=True)]
     for photo, cluster in enumerate(found["cluster"].tolist()):

@@ -550,6 +550,10 @@ def scene(width=120, height=80):
     return (image - image.min()) / np.ptp(image)
 
 
+LOSSLESS = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
+NOWHERE = np.arange(80)[:, None] + np.zeros(120) < 30  # where a file says that there is no measurement
+
+
 # What a deep file may hold of the scene, and how far that is from its 8 bits.
 DEEP = {
     "10 of 16 bits": (lambda image: np.rint(image * 1023).astype(np.uint16), 1),
@@ -566,7 +570,33 @@ DEEP = {
     "degrees": (lambda image: (image * 30 - 12).astype(np.float32), 3),
     "heights": (lambda image: (image * 30 + 400).astype(np.float32), 3),
     "counts of 32 bits": (lambda image: np.rint(image * 3e6).astype(np.int32), 1),
+    "all of 32 bits": (lambda image: np.rint(image * (2**32 - 1)).astype(np.uint32), 1),
+    "counts below and above zero": (lambda image: np.rint(image * 5000 - 2000).astype(np.int16), 1),
+    **{
+        f"fractions beside {none}": (lambda image, none=none: np.where(NOWHERE, none, image).astype(np.float32), 1)
+        for none in (-9999, -3.4e38, 3.4e38)
+    },
+    "counts beside -32768": (lambda image: np.where(NOWHERE, -32768, np.rint(image * 1023)).astype(np.int16), 1),
+    "counts beside 0": (lambda image: np.where(NOWHERE, 0, np.rint(image * 900 + 7400)).astype(np.uint16), 1),
 }
+
+
+def deep_tiff(values, *fields):
+    """An uncompressed TIFF of numbers [h, w], or [h, w, c], a plane each; fields take the place of its own."""
+    bits, signs = values.itemsize * 8, {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    channels = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    length = channels[0].nbytes
+    own = [(256, 1, values.shape[1]), (257, 1, values.shape[0]), (278, 1, values.shape[0]), (259, 1, 1), (277, 1, len(channels))]
+    own += [(258, len(channels), bits), (262, 1, 1 if len(channels) == 1 else 2), (284, 1, len(channels) // 3 + 1), (339, 1, signs)]
+    own += [(273, 1, 200), (279, 1, length)]
+    data = b""
+    if len(channels) > 1:  # three numbers have no room in a field
+        data = struct.pack("<9I", bits, bits, bits, *(236 + i * length for i in range(3)), *[length] * 3)
+        own = [field for field in own if field[0] not in (258, 273, 279)] + [(258, 3, 200), (273, 3, 212), (279, 3, 224)]
+    own = [field for field in own if field[0] not in [field[0] for field in fields]] + list(fields)
+    ifd = b"".join(struct.pack("<HHII", tag, 4, *field) for tag, *field in sorted(own))
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(own)) + ifd + bytes(4)
+    return head.ljust(200, b"\0") + data + np.ascontiguousarray(channels).tobytes()
 
 
 @pytest.mark.parametrize("kind", DEEP)
@@ -574,16 +604,55 @@ def test_deep_photos_are_scaled_to_what_they_hold(tmp_path, kind):
     """Case P2: as their copies of 8 bits."""
     make, off = DEEP[kind]
     values = make(scene())
-    rgb = decode(tmp_path, encoded(Image.fromarray(values), "TIFF"))
+    rgb = decode(tmp_path, deep_tiff(values))
     found, expected = rgb[..., 1].astype(int), (scene() * 255).astype(int)
-    dead = values == 65535 if kind.endswith("pixel") else np.zeros(values.shape, bool)
-    assert np.abs(found - expected)[~dead].max() <= off
+    nothing = values == 65535 if kind.endswith("pixel") else NOWHERE & ("beside" in kind)
+    assert np.abs(found - expected)[~nothing].max() <= off
+
+
+def test_zero_is_white_where_a_deep_file_says_so(tmp_path):
+    rgb = decode(tmp_path, deep_tiff(np.rint(4095 - scene() * 4095).astype(np.uint16), (262, 1, 0)))
+    np.testing.assert_allclose(rgb[..., 0].astype(int), (scene() * 255).astype(int), atol=2)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        scene().astype(np.float16),
+        scene(),
+        (scene() * 255 - 128).astype(np.int8),
+        np.stack([scene()] * 3, 2).astype(np.float32),
+        np.stack([scene() * 65535] * 3, 2).astype(np.uint16),
+    ],
+    ids=["half", "double", "signed bytes", "floats in colour", "planes of 16 bits"],
+)
+def test_what_would_be_garbled_is_no_photo(tmp_path, values):
+    (tmp_path / "photo").write_bytes(deep_tiff(values))
+    for read in (lambda path: read_header(path, MIN_SIDE, MAX_PIXELS), read_rgb):
+        with pytest.raises(PhotoError, match=r"^TIFF of a kind that cannot be read, such as floats in colour: save it with 8 or 16 bits$"):
+            read(tmp_path / "photo")
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_deep_colours_are_scaled_to_what_they_hold(tmp_path, bits):
+    """In every format that has room for 16 bits; what covers them is scaled as they are, and hides nothing."""
+    image = np.stack([scene(), scene()[::-1], np.full_like(scene(), 0.3)], 2)
+    values = np.rint(image[..., ::-1] * (2**bits - 1)).astype(np.uint16)
+    layer = np.concatenate([values, np.full((80, 120, 1), 2**bits - 1, np.uint16)], 2)
+    for end, pixels in ((".png", values), (".png", layer), (".tif", layer), (".ppm", values), (".jp2", values)):
+        rgb = decode(tmp_path, cv2.imencode(end, pixels, LOSSLESS if end == ".jp2" else [])[1].tobytes())
+        np.testing.assert_allclose(rgb.astype(int), (image * 255).astype(int), atol=2, err_msg=end)
+
+
+def test_what_is_nowhere_opaque_is_seen(tmp_path):
+    pixels = np.concatenate([np.asarray(quarters()), np.zeros((80, 120, 1), np.uint8)], 2)
+    np.testing.assert_array_equal(decode(tmp_path, encoded(Image.fromarray(pixels), "PNG")), np.asarray(quarters()))
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("end", [".png", ".tif"])
 @pytest.mark.parametrize("bits", [10, 12, 16])
-def test_deep_colours_are_scaled_to_what_they_hold(tmp_path, end, bits, orientation):
+def test_deep_colours_stand_upright(tmp_path, end, bits, orientation):
     image = np.stack([scene(), scene()[::-1], np.full_like(scene(), 0.3)], 2)
     _, data = cv2.imencode(end, np.rint(image[..., ::-1] * (2**bits - 1)).astype(np.uint16))
     data = bytearray(data.tobytes())
@@ -678,6 +747,7 @@ def preview(size, *fields):
         ("a.cr2", tiff((259, 1, 65535), (273, 1, 200), (279, 1, 99), data=bytes(99))),
         ("a.pef", b"MM\0*" + bytes(60)),
         ("a.cr3", b"\0\0\0\x18ftypcrx \0\0\0\1" + bytes(60)),
+        ("a.crw", b"II\x1a\0\0\0HEAPCCDR" + bytes(60)),
         ("a.raf", b"FUJIFILMCCD-RAW 0201" + bytes(60)),
         ("a.orf", b"IIRO\x08\0\0\0" + bytes(60)),
         ("a.rw2", b"IIU\0\x18\0\0\0" + bytes(60)),
@@ -702,7 +772,7 @@ def test_raw_files_are_rejected_as_such(tmp_path, name, data):
         (b"RIFF\x99\0\0\0AVI LIST" + bytes(60), "film"),
         (
             cv2.imencode(".tif", np.zeros((40, 60, 3), np.float32))[1].tobytes(),
-            "TIFF of a kind that cannot be read, such as floats in colour",
+            "TIFF of a kind that cannot be read, such as floats in colour: save it with 8 or 16 bits",
         ),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "pointer of Git LFS: fetch the photo itself"),
         (b"%PDF-1.7", "not a photo"),
@@ -871,6 +941,15 @@ def test_decoding_takes_no_more_memory_than_the_rules_ask_for(tmp_path, form, mo
         options = moving if name == "large" else {}
         Image.new(mode, size).save(tmp_path / name, form, exif=exif(None, 6), **options)
     bytes_ = peak(*(f"read_rgb({str(tmp_path / name)!r})" for name in ("small", "large")))
+    assert 7 * pixels < bytes_ < told_by_the_rules("DECODING") * pixels + 4e6
+
+
+@pytest.mark.parametrize("end", [".png", ".tif"])
+def test_decoding_all_bits_takes_no_more_memory_than_the_rules_ask_for(tmp_path, end):
+    pixels = 3000 * 2000
+    for name, size in (("small", (64, 64, 3)), ("large", (2000, 3000, 3))):
+        cv2.imwrite(str(tmp_path / name) + end, np.full(size, 4000, np.uint16))
+    bytes_ = peak(*(f"read_rgb({str(tmp_path / name) + end!r})" for name in ("small", "large")))
     assert 7 * pixels < bytes_ < told_by_the_rules("DECODING") * pixels + 4e6
 
 

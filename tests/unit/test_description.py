@@ -15,9 +15,10 @@ from bow2cnn.collection.benchmark import truth_in_rows
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.description import describe as describe_module
 from bow2cnn.description.describe import describe_collection, describe_photo, describe_photos
-from bow2cnn.description.photo import cut, load_photo, shrink
 from bow2cnn.evaluation.ground_truth import read_ground_truth
+from bow2cnn.network import input as input_module
 from bow2cnn.network.errors import NetworkError
+from bow2cnn.network.input import IMAGENET, cut, shrink
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import save_network
 from bow2cnn.truth import write_truth
@@ -74,7 +75,8 @@ def test_a_missing_photo_is_a_row_of_zeros(folder):
 def test_only_photos_that_are_used_are_read(folder, tmp_path, monkeypatch):
     """Those with a place in the pairs. What an earlier file holds of others is left out: the bytes are those of a file made anew."""
     opened = []
-    monkeypatch.setattr(describe_module, "load_photo", lambda path, *more: opened.append(Path(path).name) or load_photo(path, *more))
+    read = input_module.read_rgb
+    monkeypatch.setattr(input_module, "read_rgb", lambda path, *more: opened.append(Path(path).name) or read(path, *more))
     sha256 = artefact.read(folder / "collection.h5", "collection")["sha256"]
     whole = described(folder, tmp_path / "grown.h5")
     for group in ([3, -1, 0, -1, -1, 7], [3, -1, -1, 0, -1, 7]):
@@ -95,7 +97,7 @@ def test_only_photos_that_are_used_are_read(folder, tmp_path, monkeypatch):
 def test_neighbours_do_not_matter(folder, model):
     found = described(folder)["descriptor"]
     for row in range(5):
-        alone, _ = describe_photos(model, [lambda row=row: load_photo(folder / f"{row}.png", SIZE)], (1.0,), 1, None)
+        alone, _ = describe_photos(model, [lambda row=row: IMAGENET.load(folder / f"{row}.png", SIZE)], (1.0,), 1, None)
         np.testing.assert_array_equal(alone[0], found[row])
     assert len(np.unique(found[:5].round(4), axis=0)) == 5
 
@@ -112,7 +114,7 @@ def test_other_errors_than_of_photos_go_on(model):
 def test_several_scales_are_joined_by_the_generalised_mean(folder, model):
     found = described(folder, scales=(1.0, 0.7071, 0.5))["descriptor"]
     np.testing.assert_allclose(np.linalg.norm(found[:5], axis=1), 1, atol=1e-6)
-    photo = load_photo(folder / "0.png", SIZE)
+    photo = IMAGENET.load(folder / "0.png", SIZE)
     each = np.stack([describe_photo(model, photo, (scale,)) for scale in (1.0, 0.7071, 0.5)])
     joined = (each**3).mean(0) ** (1 / 3)
     np.testing.assert_allclose(found[0], joined / np.linalg.norm(joined), atol=1e-5)
@@ -123,7 +125,7 @@ def test_several_scales_are_joined_by_the_generalised_mean(folder, model):
 def test_several_scales_are_joined_by_any_exponent(folder, p):
     """The powers of a descriptor's components, which are hundredths, lie far below what float32 holds."""
     torch.manual_seed(0)
-    network, photo = RetrievalNetwork("resnet18"), load_photo(folder / "0.png", SIZE)
+    network, photo = RetrievalNetwork("resnet18"), IMAGENET.load(folder / "0.png", SIZE)
     with torch.no_grad():
         network.pooling.p.fill_(p)
     each = np.stack([describe_photo(network, photo, (scale,)) for scale in (1.0, 0.7071)]).clip(1e-6).astype(np.longdouble)
@@ -133,7 +135,7 @@ def test_several_scales_are_joined_by_any_exponent(folder, p):
 
 def test_several_scales_of_other_poolings_are_averaged(folder):
     torch.manual_seed(0)
-    model, photo = RetrievalNetwork("squeezenet1_1", "mac"), load_photo(folder / "0.png", SIZE)
+    model, photo = RetrievalNetwork("squeezenet1_1", "mac"), IMAGENET.load(folder / "0.png", SIZE)
     each = np.stack([describe_photo(model, photo, (scale,)) for scale in (1.0, 0.5)])
     np.testing.assert_allclose(describe_photo(model, photo, (1.0, 0.5)), each.sum(0) / np.linalg.norm(each.sum(0)), atol=1e-5)
 
@@ -206,7 +208,7 @@ def test_a_photo_in_which_the_network_finds_nothing_is_missing(folder, monkeypat
 def test_many_scales_do_not_underflow(folder):
     """The generalised mean of small numbers by a large exponent."""
     torch.manual_seed(0)
-    model, photo = RetrievalNetwork("resnet18", p=60.0), load_photo(folder / "0.png", SIZE)
+    model, photo = RetrievalNetwork("resnet18", p=60.0), IMAGENET.load(folder / "0.png", SIZE)
     assert np.linalg.norm(describe_photo(model, photo, (1.0, 0.5))) == pytest.approx(1)
 
 
@@ -217,8 +219,8 @@ def test_cut_stays_inside():
 
 
 def test_photos_are_shrunk_and_never_enlarged(folder):
-    assert load_photo(folder / "3.png", SIZE).shape == (30, 40, 3)
-    assert load_photo(folder / "2.png", SIZE).shape == (48, 64, 3)
-    np.testing.assert_array_equal(shrink(np.uint8([[[0] * 3, [100] * 3]]), 0.5), [[[50] * 3]])
+    assert IMAGENET.load(folder / "3.png", SIZE).shape == (30, 40, 3)
+    assert IMAGENET.load(folder / "2.png", SIZE).shape == (48, 64, 3)
+    np.testing.assert_array_equal(shrink(np.uint8([[[0] * 3, [100] * 3]]), (1, 1)), [[[50] * 3]])
     with pytest.raises(PhotoError):
-        load_photo(folder / "5.png", SIZE)
+        IMAGENET.load(folder / "5.png", SIZE)

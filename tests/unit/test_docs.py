@@ -1,11 +1,15 @@
-"""The commands in the documents are ones that Snakemake understands as they are meant, and name files that there are."""
+"""The commands in the documents are ones that Snakemake and our own command line understand as they are meant, and name rules and files
+that there are."""
 
+import importlib.util
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 from snakemake.cli import get_argument_parser
+
+from bow2cnn import cli
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -16,6 +20,9 @@ DOCUMENTS = [
     *(ROOT / "docs").glob("*.md"),
 ]
 _CODE = re.compile(r"^```\w*\n(.*?)^```|`([^`]+)`", re.M | re.S)
+
+
+_RULE = re.compile(r"^ *(?:use )?(?:rule|checkpoint) (\w+)", re.M)
 
 
 def commands():
@@ -36,12 +43,27 @@ def test_snakemake_takes_no_target_for_a_config(document, arguments):
     given = get_argument_parser().parse_args(words)
     assert all(str(config).endswith(".yaml") for config in given.configfile or [])
     assert not any(target.endswith(".yaml") for target in given.targets)
+    rules = {name for path in (ROOT / "workflow/rules").glob("*.smk") for name in _RULE.findall(path.read_text(encoding="utf-8"))}
+    named = {word for word in [*given.targets, *(given.forcerun or [])] if re.fullmatch("[a-z_]+", word)}
+    assert named <= rules
 
 
-@pytest.mark.parametrize(("document", "arguments"), those_of("python"), ids=str)
+@pytest.mark.parametrize(("document", "arguments"), [one for one in those_of("python") if not one[1].startswith("-m")], ids=str)
 def test_python_is_given_what_is_there(document, arguments):
-    program = arguments.split()[0]
-    assert program == "-m" or (ROOT / program).is_file()
+    assert (ROOT / arguments.split()[0]).is_file()
+
+
+@pytest.mark.parametrize(("document", "arguments"), those_of("python -m"), ids=str)
+def test_modules_understand_what_they_are_given(document, arguments, monkeypatch):
+    """A command that is only named has no arguments yet."""
+    module, *words = shlex.split(arguments)
+    assert importlib.util.find_spec(module)
+    if module == "bow2cnn":
+        for name in ("_show", "_summary", "_search", "_explain", "_export"):
+            monkeypatch.setattr(cli, name, lambda options: 0)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(words if len(words) > 1 else [*words, "--help"])
+        assert ended.value.code == 0
 
 
 @pytest.mark.parametrize(("document", "arguments"), those_of("make"), ids=str)

@@ -154,7 +154,7 @@ def test_photos_in_no_cluster(results):
     assert "a negative of all places, but not of 1 groups with which it has a little in common\n  gem, all epochs: 1 x negative" in refused
     assert "none was enough like it" in alone
     assert "on the side of validation, a negative of all places\n  gem, all epochs: 1 x query with a changed copy of itself" in alone
-    assert "training: not used; other photos outside every cluster were drawn (pairs.max_outsiders)" in undrawn
+    assert "training: not used; other photos outside every cluster were drawn (pairs.max_background)" in undrawn
 
 
 def test_a_model_that_a_benchmark_shows(results):

@@ -98,7 +98,7 @@ def attempts(kind, folder, most, code, given):
             pytest.skip("NOT RUN: needs the right to mount a small disk")
         subprocess.run(["umount", folder], check=True)
     command = [sys.executable, "-c", ATTEMPTS, kind, folder, str(most), code, *given]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

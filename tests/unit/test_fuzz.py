@@ -13,7 +13,7 @@ _SPEC.loader.exec_module(fuzz)
 
 
 def test_corrupted_photos_crash_and_stall_nothing(tmp_path):
-    found = fuzz.fuzz(66, 1, 1500, 20.0, tmp_path)
+    found = fuzz.fuzz(66, 1, 1500, 600.0, tmp_path)
     assert found["crashes"] == found["hangs"] == found["touched"] == 0
     assert 0 < found["memory"] <= 1500
     assert found["usable"] + sum(found["rejected"].values()) == 66

@@ -230,7 +230,7 @@ def test_spread_is_the_deviation_across_the_main_direction():
 
 
 def grow(made, seeds, out, threads=1, **changed):
-    options = {"shortlist": 100, "max_hamming": made.max_hamming, "min_tentative": 8, "min_inliers": 20} | changed
+    options = {"shortlist": 100, "max_hamming": made.max_hamming, "min_word_inliers": 8, "min_inliers": 20} | changed
     grow_graph(made.index, seeds, made.features, out, threads=threads, **options)
     return artefact.read(out, "graph")
 
@@ -333,7 +333,7 @@ def test_no_seeds_no_graph(grown, tmp_path):
 def test_what_no_seed_joins_looks_at_its_best_results(grown, tmp_path):
     """Both landmarks are found without a seed; the photos of neither verify no more than they were told to."""
     graph = artefact.read(grown.graph, "graph")
-    found = grow(grown, write_seeds(tmp_path / "s.h5", []), tmp_path / "g.h5", 2, probe=3)
+    found = grow(grown, write_seeds(tmp_path / "s.h5", []), tmp_path / "g.h5", 2, orphan_shortlist=3)
     assert set(found["pair"].ravel().tolist()) == set(graph["pair"].ravel().tolist())
     assert len(found["pair"]) >= 0.9 * len(graph["pair"])
     alone = grown.landmark < 0
@@ -346,7 +346,7 @@ def test_parts_of_a_photo_find_what_all_of_it_ranks_low(grown, tmp_path):
     graph = artefact.read(grown.graph, "graph")
     seeds = write_seeds(tmp_path / "s.h5", [graph["pair"][graph["inliers"].argmax()]])
     short = grow(grown, seeds, tmp_path / "short.h5", 2, shortlist=2)
-    found = grow(grown, seeds, tmp_path / "g.h5", 2, shortlist=2, crawl=2)
+    found = grow(grown, seeds, tmp_path / "g.h5", 2, shortlist=2, view_shortlist=2)
     before, after = (set(arrays["pair"].ravel().tolist()) for arrays in (short, found))
     assert before < after and len({grown.landmark[photo] for photo in after}) == 1
     assert not short["verified_beyond"].any() and found["verified_beyond"].max() == 2

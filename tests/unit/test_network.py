@@ -111,11 +111,14 @@ def test_key_names_are_those_of_torchvision(name):
         assert tuple(state[key].shape) == shape
 
 
-@pytest.mark.parametrize("name", ["alexnet", "squeezenet1_1", "resnet18", "resnet50", "efficientnet-lite0"])
+DIMENSIONS = {"alexnet": 256, "squeezenet1_1": 512, "resnet18": 512, "resnet50": 2048, "efficientnet-lite0": 1280, "dinov2_vits14_reg": 384}
+
+
+@pytest.mark.parametrize("name", DIMENSIONS)
 def test_descriptors_have_length_one_and_the_dimension_promised(name):
     with torch.no_grad():
         described = network(name)(photos(2))
-    assert described.shape == (2, BACKBONES[name].dimension)
+    assert described.shape == (2, DIMENSIONS[name])
     torch.testing.assert_close(described.norm(dim=1), torch.ones(2))
 
 
@@ -123,12 +126,12 @@ def test_descriptors_have_length_one_and_the_dimension_promised(name):
 def test_banners_and_tiny_photos_have_descriptors(name):
     """A side that a layer finds too small is filled up, and one that it does not is left alone."""
     net = network(name)
-    for height, width in ((1, 1), (3, 200), (200, 14), *((BACKBONES[name].smallest + more, 40) for more in range(8))):
+    for height, width in ((1, 1), (3, 200), (200, 14), *((net.input.smallest + more, 40) for more in range(8))):
         photo = torch.randint(0, 255, (1, 3, height, width), dtype=torch.uint8)
         with torch.no_grad():
             described = net(photo)
         torch.testing.assert_close(described.norm(dim=1), torch.ones(1))
-        least = BACKBONES[name].smallest
+        least = net.input.smallest
         assert net.prepare(photo).shape[2:] == (max(height, least), max(width, least))
 
 
@@ -395,12 +398,18 @@ def test_a_network_survives_its_artefact(tmp_path, name, pooling):
         {"weight/features.0.bias": np.zeros(3, np.float32)},
         {"weight/features.0.bias": np.zeros(1, np.float32)},
         {"weight/features.0.bias": None},
+        {"input": None},
+        {"input": {"mean": [1.0], "deviation": [1.0]}},
+        {"input": {"mean": [1.0], "deviation": [1.0], "load_as": "grey"}},
+        {"input": {"mean": [1.0] * 3, "deviation": [1.0] * 3, "speed": 1}},
     ],
 )
 def test_a_damaged_network_is_one_line(tmp_path, change):
     save_network(tmp_path / "a.h5", network())
-    arrays = {name: value for name, value in (artefact.read(tmp_path / "a.h5", "network") | change).items() if value is not None}
-    artefact.write(tmp_path / "a.h5", "network", arrays)
+    with artefact.Reader(tmp_path / "a.h5", "network") as reader:
+        content = {"input": reader.params["input"], **{name: reader[name] for name in reader.names()}}
+    arrays = {name: value for name, value in (content | change).items() if value is not None}
+    artefact.write(tmp_path / "a.h5", "network", arrays, {"input": arrays.pop("input")} if "input" in arrays else {})
     assert "a.h5: the network in it is damaged" in complaint(load_network, tmp_path / "a.h5", error=ArtefactError)
 
 

@@ -110,6 +110,10 @@ def files(tmp_path):
     half = int(offset[PHOTOS // 2])
     given["words"] = [put("words-0", "words", {"keypoint": keypoint[:half]}), put("words-1", "words", {"keypoint": keypoint[half:]})]
     made.keypoint = keypoint
+    counts, errors = np.full(PHOTOS, 30), [""] * PHOTOS
+    counts[[1, 5]], errors[5] = (3, 0), "cannot be decoded (<b>)"
+    features = {"offset": artefact.offsets(counts.tolist()), "error": errors}
+    given["features"] = [put("features", "features", features)]
     members = np.arange(18, dtype=np.int32)
     pair = np.array([(a, a + 1) for a in range(17)], np.int32)
     given["graph"] = put("graph", "graph", {"pair": pair, "inliers": np.full(17, 50, np.int32), "refused": np.zeros((7, 2), np.int32)})
@@ -210,6 +214,8 @@ def test_shows_everything_and_nothing_from_outside(files):
     ):
         assert text in page
     assert '<td>too large (`collection.max_pixels` is the limit)</td><td class="num">2</td>' in page
+    assert f"left out of features: 1 of {PHOTOS} photos cannot be used: 1 cannot be decoded" in page
+    assert f"left out of features: 1 of {PHOTOS} photos have fewer than 20 features" in page
     assert "7 were refused" in page and "not a photo" in page and "15 features" in page
     assert "experiments.gem.network" in page
     assert len(page) < 1_000_000
@@ -354,7 +360,7 @@ def test_a_run_that_found_nothing_still_gets_its_page(files):
         assert text in page
 
 
-TEACHER = dict.fromkeys(("marks", "graph", "clusters")) | {"words": ()}
+TEACHER = dict.fromkeys(("marks", "graph", "clusters")) | {"words": (), "features": ()}
 
 
 def test_a_run_that_began_with_models_shows_these_and_no_clusters(files):

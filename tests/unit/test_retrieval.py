@@ -160,7 +160,7 @@ def chain():
 
 def test_geometry_puts_the_true_photo_before_a_decoy(chain):
     engine, query, _ = chain
-    found = search(engine, query, shortlist=10, min_inliers=8, expansion=5, expansion_inliers=15)
+    found = search(engine, query, shortlist=10, min_inliers=8, max_expansion=5, expansion_inliers=15)
     assert found["plain"].photo.tolist() == [1, 2] and (found["plain"].inliers == 0).all()
     assert found["sv"].photo.tolist() == [2, 1]
     assert found["sv"].inliers[0] == 25 and found["sv"].inliers[1] < 8
@@ -179,7 +179,7 @@ def test_inliers_raise_the_score_by_words(chain):
 
 def test_expansion_finds_what_the_query_alone_misses(chain):
     engine, query, _ = chain
-    found = search(engine, query, shortlist=10, min_inliers=8, expansion=5, expansion_inliers=15)
+    found = search(engine, query, shortlist=10, min_inliers=8, max_expansion=5, expansion_inliers=15)
     assert 3 not in found["plain"].photo and 3 not in found["sv"].photo
     assert found["sv+qe"].photo[:2].tolist() == [2, 3] and len(np.unique(found["sv+qe"].photo)) == len(found["sv+qe"].photo)
     assert found["sv+qe"].inliers[0] == 25 and found["sv+qe"].inliers[1] >= 30
@@ -197,7 +197,7 @@ def test_what_the_query_is_sure_of_stays_first(sure, first):
 
 def test_the_score_of_a_ranking_orders_it(chain):
     engine, query, _ = chain
-    found = search(engine, query, shortlist=10, min_inliers=8, expansion=5, expansion_inliers=15)
+    found = search(engine, query, shortlist=10, min_inliers=8, max_expansion=5, expansion_inliers=15)
     assert len(found["sv+qe"].photo) == 3 and found["sv+qe"].inliers[1] > found["sv+qe"].inliers[0], "its scores are of two queries"
     for ranking in (*found.values(), search(engine, query, 1, 8, 5, 15)["sv"]):
         assert (np.diff(ranking.score) <= 0).all() and ranking.score.dtype == np.float32
@@ -234,7 +234,7 @@ def test_expansion_leaves_out_what_lies_outside_the_query(chain):
 
 def test_nothing_verified_means_nothing_expanded(chain):
     engine, query, _ = chain
-    found = search(engine, query, shortlist=10, min_inliers=60, expansion=5, expansion_inliers=60)
+    found = search(engine, query, shortlist=10, min_inliers=60, max_expansion=5, expansion_inliers=60)
     assert found["sv+qe"] is found["sv"]
     assert found["sv"].photo.tolist() == found["plain"].photo.tolist()
 
@@ -242,13 +242,13 @@ def test_nothing_verified_means_nothing_expanded(chain):
 @pytest.mark.parametrize(("inliers", "expands"), [(25, True), (26, False)])
 def test_expansion_asks_for_its_own_number_of_inliers(chain, inliers, expands):
     engine, query, _ = chain
-    found = search(engine, query, 10, 8, expansion=5, expansion_inliers=inliers)
+    found = search(engine, query, 10, 8, max_expansion=5, expansion_inliers=inliers)
     assert (3 in found["sv+qe"].photo) == expands
 
 
 def test_only_the_shortlist_is_verified(chain):
     engine, query, _ = chain
-    found = search(engine, query, shortlist=1, min_inliers=8, expansion=5, expansion_inliers=15)
+    found = search(engine, query, shortlist=1, min_inliers=8, max_expansion=5, expansion_inliers=15)
     assert found["sv"].photo.tolist() == [1, 2] and found["sv"].inliers[1] == 0
 
 

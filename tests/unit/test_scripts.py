@@ -6,12 +6,12 @@ import inspect
 from pathlib import Path
 
 import pytest
-import yaml
+
+from bow2cnn.config.generate import all_keys
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-CONFIG_KEYS = {key for section in SCHEMA["properties"].values() for key in section.get("properties", {})}
+CONFIG_KEYS = {key.path[-1] for key in all_keys() if len(key.path) == 2}
 
 
 def imported(tree):

@@ -5,14 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import h5py
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from bow2cnn import artefact
@@ -184,14 +182,12 @@ def test_the_words_of_a_query_are_those_that_the_stages_make(run):
 
 
 def test_settings_are_those_of_the_run_unless_others_are_given(run, copy):
-    schema = yaml.safe_load((Path(__file__).parents[2] / "workflow/schemas/config.schema.yaml").read_text())
-    assert {name: key["default"] for name, key in schema["properties"]["retrieval"]["properties"].items()} == DEFAULTS
     calibrated = read_min_inliers(run.results / "index/verification.h5").soft
     assert Lookup(run.results).settings == {**DEFAULTS, "max_hamming": 20, "min_inliers": calibrated}
     limits = {"hard": 7, "soft": 9, "soft_words": 4, "shortlist": 77}
     artefact.write(copy / "index/verification.h5", "verification", {}, limits)
-    artefact.write(copy / "retrieval/a.h5", "ranking", {}, {"soft_words": 5, "shortlist": 66, "expansion": 3, "expansion_inliers": 20})
-    expected = {"soft_words": 4, "max_hamming": 20, "min_inliers": 9, "shortlist": 77, "expansion": 3, "expansion_inliers": 20}
+    artefact.write(copy / "retrieval/a.h5", "ranking", {}, {"soft_words": 5, "shortlist": 66, "max_expansion": 3, "expansion_inliers": 20})
+    expected = {"soft_words": 4, "max_hamming": 20, "min_inliers": 9, "shortlist": 77, "max_expansion": 3, "expansion_inliers": 20}
     assert Lookup(copy).settings == expected
     assert Lookup(copy, shortlist=5, min_inliers=8).settings == {**expected, "shortlist": 5, "min_inliers": 8}
 

@@ -10,8 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from bow2cnn import artefact
-from bow2cnn.description.photo import load_photo
-from bow2cnn.network.backbones import BACKBONES, Backbone
+from bow2cnn.network import input as input_module
+from bow2cnn.network.backbones import BACKBONES, Choice
+from bow2cnn.network.input import IMAGENET, Input
 from bow2cnn.network.layers import Normalised, Staged
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
@@ -48,7 +49,7 @@ class TinyBackbone(Staged):
     """Two normalised convolutions and a plain one."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(10, Input((127.0,) * 3, (64.0,) * 3))
         self.conv1, self.bn1 = nn.Conv2d(3, 6, 3, 2, bias=False), nn.BatchNorm2d(6)
         self.conv2, self.bn2 = nn.Conv2d(6, 8, 3, 2, bias=False), nn.BatchNorm2d(8)
         self.conv3 = nn.Conv2d(8, 10, 1)
@@ -68,7 +69,7 @@ class TinyBackbone(Staged):
 
 @pytest.fixture(autouse=True, scope="module")
 def tiny_network():
-    BACKBONES["tiny"] = Backbone(TinyBackbone, 10, (127.0,) * 3, (64.0,) * 3)
+    BACKBONES["tiny"] = Choice(TinyBackbone)
     yield
     del BACKBONES["tiny"]
 
@@ -245,20 +246,20 @@ def test_positives_are_drawn_evenly():
     assert drawn[-1] == 5 and 400 < (drawn[:-1] == 3).sum() < 600 and set(drawn[:-1]) == {3, 7}
 
 
-@pytest.mark.parametrize("per_model", [True, False])
-def test_negatives_by_brute_force(per_model):
+@pytest.mark.parametrize("one_negative_per_model", [True, False])
+def test_negatives_by_brute_force(one_negative_per_model):
     generator = np.random.default_rng(3)
     descriptors = generator.normal(size=(120, 6)).astype(np.float32)
     group = generator.integers(0, 15, 120)
     cluster = np.where(group < 12, group // 3, -1)  # three models to a cluster
     pool = generator.permutation(120)[:90]
     queries = np.arange(0, 120, 7)
-    photo, similarity = mine_negatives(descriptors, queries, pool, NegativeRule(group, cluster, np.ones(120)), 4, per_model)
+    photo, similarity = mine_negatives(descriptors, queries, pool, NegativeRule(group, cluster, np.ones(120)), 4, one_negative_per_model)
     for line, query in enumerate(queries):
         expected, seen = [], set()
         for row in sorted(pool, key=lambda row: (-float(descriptors[row] @ descriptors[query]), row)):
             related = group[row] == group[query] or (cluster[query] >= 0 and cluster[row] == cluster[query])
-            if not related and not (per_model and group[row] in seen):
+            if not related and not (one_negative_per_model and group[row] in seen):
                 seen.add(group[row])
                 expected.append(row)
         assert photo[line].tolist() == expected[:4]
@@ -341,7 +342,7 @@ def test_exemplars_of_an_epoch(made):
 
 def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
     monkeypatch.setattr(batches_module, "another_view", lambda photo, _: photo)
-    photos = PhotoCache(tmp_path, made.paths, [], 32, 1, "key")
+    photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
     tuples = {name: np.full(20, 20) for name in ("query", "positive")} | {"photo": np.full((20, 1), 2)}
     batches = Batches(photos, Settings.of({"image_size": 32, "flip": True}), 0, None)
     found = [[load() for _, load in loads] for loads in batches.make(tuples, range(20), 1)[0]]
@@ -354,7 +355,7 @@ def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("augmentation", ["none", "light"])
 def test_the_positive_of_an_exemplar_is_a_changed_copy(made, tmp_path, augmentation):
-    photos = PhotoCache(tmp_path, made.paths, [], 32, 1, "key")
+    photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
     tuples = {"query": np.array([20, 3]), "positive": np.array([20, 2]), "photo": np.array([[2, -1], [20, -1]])}
     batches = Batches(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None)
     first, again, later = (batches.make(tuples, [0, 1], epoch)[0] for epoch in (1, 1, 2))
@@ -421,23 +422,23 @@ def test_keep_pulls_towards_the_starting_network():
     photos = SimpleNamespace(load=lambda row: row)
     members, found = [(0, [0, 1, 2])], torch.nn.functional.normalize(torch.rand(3, 10), dim=1)
     values = []
-    for keep in (0.0, 3.0):
-        settings = Settings(negatives=2, keep=keep)
-        _, loss = Batches(photos, settings, 0, start if keep else None).make(rows, range(1), 1)
+    for weight in (0.0, 3.0):
+        settings = Settings(negatives=2, feature_distillation=weight)
+        _, loss = Batches(photos, settings, 0, start if weight else None).make(rows, range(1), 1)
         values.append(float(loss(found, members)))
     assert values[1] - values[0] == pytest.approx(3 * float(((found - start[[0, 2, 4]]) ** 2).sum()), rel=1e-5)
 
 
 def test_the_pull_does_not_depend_on_how_many_photos_fit_into_memory(made, tmp_path):
     """Photos 0, 1 and 2 are in both tuples, and 20 is there with a copy of itself."""
-    photos, model = PhotoCache(tmp_path, made.paths, [], 32, 1, "key"), tiny()
+    photos, model = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key"), tiny()
     tuples = {"query": np.array([0, 1, 20]), "positive": np.array([1, 2, 20]), "photo": np.array([[2, 5], [0, -1], [2, 0]])}
     start, found = functional.normalize(torch.rand(PHOTOS, 10), dim=1), {}
     with Workers(1) as workers:
         for chunk in (100, 1):
             gradient = Gradient(model, workers, 32)
             gradient._photos = chunk
-            batches = Batches(photos, Settings(negatives=2, keep=0.7, image_size=32), 0, start)
+            batches = Batches(photos, Settings(negatives=2, feature_distillation=0.7, image_size=32), 0, start)
             value = gradient.add(*batches.make(tuples, range(3), 1))
             found[chunk] = [torch.tensor(value), *(weight.grad.clone() for weight in model.parameters())]
     for whole, alone in zip(found[100], found[1], strict=True):
@@ -456,7 +457,7 @@ def test_averages_and_points_between():
 
 
 def test_rates():
-    settings = Settings(learning_rate=1e-3, decay=0.5, optimiser="sgd")
+    settings = Settings(learning_rate=1e-3, lr_decay=0.5, optimiser="sgd")
     optimiser = make_optimiser(tiny(), settings)
     set_rate(optimiser, settings, 3)
     assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([1e-3 * np.exp(-1), 1e-2 * np.exp(-1)])
@@ -542,8 +543,9 @@ def test_nothing_of_a_damaged_checkpoint_is_read(tmp_path, monkeypatch, caplog):
     assert checkpoint.load()["weights"]["a"].tolist() == list(range(300)) and checkpoint.load()["position"] == [1, 2, 0.5]
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
     whole = (tmp_path / "checkpoint").read_bytes()
-    damaged = [whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :] for place in range(len(whole))]
-    for content in [*damaged, *(whole[:size] for size in range(len(whole))), whole + b"\0"]:
+    places = [*range(0, len(whole), 97), len(whole) - 1]
+    damaged = [whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :] for place in places]
+    for content in [*damaged, *(whole[:size] for size in places), whole + b"\0"]:
         (tmp_path / "checkpoint").write_bytes(content)
         assert checkpoint.load() is None
     assert "starting again" in caplog.text
@@ -560,12 +562,12 @@ def test_threads_do_not_change_a_byte(made, undisturbed, tmp_path):
 def test_training_on_a_gpu_gives_the_same_bytes_twice_also_after_a_kill(made, tmp_path, monkeypatch):
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    whole = train(made, tmp_path / "whole", device="cuda", keep=0.1)
+    whole = train(made, tmp_path / "whole", device="cuda", feature_distillation=0.1)
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "_write", kill)
         with pytest.raises(Killed):
-            train(made, tmp_path / "killed", device="cuda", keep=0.1)
-    assert train(made, tmp_path / "killed", device="cuda", keep=0.1) == whole
+            train(made, tmp_path / "killed", device="cuda", feature_distillation=0.1)
+    assert train(made, tmp_path / "killed", device="cuda", feature_distillation=0.1) == whole
 
 
 def same_weights(made, out):
@@ -578,6 +580,30 @@ def test_the_untrained_network_can_win(made, tmp_path, undisturbed):
     assert history(tmp_path)["chosen"] == 0 and same_weights(made, tmp_path)
     curve = history(undisturbed.folder)
     assert same_weights(made, undisturbed.folder) == (curve["chosen"] == 0)
+
+
+def average_precision(path, made, query):
+    """AP of a photo of model 4 that asks for the other three among all that may be used, by the network in a file."""
+    model = load_network(path)
+    with torch.no_grad():
+        found = torch.cat([model(model.pixels(np.asarray(Image.open(made.paths[row])))) for row in np.flatnonzero(made.group >= 0)])
+    order = [row for row in (-(found @ found[query])).argsort(stable=True).tolist() if row != query]
+    right = [place for place, row in enumerate(order) if made.group[row] == made.group[query]]
+    return 100 * np.mean([((n / place if place else 1) + (n + 1) / (place + 1)) / 2 for n, place in enumerate(right)])
+
+
+@pytest.mark.parametrize("ema_decay", [0, 0.9])
+def test_the_network_kept_is_the_one_that_validated_better(made, tmp_path, ema_decay):
+    """By nobody's word but that of the photos: the scores in the history are those of the networks in the files."""
+    train(made, tmp_path, epochs=3, ema_decay=ema_decay, learning_rate=0.02, interpolation=[1.0])
+    curve = history(tmp_path)
+    start, kept = (
+        [average_precision(path, made, query) for query in range(16, 20)] for path in (made.folder / "start.h5", tmp_path / "network.h5")
+    )
+    assert curve["chosen"] > 0 and not same_weights(made, tmp_path)
+    assert curve["validation_map"][0] == curve["tried/validation_map"][0] == pytest.approx(np.mean(start), abs=1e-3)
+    assert curve["validation_map"].max() == curve["validation_map"][curve["chosen"]] == pytest.approx(np.mean(kept), abs=1e-3)
+    assert np.mean(kept) > np.mean(start)
 
 
 def scored(monkeypatch, scores):
@@ -604,7 +630,7 @@ def test_without_validation_the_last_is_kept(made, tmp_path, monkeypatch):
 
 
 def test_an_average_with_full_memory_never_moves(made, tmp_path):
-    train(made, tmp_path, average=1.0)
+    train(made, tmp_path, ema_decay=1.0)
     assert len(set(history(tmp_path)["validation_map"].tolist())) == 1 and same_weights(made, tmp_path)
 
 
@@ -652,13 +678,13 @@ def unvalidated(made, tmp_path_factory):
     return SimpleNamespace(folder=folder)
 
 
-@pytest.mark.parametrize("changes", [{}, {"average": 0}, {"epochs": 1, "batch": 99}, {"epochs": 1, "batch": 99, "average": 0}])
+@pytest.mark.parametrize("changes", [{}, {"ema_decay": 0}, {"epochs": 1, "batch": 99}, {"epochs": 1, "batch": 99, "ema_decay": 0}])
 @pytest.mark.parametrize("validated", [True, False])
 def test_a_training_that_diverges_keeps_the_start_and_says_so(made, unvalidated, tmp_path, caplog, validated, changes):
     """In the loss, or with one step only in the descriptors after it."""
     caplog.set_level("INFO")
     inputs = made if validated else unvalidated
-    train(inputs, tmp_path, learning_rate=1e30, optimiser="sgd", **changes)
+    train(inputs, tmp_path, learning_rate=1e6, optimiser="sgd", **changes)
     assert same_weights(made, tmp_path)
     curve = history(tmp_path)
     assert curve["diverged"] == 1 and curve["chosen"] == 0 and curve["tried/share"].tolist() == [0]
@@ -701,7 +727,7 @@ def test_pairs_of_two_places_are_told(made, tmp_path, caplog):
 
 @pytest.mark.parametrize("augmentation", ["none", "light"])
 def test_a_photo_that_vanishes_during_training_is_grey(augmentation, tmp_path):
-    photos = PhotoCache(tmp_path, [tmp_path / "gone.jpg"] * 3, [], 32, 1, "key")
+    photos = PhotoCache(tmp_path, [tmp_path / "gone.jpg"] * 3, [], IMAGENET, 32, 1, "key")
     tuples = {"query": np.array([0]), "positive": np.array([1]), "photo": np.array([[2, -1]])}
     loads, _ = Batches(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None).make(tuples, [0], 1)
     assert [len(np.unique(load())) for _, load in loads[0]] == [1, 1, 1]
@@ -710,7 +736,8 @@ def test_a_photo_that_vanishes_during_training_is_grey(augmentation, tmp_path):
 def test_only_photos_that_are_used_are_read(made, tmp_path, monkeypatch, undisturbed):
     """Photos 24 and 25 are in no place: they are neither decoded nor described."""
     opened, described = [], []
-    monkeypatch.setattr(cache, "load_photo", lambda path, *more: opened.append(path) or load_photo(path, *more))
+    read = input_module.read_rgb
+    monkeypatch.setattr(input_module, "read_rgb", lambda path, *more: opened.append(path) or read(path, *more))
     real = run_module.describe_photos
     monkeypatch.setattr(run_module, "describe_photos", lambda net, loads, *more: described.append(len(loads)) or real(net, loads, *more))
     assert train(made, tmp_path) == undisturbed.bytes
@@ -721,21 +748,21 @@ def test_photos_are_kept_and_found_again(made, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no photo")
     paths = [*made.paths[:3], str(tmp_path / "bad.png")]
     for limit in (2**20, 3000):  # one photo has 2304 bytes
-        cache = PhotoCache(tmp_path / f"{limit}", paths, [0, 2, 3], 32, 1, "key", limit)
+        cache = PhotoCache(tmp_path / f"{limit}", paths, [0, 2, 3], IMAGENET, 32, 1, "key", limit)
         assert cache.missing.tolist() == [False, False, False, True]
         for row in range(3):
             np.testing.assert_array_equal(cache[row], np.asarray(Image.open(paths[row])))
     time = (tmp_path / "3000/photos.bin").stat().st_mtime_ns
-    assert PhotoCache(tmp_path / "3000", paths, [0, 2, 3], 32, 1, "key", 3000).missing[3]
+    assert PhotoCache(tmp_path / "3000", paths, [0, 2, 3], IMAGENET, 32, 1, "key", 3000).missing[3]
     assert (tmp_path / "3000/photos.bin").stat().st_mtime_ns == time
-    PhotoCache(tmp_path / "3000", paths, [0, 2, 3], 32, 1, "other", 3000)
+    PhotoCache(tmp_path / "3000", paths, [0, 2, 3], IMAGENET, 32, 1, "other", 3000)
     assert (tmp_path / "3000/photos.bin").stat().st_mtime_ns != time
 
 
 @pytest.mark.parametrize("name", ["photos.bin", "photos.list"])
 def test_damaged_photos_are_decoded_again(made, tmp_path, name):
     def pixels():
-        return [PhotoCache(tmp_path, made.paths[:2], [0, 1], 32, 1, "key")[row].tobytes() for row in (0, 1)]
+        return [PhotoCache(tmp_path, made.paths[:2], [0, 1], IMAGENET, 32, 1, "key")[row].tobytes() for row in (0, 1)]
 
     expected, whole = pixels(), (tmp_path / name).read_bytes()
     for place in range(0, len(whole), 97):
@@ -749,14 +776,14 @@ def test_damaged_photos_are_decoded_again(made, tmp_path, name):
 @pytest.mark.parametrize("kept", ["checkpoint", "photos"])
 def test_what_the_system_refuses_is_not_made_anew(made, tmp_path, monkeypatch, kept):
     Checkpoint(tmp_path, "key").save({"a": 1})
-    PhotoCache(tmp_path, made.paths[:2], [0, 1], 32, 1, "key")
+    PhotoCache(tmp_path, made.paths[:2], [0, 1], IMAGENET, 32, 1, "key")
 
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(checkpoint if kept == "checkpoint" else cache, "read_sealed", refuse)
     with pytest.raises(PermissionError):
-        Checkpoint(tmp_path, "key").load() if kept == "checkpoint" else PhotoCache(tmp_path, made.paths[:2], [0, 1], 32, 1, "key")
+        Checkpoint(tmp_path, "key").load() if kept == "checkpoint" else PhotoCache(tmp_path, made.paths[:2], [0, 1], IMAGENET, 32, 1, "key")
 
 
 def test_augmentation():
@@ -783,13 +810,14 @@ def test_another_view_shows_part_of_the_photo():
 @pytest.mark.parametrize(
     ("values", "part"),
     [
-        ({"speed": 1}, "no such key 'speed'"),
-        ({"loss": "cosine"}, "loss must be one of contrastive, triplet"),
-        ({"batch": 0}, "batch must be at least 1"),
-        ({"batch": True}, "batch must be int"),
-        ({"average": 1.5}, "at most 1"),
-        ({"learning_rate": float("nan")}, "learning_rate must be"),
-        ({"interpolation": []}, "interpolation must be"),
+        ({"speed": 1}, "settings: speed: no such key"),
+        ({"network": "vgg17"}, "settings: network: 'vgg17' is not one of efficientnet-lite0, alexnet"),
+        ({"loss": "cosine"}, "settings: loss: 'cosine' is not one of contrastive, triplet"),
+        ({"batch": 0}, "settings: batch: must be at least 1, got 0"),
+        ({"batch": True}, "settings: batch: expected a whole number, got True"),
+        ({"ema_decay": 1.5}, "settings: ema_decay: must be at most 1, got 1.5"),
+        ({"learning_rate": float("nan")}, "settings: learning_rate: expected a number, got 'nan'"),
+        ({"interpolation": []}, "settings: interpolation: must not be empty"),
     ],
 )
 def test_wrong_settings_are_one_line(values, part):
@@ -801,5 +829,5 @@ def test_wrong_settings_are_one_line(values, part):
 def test_a_start_that_does_not_fit_is_one_line(made, tmp_path):
     with pytest.raises(TrainingError, match="holds tiny, the experiment wants resnet18"):
         train(made, tmp_path, network="resnet18")
-    with pytest.raises(TrainingError, match="freeze must be below the 3 stages of tiny"):
+    with pytest.raises(TrainingError, match="freeze must be below the 3 parts of tiny"):
         train(made, tmp_path, freeze=3)

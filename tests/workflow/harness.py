@@ -1,27 +1,37 @@
 """A copy of the workflow in a temporary folder, so that tests may edit it, and Snakemake as a user starts it."""
 
+import contextlib
+import fcntl
+import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 RESULTS = "results/tiny"  # as tests/configs/tiny.yaml says
 PARTS = ("Snakefile", "config.yaml", "workflow", "src", "profiles", "envs")
+HOLDING = Path(__file__).parent / "holding"
+PATIENCE = 7200  # seconds after which something waited for is taken for something that never comes
 
 
 class Run:
-    """A working folder with the workflow in `code/`; call it with Snakemake's arguments. `prefix` is a command that starts Snakemake."""
+    """A working folder with the workflow in `code/`; call it with Snakemake's arguments. `prefix` is a command that starts Snakemake, and
+    `environment` what it has besides that of the tests.
+    """
 
     def __init__(self, folder):
-        self.folder, self.prefix = folder, []
+        self.folder, self.prefix, self.environment = folder, [], {}
         self.code = folder / "code"
         self.code.mkdir(parents=True)
         for part in PARTS:
             source = ROOT / part
             if source.is_dir():
-                shutil.copytree(source, self.code / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+                shutil.copytree(source, self.code / part, ignore=shutil.ignore_patterns("*.egg-info", "*.tmp.*"))
             else:
                 shutil.copy(source, self.code / part)
 
@@ -37,7 +47,45 @@ class Run:
         snakemake = Path(sys.executable).parent / "snakemake"
         command = [*self.prefix, snakemake, "--snakefile", self.code / "Snakefile", *map(str, arguments)]
         options = {"cwd": self.folder, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
-        return subprocess.Popen(command, stdout=stdout, **options)
+        return subprocess.Popen(command, stdout=stdout, env=os.environ | self.environment, **options)
+
+    @contextlib.contextmanager
+    def held(self, moments, *arguments, stdout=subprocess.DEVNULL):
+        """Begin a run whose job waits at the first of some moments that comes (see `holding/sitecustomize.py`), until the block ends.
+
+        Yields:
+            (process, moment): Snakemake's process; the moment, None where the run ended without one.
+        """
+        path = self.folder / "held"
+        with open(path, "w+", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            found = os.pathsep.join([str(HOLDING), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+            self.environment = {"PYTHONPATH": found, "BOW2CNN_TEST_HOLD": json.dumps([str(path), moments])}
+            process = self.begin(*arguments, stdout=stdout)
+            self.environment = {}
+            try:
+                wait(lambda: path.read_text().endswith("\n") or process.poll() is not None, "neither a moment nor the end of the run came")
+                reached = path.read_text().splitlines()
+                yield process, tuple(json.loads(reached[0])) if reached else None
+            except BaseException:
+                end_group(process, signal.SIGKILL)
+                raise
+
+
+def wait(condition, message):
+    """Wait until a condition holds. Returns what it gave."""
+    end = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < end, message
+        time.sleep(0.05)
+    return value
+
+
+def end_group(process, number):
+    """Send a signal to Snakemake and its jobs, and wait for Snakemake's end."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+    process.wait()
 
 
 def tiny_run(folder):

@@ -1,21 +1,26 @@
 """Runs that are killed, interrupted or out of room: one command finishes them, and every byte is that of an undisturbed run."""
 
-import os
-import random
+import fcntl
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
-from harness import RESULTS, contents, differing, tiny_run
+from harness import RESULTS, contents, differing, end_group, tiny_run
 
 from bow2cnn import artefact
 
 pytestmark = pytest.mark.slow
-START = ("--configfile", "tiny.yaml", "--cores", 2)
-# Kills per rule of the short version; in the long one every rule is killed.
-SHORT = {"extract_features": 1, "grow_graph": 1, "train_network": 2}
+START = ("--configfile", "tiny.yaml", "--cores")
+# The moments of a job at which the disk is in another state: nothing is done yet; the first file is whole, but not in its place; it is,
+# and the job goes on.
+STATES = (("open", r"\.log$", 1), ("os.rename", r"\.tmp$", 1), ("os.remove", r"\.tmp$", 1))
+TRAINING = [
+    ("train_network", "os.rename", r"^\.checkpoint\.", 2),
+    ("train_network", "os.remove", r"^\.checkpoint\.", 3),
+    ("train_network", "os.remove", r"^\.network\.h5\.", 1),  # the history is still to come
+]
+SHORT = [("extract_features", *STATES[1]), ("grow_graph", *STATES[2]), *TRAINING[1:]]
 
 
 @pytest.fixture
@@ -27,99 +32,58 @@ def tiny(finished, tmp_path):
     return run
 
 
-def durations(results):
-    """Rule -> mean seconds of its jobs."""
-    found = {}
-    for folder in (results / "timings").iterdir():
-        seconds = [float(path.read_text().splitlines()[1].split()[0]) for path in folder.rglob("*.tsv")]
-        found[folder.name] = sum(seconds) / len(seconds)
-    return found
-
-
-def begun(results, rules, since):
-    """The first of the rules that has a job at work that began after a time, or None."""
-    logs = results / "logs"
-    for rule in rules:
-        folder = logs / {"describe_collection": "describe", "describe_benchmark": "describe"}.get(rule, rule)
-        if any(path.stat().st_mtime > since for path in folder.rglob("*.log")):
-            return rule
-    return None
-
-
-def end_group(process, number):
-    os.killpg(process.pid, number)
-    process.wait()
-
-
-def run_killed(run, kills, seconds, seed):
-    """Start the run until it ends well, each time killing its process group at a random moment in a rule that has kills left.
-
-    Returns:
-        rule -> moments (seconds after the rule began) at which it was killed.
-    """
-    draw, waiting, killed = random.Random(seed), dict(kills), {}
-    while True:
-        since = time.time()
-        process = run.begin(*START, stdout=subprocess.DEVNULL)
-        rule = None
-        while rule is None and process.poll() is None:
-            time.sleep(0.02)
-            rule = begun(run.results, [name for name, left in waiting.items() if left], since)
-        if rule is None:
-            assert process.returncode == 0
-            return killed
-        moment = draw.uniform(0, seconds[rule])
-        time.sleep(moment)
-        if process.poll() is None:
-            end_group(process, signal.SIGKILL)
-            killed.setdefault(rule, []).append(moment)
-        waiting[rule] -= 1
+def stop(run, process, number):
+    """End a run by a signal, and wait for the end of its jobs too."""
+    end_group(process, number)
+    with open(run.results / ".lock-jobs", "a", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def left_behind(results):
     return [path for path in results.rglob(".*") if path.name.endswith(".tmp")]
 
 
-def check_same_bytes(run, finished, kills, at_least):
-    killed = run_killed(run, kills, durations(finished.results), seed=1)
-    assert sum(map(len, killed.values())) >= at_least, killed
+def check_same_bytes(run, finished, cores, moments):
+    """Start a run until it ends well, each time killing it at one of the moments; all have to come."""
+    waiting, moment = list(moments), True
+    while moment:
+        with run.held(waiting, *START, cores) as (process, moment):
+            if moment:
+                stop(run, process, signal.SIGKILL)
+                waiting.remove(moment)
+    assert process.returncode == 0 and waiting == []
     assert differing(contents(run.results), finished.contents) == []
     assert left_behind(run.results) == []
 
 
-def test_a_killed_run_ends_with_the_same_bytes(tiny, finished):
-    check_same_bytes(tiny, finished, SHORT, 3)
+def test_a_killed_run_on_one_core_ends_with_the_same_bytes(tiny, finished):
+    """The undisturbed one had two, and their number changes no byte either."""
+    check_same_bytes(tiny, finished, 1, SHORT)
 
 
 @pytest.mark.long
 def test_a_run_killed_in_every_rule_ends_with_the_same_bytes(tiny, finished):
-    kills = {rule: 1 for rule in durations(finished.results) if rule != "describe"} | {"describe": 2, "train_network": 4}
-    check_same_bytes(tiny, finished, kills, 20)
+    scripts = {path.stem for path in (finished.code / "workflow/scripts").glob("*.py")} - {"read_models"}
+    check_same_bytes(tiny, finished, 2, TRAINING + [(script, *state) for script in sorted(scripts) for state in STATES[1:]])
 
 
-@pytest.mark.parametrize("rule", ["extract_features", "grow_graph"])
-def test_an_interrupt_stops_cleanly(tiny, rule):
-    since = time.time()
-    with open(tiny.folder / "output", "w+", encoding="utf-8") as output:
-        process = tiny.begin(*START, "clusters", stdout=output)
-        while begun(tiny.results, [rule], since) is None:
-            assert process.poll() is None
-            time.sleep(0.02)
-        end_group(process, signal.SIGINT)  # at once: the whole rule may take half a second
-        output.seek(0)
-        text = output.read()
+@pytest.mark.parametrize("moment", [("extract_features", *STATES[0]), ("grow_graph", *STATES[1])], ids=str)
+def test_an_interrupt_stops_cleanly(tiny, moment):
+    output = tiny.folder / "output"
+    with open(output, "w", encoding="utf-8") as file, tiny.held([moment], *START, 2, "clusters", stdout=file) as (process, reached):
+        assert reached == moment, output.read_text()[-4000:]
+        stop(tiny, process, signal.SIGINT)
+    text = output.read_text(encoding="utf-8")
     assert process.returncode != 0
     assert "stopped (SIGINT)" in text and "Traceback" not in text, text[-3000:]
     assert left_behind(tiny.results) == []
 
 
 def test_a_second_run_beside_the_first_is_refused(tiny):
-    since = time.time()
-    first = tiny.begin(*START, "features", stdout=subprocess.DEVNULL)
-    while begun(tiny.results, ["extract_features"], since) is None:
-        assert first.poll() is None
-        time.sleep(0.02)
-    said = tiny(*START, "features", fails=True)
+    moment = ("extract_features", *STATES[0])
+    with tiny.held([moment], *START, 2, "features") as (first, reached):
+        assert reached == moment
+        said = tiny(*START, 2, "features", fails=True)
     assert f"{RESULTS}: another run is at work here (process {first.pid}); wait for its end or stop it" in said.splitlines()
     assert "Traceback" not in said and first.wait() == 0
 
@@ -131,7 +95,7 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_half_artefact(tiny, room):
     if mounted.returncode:
         pytest.skip("NOT RUN: needs the right to mount a small disk")
     try:
-        said = tiny(*START, "features", "--config", "threads=1", fails=True)
+        said = tiny(*START, 2, "features", "--config", "threads=1", fails=True)
         lines = {line for line in said.splitlines() if "cannot be written" in line}
         assert lines and all("error: " in line and line.endswith("(No space left on device)") for line in lines), said[-3000:]
         assert "Traceback" not in said
@@ -141,4 +105,4 @@ def test_a_full_disk_ends_in_one_line_and_leaves_no_half_artefact(tiny, room):
     finally:
         subprocess.run(["umount", tiny.results], check=True)
     if room == "2m":
-        tiny(*START, "features", "--config", "threads=1")
+        tiny(*START, 2, "features", "--config", "threads=1")

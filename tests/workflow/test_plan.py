@@ -133,11 +133,12 @@ def test_memory_is_asked_for_by_the_largest_photo(mine, side, searched):
     ("setting", "line"),
     [
         ("photo=1", "config: photo: no such key; did you mean photos?"),
-        ("pairs={pol: 1}", "config: pairs.pol: no such key; did you mean pool?"),
+        ("pairs={max_querys: 1}", "config: pairs.max_querys: no such key; did you mean max_queries?"),
+        ("experiments={gem: {keep: 1}}", "config: experiments.gem.keep: is now called feature_distillation"),
         ("seed=much", "config: seed: expected a whole number, got 'much'"),
-        ("photos=[nowhere]", "config: photos.0: nowhere is no folder that exists"),
+        ("photos=[nowhere]", "config: photos.0: nowhere is a folder that does not exist"),
         ("results=mine.yaml/out", "config: results: FOLDER/mine.yaml is not a folder"),
-        ("photos=['{x}']", "config: photos.0: {x} may not hold any of {}<>; rename it, or name a link to it"),
+        ("photos=['{x}']", "config: photos.0: {x} must not contain any of {}<>; rename it, or use a link to it"),
     ],
 )
 def test_a_wrong_config_stops_with_one_line(mine, setting, line):

@@ -1,6 +1,7 @@
 """What the rules share: the run's shards, benchmarks and systems, and every function. The rules themselves stay declarative."""
 
 import math
+import re
 
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
@@ -47,11 +48,12 @@ def with_source(name, source):
 
 
 def off_the_shelf(experiment):
-    """Name of an experiment's network before training: the backbone, the pooling where it is not GeM, and the source of the pairs where it
-    is not the plain one, because the pairs decide on the whitening and on the photos that are described.
+    """Name of an experiment's network before training: the backbone (`timm-NAME` for one of timm's), the pooling where it is not GeM, and
+    the source of the pairs where it is not the plain one, because the pairs decide on the whitening and on the photos that are described.
     """
     settings = config["experiments"][experiment]
-    pooled = settings["network"] if settings["pooling"] == "gem" else f"{settings['network']}-{settings['pooling']}"
+    network = settings["network"].replace(":", "-")
+    pooled = network if settings["pooling"] == "gem" else f"{network}-{settings['pooling']}"
     return with_source(pooled, source_of(experiment))
 
 
@@ -77,9 +79,9 @@ wildcard_constraints:
     shard=r"\d{3,6}",
     part=r"\d{2,6}",
     benchmark="|".join(BENCHMARKS) or "$^",
-    network="|".join(NETWORKS) or "$^",
+    network="|".join(map(re.escape, NETWORKS)) or "$^",
     experiment="|".join(EXPERIMENTS) or "$^",
-    system="|".join(SYSTEMS.values()) or "$^",
+    system="|".join(map(re.escape, SYSTEMS.values())) or "$^",
     source="|".join(SOURCES),
 
 

@@ -41,7 +41,7 @@ rule describe_collection:
         "../../envs/network.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(3000 + config["threads"] * DECODING, collection=40),
+        mem_mb=memory(3000 + config["threads"] * DECODING, collection=40, network=3),
         gpu=GPU,
     params:
         settings=settings("description"),

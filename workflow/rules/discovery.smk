@@ -70,7 +70,7 @@ rule grow_graph:
     resources:
         mem_mb=memory(8000, index=0.5),
     params:
-        settings=settings("discovery", "probe", "crawl", "min_tentative", "min_inliers")
+        settings=settings("discovery", "orphan_shortlist", "view_shortlist", "min_word_inliers", "min_inliers")
         | settings("retrieval", "shortlist", "max_hamming"),
         threads=config["threads"],
         digest=digest("grow_graph"),
@@ -95,7 +95,7 @@ rule cut_clusters:
     resources:
         mem_mb=memory(2000),
     params:
-        settings=settings("discovery", "bridge_inliers", "min_photos"),
+        settings=settings("discovery", "min_bridge_inliers", "min_photos"),
         digest=digest("cut_clusters"),
     message:
         "clusters: cutting the graph"

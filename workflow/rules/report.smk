@@ -6,6 +6,7 @@ rule write_report:
         collection="<results>/collection/collection.h5",
         marks=of_index("<results>/index/marks.h5"),
         words=of_index(expand("<results>/words/shard-{shard}.h5", shard=PHOTO_SHARDS)),
+        features=of_index(expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS)),
         graph=of_teacher("<results>/discovery/graph.h5"),
         clusters=of_teacher("<results>/discovery/clusters.h5"),
         models=of_models("<results>/models/models.h5"),

@@ -14,7 +14,7 @@ rule start_network:
         "../../envs/network.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, weights=4),
     params:
         network=lambda wildcards: NETWORKS[wildcards.network]["network"],
         pooling=lambda wildcards: NETWORKS[wildcards.network]["pooling"],
@@ -44,7 +44,7 @@ rule train_network:
         "../../envs/network.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=memory(4000 + config["threads"] * DECODING, collection=40),
+        mem_mb=memory(4000 + config["threads"] * DECODING, collection=40, network=12),
         gpu=GPU,
     params:
         settings=training_settings,

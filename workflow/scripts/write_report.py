@@ -24,6 +24,7 @@ with stage(snakemake.log[0]):
         pairings=snakemake.params.pairings,
         # Empty where the run began with models or pairs of the user's.
         words=files.words,
+        features=files.features,
         **{name: files[name] or None for name in ("marks", "graph", "clusters", "models", "split")},
         config=snakemake.params.config,
         # Of the jobs that ran before this one; no input, because a report need not be made anew when a job took longer.

@@ -1,20 +1,17 @@
 """A benchmark's photos as a collection of their own, so that features and descriptors are made as for any other."""
 
-import logging
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from bow2cnn import artefact
-from bow2cnn.collection.reasons import list_kinds
+from bow2cnn.collection.reasons import tell_rejected
 from bow2cnn.collection.scan import judge_file, read_row, to_arrays, walk
 from bow2cnn.evaluation.ground_truth import GroundTruth, GroundTruthError, check_regions, read_ground_truth
 from bow2cnn.photos import photos_of
 from bow2cnn.places import find_places
 from bow2cnn.truth import Truth, write_truth
-
-_LOG = logging.getLogger("bow2cnn")
 
 
 def read_benchmark(photos, gnd, out, truth, distractors, min_side, max_pixels, follow_links=False):
@@ -52,9 +49,7 @@ def read_benchmark(photos, gnd, out, truth, distractors, min_side, max_pixels, f
             rejected.append((path, row["reason"]))
         else:
             rows.append({**row, "path": path, "name": path, "shard": 0})
-    if rejected:
-        reasons = list_kinds([reason for _, reason in rejected])
-        _LOG.warning("collection: %d of %d distractors are left out: %s", len(rejected), len(files), reasons)
+    tell_rejected([reason for _, reason in rejected], len(files), "distractors")
     artefact.write(out, "collection", to_arrays(rows, rejected), {"photos": str(photos), "gnd": str(gnd), "named": named})
     row_of = {row["name"]: number for number, row in enumerate(rows[:named])}
     write_truth(truth, truth_in_rows(known, row_of, len(rows)), photos_of(out), {"gnd": str(gnd)})

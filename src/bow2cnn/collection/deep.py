@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_STRIP = 256  # rows that are scaled at once
+_STRIP = 32  # rows that are scaled at once
 _SAMPLE = 1 << 20  # values that tell what a photo holds
 _BITS = (8, 10, 12, 14, 16)
 _TOPS = (1.0, 255.0, 65535.0)  # of fractions
@@ -11,7 +11,7 @@ _LEAST = 8  # a photo that uses a smaller part than 1 / 8 of its range is spread
 
 
 def to_bytes(values: np.ndarray) -> np.ndarray:
-    """Values of any type as uint8 of the same shape. Values that are no numbers are black.
+    """Values of any type, [h, w, ...], as uint8 of the same shape. Values that are no numbers are black.
 
     A strip at a time, because double precision takes eight times the memory.
     """
@@ -28,13 +28,24 @@ def _range(values):
     """What becomes black and what white: zero and the top of the bits that are used (12 of 16 in many scans); where that would make nearly
     everything one grey (counts of thermal cameras, heights), or there are negative values, all but the outermost values.
     """
-    flat = values.reshape(-1)
-    sample = flat[:: max(1, flat.size // _SAMPLE)].astype(np.float64)
+    step = max(1, round((values.size / _SAMPLE) ** 0.5))
+    sample = values[::step, ::step].reshape(-1).astype(np.float64)
     sample = sample[np.isfinite(sample)]
     if not sample.size:
         return 0.0, 1.0
     tops = [2.0**bits - 1 for bits in _BITS] if values.dtype.kind in "iu" else _TOPS
     top = next((top for top in tops if sample.max() <= top), float(sample.max()))
-    low, high = np.percentile(sample, [_PERCENT, 100 - _PERCENT])
+    low, high = np.percentile(_measured(sample), [_PERCENT, 100 - _PERCENT])
     spread = high > low and (low < 0 or high - low < top / _LEAST)
     return (float(low), float(high)) if spread else (0.0, top)
+
+
+def _measured(sample):
+    """The values without the least and the largest one where these stand further apart from the others than all others from each other:
+    they are no measurements but say that there is none (-9999, the largest float).
+    """
+    for end, others in ((sample.min(), np.min), (sample.max(), np.max)):
+        rest = sample[sample != end]
+        if rest.size and abs(others(rest) - end) > np.ptp(rest) > 0:
+            sample = rest
+    return sample

@@ -11,10 +11,10 @@ import warnings
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TILELENGTH, TILEWIDTH
 
 from bow2cnn.collection.deep import to_bytes
-from bow2cnn.collection.formats import FORMATS, RAW, is_raw, what_else
+from bow2cnn.collection.formats import FORMATS, RAW, STRANGE_TIFF, is_raw, is_strange, what_else
 from bow2cnn.collection.jpeg import count_scans
 from bow2cnn.collection.orientation import UPRIGHT, is_sideways
 from bow2cnn.text import first_line
@@ -26,6 +26,7 @@ _MOST_SCANS = 200  # a progressive JPEG has about ten, and each is a walk over a
 # Pillow warns of damaged metadata. Silenced once: a filter that a thread sets and takes back is that of all threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 _MOST_TIMES = 20  # the shorter side may be in the longer one; a strip is searched a few pixels high
+_OPAQUE = 255
 _DARK = 128  # a photo of 16 bits that gets no brighter than this in 8 does not use them all
 # What brings a photo of an EXIF orientation upright.
 _UPRIGHT = {
@@ -138,6 +139,8 @@ def _open(path):
             raise PhotoError(_refused(error) or f"damaged ({first_line(error)})") from error
         if is_raw(image, path):
             raise PhotoError(RAW)
+        if is_strange(image):
+            raise PhotoError(STRANGE_TIFF)
         _check_tiles(image)
         yield image
 
@@ -198,31 +201,45 @@ def _is_deep(image):
 
 
 def _is_deep_colour(image):
-    """Whether an opened photo that is not loaded yet has colours of 16 bits, of which Pillow takes the upper 8."""
-    return image.format in ("PNG", "TIFF") and not _is_deep(image) and any(";16" in str(tile[3]) for tile in image.tile)
+    """Whether an opened photo that is not loaded yet may have colours of 16 bits, of which Pillow takes the upper 8."""
+    deep = any(";16" in str(tile[3]) for tile in image.tile)
+    return not _is_deep(image) and (image.format in ("PPM", "JPEG2000") or (image.format in ("PNG", "TIFF") and deep))
 
 
 def _all_bits(image, path):
-    """RGB of a photo with colours of 16 bits. Where it does not use the upper ones (12 of 16), OpenCV reads the others; as Pillow it turns
-    TIFFs, and nothing else.
+    """RGB of a photo that may have colours of 16 bits. Where it does not use the upper ones (12 of 16), OpenCV reads the others; as Pillow
+    it turns TIFFs, and nothing else. And those of JPEG 2000, of which Pillow rounds the brightest up to zero.
     """
     rgb = _to_rgb(image)
-    if max(top for _, top in rgb.getextrema()) >= _DARK:
+    if image.format != "JPEG2000" and max(top for _, top in rgb.getextrema()) >= _DARK:
         return rgb
+    del rgb  # else there are three copies in memory
     values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None or values.shape[:2] != rgb.size[::-1]:
-        raise ValueError("16 bits a channel, which do not use their range")
-    return Image.fromarray(to_bytes(values[..., 2::-1])) if values.ndim == 3 else rgb
+    if values is None or values.shape[:2] != image.size[::-1]:
+        raise ValueError("16 bits a channel, of which only 8 can be read")
+    return Image.fromarray(to_bytes(values[..., 2::-1])) if values.ndim == 3 and values.dtype != np.uint8 else _to_rgb(image)
 
 
 def _to_rgb(image):
-    """RGB of any mode; more bits are scaled to 8 (Pillow would clip them), transparency lies on white."""
+    """RGB of any mode; more bits are scaled to 8 (Pillow would clip them), transparency lies on white, unless nothing is opaque."""
     if _is_deep(image):
-        return Image.fromarray(to_bytes(np.asarray(image))).convert("RGB")
+        return Image.fromarray(_grey(image)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
+        if layer.getchannel("A").getextrema()[1] < _OPAQUE:  # 12 of 16 bits, or a channel that nobody filled
+            return layer.convert("RGB")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
+
+
+def _grey(image):
+    """A deep grey photo as uint8 [h, w]. Pillow reads TIFFs of 32 bits as if they had a sign, and does not heed that zero may be white."""
+    values = np.asarray(image)
+    if image.format != "TIFF":
+        return to_bytes(values)
+    if image.mode == "I" and image.tag_v2.get(SAMPLEFORMAT, (1,))[0] == 1:
+        values = values.view(np.uint32)
+    return 255 - to_bytes(values) if image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0 else to_bytes(values)
 
 
 def _focal(exif, longer_side):

@@ -1,9 +1,11 @@
 """Why files are no photos of the collection: the reasons by kind, and what to do about them."""
 
+import logging
 from collections import Counter
 
 from bow2cnn.collection.copies import is_copy
 
+_LOG = logging.getLogger("bow2cnn")
 _COPY = "copies of other photos"
 # What to do about a kind of reason, where it does not say so itself.
 _ADVICE = {
@@ -29,3 +31,9 @@ def list_kinds(reasons) -> str:
     """How many reasons are of which kind, most frequent first, and what to do about them: one line."""
     rows = sorted(Counter(map(kind_of, reasons)).items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{number} {with_advice(kind)}" for kind, number in rows)
+
+
+def tell_rejected(reasons: list[str], files: int, what: str) -> None:
+    """Warn of the files that are left out, if there are any, of so many that are called `what`."""
+    if reasons:
+        _LOG.warning("collection: %d of %d %s are left out: %s", len(reasons), files, what, list_kinds(reasons))

@@ -13,7 +13,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.collection.copies import copy_of
 from bow2cnn.collection.photo import PhotoError, read_header
-from bow2cnn.collection.reasons import list_kinds
+from bow2cnn.collection.reasons import list_kinds, tell_rejected
 from bow2cnn.digest import digest
 from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
 from bow2cnn.files import write_if_changed
@@ -68,8 +68,7 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None, follow_l
     bounds = np.searchsorted([row["shard"] for row in rows], np.arange(shards + 1))
     for shard, (start, stop) in enumerate(itertools.pairwise(bounds)):
         artefact.write_if_changed(folder / f"shard-{shard:03d}.h5", "collection", to_arrays(rows[start:stop], []))
-    if rejected:
-        _LOG.warning("collection: %d of %d files are left out: %s", len(rejected), len(files), list_kinds([why for _, why in rejected]))
+    tell_rejected([why for _, why in rejected], len(files), "files")
     if not rows:
         raise NothingFound(_nothing(photos, folder, rejected))
 

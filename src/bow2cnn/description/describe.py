@@ -11,7 +11,6 @@ import torch
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.description.fault import find_fault
-from bow2cnn.description.photo import load_photo
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.pooling import generalised_mean
@@ -53,9 +52,9 @@ def describe_collection(network, collection, out, image_size, scales, threads, n
     described, missing = _earlier_descriptors(out, made_with, table["sha256"], wanted, model.dimension)
     new = wanted[missing[wanted]]
     tell("descriptors", len(new), len(wanted))
-    load = [partial(load_photo, table["path"][row], image_size) for row in new]
+    load = [partial(model.input.load, table["path"][row], image_size) for row in new]
     query, regions = _queries(truth, collection)
-    load += [partial(load_photo, table["path"][query[number]], image_size, region) for number, region in regions.items()]
+    load += [partial(model.input.load, table["path"][query[number]], image_size, region) for number, region in regions.items()]
     made, lost = describe_photos(model, load, scales, threads, progress_label="describe")
     described[new], missing[new] = made[: len(new)], lost[: len(new)]
     fault = find_fault(described, missing) or find_fault(made, np.ones(len(made), bool))
@@ -110,7 +109,7 @@ def describe_photos(model, load, scales, threads, progress_label):
 
     Args:
         model: `RetrievalNetwork`.
-        load: functions that return a uint8 RGB photo [h, w, 3] or raise `PhotoError`.
+        load: functions that return a photo, as `Input.load` does, or raise `PhotoError`.
         scales: see `describe_photo`.
         threads: worker threads.
         progress_label: of the progress bar; None for no bar.
@@ -145,7 +144,7 @@ def describe_photo(model, photo, scales=(1.0,)):
 
     Args:
         model: `RetrievalNetwork`.
-        photo: uint8 RGB [h, w, 3].
+        photo: uint8 [h, w, c], as `Input.load` gives it.
         scales: factors to resize the photo by.
     """
     with torch.inference_mode():

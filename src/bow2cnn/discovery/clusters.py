@@ -43,7 +43,7 @@ class Links(NamedTuple):
     needed: int
 
 
-def cut_clusters(graph, out, min_photos, bridge_inliers, code=""):
+def cut_clusters(graph, out, min_photos, min_bridge_inliers, code=""):
     """Write the `clusters` artefact, largest cluster first.
 
     Edges that may join two places by mistake are cut and listed with their evidence: see `cut_weak`.
@@ -51,19 +51,19 @@ def cut_clusters(graph, out, min_photos, bridge_inliers, code=""):
     Args:
         graph: path.
         min_photos: photos of the smallest cluster.
-        bridge_inliers: see `cut_weak`.
+        min_bridge_inliers: see `cut_weak`.
         code: digest of the code, part of the lineage.
 
     Raises:
         NothingFound: there is no cluster.
     """
-    made_with = lineage("clusters", lineage_of(graph, "graph"), min_photos, bridge_inliers, code)
+    made_with = lineage("clusters", lineage_of(graph, "graph"), min_photos, min_bridge_inliers, code)
     arrays = artefact.read(graph, "graph", ["pair", "inliers", "unmoved", "queried"])
     network = nx.Graph()
     network.add_nodes_from(range(len(arrays["queried"])))
     for (a, b), inliers, unmoved in zip(*(arrays[name].tolist() for name in ("pair", "inliers", "unmoved")), strict=True):
         network.add_edge(a, b, inliers=inliers, unmoved=unmoved)
-    cut, bridges = cut_weak(network, min_photos, bridge_inliers)
+    cut, bridges = cut_weak(network, min_photos, min_bridge_inliers)
     members = [sorted(component) for component in nx.connected_components(network) if len(component) >= min_photos]
     if not members:
         raise NothingFound(_nothing(graph, network, len(arrays["pair"]), min_photos))
@@ -85,7 +85,7 @@ def cut_clusters(graph, out, min_photos, bridge_inliers, code=""):
             "bridge/pair": np.array(bridges, np.int32).reshape(-1, 2),
             **photos_of(graph),
         },
-        {"min_photos": min_photos, "bridge_inliers": bridge_inliers, "lineage": made_with},
+        {"min_photos": min_photos, "min_bridge_inliers": min_bridge_inliers, "lineage": made_with},
     )
 
 
@@ -99,18 +99,18 @@ def _nothing(graph, network, pairs, min_photos):
     return f"{what}: {pairs} pairs of the {len(network)} photos match, the largest group has {largest}; {advice}, or discovery.min_photos"
 
 
-def cut_weak(network: nx.Graph, min_photos: int, bridge_inliers: float) -> tuple[list[Cut], list[tuple[int, int]]]:
+def cut_weak(network: nx.Graph, min_photos: int, min_bridge_inliers: float) -> tuple[list[Cut], list[tuple[int, int]]]:
     """Remove the edges that join two groups, each large enough for a cluster, without links enough that they are one place.
 
     Groups grow edge by edge. First come those whose photos match most of the same others, which wrong pairs hardly ever do, however many
     inliers they have; then by the inliers that moved, because matches at the same place in both photos may be of a mark. What is too small
     for a cluster goes with what it is so joined to first. Groups of a cluster's size are joined by links (see `find_links`), first by those
-    of `bridge_inliers` alone; and what a single photo alone joins is cut.
+    of `min_bridge_inliers` alone; and what a single photo alone joins is cut.
 
     Args:
         network: graph with the edge attributes `inliers` and `unmoved`.
         min_photos: photos of the smallest cluster.
-        bridge_inliers: inliers that moved, of a pair across which a 3D model may be built in any case.
+        min_bridge_inliers: inliers that moved, of a pair across which a 3D model may be built in any case.
 
     Returns:
         list of `Cut`, and the edges (a, b) of fewer inliers that join groups which stronger ones do not join, where either has a cluster's
@@ -121,14 +121,14 @@ def cut_weak(network: nx.Graph, min_photos: int, bridge_inliers: float) -> tuple
     moved = {edge: values["inliers"] * (1 - values["unmoved"]) for edge, values in found.items()}
     support = _count_common(network, list(moved))
     edges = sorted(moved, key=lambda edge: (-support[edge], -moved[edge], -found[edge]["inliers"], edge))
-    strong = [edge for edge in edges if moved[edge] >= bridge_inliers]
+    strong = [edge for edge in edges if moved[edge] >= min_bridge_inliers]
     groups = nx.utils.UnionFind(network)
     _join_small(groups, edges, min_photos)
     _join_linked(groups, strong, min_photos)
     part = {photo: groups[photo] for photo in network}
     _join_linked(groups, edges, min_photos)
     modelled = _with_models(part, strong, min_photos)
-    weak = [(a, b) for a, b in edges if moved[a, b] < bridge_inliers and groups[a] == groups[b]]
+    weak = [(a, b) for a, b in edges if moved[a, b] < min_bridge_inliers and groups[a] == groups[b]]
     bridges = sorted((a, b) for a, b in weak if part[a] != part[b] and modelled >= {part[a], part[b]})
     links, reasons = find_links(groups, edges, min_photos), {}
     for edge in [edge for edge in edges if groups[edge[0]] != groups[edge[1]]]:

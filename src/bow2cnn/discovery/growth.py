@@ -30,7 +30,20 @@ _OF_A_PART = 0.6
 _UNKNOWN = object()
 
 
-def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentative, min_inliers, threads, probe=0, crawl=0, code=""):
+def grow_graph(
+    index,
+    seeds,
+    features,
+    out,
+    shortlist,
+    max_hamming,
+    min_word_inliers,
+    min_inliers,
+    threads,
+    orphan_shortlist=0,
+    view_shortlist=0,
+    code="",
+):
     """Write the `graph` artefact: verified pairs of photos with their matches.
 
     Pairs that an earlier version of the artefact holds stay, and what was asked then is not asked again: the photos that are new
@@ -40,17 +53,19 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         index, seeds: paths.
         features: paths of the `features` artefacts, in the order of the shards.
         shortlist: photos verified per query at most.
-        min_tentative: inliers among the word matches that make a pair worth a full verification.
+        min_word_inliers: inliers among the word matches that make a pair worth a full verification.
         min_inliers: epipolar inliers among all descriptors that make an edge; see `count_evidence` for which of them count.
-        probe: photos verified with one that no seed has joined; 0 to leave it alone.
-        crawl: photos outside a photo's component that are verified with it because a part of it ranks them high; 0 for none.
+        orphan_shortlist: photos verified with one that no seed has joined; 0 to leave it alone.
+        view_shortlist: photos outside a photo's component that are verified with it because a part of it ranks them high; 0 for none.
         code: digest of the code, part of the lineage.
     """
     check_photos(index, seeds, features)
-    made_with = lineage("graph", lineage_of(seeds, "seeds"), shortlist, max_hamming, min_tentative, min_inliers, probe, crawl, code)
+    made_with = lineage(
+        "graph", lineage_of(seeds, "seeds"), shortlist, max_hamming, min_word_inliers, min_inliers, orphan_shortlist, view_shortlist, code
+    )
     content = artefact.read(index, "index", ["content"])["content"]
     engine = Engine.load(index, max_hamming)
-    grower = Grower(engine, FeatureStore(features), shortlist, min_tentative, min_inliers)
+    grower = Grower(engine, FeatureStore(features), shortlist, min_word_inliers, min_inliers)
     known = grower.resume(earlier(out, "graph", made_with), content)
     asked = grower.queried()
     pairs = artefact.read(seeds, "seeds", ["pair"])["pair"]
@@ -61,23 +76,29 @@ def grow_graph(index, seeds, features, out, shortlist, max_hamming, min_tentativ
         if known.any():
             grower.confirm(grower.ask(np.flatnonzero(~known).tolist(), pool), pool)
         grower.close(pool)
-        if probe:
-            grower.confirm(grower.ask(grower.strangers(), pool, probe), pool)
+        if orphan_shortlist:
+            grower.confirm(grower.ask(grower.strangers(), pool, orphan_shortlist), pool)
             grower.close(pool)
-        while crawl and len(beyond := np.setdiff1d(grower.queried(), asked)):
+        while view_shortlist and len(beyond := np.setdiff1d(grower.queried(), asked)):
             asked = grower.queried()
-            grower.confirm(grower.look_around(beyond.tolist(), pool, crawl), pool)
+            grower.confirm(grower.look_around(beyond.tolist(), pool, view_shortlist), pool)
             grower.close(pool)
-    limits = {"shortlist": shortlist, "probe": probe, "crawl": crawl, "min_tentative": min_tentative, "min_inliers": min_inliers}
+    limits = {
+        "shortlist": shortlist,
+        "orphan_shortlist": orphan_shortlist,
+        "view_shortlist": view_shortlist,
+        "min_word_inliers": min_word_inliers,
+        "min_inliers": min_inliers,
+    }
     artefact.write(out, "graph", {**grower.arrays(), "content": content, **photos_of(index)}, {**limits, "lineage": made_with})
 
 
 class Grower:
     """The state of the growth: which photos were queried, with how many others verified, which pairs were confirmed or refused."""
 
-    def __init__(self, engine, store, shortlist, min_tentative, min_inliers, block=_BLOCK):
+    def __init__(self, engine, store, shortlist, min_word_inliers, min_inliers, block=_BLOCK):
         self._engine, self._store, self._block = engine, store, block
-        self._shortlist, self._min_tentative, self._min_inliers = shortlist, min_tentative, min_inliers
+        self._shortlist, self._min_word_inliers, self._min_inliers = shortlist, min_word_inliers, min_inliers
         self._queried = np.zeros(len(engine), bool)
         self._verified, self._beyond = np.zeros(len(engine), np.int32), np.zeros(len(engine), np.int32)
         self._pairs = {}  # (first, second) -> (tentative, fundamental, matches, unmoved), or None when refused
@@ -128,7 +149,7 @@ class Grower:
         """
         most = self._shortlist if most is None else most
         answers = pool.map(lambda photo: self._query(photo, most), photos)
-        candidates = self._candidates(photos, answers, self._verified, self._min_tentative)
+        candidates = self._candidates(photos, answers, self._verified, self._min_word_inliers)
         self._queried[photos] |= most == self._shortlist
         return candidates
 
@@ -139,7 +160,7 @@ class Grower:
         pairs = np.array([pair for pair, edge in self._pairs.items() if edge is not None]).reshape(-1, 2)
         component = connected_components(coo_array((np.ones(len(pairs)), pairs.T), shape=2 * [len(self._engine)]), directed=False)[1]
         answers = pool.map(lambda photo: self._look_around(photo, most, component), photos)
-        return self._candidates(photos, answers, self._beyond, ceil(_OF_A_PART * self._min_tentative))
+        return self._candidates(photos, answers, self._beyond, ceil(_OF_A_PART * self._min_word_inliers))
 
     def _candidates(self, photos, answers, verified, least):
         candidates = {}
@@ -187,7 +208,7 @@ class Grower:
             verified += new
             inliers += counts
             joined = any(edge is not None and edge is not _UNKNOWN for edge in edges.values())
-            if not joined and max(counts, default=0) < self._min_tentative:
+            if not joined and max(counts, default=0) < self._min_word_inliers:
                 break
         return verified, inliers
 

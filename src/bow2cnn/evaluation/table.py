@@ -22,7 +22,7 @@ _SHOWN = 20  # photos of a ranking that are kept for pictures
 _COLLECTION = "collection"
 
 
-def write_table(systems, benchmarks, validations, pairings, chosen, table, gains, rankings, seed, bootstrap=2000):
+def write_table(systems, benchmarks, validations, pairings, chosen, table, gains, rankings, seed, bootstrap):
     """Evaluate all systems on all benchmarks, and each on the validation of the pairs that it belongs to.
 
     Args:

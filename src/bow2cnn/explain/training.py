@@ -39,7 +39,7 @@ def _why_not(files, row, source, rule):
         return reason
     if files.split["contaminated"][row]:
         return "it matches a photo of a benchmark"
-    return "other photos outside every cluster were drawn (pairs.max_outsiders)"
+    return "other photos outside every cluster were drawn (pairs.max_background)"
 
 
 def _without_features(files, row):

@@ -9,6 +9,7 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.collection.photo import PhotoError
 from bow2cnn.features.detector import Detector
+from bow2cnn.features.poor import tell_poor
 from bow2cnn.processes import Lost, keep_memory, work_apart
 from bow2cnn.progress import progress
 from bow2cnn.reuse import digests, earlier, find_rows, lineage, tell
@@ -42,6 +43,8 @@ def extract_features(collection, out, workers, max_features, side=0, affine=Fals
         if result[-1]:
             _LOG.warning("features: %s gives none: %s", printable(photos["path"][row]), result[-1])
     keypoints, descriptors, scales, errors = zip(*results, strict=True) if results else ((), (), (), ())
+    for line in tell_poor([len(k) for k in keypoints], list(errors)):
+        _LOG.warning("features: %s", line)
     arrays = {
         "offset": artefact.offsets([len(k) for k in keypoints]),
         "keypoint": np.concatenate([np.zeros((0, 6), np.float32), *keypoints]),

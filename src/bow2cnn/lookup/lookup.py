@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bow2cnn import artefact
+from bow2cnn.config.model import Retrieval
 from bow2cnn.features.detector import Detector
 from bow2cnn.lookup.query import read_query
 from bow2cnn.photos import check_photos
@@ -15,14 +16,14 @@ from bow2cnn.retrieval.search import EVIDENCE, search
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 # The config's defaults, for what no artefact of the run records. (0 inliers: as many as the run was calibrated to.)
-DEFAULTS = {"soft_words": 3, "shortlist": 100, "max_hamming": 24, "min_inliers": 0, "expansion": 10, "expansion_inliers": 15}
+DEFAULTS = Retrieval().model_dump()
 _VERIFICATION = "index/verification.h5"
 # Which artefacts record what a run's retrieval goes by. The index does not: it is the same whatever the shortlist.
 _RECORDS = {
     "max_hamming": ("index/marks.h5", "marks"),
     "shortlist": (_VERIFICATION, "verification"),
     "soft_words": (_VERIFICATION, "verification"),
-    "expansion": ("retrieval/*.h5", "ranking"),
+    "max_expansion": ("retrieval/*.h5", "ranking"),
     "expansion_inliers": ("retrieval/*.h5", "ranking"),
 }
 
@@ -94,8 +95,8 @@ class Lookup:
 
     def search(self, query, count, expand=False):
         """The `Answer` to a query with its first `count` photos, verified by geometry; with `expand` after query expansion."""
-        names = ("shortlist", "expansion", "expansion_inliers")
-        settings = {name: self.settings[name] for name in names} | ({} if expand else {"expansion": 0}) | {"min_inliers": EVIDENCE}
+        names = ("shortlist", "max_expansion", "expansion_inliers")
+        settings = {name: self.settings[name] for name in names} | ({} if expand else {"max_expansion": 0}) | {"min_inliers": EVIDENCE}
         ranking = search(self._engine, query.words, **settings)["sv+qe"]
         enough = ranking.inliers >= self.settings["min_inliers"]
         columns = (ranking.photo, ranking.score, ranking.inliers, enough)

@@ -1,1 +1,1 @@
-"""Convolutional networks that turn a photo into one descriptor: backbone, pooling, L2 norm."""
+"""Networks that turn a photo into one descriptor: what they see of it (`input`), backbone, pooling, L2 norm."""

@@ -1,51 +1,95 @@
-"""The backbones by name: how to build each, what it expects of its input."""
+"""The networks that there are, by name, and the poolings: the one list of each, from which the config's choices come.
 
+Nothing of torch is imported before a network is built, because the config is checked by every process of a run.
+"""
+
+import re
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from bow2cnn.network.efficientnet import EfficientNetLite0
-from bow2cnn.network.plain import VGG16, AlexNet, SqueezeNet
-from bow2cnn.network.resnet import ResNet
+from bow2cnn.network.errors import NetworkError
+
+POOLINGS = ("gem", "mac", "spoc", "cls")  # see `network.pooling`
+TIMM = re.compile(r"timm:([A-Za-z0-9_.-]+)")  # a network of timm's, by its name there
 
 
-class Backbone(NamedTuple):
+class Choice(NamedTuple):
     """One row of `BACKBONES`.
 
     Attributes:
-        build: makes the module with random weights.
-        dimension: channels of its activations.
-        mean, deviation: per RGB channel, in grey levels of 0 to 255; input is (photo - mean) / deviation.
+        build: makes the `Backbone` with random weights.
         packaged: whether pretrained weights come with the installation.
         training_size: longer side of the photos that it is trained on by default, in pixels: that of the paper's recipe (Radenovic, Tolias,
             Chum, TPAMI 2018; field.md 3.3), unless another validates better (`bench/folds.py`).
-        smallest: side that its layers need, in pixels.
+        class_token: whether it has a class token; None where that is known only once it is built.
     """
 
-    build: callable
-    dimension: int
-    mean: tuple
-    deviation: tuple
+    build: Callable
     packaged: bool = False
     training_size: int = 362
-    smallest: int = 1
+    class_token: bool | None = False
 
 
-_IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
-_IMAGENET_DEVIATION = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+def find(network) -> Choice:
+    """The row of a network, also of one of timm's (`timm:NAME`).
+
+    Raises:
+        NetworkError: there is none of that name.
+    """
+    if network in BACKBONES:
+        return BACKBONES[network]
+    if named := TIMM.fullmatch(network):
+        return Choice(partial(_timm, named[1]), class_token=None)
+    raise NetworkError(f"network {network!r} is unknown; choose from {', '.join(sorted(BACKBONES))}, timm:NAME")
 
 
-def _torchvision(build, dimension, smallest=1):
-    return Backbone(build, dimension, _IMAGENET_MEAN, _IMAGENET_DEVIATION, smallest=smallest)
+def is_known(network) -> bool:
+    """Whether the config may name this network."""
+    return isinstance(network, str) and (network in BACKBONES or TIMM.fullmatch(network) is not None)
+
+
+def _efficientnet():
+    from bow2cnn.network.efficientnet import EfficientNetLite0
+
+    return EfficientNetLite0()
+
+
+def _plain(name):
+    from bow2cnn.network import plain
+
+    return getattr(plain, name)()
+
+
+def _resnet(repeats, bottleneck):
+    from bow2cnn.network.resnet import ResNet
+
+    return ResNet(repeats, bottleneck)
+
+
+def _dinov2(dimension, depth, heads, registers):
+    from bow2cnn.network.transformer import VisionTransformer
+
+    return VisionTransformer(dimension, depth, heads, registers)
+
+
+def _timm(name):
+    from bow2cnn.network.of_timm import TimmBackbone
+
+    return TimmBackbone(name)
 
 
 BACKBONES = {
-    "efficientnet-lite0": Backbone(EfficientNetLite0, 1280, (127.0,) * 3, (128.0,) * 3, packaged=True, training_size=256, smallest=32),
-    "alexnet": _torchvision(AlexNet, 256, smallest=31),
-    "resnet18": _torchvision(partial(ResNet, (2, 2, 2, 2), bottleneck=False), 512),
-    "resnet34": _torchvision(partial(ResNet, (3, 4, 6, 3), bottleneck=False), 512),
-    "resnet50": _torchvision(partial(ResNet, (3, 4, 6, 3), bottleneck=True), 2048),
-    "resnet101": _torchvision(partial(ResNet, (3, 4, 23, 3), bottleneck=True), 2048),
-    "resnet152": _torchvision(partial(ResNet, (3, 8, 36, 3), bottleneck=True), 2048),
-    "squeezenet1_1": _torchvision(SqueezeNet, 512, smallest=17),
-    "vgg16": _torchvision(VGG16, 512, smallest=16),
+    "efficientnet-lite0": Choice(_efficientnet, packaged=True, training_size=256),
+    "alexnet": Choice(partial(_plain, "AlexNet")),
+    "resnet18": Choice(partial(_resnet, (2, 2, 2, 2), bottleneck=False)),
+    "resnet34": Choice(partial(_resnet, (3, 4, 6, 3), bottleneck=False)),
+    "resnet50": Choice(partial(_resnet, (3, 4, 6, 3), bottleneck=True)),
+    "resnet101": Choice(partial(_resnet, (3, 4, 23, 3), bottleneck=True)),
+    "resnet152": Choice(partial(_resnet, (3, 8, 36, 3), bottleneck=True)),
+    "squeezenet1_1": Choice(partial(_plain, "SqueezeNet")),
+    "vgg16": Choice(partial(_plain, "VGG16")),
 }
+for _size, _shape in {"vits14": (384, 12, 6), "vitb14": (768, 12, 12), "vitl14": (1024, 24, 16)}.items():
+    BACKBONES[f"dinov2_{_size}"] = Choice(partial(_dinov2, *_shape, registers=0), class_token=True)
+    BACKBONES[f"dinov2_{_size}_reg"] = Choice(partial(_dinov2, *_shape, registers=4), class_token=True)

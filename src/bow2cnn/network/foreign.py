@@ -21,7 +21,7 @@ _MAGIC = (
 _PAGE = re.compile(rb"\s*(<!doctype|<html|<\?xml|<head)", re.I)
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")  # in what torch says
 # Where programs keep the state dict of a checkpoint.
-_INSIDE = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
+_INSIDE = ("teacher", "state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
 # cnnimageretrieval has the children of a ResNet in a row, without the two last ones.
 _IN_A_ROW = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 # Of a retrieval network around its backbone: pooling and whitening.

@@ -1,8 +1,9 @@
 """Layers that several backbones share."""
 
 import torch
-from torch import nn
 from torch.nn import functional
+
+from bow2cnn.network.backbone import Backbone
 
 
 class Normalised:
@@ -41,32 +42,27 @@ class Normalised:
         return functional.conv2d(x, kernel, shift, convolution.stride, convolution.padding, groups=convolution.groups)
 
 
-class Staged(nn.Module):
-    """A backbone as a sequence of stages, so that its first stages can be frozen.
+class Staged(Backbone):
+    """A convolutional backbone as a sequence of stages, which are its parts.
 
     A subclass fills `stages`, a list of (modules, function) pairs: the function maps activations to activations, the modules are
     those whose weights it uses.
+
+    Args:
+        dimension, input: see `Backbone`.
     """
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, dimension, input):
+        super().__init__(dimension, input)
         self.stages = []
 
     def forward(self, x):
-        return self.run(x, 0, len(self.stages))
-
-    def run(self, x, start, stop):
-        """Stages start to stop."""
-        for _, function in self.stages[start:stop]:
+        for _, function in self.stages:
             x = function(x)
         return x
 
-    def freeze(self, count):
-        """Stop learning in the first `count` stages."""
-        for modules, _ in self.stages[:count]:
-            for module in modules:
-                module.requires_grad_(False)
+    def parts(self):
+        return [[weight for module in modules for weight in module.parameters()] for modules, _ in self.stages]
 
     def normalised(self):
-        """All `Normalised` pairs, in the order of the modules."""
         return [pair for module in self.modules() for pair in vars(module).values() if isinstance(pair, Normalised)]

@@ -2,12 +2,11 @@
 
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from bow2cnn.network.backbones import BACKBONES
+from bow2cnn.network.backbones import POOLINGS, find
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.pooling import START_P, Pooling
 
@@ -16,27 +15,31 @@ class RetrievalNetwork(nn.Module):
     """Preprocessing, backbone, pooling, L2 norm.
 
     Args:
-        network: a key of `BACKBONES`.
-        pooling: `gem`, `mac` or `spoc`.
+        network: a name that `backbones.find` knows.
+        pooling: one of `POOLINGS`; `cls` only with a backbone that has a class token.
         p: GeM's exponent to start with.
+        input: `Input`, what it sees of a file; None for the backbone's own.
+
+    Raises:
+        NetworkError: there is no such network, or its parts do not go together.
     """
 
-    def __init__(self, network, pooling="gem", p=START_P):
+    def __init__(self, network, pooling="gem", p=START_P, input=None):
         super().__init__()
-        if network not in BACKBONES:
-            raise NetworkError(f"network {network!r} is unknown; choose from {', '.join(sorted(BACKBONES))}")
-        backbone = BACKBONES[network]
         self.network = network
-        self.dimension, self._smallest = backbone.dimension, backbone.smallest
-        self.backbone = backbone.build()
+        self.backbone = find(network).build()
+        self.dimension, self.input = self.backbone.dimension, input or self.backbone.input
         self.pooling = Pooling(pooling, p)
-        self.register_buffer("mean", torch.tensor(backbone.mean)[:, None, None], persistent=False)
-        self.register_buffer("deviation", torch.tensor(backbone.deviation)[:, None, None], persistent=False)
+        if pooling == "cls" and self.backbone.class_token is None:
+            others = ", ".join(kind for kind in POOLINGS if kind != "cls")
+            raise NetworkError(f"pooling cls: {network} has no class token; choose from {others}")
+        if self.input.channels != self.backbone.input.channels:
+            raise NetworkError(f"network {network}: takes images of {self.backbone.input.channels} channels, not of {self.input.channels}")
         # Batch statistics stay frozen in training too; nothing here has dropout, so there is one mode only.
         self.eval().to(memory_format=torch.channels_last)
 
     def forward(self, photos, scale=1.0):
-        """uint8 RGB [b, 3, h, w] to float32 [b, D], each of length 1.
+        """Uint8 [b, c, h, w], as `pixels` makes them, to float32 [b, D], each of length 1.
 
         Args:
             photos: photos of one size.
@@ -46,27 +49,21 @@ class RetrievalNetwork(nn.Module):
 
     def pool(self, photos, scale=1.0):
         """As `forward`, without the L2 norm."""
-        return self.pooling(self.backbone(self.prepare(photos, scale)))
+        described = self.backbone.class_token if self.pooling.kind == "cls" else self.backbone
+        return self.pooling(described(self.prepare(photos, scale)))
 
     def prepare(self, photos, scale=1.0):
-        """uint8 RGB [b, 3, h, w] to what the backbone expects; a side that its layers find too small is filled up with its last pixels."""
-        x = photos.to(torch.float32)
-        if scale != 1.0:
-            size = [max(1, round(side * scale)) for side in x.shape[2:]]
-            x = functional.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
-        down, right = (max(0, self._smallest - side) for side in x.shape[2:])
-        if down or right:
-            x = functional.pad(x, (0, right, 0, down), mode="replicate")
-        return ((x - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
+        """Uint8 [b, c, h, w] to what the backbone is fed with, see `Input.prepare`."""
+        return self.input.prepare(photos, scale)
 
     @property
     def device(self):
         """Where the network computes."""
-        return self.mean.device
+        return next(self.backbone.parameters()).device
 
     def pixels(self, photo):
-        """A photo, uint8 RGB [h, w, 3], as a tensor [1, 3, h, w] of its own memory, where the network computes."""
-        return torch.from_numpy(np.array(photo, copy=True)).permute(2, 0, 1)[None].to(self.device)
+        """A photo, as `Input.load` gives it, as a tensor [1, c, h, w] of its own memory, where the network computes."""
+        return self.input.tensor(photo).to(self.device)
 
     @contextmanager
     def folded(self):

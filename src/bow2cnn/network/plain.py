@@ -1,22 +1,26 @@
 """AlexNet, VGG16 and SqueezeNet 1.1 cut to their convolutions; module names are torchvision's.
 
-AlexNet and VGG16 lose their last max-pooling (field.md 3.3), SqueezeNet has none at its end.
+AlexNet and VGG16 lose their last max-pooling (field.md 3.3), SqueezeNet has none at its end. torchvision's own are not used because each
+release of it imports beside one release of torch alone; these few lines do.
 """
+
+import dataclasses
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from bow2cnn.network.input import IMAGENET
 from bow2cnn.network.layers import Staged
 
 _VGG16 = [64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512]
 
 
 class _Features(Staged):
-    """A network whose convolutions torchvision keeps in one sequence called `features`."""
+    """A network whose convolutions torchvision keeps in one sequence called `features`; `smallest` is the side that they need."""
 
-    def __init__(self, layers):
-        super().__init__()
+    def __init__(self, layers, dimension, smallest):
+        super().__init__(dimension, dataclasses.replace(IMAGENET, smallest=smallest))
         self.features = nn.Sequential(*layers)
         self.stages = [([layer], layer) for layer in self.features]
 
@@ -39,7 +43,9 @@ class AlexNet(_Features):
                 nn.ReLU(inplace=True),
                 nn.Conv2d(256, 256, 3, padding=1),
                 nn.ReLU(inplace=True),
-            ]
+            ],
+            dimension=256,
+            smallest=31,
         )
 
 
@@ -54,7 +60,7 @@ class VGG16(_Features):
             else:
                 layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(inplace=True)]
                 before = after
-        super().__init__(layers)
+        super().__init__(layers, dimension=512, smallest=16)
 
 
 class SqueezeNet(_Features):
@@ -76,7 +82,9 @@ class SqueezeNet(_Features):
                 _Fire(384, 48, 192),
                 _Fire(384, 64, 256),
                 _Fire(512, 64, 256),
-            ]
+            ],
+            dimension=512,
+            smallest=17,
         )
 
 

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from bow2cnn.network.backbones import POOLINGS
+
 START_P = 3.0
 _EPSILON = 1e-6
 
@@ -11,21 +13,25 @@ class Pooling(nn.Module):
     """[b, d, h, w] to [b, d].
 
     MAC takes the maximum over the photo, SPoC the average, GeM the generalised mean (mean of x^p)^(1/p) with a p that is learned:
-    1 is the average, infinity the maximum.
+    1 is the average, infinity the maximum. GeM takes activations below 1e-6 for 1e-6. A network that ends with a ReLU has none
+    below zero; of the tokens of a vision transformer, which are signed, about half of the values are. The class token of such a network
+    (`cls`) is a vector already and stays as it is.
 
     Args:
-        kind: `mac`, `spoc` or `gem`.
+        kind: one of `backbones.POOLINGS`.
         p: GeM's exponent to start with.
     """
 
     def __init__(self, kind, p=START_P):
         super().__init__()
-        if kind not in ("mac", "spoc", "gem"):
-            raise ValueError(f"pooling {kind!r} is unknown; choose from gem, mac, spoc")
+        if kind not in POOLINGS:
+            raise ValueError(f"pooling {kind!r} is unknown; choose from {', '.join(POOLINGS)}")
         self.kind = kind
         self.p = nn.Parameter(torch.tensor(float(p))) if kind == "gem" else None
 
     def forward(self, x):
+        if self.kind == "cls":
+            return x
         if self.kind == "mac":
             return x.amax((2, 3))
         if self.kind == "spoc":

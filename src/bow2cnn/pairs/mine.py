@@ -19,8 +19,8 @@ _NO_CLUSTERS = {"cut/pair": np.zeros((0, 2), np.int32)}
 
 
 def mine_pairs(
-    models, split, min_shared, pool, max_queries, query_fraction, outsider_inliers, max_outsiders, validation, shortlist, max_hamming,
-    seed, threads, graph=None, clusters=None, index=None,
+    models, split, min_shared, nearest_cameras, max_queries, query_fraction, background_max_inliers, max_background, validation, shortlist,
+    max_hamming, seed, threads, graph=None, clusters=None, index=None,
 ):  # fmt: skip
     """The pairs of 3D models.
 
@@ -29,11 +29,11 @@ def mine_pairs(
         graph, clusters, index: paths; None for models that the teacher has not built. Of photos outside these nobody knows what they
             show, so they are not used.
         min_shared: common 3D points of a positive.
-        pool: nearest cameras considered for a query's pool of positives.
+        nearest_cameras: cameras considered for a query's pool of positives.
         max_queries, query_fraction: of a model's photos so many are queries at most.
-        outsider_inliers: a photo outside every cluster is no negative of a place with one of whose photos the teacher finds more
+        background_max_inliers: a photo outside every cluster is no negative of a place with one of whose photos the teacher finds more
             inliers than so many; what it finds is noted (`weak`).
-        max_outsiders: so many of these photos at most are used, drawn at random: the teacher is asked with each of them.
+        max_background: so many of these photos at most are used, drawn at random: the teacher is asked with each of them.
         validation: share of these photos on the validation side.
         shortlist, max_hamming: see `search` and `Engine`.
 
@@ -48,21 +48,21 @@ def mine_pairs(
     found = artefact.read(clusters, "clusters", ["cluster", "cut/pair"]) if clusters else _NO_CLUSTERS | {"cluster": built["model"]}
     group, side, cluster = assign_groups(built["model"], sides, found["cluster"])
     strangers = _strangers(cluster, edges["pair"], index, sides["contaminated"]) if index else np.zeros(0, int)
-    outsiders = draw(strangers, max_outsiders, [seed, 7])
+    outsiders = draw(strangers, max_background, [seed, 7])
     add_outsiders(group, side, outsiders, validation, seed)
     evidence = Evidence(built, edges)
     queries = []
     for model in np.flatnonzero(sides["side"] != DROPPED).tolist():
-        queries += _queries_of(evidence, built, model, min_shared, pool, max_queries, query_fraction, seed)
+        queries += _queries_of(evidence, built, model, min_shared, nearest_cameras, max_queries, query_fraction, seed)
     if not any(side[query] == TRAIN for query, _, _ in queries):
         raise NothingFound(
             f"pairs: no two photos of a training model share {min_shared} 3D points (pairs.min_shared), so there is no positive to train "
             "on; lower pairs.min_shared, or add photos that overlap more"
         )
-    weak = find_weak_matches(index, outsiders, shortlist, outsider_inliers, max_hamming, threads)
+    weak = find_weak_matches(index, outsiders, shortlist, background_max_inliers, max_hamming, threads)
     rule = NegativeRule(group, cluster, side, weak, found["cut/pair"])
     rows, pools, positives = ([query[part] for query in queries] for part in range(3))
-    params = {"min_shared": min_shared, "pool": pool, "seed": seed}
+    params = {"min_shared": min_shared, "nearest_cameras": nearest_cameras, "seed": seed}
     return Found(np.array(rows, np.int64), pools, rule, build_validation(rule, rows, positives), params)
 
 
@@ -98,13 +98,14 @@ def _check_places(sides):
         )
 
 
-def _queries_of(evidence, built, model, min_shared, pool, max_queries, query_fraction, seed):
+def _queries_of(evidence, built, model, min_shared, nearest_cameras, max_queries, query_fraction, seed):
     """(query, pool, validation positives) of one model's queries: every photo with a positive is one, up to the limits."""
     start, stop = built["photo_offset"][model : model + 2]
     own = [view for view in range(start, stop) if built["model"][built["photo"][view]] == model]
-    usable = [view for view in own if len(evidence.candidates(view, own, min_shared, pool)[0])]
+    usable = [view for view in own if len(evidence.candidates(view, own, min_shared, nearest_cameras)[0])]
     limit = min(max_queries, max(1, round(len(own) * query_fraction)))
     usable = draw(np.array(usable, int), limit, [seed, 6, model]).tolist()
     return [
-        (int(built["photo"][view]), evidence.pool(view, own, min_shared, pool), evidence.sharing(view, own, min_shared)) for view in usable
+        (int(built["photo"][view]), evidence.pool(view, own, min_shared, nearest_cameras), evidence.sharing(view, own, min_shared))
+        for view in usable
     ]

@@ -44,7 +44,7 @@ SOURCES = {
     "words": Source(
         "bow2cnn.pairs.words.pair_by_words",
         needs=("index", "contaminations"),
-        settings={"split": ("validation",), "retrieval": ("max_hamming",), "pairs": ("max_outsiders",), "": ("seed", "threads")},
+        settings={"split": ("validation",), "retrieval": ("max_hamming",), "pairs": ("max_background",), "": ("seed", "threads")},
         megabytes=4000,
         times={"index": 0.5},
     ),

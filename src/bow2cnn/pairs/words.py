@@ -23,7 +23,7 @@ from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, choose_sides
 BEST = 5  # results of a photo that may be its pairs
 
 
-def pair_by_words(index, contaminations, validation, max_hamming, max_outsiders, seed, threads) -> Found:
+def pair_by_words(index, contaminations, validation, max_hamming, max_background, seed, threads) -> Found:
     """The pairs of an index.
 
     A place with a photo that matches one of a benchmark is not used. Photos of no pair are of the background: each is a place of its own.
@@ -34,7 +34,7 @@ def pair_by_words(index, contaminations, validation, max_hamming, max_outsiders,
         contaminations: paths of what `find_contamination` found, one for every benchmark.
         validation: share of the places and of the background that validates.
         max_hamming: see `Engine`.
-        max_outsiders: so many photos of the background at most are used, drawn at random.
+        max_background: so many photos of the background at most are used, drawn at random.
         seed: of all random choices.
         threads: worker threads; the result does not depend on it.
 
@@ -56,7 +56,7 @@ def pair_by_words(index, contaminations, validation, max_hamming, max_outsiders,
         place[members[number]], side[members[number]] = number, sides[number]
     cluster = place.copy()
     strangers = np.setdiff1d(photos[~shown[photos]], np.concatenate(members))
-    add_outsiders(place, side, draw(strangers, max_outsiders, [seed, 7]), validation, seed)
+    add_outsiders(place, side, draw(strangers, max_background, [seed, 7]), validation, seed)
     rule = NegativeRule(place, cluster, side)
     queries = [row for row in sorted(pools) if cluster[row] >= 0]
     chosen = [{"photo": pools[row]} for row in queries]

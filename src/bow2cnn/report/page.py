@@ -20,7 +20,7 @@ _OF_PHOTOS = ("collection", "marks", "graph", "clusters", "models", "split")
 
 def write_report(
     out, collection, pairs, sources, validations, histories, table, gains, benchmarks, rankings, pairings,
-    marks=None, words=(), graph=None, clusters=None, models=None, split=None, config=None, timings=None,
+    marks=None, words=(), graph=None, clusters=None, models=None, split=None, config=None, timings=None, features=(),
 ):  # fmt: skip
     """Write the report. What a run lacks (benchmarks, experiments, models) is said in a sentence.
 
@@ -35,8 +35,8 @@ def write_report(
         benchmarks: name to `collection` and `truth` (paths).
         rankings: name (a validation or a benchmark) to path of its rankings.
         pairings: experiment to the system that it is compared with.
-        marks, graph, clusters: paths of the artefacts that the teacher makes, words: paths in the order of the shards; none of them where
-            it did not work.
+        marks, graph, clusters: paths of the artefacts that the teacher makes, words, features: paths in the order of the shards; none of
+            them where it did not work.
         models, split: paths; none where the run began with pairs.
         config: the run's config, to be shown.
         timings: folder of Snakemake's benchmark files; the only part of the page that differs between two runs on the same photos.
@@ -44,8 +44,10 @@ def write_report(
     paths = {"collection": collection, "marks": marks, "graph": graph, "clusters": clusters}
     paths |= {"models": models, "split": split, "table": table, "gains": gains}
     of_pairs = [path for files in pairs.values() for path in files.values()]
-    check_photos(*(paths[name] for name in _OF_PHOTOS if paths[name] is not None), *of_pairs, *([words] if words else []))
-    run = Run(paths, words, pairs, sources, validations, histories, benchmarks, rankings, pairings, config or {})
+    check_photos(
+        *(paths[name] for name in _OF_PHOTOS if paths[name] is not None), *of_pairs, *(shards for shards in (words, features) if shards)
+    )
+    run = Run(paths, words, pairs, sources, validations, histories, benchmarks, rankings, pairings, config or {}, features)
     thumbs = Thumbs()
     sections = {
         "opening": ("Gains", show_opening(run)),

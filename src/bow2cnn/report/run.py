@@ -6,7 +6,7 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.evaluation.results import read_gains, read_table
-from bow2cnn.left_out import lines_of
+from bow2cnn.left_out import lines_of, lines_of_features
 from bow2cnn.pairs.negatives import read_negatives
 from bow2cnn.pairs.positives import read_positives
 from bow2cnn.truth import read_truth
@@ -33,8 +33,8 @@ class Run:
         config: nested dict, may be empty.
     """
 
-    def __init__(self, paths, words, pairs, sources, validations, histories, benchmarks, rankings, pairings, config):
-        self._paths, self._words, self._pairs = paths, words, pairs
+    def __init__(self, paths, words, pairs, sources, validations, histories, benchmarks, rankings, pairings, config, features=()):
+        self._paths, self._words, self._features, self._pairs = paths, words, features, pairs
         self.sources, self.validations = sources, validations
         self.histories, self.benchmarks, self.rankings = histories, benchmarks, rankings
         self.pairings, self.config = pairings, config
@@ -106,12 +106,12 @@ class Run:
 
     @cached_property
     def left_out(self):
-        """Lines on what was not taken of the benchmarks' distractors, of models and of a database that were given."""
+        """Lines on photos that give no features, and on what was not taken of benchmarks' distractors, of models and of a database."""
         given = {f"benchmark {name}": files["collection"] for name, files in self.benchmarks.items()}
         given |= {"models": self._paths["models"]} if self._paths["models"] is not None else {}
         one = len(self._pairs) == 1
         given |= {"pairs" if one else f"pairs of {source}": files["positives"] for source, files in self._pairs.items()}
-        return [line for what, path in given.items() for line in lines_of(what, path)]
+        return [*lines_of_features(self._features), *(line for what, path in given.items() for line in lines_of(what, path))]
 
     def masked_points(self, photo):
         """Where the masked features of a photo lie, float32 [k, 2], in the order of its words."""

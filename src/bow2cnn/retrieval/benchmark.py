@@ -19,7 +19,7 @@ LISTS = ("plain", "sv", "sv+qe")
 
 def rank_benchmark(
     vocabulary, collection, features, truth, out,
-    soft_words, shortlist, max_hamming, min_inliers, expansion, expansion_inliers, min_photos, seed, threads,
+    soft_words, shortlist, max_hamming, min_inliers, max_expansion, expansion_inliers, min_photos, seed, threads,
 ):  # fmt: skip
     """Write the `ranking` artefact of a benchmark: lists `plain`, `sv`, `sv+qe`, photos as rows of the benchmark's collection.
 
@@ -27,7 +27,7 @@ def rank_benchmark(
         vocabulary: path; it was trained on the collection, never on the benchmark.
         collection, features, truth: paths of the benchmark's photos, their features and its truth.
         soft_words: words of every feature of a query.
-        shortlist, expansion, expansion_inliers: see `search`.
+        shortlist, max_expansion, expansion_inliers: see `search`.
         min_inliers: from how many inliers geometry counts in the ranking; 0 for `EVIDENCE`.
         max_hamming, min_photos: see `Engine` and `mark_features`.
     """
@@ -39,7 +39,7 @@ def rank_benchmark(
     found = {name: [] for name in LISTS}
     for number, row in enumerate(progress(queries, "teacher")):
         words = in_region(photos.query(row, soft_words), known.region_of(number))
-        rankings = search(engine, words, shortlist, min_inliers or EVIDENCE, expansion, expansion_inliers)
+        rankings = search(engine, words, shortlist, min_inliers or EVIDENCE, max_expansion, expansion_inliers)
         for name in LISTS:
             found[name].append(rankings[name])
     arrays = {"query": queries.astype(np.int32), **photos_of(collection)}
@@ -49,7 +49,7 @@ def rank_benchmark(
         arrays[f"{name}/score"] = np.concatenate([ranking.score for ranking in rankings])
         arrays[f"{name}/inliers"] = np.concatenate([ranking.inliers for ranking in rankings])
     params = {"soft_words": soft_words, "shortlist": shortlist, "min_inliers": min_inliers}
-    params |= {"expansion": expansion, "expansion_inliers": expansion_inliers}
+    params |= {"max_expansion": max_expansion, "expansion_inliers": expansion_inliers}
     artefact.write(out, "ranking", arrays, params)
 
 

@@ -79,8 +79,10 @@ def calibrate_verification(
         keypoint, descriptor = store[photo]
         return query_words(keypoint, descriptor, tuple(engine.size[photo]), words, soft_words)
 
+    # One after another: words are looked up in threads of their own, which must not be begun in each of those that ask.
+    soft = {} if min_inliers else {photo: soft_query(photo) for photo in progress(photos.tolist(), "verification: words", len(photos))}
     arrays, limits = {}, []
-    for kind, query in (("hard", engine.words), ("soft", soft_query)):
+    for kind, query in (("hard", engine.words), ("soft", soft.__getitem__)):
         counts = np.zeros((2, _MOST + 1), np.int64)
         if not min_inliers:
             counts[:] = count_by_chance(engine, photos, query, shortlist, threads, progress_label=f"verification: {kind} words")

@@ -32,19 +32,27 @@ class Words:
     """Words of one photo: word uint32 [N], signature uint64 [N], keypoint float32 [N, 6], feature int32 [N], rows sorted by word.
 
     With soft assignment a feature has a row for each of its words; nearest bool [N] says which one is of its nearest word.
+
+    All arrays are read-only, as those of a mapped index: for others the compiled functions would be compiled a second time.
     """
 
     __slots__ = ("feature", "keypoint", "nearest", "signature", "size", "word")
 
     def __init__(self, word, signature, keypoint, feature, size, nearest=None):
-        self.word, self.signature, self.keypoint, self.feature, self.size = word, signature, keypoint, feature, size
-        self.nearest = np.ones(len(word), bool) if nearest is None else nearest
+        self.word, self.signature, self.keypoint, self.feature = map(_read_only, (word, signature, keypoint, feature))
+        self.nearest, self.size = _read_only(np.ones(len(word), bool) if nearest is None else nearest), size
 
     def __len__(self):
         return len(self.word)
 
     def select(self, rows):
         return Words(self.word[rows], self.signature[rows], self.keypoint[rows], self.feature[rows], self.size, self.nearest[rows])
+
+
+def _read_only(array):
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 class Engine:

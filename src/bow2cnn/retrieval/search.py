@@ -19,7 +19,7 @@ class Ranking(NamedTuple):
     inliers: np.ndarray
 
 
-def search(engine, query, shortlist, min_inliers, expansion, expansion_inliers):
+def search(engine, query, shortlist, min_inliers, max_expansion, expansion_inliers):
     """Rank an index for a query, each step with what the one before found.
 
     Args:
@@ -27,7 +27,7 @@ def search(engine, query, shortlist, min_inliers, expansion, expansion_inliers):
         query: `Words` of the query (of its region only, where there is one).
         shortlist: photos that are verified.
         min_inliers: fewer verified inliers than so many count for nothing.
-        expansion: the best verified photos, at most, whose words expand the query; `expansion_inliers`: that they need for it.
+        max_expansion: the best verified photos, at most, whose words expand the query; `expansion_inliers`: that they need for it.
 
     Returns:
         dict of `Ranking`: `plain`, `sv` (the shortlist ordered by words and geometry), `sv+qe` (the expanded query, verified again,
@@ -36,7 +36,7 @@ def search(engine, query, shortlist, min_inliers, expansion, expansion_inliers):
     plain = Ranking(*engine.rank(query, len(engine)), np.zeros(0, np.int32))
     plain = plain._replace(inliers=np.zeros(len(plain.photo), np.int32))
     verified, transforms = _verify(engine, query, plain, shortlist, min_inliers)
-    parts = expand(engine, query, verified, transforms, expansion, expansion_inliers)
+    parts = expand(engine, query, verified, transforms, max_expansion, expansion_inliers)
     if len(parts) == 1:
         return {"plain": plain, "sv": verified, "sv+qe": verified}
     again = Ranking(*engine.rank(query, len(engine), parts[1:]), np.zeros(0, np.int32))
@@ -60,10 +60,10 @@ def sure_first(verified, again, sure):
     return Ranking(*(np.concatenate(columns) for columns in zip(before, after, strict=True)))
 
 
-def expand(engine, query, verified, transforms, expansion, expansion_inliers):
+def expand(engine, query, verified, transforms, max_expansion, expansion_inliers):
     """The query, and the words of its best verified photos that fall into it when they are projected back (Chum et al., Total recall,
     ICCV 2007: the transform brings every result into the frame of the query): a list of `Words`."""
-    chosen = verified.photo[verified.inliers >= expansion_inliers][:expansion].tolist()
+    chosen = verified.photo[verified.inliers >= expansion_inliers][:max_expansion].tolist()
     return [query, *(_project_back(engine.words(photo), transforms[photo], query) for photo in chosen)]
 
 

@@ -69,7 +69,7 @@ class Batches:
             return self._photos[row]
         except PhotoError as error:
             _LOG.warning("training: photo %d of the collection is gone (%s)", row, error)
-            return np.full((self._settings.image_size, self._settings.image_size, 3), 127, np.uint8)
+            return self._photos.blank()
 
     def _loss(self, descriptors, placed, rows):
         settings = self._settings
@@ -82,7 +82,7 @@ class Batches:
         # A photo counts in every tuple that has it: once for all of a chunk would depend on how many tuples fit into memory together.
         members = [place for _, places in placed for place in places]
         before = self._start[[row for number, _ in placed for row in rows[number]]].to(descriptors.device)
-        return value + settings.keep * ((descriptors[members] - before) ** 2).sum()
+        return value + settings.feature_distillation * ((descriptors[members] - before) ** 2).sum()
 
 
 def _rows(tuples, number):

@@ -1,5 +1,6 @@
 """Decoded and shrunk photos in one file on disk, because decoding them again every epoch would be waste."""
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -9,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from bow2cnn.collection.photo import PhotoError
-from bow2cnn.description.photo import load_photo
 from bow2cnn.files import SealError, read_sealed, replacing, write_sealed
 from bow2cnn.network.workers import Workers
 from bow2cnn.progress import progress
@@ -26,6 +26,7 @@ class PhotoCache:
         folder: for the file; it is found again by a later run.
         paths: of all photos of the collection.
         rows: the ones to keep ready.
+        input: `Input` of the network that is to see them.
         image_size: longer side in pixels.
         threads: for decoding.
         key: text that changes when the photos do.
@@ -35,11 +36,11 @@ class PhotoCache:
         missing: bool [n], wanted photos that cannot be decoded.
     """
 
-    def __init__(self, folder, paths, rows, image_size, threads, key, limit=_LIMIT):
+    def __init__(self, folder, paths, rows, input, image_size, threads, key, limit=_LIMIT):
         folder = Path(folder)
-        self._paths, self._image_size = paths, image_size
+        self._paths, self._input, self._image_size = paths, input, image_size
         self._data, self._list = folder / "photos.bin", folder / "photos.list"
-        key = json.dumps([key, image_size, limit, *map(int, rows)])
+        key = json.dumps([key, dataclasses.asdict(input), image_size, limit, *map(int, rows)])
         found = self._find(key)
         if found is None:
             found = self._fill(rows, threads, limit)
@@ -50,15 +51,19 @@ class PhotoCache:
         self._pixels = np.memmap(self._data, np.uint8, "r") if self._data.stat().st_size else np.zeros(0, np.uint8)
 
     def __getitem__(self, row):
-        """uint8 RGB [h, w, 3] of a photo; not to be written to."""
+        """A photo as `Input.load` gives it; not to be written to."""
         if row not in self._place:
-            return load_photo(self._paths[row], self._image_size)
+            return self._input.load(self._paths[row], self._image_size)
         start, shape = self._place[row]
         return self._pixels[start : start + int(np.prod(shape))].reshape(shape)
 
     def load(self, row):
         """A function that returns the photo."""
         return partial(self.__getitem__, int(row))
+
+    def blank(self):
+        """What stands for a photo that is gone."""
+        return self._input.blank(self._image_size, self._image_size)
 
     def _find(self, key):
         """What an earlier run wrote, see `_fill`; None where it is not there, damaged or of other photos.
@@ -92,7 +97,7 @@ class PhotoCache:
 
     def _try(self, row):
         try:
-            return load_photo(self._paths[row], self._image_size)
+            return self._input.load(self._paths[row], self._image_size)
         except PhotoError as error:
             _LOG.warning("training: %s is left out: %s", printable(str(self._paths[row])), error)
             return None

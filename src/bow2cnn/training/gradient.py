@@ -32,7 +32,7 @@ class Gradient:
         """Set `grad` of every learning weight to the gradient of the loss over some tuples.
 
         Args:
-            tuples: list of tuples, each a list of (key, load): `load()` returns a photo, uint8 RGB [h, w, 3]; what has the same key
+            tuples: list of tuples, each a list of (key, load): `load()` returns a photo, as `Input.load` does; what has the same key
                 is the same and passes the network once.
             loss: maps descriptors [n, D], and per tuple (number, rows of its photos), to a scalar.
 
@@ -125,7 +125,7 @@ def graph_bytes(model, image_size):
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-        model(torch.zeros((1, 3, image_size * 3 // 4, image_size), dtype=torch.uint8, device=model.device))
+        model(model.pixels(model.input.blank(image_size * 3 // 4, image_size)))
     return max(1, sum(seen.values()))
 
 

@@ -5,7 +5,7 @@ import numpy as np
 _CHUNK = 256  # queries at a time, to bound the matrix of similarities
 
 
-def mine_negatives(descriptors, queries, pool, rule, count, per_model):
+def mine_negatives(descriptors, queries, pool, rule, count, one_negative_per_model):
     """The hardest negatives of each query.
 
     Args:
@@ -14,7 +14,7 @@ def mine_negatives(descriptors, queries, pool, rule, count, per_model):
         pool: int64 rows that may be negatives.
         rule: `NegativeRule`, which photos of the pool may be negatives of which query.
         count: negatives per query.
-        per_model: at most one per place (N2), else simply the nearest (N1).
+        one_negative_per_model: at most one per place (N2), else simply the nearest (N1).
 
     Returns:
         int64 [q, count] rows and float32 [q, count] similarities, hardest first; -1 and NaN where there are not enough.
@@ -27,16 +27,16 @@ def mine_negatives(descriptors, queries, pool, rule, count, per_model):
         products = descriptors[rows] @ descriptors[pool].T
         for number, query in enumerate(rows.tolist(), start=start):
             values = products[number - start]
-            picked = _hardest(values, rule.allowed(query, pool), rule.place[pool], count, per_model)
+            picked = _hardest(values, rule.allowed(query, pool), rule.place[pool], count, one_negative_per_model)
             chosen[number, : len(picked)] = pool[picked]
             similarity[number, : len(picked)] = values[picked]
     return chosen, similarity
 
 
-def _hardest(values, allowed, places, count, per_model):
+def _hardest(values, allowed, places, count, one_negative_per_model):
     order = np.argsort(-values, kind="stable")
     order = order[allowed[order]]
-    if per_model:
+    if one_negative_per_model:
         first = np.unique(places[order], return_index=True)[1]
         order = order[np.sort(first)]
     return order[:count]

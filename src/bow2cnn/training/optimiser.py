@@ -23,4 +23,4 @@ def make_optimiser(model, settings):
 def set_rate(optimiser, settings, epoch):
     """Learning rates of an epoch, counted from 1."""
     for group in optimiser.param_groups:
-        group["lr"] = group["first_lr"] * math.exp(-settings.decay * (epoch - 1))
+        group["lr"] = group["first_lr"] * math.exp(-settings.lr_decay * (epoch - 1))

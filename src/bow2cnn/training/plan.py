@@ -47,7 +47,7 @@ class Plan:
     def queries(self, epoch):
         """Queries int64 [t] of an epoch, in the order of training, and their positives int64 [t]; an exemplar is its own positive."""
         drawn = self._generator(_QUERIES, epoch).permutation(len(self._queries))[: self._matched]
-        positives = draw(self._options, self._generator(_POSITIVES, epoch if self._settings.redraw else 0))
+        positives = draw(self._options, self._generator(_POSITIVES, epoch if self._settings.resample_positives else 0))
         alone = self._generator(_EXEMPLARS, epoch).permutation(self._alone)[: self._exemplars]
         order = self._generator(_ORDER, epoch).permutation(self.tuples)
         return np.concatenate([self._queries[drawn], alone])[order], np.concatenate([positives[drawn], alone])[order]
@@ -55,9 +55,9 @@ class Plan:
     def pool(self, epoch):
         """Rows among which negatives are mined in an epoch, int64, sorted."""
         photos = self._pairs.negative
-        if len(photos) <= self._settings.pool_size:
+        if len(photos) <= self._settings.negative_pool_size:
             return photos
-        return np.sort(self._generator(_POOL, epoch).choice(photos, self._settings.pool_size, replace=False))
+        return np.sort(self._generator(_POOL, epoch).choice(photos, self._settings.negative_pool_size, replace=False))
 
     def validation_rows(self):
         """Rows that validation needs described, int64, sorted; none without queries."""
@@ -82,7 +82,9 @@ class Plan:
         """The epoch's tuples: dict of `query` [t], `positive` [t], `photo` [t, k] and `similarity` [t, k] of the negatives."""
         query, positive = self.queries(epoch)
         settings = self._settings
-        photo, similarity = mine_negatives(descriptors, query, self.pool(epoch), self._rule, settings.negatives, settings.per_model)
+        photo, similarity = mine_negatives(
+            descriptors, query, self.pool(epoch), self._rule, settings.negatives, settings.one_negative_per_model
+        )
         return {"query": query, "positive": positive, "photo": photo, "similarity": similarity}
 
     def _generator(self, purpose, epoch):

@@ -51,7 +51,7 @@ class Run:
         self._model, self._pairs, self._photos, self._settings = model, pairs, photos, settings
         self._threads, self._checkpoint = threads, checkpoint
         self._start = copy_weights(model)
-        self._mean = copy_weights(model) if settings.average else None
+        self._mean = copy_weights(model) if settings.ema_decay else None
         self._optimiser = make_optimiser(model, settings)
         self.viewer = copy.deepcopy(model)
         self._epoch, self._step, self._loss = 0, 0, 0.0
@@ -62,7 +62,7 @@ class Run:
         except Diverged as error:
             raise TrainingError(f"the network to start from overflows or is damaged: {error}; take other weights") from error
         self.plan = Plan(pairs, settings, seed, self._first)
-        self._batches = Batches(photos, settings, seed, torch.from_numpy(self._first) if settings.keep else None)
+        self._batches = Batches(photos, settings, seed, torch.from_numpy(self._first) if settings.feature_distillation else None)
 
     def run(self):
         """All epochs. A training that diverges is given up, and the network that it started from is kept."""
@@ -103,7 +103,7 @@ class Run:
                 self._loss += loss
                 self._optimiser.step()
                 if self._mean is not None:
-                    average_weights(self._mean, self._model, self._settings.average)
+                    average_weights(self._mean, self._model, self._settings.ema_decay)
                 self._step = step + 1
                 if time.monotonic() - saved >= _SAVE_EVERY or self._step == steps:
                     self._save()

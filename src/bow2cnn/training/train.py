@@ -4,7 +4,6 @@ Before every epoch the current network describes the photos, is validated, and f
 learns from the tuples. Validation alone decides which of these networks is kept, the untrained one included.
 """
 
-import dataclasses
 import hashlib
 import json
 import logging
@@ -56,8 +55,8 @@ def train_experiment(
     model = start_model(start, settings).to(pick_device(device))
     key = _key([*pairs, start], table["sha256"], settings, seed, device)
     checkpoint = Checkpoint(state, key)
-    photos = PhotoCache(state, table["path"], used_rows(negatives), settings.image_size, threads, key)
-    found = read_pairs(*pairs, settings.outsiders, photos.missing)
+    photos = PhotoCache(state, table["path"], used_rows(negatives), model.input, settings.image_size, threads, key)
+    found = read_pairs(*pairs, settings.background_negatives, photos.missing)
     run = Run(model, found, photos, settings, seed, threads, checkpoint)
     run.run()
     _write(run, network, history, settings, seed)
@@ -69,23 +68,23 @@ def start_model(path, settings):
     loaded = load_network(path)
     if loaded.network != settings.network:
         raise TrainingError(f"{path}: holds {loaded.network}, the experiment wants {settings.network}")
-    model = RetrievalNetwork(settings.network, settings.pooling)
+    model = RetrievalNetwork(settings.network, settings.pooling, input=loaded.input)
     model.backbone.load_state_dict(loaded.backbone.state_dict())
     if model.pooling.p is not None and loaded.pooling.p is not None:
         model.pooling.load_state_dict(loaded.pooling.state_dict())
-    stages = len(model.backbone.stages)
-    if settings.freeze >= stages:
-        raise TrainingError(f"settings: freeze must be below the {stages} stages of {settings.network}, got {settings.freeze}")
+    parts = len(model.backbone.parts())
+    if settings.freeze >= parts:
+        raise TrainingError(f"settings: freeze must be below the {parts} parts of {settings.network}, got {settings.freeze}")
     model.backbone.freeze(settings.freeze)
     if not settings.learn_norms:
-        for pair in model.backbone.normalised():
-            pair.norm.requires_grad_(False)
+        for norm in model.backbone.norms():
+            norm.requires_grad_(False)
     return model
 
 
 def _key(paths, sha256, settings, seed, device):
     """What the result depends on, as a text: the checkpoint of anything else is useless."""
-    total = hashlib.sha256(json.dumps(dataclasses.asdict(settings), sort_keys=True).encode())
+    total = hashlib.sha256(json.dumps(settings.model_dump(), sort_keys=True).encode())
     for path in paths:
         with open(path, "rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
@@ -98,7 +97,7 @@ def _write(run, network, history, settings, seed):
     """The chosen network and the history as artefacts."""
     chosen, curve = run.chosen, run.history
     params = {
-        "settings": dataclasses.asdict(settings),
+        "settings": settings.model_dump(),
         "seed": seed,
         "chosen_epoch": chosen["epoch"],
         "chosen_share": chosen["share"],

@@ -10,13 +10,13 @@ def copy_weights(model):
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def average_weights(mean, model, memory):
-    """Move a running average a step towards the model, in place: mean <- mean + (1 - memory) (weights - mean), which stays exactly where
+def average_weights(mean, model, decay):
+    """Move a running average a step towards the model, in place: mean <- mean + (1 - decay) (weights - mean), which stays exactly where
     it is when the model does.
     """
     for name, value in model.named_parameters():
         if value.requires_grad:
-            mean[name].lerp_(value.detach(), 1.0 - memory)
+            mean[name].lerp_(value.detach(), 1.0 - decay)
 
 
 def between(start, learned, share):

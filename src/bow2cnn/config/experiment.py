@@ -1,0 +1,135 @@
+"""The keys of one experiment: how a network is fine-tuned and whitened. `docs/config.md` lists the sources."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from bow2cnn.config.base import Section, UserPath, key, section
+from bow2cnn.config.messages import not_one_of
+from bow2cnn.network.backbones import BACKBONES, POOLINGS, TIMM, is_known
+from bow2cnn.pairs.sources import SOURCES
+
+_SMALLEST = 32  # pixels; the deepest networks halve the size five times
+
+
+class PairsOfExperiment(Section):
+    """Where the training pairs come from."""
+
+    source: Literal[*SOURCES] | None = key(
+        None,
+        "The source of the pairs. models: 3D models of the photos. database: the file that `database` names. words: photos that the index "
+        "by visual words ranks high for each other; this needs neither clusters nor 3D models. null takes database if `database` is "
+        "given, else models.",
+    )
+
+
+class Experiment(Section):
+    """One network to fine-tune."""
+
+    network: str = key(
+        "efficientnet-lite0",
+        "The backbone: efficientnet-lite0, alexnet, resnet18, resnet34, resnet50, resnet101, resnet152, squeezenet1_1, vgg16, "
+        "dinov2_vits14, dinov2_vitb14, dinov2_vitl14 (these three also with _reg, for registers), or timm:NAME where timm is installed.",
+        json_schema_extra={"anyOf": [{"enum": list(BACKBONES)}, {"pattern": f"^{TIMM.pattern}$"}]},
+    )
+    weights: UserPath | None = key(
+        None,
+        "File with the pretrained weights of the backbone: a state dict or checkpoint with torchvision's key names behind any prefix, with "
+        "those of DINOv2 or timm for their networks, or a network of cnnimageretrieval. null takes the weights that come with the "
+        "installation (efficientnet-lite0 only).",
+    )
+    pooling: Literal[*POOLINGS] = key(
+        "gem",
+        "How the activations are pooled to one descriptor: gem is the generalised mean with a learned exponent p, mac the maximum, spoc "
+        "the mean (talk, slide 19). cls takes the class token of a vision transformer.",
+    )
+    positives: Literal["m1", "m2", "m3", "top1-cnn", "top1-bow", "random-bow"] = key(
+        "m3",
+        "Which of its candidates is the positive of a query. m1 and top1-cnn: the nearest by the descriptors of the starting network. m2: "
+        "the one with most common 3D points. m3: a random one with enough overlap and little change of scale. top1-bow: the one with most "
+        "inliers. random-bow: a random one of the positives_k with most inliers (TPAMI 2018, section 3.3; talk, slide 15).",
+    )
+    positives_k: int = key(10, "Number of candidates that random-bow draws from.", ge=1)
+    positives_overlap: float = key(
+        0.2, "Smallest share of the 3D points of the query that a positive of m3 has in common with it (must be exceeded).", ge=0, le=1
+    )
+    positives_scale: float = key(1.5, "Largest change of scale between a query and a positive of m3 (a factor).", ge=1, le=1_000_000)
+    resample_positives: bool = key(True, "Draw random positives again in every epoch. false draws them once, as in the paper.")
+    negatives: int = key(5, "Number of hard negatives per tuple.", ge=1, le=1000)
+    one_negative_per_model: bool = key(
+        True, "Take at most one negative from each 3D model (N2 in TPAMI 2018, section 3.3; talk, slide 14)."
+    )
+    background_negatives: bool = key(
+        True, "Take photos outside every 3D model as negatives too; each of them counts as a model of its own. Exemplars need them."
+    )
+    negative_pool_size: int = key(20000, "Number of photos among which hard negatives are mined; drawn again in every epoch.", ge=2)
+    loss: Literal["contrastive", "triplet"] = key("contrastive", "The loss.")
+    margin: float = key(
+        0.85,
+        "Margin of the loss. contrastive: negatives farther away than this have no loss. triplet: neither do negatives whose "
+        "squared distance exceeds that of the positive by more than this.",
+        ge=0,
+        le=1_000_000,
+    )
+    feature_distillation: float = key(
+        0.0,
+        "Weight of the squared distance between a descriptor and that of the starting network, which is added to the loss. 0 disables it.",
+        ge=0,
+        le=1_000_000,
+    )
+    epochs: int = key(3, "Number of epochs. Hard negatives are mined again and validation is run in each.", ge=0, le=100000)
+    queries_per_epoch: int = key(200, "Maximum number of tuples per epoch; a query has at most one.", ge=1)
+    exemplars: int = key(
+        200,
+        "Number of additional tuples per epoch whose query is a photo outside every 3D model and whose positive is an augmented copy of it "
+        "(exemplars, Dosovitskiy et al. 2016). Only with background_negatives: true.",
+        ge=0,
+    )
+    batch: int = key(5, "Number of tuples per training step.", ge=1)
+    image_size: int = key(
+        0,
+        "Longer side of the photos in training and validation (pixels; 0, or at least 32). 0 takes the size that validation chose for the "
+        "network: 256 for efficientnet-lite0, 362 (as in the paper) for all others.",
+        ge=0,
+        json_schema_extra={"anyOf": [{"const": 0}, {"minimum": _SMALLEST}]},
+    )
+    learning_rate: float = key(2e-5, "Learning rate of the first epoch. The exponent p of GeM has ten times this rate.", ge=0, le=1_000_000)
+    weight_decay: float = key(1e-6, "Weight decay of the optimiser.", ge=0, le=1_000_000)
+    lr_decay: float = key(0.1, "Decay of the learning rate: in epoch e it is learning_rate * exp(-lr_decay * (e - 1)).", ge=0, le=1_000_000)
+    optimiser: Literal["adam", "adamw", "sgd"] = key("adam", "The optimiser.")
+    ema_decay: float = key(
+        0.9,
+        "Decay per step of the exponential moving average of the weights, which is what validation sees and what is kept. 0 disables the "
+        "average.",
+        ge=0,
+        le=1,
+    )
+    interpolation: list[Annotated[float, Field(gt=0, le=1.5)]] = key(
+        [0.25, 0.5, 0.75, 1.0],
+        "Steps from the starting weights (0) to those of the best epoch (1) that validation compares. The smallest one within one standard "
+        "error of the best is kept, because it forgets least (Wortsman et al. 2022, section 4; Hastie et al., section 7.10).",
+        min_length=1,
+    )
+    freeze: int = key(0, "Number of parts of the backbone (stages, or blocks), from the input on, whose weights do not learn.", ge=0)
+    learn_norms: bool = key(True, "Learn the scales and shifts of batch normalisation. Its statistics never change.")
+    augmentation: Literal["none", "light", "strong"] = key("none", "Strength of the random changes of crop, light and colour.")
+    flip: bool = key(False, "Mirror a random half of the tuples.")
+    whitening: Literal["learned", "pca"] = key(
+        "learned", "Whitening of the descriptors in the whitened rows of the table: learned from matching pairs, or PCA."
+    )
+    dimensions: int = key(0, "Dimensions of the whitened descriptors. 0 keeps all dimensions of the network.", ge=0)
+    pairs: PairsOfExperiment = section(PairsOfExperiment)
+
+    @field_validator("network")
+    @classmethod
+    def _one_there_is(cls, network):
+        if not is_known(network):
+            raise ValueError(not_one_of(network, [*BACKBONES, "timm:NAME"]))
+        return network
+
+    @field_validator("image_size")
+    @classmethod
+    def _none_or_large_enough(cls, size):
+        if 0 < size < _SMALLEST:
+            raise ValueError(f"must be at least {_SMALLEST}, got {size}")
+        return size
