@@ -199,7 +199,8 @@ def changed_in(source, before):
 # Of every room of the package a module, scripts that an edit of it must rerun (none: no stage uses it), and scripts that it must not.
 EDITS = [
     ("distances.py", {"train_vocabulary", "quantise_words", "grow_graph"}, {"extract_features", "start_network"}),
-    ("collection/photo.py", {"scan", "extract_features", "train_network"}, {"start_network", "build_index"}),
+    ("collection/photo.py", {"scan", "extract_features", "train_network"}, {"build_index", "learn_whitening"}),
+    ("config/renamed.py", set(), {script.stem for script in SCRIPTS}),
     ("demo/landmarks.py", set(), {script.stem for script in SCRIPTS}),
     ("description/describe.py", {"describe_collection", "train_network"}, {"mine_pairs", "rank_benchmark", "start_network"}),
     ("discovery/growth.py", {"grow_graph"}, {"find_seeds", "build_index", "rank_benchmark"}),

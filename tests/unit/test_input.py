@@ -167,7 +167,7 @@ def test_a_network_of_one_channel_is_trained_and_asked(tmp_path):
     start = RetrievalNetwork("one")
     save_network(tmp_path / "start.h5", start)
     settings = {"network": "one", "epochs": 1, "batch": 3, "queries_per_epoch": 6, "exemplars": 2, "negatives": 2, "image_size": 32}
-    settings |= {"learning_rate": 1e-2, "augmentation": "light", "interpolation": [1.0], "average": 0.0}
+    settings |= {"learning_rate": 1e-2, "augmentation": "light", "interpolation": [1.0], "ema_decay": 0.0}
     files = [tmp_path / name for name in ("pairs.h5", "collection.h5", "start.h5", "network.h5", "history.h5", "state")]
     train_experiment(*files, settings, 7, 1)
     history, trained = artefact.read(files[4], "history"), load_network(files[3])

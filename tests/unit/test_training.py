@@ -537,7 +537,7 @@ def average_precision(path, made, query):
 @pytest.mark.parametrize("average", [0, 0.9])
 def test_the_network_kept_is_the_one_that_validated_better(made, tmp_path, average):
     """By nobody's word but that of the photos: the scores in the history are those of the networks in the files."""
-    train(made, tmp_path, epochs=3, average=average, learning_rate=0.02, interpolation=[1.0])
+    train(made, tmp_path, epochs=3, ema_decay=average, learning_rate=0.02, interpolation=[1.0])
     curve = history(tmp_path)
     start, kept = (
         [average_precision(path, made, query) for query in range(16, 20)] for path in (made.folder / "start.h5", tmp_path / "network.h5")
