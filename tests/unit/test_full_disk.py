@@ -71,7 +71,8 @@ WRITERS = {
     "photos of a training": (
         "photos.*",
         300_000,
-        "from bow2cnn.training.cache import PhotoCache\ndef write():\n    PhotoCache(folder, given, range(len(given)), 100, 1, 'key')\n",
+        "from bow2cnn.network.input import IMAGENET\nfrom bow2cnn.training.cache import PhotoCache\n"
+        "def write():\n    PhotoCache(folder, given, range(len(given)), IMAGENET, 100, 1, 'key')\n",
     ),
     "a text": (
         "a.csv",
