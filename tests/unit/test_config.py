@@ -257,7 +257,8 @@ def test_links_do_not_hide_that_photos_lie_in_results(folder):
 def test_pairs_of_a_database_need_one(folder):
     said = "experiments.a.pairs.source: there is no database; name its file by the key `database`"
     assert complaint(experiments={"a": {"pairs": {"source": "database"}}}) == said
-    assert complaint(experiments={"a": {"pairs": {"source": "word"}}}).startswith("experiments.a.pairs.source: 'word' is not one of ")
+    said = "experiments.a.pairs.source: 'word' is not one of models, database, words, null; did you mean words?"
+    assert complaint(experiments={"a": {"pairs": {"source": "word"}}}) == said
     config = check(experiments={"a": {"pairs": {"source": "words"}}, "b": {"pairs": None}, "c": {}})
     assert [experiment["pairs"]["source"] for experiment in config["experiments"].values()] == ["words", None, None]
 
