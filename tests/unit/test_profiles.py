@@ -43,4 +43,4 @@ def test_retries_are_no_matter_of_the_rules():
 def test_every_rule_with_a_script_says_how_much_memory_it_needs():
     for path in RULE_FILES:
         text = path.read_text()
-        assert len(re.findall(r"^ *script:", text, re.M)) == len(re.findall(r"^ *mem_mb=memory\(\d+.*\)", text, re.M)), path
+        assert len(re.findall(r"^ *script:", text, re.M)) == len(re.findall(r"^ *mem_mb=memory(?:_of_source|\(\d+.*\))", text, re.M)), path

@@ -192,8 +192,8 @@ def test_a_run_starts_from_models_that_are_there(finished, run, tmp_path):
         np.testing.assert_array_equal(found[name], expected[name])
     assert "pool/inliers" in expected and "pool/inliers" not in found, "nothing was verified"
     found, expected = (read_truth(folder / "validation.h5") for folder in folders)
-    for (own, _), (other, _) in zip(found.protocols[ALL], expected.protocols[ALL], strict=True):
-        np.testing.assert_array_equal(own, other)
+    for (mine, _), (other, _) in zip(found.protocols[ALL], expected.protocols[ALL], strict=True):
+        np.testing.assert_array_equal(mine, other)
     found, expected = (read_negatives(folder / "negatives.h5") for folder in folders)
     inside = expected.cluster >= 0
     np.testing.assert_array_equal(found.place[inside], expected.place[inside])
