@@ -24,8 +24,8 @@ _ROOM = 1 << 20  # bytes; a disk with less is full
 _BLOCKS = 1 << 16  # bytes: more than what is left over in the last block of a file
 _RADIAL = ("SIMPLE_RADIAL", "RADIAL")  # f, cx, cy, k1, ...
 # Photos of a part: a larger cluster is cut along its weak links into parts that overlap in so many photos, and their models are joined.
-# What bundle adjustment costs grows faster than the number of photos; but where a cluster is loose, parts of 200 take three times as long
-# as its 221 photos at once, and register fewer.
+# What bundle adjustment costs grows faster than the number of photos; but where a cluster is loose, small parts take longer than all of
+# its photos at once, and register fewer.
 _PART, _OVERLAP = 400, 50
 _MANY = 1000  # models per cluster: no component is dropped for being late
 # A whole model is adjusted when it has grown by three tenths, and then twice at most (COLMAP: by one tenth, and five times): in clusters of
