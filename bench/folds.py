@@ -26,7 +26,8 @@ from bow2cnn.evaluation.bootstrap import paired_gain
 from bow2cnn.evaluation.validation import validation_scores
 from bow2cnn.pairs.found import write_pairs
 from bow2cnn.pairs.mine import mine_pairs
-from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, find_components
+from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
+from bow2cnn.split.split import find_components
 from bow2cnn.training.start import start_network
 from bow2cnn.training.train import train_experiment
 from bow2cnn.truth import read_truth

@@ -16,6 +16,7 @@ from bow2cnn.evaluation.results import read_gains
 from bow2cnn.files import ReadError
 from bow2cnn.left_out import left_out
 from bow2cnn.pairs.sources import folders_of_pairs
+from bow2cnn.split.sides import TRAIN, VALIDATION
 from bow2cnn.text import printable
 
 
@@ -223,7 +224,8 @@ def _mined(results):
         query = artefact.read(folder / "positives.h5", "positives", ["query"])["query"]
         sides = artefact.read(folder / "negatives.h5", "negatives", ["side"])["side"][query]
         by = f", by {source}" if len(found) > 1 else ""
-        lines.append(f"mined:  {np.count_nonzero(sides == 1)} training queries and {np.count_nonzero(sides == 2)} for validation{by}")
+        train, validate = (np.count_nonzero(sides == side) for side in (TRAIN, VALIDATION))
+        lines.append(f"mined:  {train} training queries and {validate} for validation{by}")
     return lines
 
 

@@ -24,6 +24,17 @@ SHARDS = 2
 MAX_HAMMING = 24
 
 
+@pytest.fixture
+def one_thread():
+    """Several of torch's threads on small work wait for each other longer than they work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory):
     """A folder with nine photos of each of two landmarks and four of none; path -> `Record` with the true camera."""

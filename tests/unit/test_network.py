@@ -23,6 +23,7 @@ from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.weights import load_weights, packaged_weights, read_state
 from bow2cnn.network.workers import Workers
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 # Tensors of torchvision's state dict without the classifier, and some of their shapes.
 TORCHVISION = {
     "alexnet": (10, {"features.0.weight": (64, 3, 11, 11), "features.10.bias": (256,)}),
@@ -34,15 +35,6 @@ TORCHVISION = {
     "resnet101": (624, {"layer3.22.bn3.num_batches_tracked": (), "conv1.weight": (64, 3, 7, 7)}),
     "resnet152": (930, {"layer3.35.conv2.weight": (256, 256, 3, 3), "layer2.7.bn1.running_var": (128,)}),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Several threads on such small work wait for each other longer than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def network(name="squeezenet1_1", pooling="gem", seed=0):

@@ -21,7 +21,7 @@ from bow2cnn.pairs.outsiders import add_outsiders, find_weak_matches
 from bow2cnn.pairs.positives import read_positives, write_positives
 from bow2cnn.pairs.sources import SOURCES
 from bow2cnn.pairs.words import BEST, pair_by_words
-from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
+from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 from bow2cnn.truth import ALL, read_truth
 
 ROOT = Path(__file__).parents[2]

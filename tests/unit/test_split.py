@@ -7,7 +7,8 @@ import pytest
 
 from bow2cnn import artefact
 from bow2cnn.pairs.negatives import NegativeRule
-from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, choose_sides, find_doubt, find_places, split_models
+from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
+from bow2cnn.split.split import choose_sides, find_doubt, find_places, split_models
 from bow2cnn.training.negatives import mine_negatives
 
 PHOTOS = 200  # of the collection

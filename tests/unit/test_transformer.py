@@ -18,15 +18,8 @@ from bow2cnn.network.workers import Workers
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.loss import tuple_loss
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 DIMENSION, DEPTH, HEADS, GRID, PATCH = 12, 3, 2, 5, 4
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True, scope="module")

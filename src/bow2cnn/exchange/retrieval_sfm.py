@@ -29,7 +29,7 @@ from bow2cnn.pairs.sources import folders_of_pairs
 from bow2cnn.pairs.validation import build_validation
 from bow2cnn.photos import check_photos
 from bow2cnn.progress import progress
-from bow2cnn.split.split import TRAIN, VALIDATION
+from bow2cnn.split.sides import TRAIN, VALIDATION
 from bow2cnn.text import printable
 
 _LOG = logging.getLogger("bow2cnn")

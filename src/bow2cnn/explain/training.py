@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bow2cnn.split.split import DROPPED, SIDES, TRAIN
+from bow2cnn.split.sides import DROPPED, SIDES, TRAIN
 
 
 def explain_training(files, row):

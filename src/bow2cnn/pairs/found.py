@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bow2cnn.nothing import NothingFound
 from bow2cnn.pairs.negatives import NegativeRule, write_negatives
 from bow2cnn.pairs.positives import write_positives
 from bow2cnn.photos import photos_of
@@ -26,6 +27,24 @@ class Found(NamedTuple):
     negatives: NegativeRule
     validation: Truth
     params: dict
+
+
+def need_places(train: int, validate: int, dropped: int, what: str) -> None:
+    """The photos of one place are the negatives of another, so a single place cannot train a network.
+
+    Args:
+        train, validate, dropped: places of each side.
+        what: the places in words, as a source makes them.
+
+    Raises:
+        NothingFound: fewer than two places train.
+    """
+    if train < 2:
+        told = f", {dropped} were dropped because a benchmark shows them" if dropped else ""
+        raise NothingFound(
+            f"pairs: of {what} {train} can train and {validate} validate{told}; training needs at least two different places, because the "
+            "photos of one are the negatives of the other, and validation a third: add photos of other places"
+        )
 
 
 def find_pairs(function: str, source: str, inputs: dict, positives, negatives, validation, settings: dict) -> None:

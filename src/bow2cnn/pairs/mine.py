@@ -8,12 +8,12 @@ import numpy as np
 from bow2cnn import artefact
 from bow2cnn.nothing import NothingFound
 from bow2cnn.pairs.evidence import Evidence
-from bow2cnn.pairs.found import Found
+from bow2cnn.pairs.found import Found, need_places
 from bow2cnn.pairs.negatives import NegativeRule
 from bow2cnn.pairs.outsiders import add_outsiders, draw, find_weak_matches
 from bow2cnn.pairs.validation import build_validation
 from bow2cnn.photos import check_photos
-from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION
+from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 
 _NO_CLUSTERS = {"cut/pair": np.zeros((0, 2), np.int32)}
 
@@ -43,7 +43,8 @@ def mine_pairs(
     check_photos(models, split, *(path for path in (graph, clusters, index) if path))
     built = artefact.read(models, "models")
     sides = artefact.read(split, "split", ["side", "place", "contaminated"])
-    _check_places(sides)
+    train, validate, dropped = (len(np.unique(sides["place"][sides["side"] == side])) for side in (TRAIN, VALIDATION, DROPPED))
+    need_places(train, validate, dropped, "the places with a 3D model")
     edges = artefact.read(graph, "graph", ["pair", "inliers"]) if graph else None
     found = artefact.read(clusters, "clusters", ["cluster", "cut/pair"]) if clusters else _NO_CLUSTERS | {"cluster": built["model"]}
     group, side, cluster = assign_groups(built["model"], sides, found["cluster"])
@@ -84,18 +85,6 @@ def _strangers(cluster, pairs, index, contaminated):
     with artefact.Reader(index, "index") as reader:
         silent = np.diff(reader["offset"]) == 0
     return np.setdiff1d(np.flatnonzero((cluster < 0) & ~silent & ~contaminated), pairs)
-
-
-def _check_places(sides):
-    """The photos of one place are the negatives of another, so a single place cannot train a network."""
-    places = {side: len(np.unique(sides["place"][sides["side"] == side])) for side in (DROPPED, TRAIN, VALIDATION)}
-    if places[TRAIN] < 2:
-        dropped = f", {places[DROPPED]} were dropped because a benchmark shows them" if places[DROPPED] else ""
-        raise NothingFound(
-            f"pairs: of the places with a 3D model {places[TRAIN]} can train and {places[VALIDATION]} validate{dropped}; training needs at "
-            "least two different places, because the photos of one are the negatives of the other, and validation a third: add photos of "
-            "other places"
-        )
 
 
 def _queries_of(evidence, built, model, min_shared, nearest_cameras, max_queries, query_fraction, seed):

@@ -11,7 +11,6 @@ import numpy as np
 
 from bow2cnn import artefact
 
-TRAIN, VALIDATION = 1, 2  # sides, as in the split
 _NEAREST = 2  # places nearest to a photo of the background that it may belong to
 _CHUNK = 256  # photos of the background at a time, to bound the matrix of similarities
 _NO_PAIRS = np.zeros((0, 2), np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 from bow2cnn.parallel import thread_pool
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
-from bow2cnn.split.split import TRAIN, VALIDATION
+from bow2cnn.split.sides import TRAIN, VALIDATION
 
 
 def draw(rows, limit, seed):

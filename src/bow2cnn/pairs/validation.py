@@ -7,8 +7,9 @@ make retrieval too easy to tell two networks apart. Photos that must not be used
 
 import numpy as np
 
-from bow2cnn.pairs.negatives import VALIDATION, NegativeRule
+from bow2cnn.pairs.negatives import NegativeRule
 from bow2cnn.places import find_places
+from bow2cnn.split.sides import VALIDATION
 from bow2cnn.truth import ALL, Truth
 
 

@@ -9,8 +9,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from bow2cnn import artefact
-from bow2cnn.nothing import NothingFound
-from bow2cnn.pairs.found import Found
+from bow2cnn.pairs.found import Found, need_places
 from bow2cnn.pairs.negatives import NegativeRule
 from bow2cnn.pairs.outsiders import add_outsiders, draw
 from bow2cnn.pairs.validation import build_validation
@@ -18,7 +17,8 @@ from bow2cnn.parallel import thread_pool
 from bow2cnn.photos import check_photos
 from bow2cnn.progress import progress
 from bow2cnn.retrieval.engine import Engine
-from bow2cnn.split.split import DROPPED, TRAIN, VALIDATION, choose_sides
+from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
+from bow2cnn.split.split import choose_sides
 
 BEST = 5  # results of a photo that may be its pairs
 
@@ -50,7 +50,8 @@ def pair_by_words(index, contaminations, validation, max_hamming, max_background
     shown = _contaminated(contaminations, len(engine))
     dropped = {number for number, rows in enumerate(members) if shown[rows].any()}
     sides = choose_sides(members, np.arange(len(members)), dropped, validation, seed)
-    _check_places(sides, dropped)
+    train, validate = (int(np.count_nonzero(sides == side)) for side in (TRAIN, VALIDATION))
+    need_places(train, validate, len(dropped), "the places that photos make by their words")
     place, side = np.full(len(engine), -1, np.int64), np.zeros(len(engine), np.int64)
     for number in np.flatnonzero(sides != DROPPED).tolist():
         place[members[number]], side[members[number]] = number, sides[number]
@@ -100,14 +101,3 @@ def _contaminated(contaminations, count):
     for path in contaminations:
         shown[artefact.read(path, "ranking", ["verified/photo"])["verified/photo"]] = True
     return shown
-
-
-def _check_places(sides, dropped):
-    places = {side: int(np.count_nonzero(sides == side)) for side in (TRAIN, VALIDATION)}
-    if places[TRAIN] < 2:
-        told = f", {len(dropped)} were dropped because a benchmark shows them" if dropped else ""
-        raise NothingFound(
-            f"pairs: of the places that photos make by their words {places[TRAIN]} can train and {places[VALIDATION]} validate{told}; "
-            "training needs at least two different places, because the photos of one are the negatives of the other: add photos of other "
-            "places"
-        )

@@ -7,10 +7,9 @@ import numpy as np
 
 from bow2cnn import artefact
 from bow2cnn.photos import check_photos, photos_of
+from bow2cnn.split.sides import DROPPED, SIDES, TRAIN, VALIDATION
 
 _LOG = logging.getLogger("bow2cnn")
-DROPPED, TRAIN, VALIDATION = 0, 1, 2
-SIDES = {DROPPED: "dropped", TRAIN: "training", VALIDATION: "validation"}
 _IN_DOUBT = "dropped: a cut pair leaves it in doubt whether it shows the same as a place that validates"
 
 

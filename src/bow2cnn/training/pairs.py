@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bow2cnn.pairs.negatives import TRAIN, NegativeRule, read_negatives
+from bow2cnn.pairs.negatives import NegativeRule, read_negatives
 from bow2cnn.pairs.positives import read_positives
+from bow2cnn.split.sides import TRAIN
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.truth import Truth, read_truth
 

@@ -10,7 +10,7 @@ from bow2cnn.pairs.covisibility import Covisibility
 from bow2cnn.report import cloud
 from bow2cnn.report.pages.network import draw_network
 from bow2cnn.report.thumbs import to_uri
-from bow2cnn.split.split import SIDES
+from bow2cnn.split.sides import SIDES
 
 _POINTS = 25_000  # of the viewer
 _PHOTOS = 400  # shown

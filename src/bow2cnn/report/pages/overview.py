@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bow2cnn.split.split import SIDES
+from bow2cnn.split.sides import SIDES
 
 _STRIP = 10  # photos of a cluster
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from bow2cnn.report import cloud
 from bow2cnn.report.thumbs import to_uri
-from bow2cnn.split.split import DROPPED, SIDES
+from bow2cnn.split.sides import DROPPED, SIDES
 
 _SHOWN = 40
 _TURNABLE = 12

@@ -7,8 +7,8 @@ import numpy as np
 from bow2cnn.evaluation.bootstrap import LEAST_PLACES, LEAST_QUERIES
 from bow2cnn.evaluation.gains import main_rows
 from bow2cnn.report import charts
+from bow2cnn.split.sides import TRAIN, VALIDATION
 
-_TRAIN, _VALIDATION = 1, 2
 _POSTS = {"": "", "lw": ", whitened", "pca": ", whitened by PCA"}
 _STYLES = {"gain": "better", "loss": "worse"}
 
@@ -91,7 +91,7 @@ def _of_pairs(run, source):
     side = run.rules[source].side[run.positives[source].query]
     pool = np.array([len(pool["photo"]) for pool in run.positives[source].pools], int)
     by = f" by {source}" if len(run.positives) > 1 else ""
-    names = {_TRAIN: "training queries", _VALIDATION: "validation queries"}
+    names = {TRAIN: "training queries", VALIDATION: "validation queries"}
     return [
         (int(np.count_nonzero(side == of)), f"{name}{by}", f"{int(pool[side == of].sum()):,} candidate pairs") for of, name in names.items()
     ]
