@@ -30,7 +30,7 @@ venv: .venv/complete
 # The photos of the demo, rendered by the project itself.
 DEMO := demo-photos
 $(DEMO)/demo.json: | .venv/complete
-	$(BIN)/python -m bow2cnn.demo $(DEMO)
+	$(BIN)/python -m bow2cnn_demo $(DEMO)
 
 demo: .venv/complete $(DEMO)/demo.json
 	$(BIN)/snakemake --cores all
@@ -53,6 +53,7 @@ lint: .venv/complete
 	$(BIN)/ruff check $(PYTHON_FILES)
 	$(BIN)/ruff format --check $(PYTHON_FILES)
 	$(BIN)/snakefmt --check $(SNAKE_FILES)
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/snakemake --lint --configfile tests/configs/lint.yaml
 
 format: .venv/complete

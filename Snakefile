@@ -18,7 +18,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join([sys.path[0], os.environ.get("PYTHO
 
 from bow2cnn.config.load import check_files, load
 from bow2cnn.config.messages import ConfigError
-from bow2cnn.lock import LockError, hold
+from bow2cnn.core.run_lock import LockError, acquire_run_lock
 
 # Snakemake merges config files key by key, and nothing of the demo may leak into a run of the user's.
 if not workflow.configfiles:
@@ -55,7 +55,7 @@ report: "workflow/report/workflow.rst"
 # In place of Snakemake's own lock, which outlives a killed run (hence `nolock` in the profiles).
 onstart:
     try:
-        hold(config["results"])
+        acquire_run_lock(config["results"])
     except LockError as error:
         sys.exit(str(error))
 
@@ -68,16 +68,18 @@ onsuccess:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/collection.smk"
+include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/vocabulary.smk"
 include: "workflow/rules/index.smk"
 include: "workflow/rules/retrieval.smk"
-include: "workflow/rules/discovery.smk"
+include: "workflow/rules/clustering.smk"
 include: "workflow/rules/reconstruction.smk"
 include: "workflow/rules/split.smk"
 include: "workflow/rules/pairs.smk"
 include: "workflow/rules/training.smk"
-include: "workflow/rules/description.smk"
+include: "workflow/rules/descriptors.smk"
+include: "workflow/rules/whitening.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/targets.smk"

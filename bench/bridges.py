@@ -2,7 +2,7 @@
 
     python bench/bridges.py RESULTS [--rates 0 0.0001 0.001 0.01] [--min-photos 5] [--min-bridge-inliers 30] [--seed 0]
 
-RESULTS is a run up to the stage `clusters`. So many pairs per verified pair are planted, each of two photos of different clusters, or of
+RESULTS is a run up to the stage `clustering`. So many pairs per verified pair are planted, each of two photos of different clusters, or of
 none, drawn at random, with the inliers of a verified pair drawn at random. Two clusters count as joined when a cluster holds
 `--min-photos` photos of both. Then what is needed between two groups of 50 photos, at one wrong pair in a thousand and five pairs per
 photo, as photos grow.
@@ -15,20 +15,20 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.config.model import Discovery
-from bow2cnn.discovery.clusters import cut_weak, links_needed
+from bow2cnn.clustering.clusters import cut_weak, links_needed
+from bow2cnn.config.model import Clustering
+from bow2cnn.core import artefact
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
     parser.add_argument("--rates", type=float, nargs="+", default=[0, 0.0001, 0.001, 0.01])
-    parser.add_argument("--min-photos", type=int, default=Discovery().min_photos)
-    parser.add_argument("--min-bridge-inliers", type=int, default=Discovery().min_bridge_inliers)
+    parser.add_argument("--min-photos", type=int, default=Clustering().min_photos)
+    parser.add_argument("--min-bridge-inliers", type=int, default=Clustering().min_bridge_inliers)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    graph = artefact.read(options.results / "discovery/graph.h5", "graph", ["pair", "inliers", "unmoved", "queried"])
+    graph = artefact.read(options.results / "clustering/graph.h5", "graph", ["pair", "inliers", "unmoved", "queried"])
     before, _ = clusters(graph, np.zeros((0, 2), int), options)
     for rate in options.rates:
         planted = plant(graph, before, round(rate * len(graph["pair"])), options.seed)

@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from bow2cnn import artefact
-from bow2cnn.collection.photo import read_rgb
 from bow2cnn.config.model import Split
+from bow2cnn.core import artefact
+from bow2cnn.core.same_photos import shards_of
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
-from bow2cnn.index.words import quantise
-from bow2cnn.lookup.lookup import DEFAULTS
-from bow2cnn.photos import shards_of
+from bow2cnn.index.words import quantise_shard
+from bow2cnn.photos.decode import read_rgb
+from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.split.contamination import find_contamination
 
 
@@ -41,7 +41,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         found = find(Path(folder), options)
     planted = np.unique(found["verified/photo"][found["verified/photo"] >= known])
-    model = artefact.read(options.results / "models/models.h5", "models", ["model"])["model"]
+    model = artefact.read(options.results / "reconstruction/models.h5", "models", ["model"])["model"]
     clean = np.unique(found["verified/photo"][found["verified/photo"] < known])
     lost = np.unique(model[clean][model[clean] >= 0])
     print(f"planted: {options.photos} photos of {options.benchmark} among {known}, found: {len(planted)}")
@@ -56,11 +56,11 @@ def find(folder, options):
     with artefact.Reader(shards_of(results, "features")[0], "features") as reader:
         detector = Detector(*(reader.params[name] for name in Detector._fields))
     extract_features(folder / "planted.h5", folder / "features.h5", options.threads, *detector)
-    quantise(folder / "features.h5", vocabulary, folder / "words.h5", options.threads)
+    quantise_shard(folder / "features.h5", vocabulary, folder / "words.h5", options.threads)
     join(results / "collection/collection.h5", "collection", folder / "planted.h5", folder / "collection.h5")
-    mark(results / "index/marks.h5", folder)
+    mark(results / "index/watermarks.h5", folder)
     words = [*shards, folder / "words.h5"]
-    build_index(folder / "collection.h5", words, folder / "marks.h5", vocabulary, folder / "index.h5")
+    build_index(folder / "collection.h5", words, folder / "watermarks.h5", vocabulary, folder / "index.h5")
     paths = folder / "index.h5", vocabulary, benchmark / "collection.h5", benchmark / "features.h5", folder / "found.h5"
     find_contamination(*paths, DEFAULTS["shortlist"], DEFAULTS["max_hamming"], options.inliers, options.threads)
     return artefact.read(folder / "found.h5", "ranking")
@@ -102,14 +102,14 @@ def join(first, kind, second, out):
     artefact.write(out, kind, {name: np.concatenate([part[name] for part in parts]) for name in names})
 
 
-def mark(marks, folder):
-    """Write the run's `marks` with the planted photos, of whose features none is marked."""
-    arrays = artefact.read(marks, "marks")
+def mark(watermarks, folder):
+    """Write the run's `watermarks` with the planted photos, of whose features none is marked."""
+    arrays = artefact.read(watermarks, "watermarks")
     offset = artefact.read(folder / "words.h5", "words", ["offset"])["offset"]
     arrays["offset"] = np.concatenate([arrays["offset"], arrays["offset"][-1] + offset[1:]])
     arrays["masked"] = np.concatenate([arrays["masked"], np.zeros(offset[-1], arrays["masked"].dtype)])
     arrays["sha256"] = artefact.read(folder / "collection.h5", "collection", ["sha256"])["sha256"]
-    artefact.write(folder / "marks.h5", "marks", arrays)
+    artefact.write(folder / "watermarks.h5", "watermarks", arrays)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
+from bow2cnn.core.same_photos import shards_of
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import benchmark_task
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.index.engine import Engine
 from bow2cnn.index.forward import read_words
 from bow2cnn.index.invert import index_arrays
-from bow2cnn.lookup.lookup import DEFAULTS
-from bow2cnn.photos import shards_of
+from bow2cnn.index.query_words import quantise_query
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
-from bow2cnn.retrieval.engine import Engine
-from bow2cnn.retrieval.query_words import query_words
+from bow2cnn.search.searcher import DEFAULTS
 
 
 class Pool:
@@ -46,7 +46,7 @@ class Pool:
         return ", ".join(f"{protocol} {score:.2f}" for protocol, score in scores.items())
 
     def engine(self):
-        """(`Engine`, function that makes the `Words` of a query's features); no watermarks are left out, since the peers see them too."""
+        """(`Engine`, function that makes the `QuantisedFeatures` of a query's features); watermarks stay in, as with the peers."""
         vocabulary = self._results / "vocabulary/vocabulary.h5"
         photos = BenchmarkPhotos(vocabulary, self._folder / "collection.h5", self._folder / "features.h5", 1)
         others = read_words(shards_of(self._results, "words"))
@@ -57,6 +57,6 @@ class Pool:
         size = np.concatenate([photos.size[self.task.database], np.stack(list(sizes.values()), 1)])
 
         def words(keypoint, descriptor):
-            return query_words(keypoint, descriptor, (0, 0), photos.vocabulary, DEFAULTS["soft_words"])
+            return quantise_query(keypoint, descriptor, (0, 0), photos.vocabulary, DEFAULTS["soft_words"])
 
         return Engine(index_arrays(forward, size, len(photos.vocabulary)), DEFAULTS["max_hamming"]), words

@@ -22,11 +22,11 @@ import pycolmap
 from threadpoolctl import threadpool_limits
 from truth import read_labels
 
-from bow2cnn.collection.photo import read_rgb
-from bow2cnn.discovery.matching import match_descriptors
-from bow2cnn.distances import distance_pool
+from bow2cnn.core.isolated import keep_memory
+from bow2cnn.features.distances import distance_pool
 from bow2cnn.features.sift import detect
-from bow2cnn.processes import keep_memory
+from bow2cnn.geometry.matching import match_descriptors
+from bow2cnn.photos.decode import read_rgb
 
 INLIERS = 20
 TURN = 50  # photos

@@ -16,7 +16,7 @@ import numpy as np
 from apart import apart
 
 from bow2cnn.config.model import Vocabulary
-from bow2cnn.photos import shards_of
+from bow2cnn.core.same_photos import shards_of
 from bow2cnn.vocabulary.nearest import NONE, nearest
 from bow2cnn.vocabulary.sample import sample_descriptors
 from bow2cnn.vocabulary.train import train_words

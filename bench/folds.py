@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from bow2cnn import artefact
+from bow2cnn.benchmarks.truth import read_truth
 from bow2cnn.config.load import load
-from bow2cnn.description.describe import describe_collection
+from bow2cnn.core import artefact
+from bow2cnn.descriptors.describe import describe_collection
 from bow2cnn.evaluation.bootstrap import paired_gain
 from bow2cnn.evaluation.validation import validation_scores
 from bow2cnn.pairs.found import write_pairs
@@ -30,7 +31,6 @@ from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 from bow2cnn.split.split import find_components
 from bow2cnn.training.start import start_network
 from bow2cnn.training.train import train_experiment
-from bow2cnn.truth import read_truth
 
 SAMPLES = 10_000  # resamplings
 ELSEWHERE = ("weights", "pairs", "whitening", "dimensions")  # settings of other stages
@@ -68,17 +68,19 @@ class Folds:
             return out
         split, changed = self._results / "split/split.h5", self._folder / f"split-{fold}.h5"
         arrays = artefact.read(split, "split")
-        part = parts_of(units_of(arrays), artefact.read(self._results / "models/models.h5", "models", ["photo_offset"]), self._folds)
+        part = parts_of(
+            units_of(arrays), artefact.read(self._results / "reconstruction/models.h5", "models", ["photo_offset"]), self._folds
+        )
         usable = arrays["side"] != DROPPED
         arrays["side"] = np.where(usable, np.where(part == fold, VALIDATION, TRAIN), DROPPED).astype(np.int8)
         artefact.write(changed, "split", arrays, {})
         config, results = self.config, self._results
-        models = results / "models/models.h5"
+        models = results / "reconstruction/models.h5"
         found = mine_pairs(
             models=models,
             split=changed,
-            graph=results / "discovery/graph.h5",
-            clusters=results / "discovery/clusters.h5",
+            graph=results / "clustering/graph.h5",
+            clusters=results / "clustering/clusters.h5",
             index=results / "index/index.h5",
             validation=1 / self._folds,
             shortlist=config["retrieval"]["shortlist"],

@@ -23,13 +23,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bow2cnn import artefact
-from bow2cnn.collection.photo import PhotoError, read_rgb
 from bow2cnn.collection.scan import scan
-from bow2cnn.demo.distractors import distractor
-from bow2cnn.demo.photo import Tags, jpeg
+from bow2cnn.core import artefact
+from bow2cnn.core.isolated import work_apart
 from bow2cnn.features import extract
-from bow2cnn.processes import work_apart
+from bow2cnn.photos.decode import PhotoError, read_rgb
+from bow2cnn_demo.distractors import distractor
+from bow2cnn_demo.photo import Tags, jpeg
 
 SOURCES = 8
 MIN_SIDE, MAX_PIXELS = 64, 100_000_000  # the config's defaults

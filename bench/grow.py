@@ -22,18 +22,18 @@ import numpy as np
 import yaml
 from truth import read_labels
 
-from bow2cnn import artefact
+from bow2cnn.benchmarks.truth import read_truth
 from bow2cnn.collection.scan import scan
+from bow2cnn.core import artefact
+from bow2cnn.core.progress import progress
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
-from bow2cnn.lookup.lookup import DEFAULTS
-from bow2cnn.progress import progress
-from bow2cnn.retrieval.engine import Engine
-from bow2cnn.retrieval.search import EVIDENCE, search
-from bow2cnn.truth import read_truth
+from bow2cnn.index.engine import Engine
+from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.search.searcher import DEFAULTS
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ("models", "retrieval")
+TARGETS = ("reconstruction", "retrieval")
 
 
 def main():
@@ -106,7 +106,7 @@ def report(name, seconds, config, truth):
     print(f"{name}: {whole}processor time of its jobs {seconds[2]:.0f} s")
     if config:
         results = Path(config["results"])
-        model = artefact.read(results / "models/models.h5", "models", ["model"])["model"]
+        model = artefact.read(results / "reconstruction/models.h5", "models", ["model"])["model"]
         print(f"  registered: {np.count_nonzero(model >= 0)} in {model.max(initial=-1) + 1} models")
         everything = []
         for benchmark in config["benchmarks"]:

@@ -14,13 +14,13 @@ import cv2
 import networkx as nx
 import yaml
 
-from bow2cnn import artefact
+from bow2cnn.clustering.growth import Grower
 from bow2cnn.config.load import load
-from bow2cnn.discovery.growth import Grower
-from bow2cnn.distances import distance_pool
+from bow2cnn.core import artefact
+from bow2cnn.core.same_photos import shards_of
+from bow2cnn.features.distances import distance_pool
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.photos import shards_of
-from bow2cnn.retrieval.engine import Engine
+from bow2cnn.index.engine import Engine
 
 SMALLEST = 5  # photos of a component
 
@@ -30,9 +30,9 @@ def main():
     parser.add_argument("config", type=Path)
     parser.add_argument("results", type=Path)
     options = parser.parse_args()
-    config, discovery = load(yaml.safe_load(options.config.read_text())), options.results / "discovery"
-    grown, whole = artefact.read(discovery / "graph.h5", "graph"), exhaustive(config, options.results)
-    collisions = int(artefact.read(discovery / "seeds.h5", "seeds", ["collisions"])["collisions"])
+    config, clustering = load(yaml.safe_load(options.config.read_text())), options.results / "clustering"
+    grown, whole = artefact.read(clustering / "graph.h5", "graph"), exhaustive(config, options.results)
+    collisions = int(artefact.read(clustering / "seeds.h5", "seeds", ["collisions"])["collisions"])
     counts = verifications(grown) + collisions, verifications(whole)
     photos = found_photos(grown), found_photos(whole)
     for name, graph, count, found in zip(("grown", "exhaustive"), (grown, whole), counts, photos, strict=True):
@@ -45,7 +45,7 @@ def exhaustive(config, results):
     """Arrays of the graph for which every photo is asked, to the end of its shortlist."""
     engine = Engine.load(results / "index/index.h5", config["retrieval"]["max_hamming"])
     store = FeatureStore(shards_of(results, "features"))
-    limits = config["discovery"]["min_word_inliers"], config["discovery"]["min_inliers"]
+    limits = config["clustering"]["min_word_inliers"], config["clustering"]["min_inliers"]
     shortlist = config["retrieval"]["shortlist"]
     grower = Grower(engine, store, shortlist, *limits, block=shortlist)
     cv2.setNumThreads(1)

@@ -16,9 +16,9 @@ import numba
 import numpy as np
 from apart import apart
 
-from bow2cnn import artefact
-from bow2cnn.discovery.minhash import Words, collide
-from bow2cnn.retrieval.engine import first_of_word
+from bow2cnn.clustering.minhash import BagOfWords, collide
+from bow2cnn.core import artefact
+from bow2cnn.index.engine import first_of_word
 from bow2cnn.vocabulary.train import words_for
 
 SKETCH_SIZE, SKETCHES, MIN_SIMILARITY = 3, 512, 0.02
@@ -78,7 +78,7 @@ class Bags:
 
 
 def join(offset, word, words, threads):
-    bags = Words(offset, word, *inverted(offset, word, words), idf_of(offset, word, words))
+    bags = BagOfWords(offset, word, *inverted(offset, word, words), idf_of(offset, word, words))
     collide(bags, SKETCH_SIZE, range(1), MIN_SIMILARITY, 0, threads)  # compiles
     begin, processor = time.perf_counter(), time.process_time()
     pairs, _ = collide(bags, SKETCH_SIZE, range(SKETCHES), MIN_SIMILARITY, 0, threads)

@@ -29,7 +29,7 @@ from colmap_peer import WORDS, build_tree, extract
 from grow import job_seconds
 from truth import LARGE, read_labels
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 SMALLEST = 5  # photos of a model
 NEIGHBOURS = 20
@@ -129,13 +129,22 @@ def ours(bench):
     if results.exists():
         sys.exit(f"{results} is there already: the time is taken from nothing; move it away")
     clock = Clock()
-    command = ["snakemake", "--cores", str(bench.options.threads), "models", "--configfile", str(bench.options.config), "--quiet", "all"]
+    command = [
+        "snakemake",
+        "--cores",
+        str(bench.options.threads),
+        "reconstruction",
+        "--configfile",
+        str(bench.options.config),
+        "--quiet",
+        "all",
+    ]
     subprocess.run(command, cwd=ROOT, check=True)
     seconds = {"all": clock.lap()}
     for rule in sorted(path.name for path in (results / "timings").iterdir()):
         seconds[rule] = job_seconds(results, rules=[rule])
     names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
-    arrays = artefact.read(results / "models/models.h5", "models", ["photo_offset", "photo"])
+    arrays = artefact.read(results / "reconstruction/models.h5", "models", ["photo_offset", "photo"])
     bounds = zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)
     return [[Path(names[photo]).name for photo in arrays["photo"][start:stop]] for start, stop in bounds], seconds
 

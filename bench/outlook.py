@@ -14,10 +14,10 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from bow2cnn import artefact
 from bow2cnn.config.model import Pairs
-from bow2cnn.lookup.lookup import DEFAULTS
+from bow2cnn.core import artefact
 from bow2cnn.pairs.negatives import used_rows
+from bow2cnn.search.searcher import DEFAULTS
 
 # Photos that are described before an epoch at most: the pool of negatives (`negative_pool_size`), and what a running validation ranks.
 _POOL, _VALIDATION = 20_000, 20_000
@@ -71,13 +71,13 @@ class Run:
             with artefact.Reader(path, "features") as reader:
                 counts.append(int(reader["offset"][-1]))
         self.features = sum(counts) / self.photos
-        graph = artefact.read(results / "discovery/graph.h5", "graph", ["queried", "verified", "pair", "refused"])
+        graph = artefact.read(results / "clustering/graph.h5", "graph", ["queried", "verified", "pair", "refused"])
         self.queried, self.probed = graph["verified"][graph["queried"]], graph["verified"][~graph["queried"]]
         self.pairs = len(graph["pair"]) + len(graph["refused"])
         self.used = len(used_rows(results / "pairs/models/negatives.h5"))
         histories = [artefact.read(path, "history", ["epoch", "tried/share"]) for path in sorted(results.glob("experiments/*/history.h5"))]
         self._trainings = [(len(history["epoch"]) - 1, len(history["tried/share"]) - 1) for history in histories]
-        self.registered = int((artefact.read(results / "models/models.h5", "models", ["model"])["model"] >= 0).sum())
+        self.registered = int((artefact.read(results / "reconstruction/models.h5", "models", ["model"])["model"] >= 0).sum())
 
     def seconds(self, rule, threads=None, only="*"):
         """Core seconds of all jobs of a rule whose names match."""
@@ -127,7 +127,7 @@ def outlook(run, curves, options):
         Cost("features", options.photo_shards, run.seconds("extract_features", only="[0-9]*") * photos, options.threads),
         Cost("vocabulary", 1, run.seconds("train_vocabulary") * more_words**1.5, options.threads),
         Cost("words", options.photo_shards, run.seconds("quantise_words") * photos * features * more_words**0.5, options.threads),
-        Cost("watermarks", 1, run.seconds("find_marks") * photos * features, options.threads),
+        Cost("watermarks", 1, run.seconds("find_watermarks") * photos * features, options.threads),
         Cost("index", 1, index, 1),
         Cost("seeds", 2, (run.seconds("collide_sketches") + run.seconds("find_seeds")) * photos * features, options.threads),
         Cost("growth", 1, found * (query(options.photos, options.words, run.queried.mean()) + options.partners * pair), options.threads),
@@ -155,7 +155,7 @@ def disk(run, options):
     found = options.found * options.photos
     matches = found * options.partners / run.pairs * options.features / run.features
     return {name: run.bytes(name) * features for name in ("features", "words", "index")} | {
-        "discovery": run.bytes("discovery") * matches,
+        "clustering": run.bytes("clustering") * matches,
         "models": run.bytes("models") * found / run.registered,
         "descriptors (of one network)": 4 * 1280 * options.photos,
     }

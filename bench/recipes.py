@@ -10,7 +10,7 @@ validation, marked by *, is no proof of one elsewhere.
 import argparse
 from pathlib import Path
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 from bow2cnn.evaluation.gains import main_rows
 from bow2cnn.evaluation.results import read_gains
 

@@ -21,15 +21,15 @@ from pathlib import Path
 import numpy as np
 from apart import apart
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
+from bow2cnn.core.progress import progress
+from bow2cnn.core.same_photos import shards_of
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
-from bow2cnn.lookup.lookup import DEFAULTS
-from bow2cnn.photos import shards_of
-from bow2cnn.progress import progress
-from bow2cnn.retrieval.engine import Engine
-from bow2cnn.retrieval.query_words import query_words
-from bow2cnn.retrieval.search import EVIDENCE, search
+from bow2cnn.index.engine import Engine
+from bow2cnn.index.query_words import quantise_query
+from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 SHARD = 4000
@@ -72,12 +72,12 @@ def main():
 
 
 def real_queries(results, features, count):
-    """`Words` of some photos of the run as of photos from outside, of their strongest `features` features."""
+    """`QuantisedFeatures` of some photos of the run as of photos from outside, of their strongest `features` features."""
     store = FeatureStore(shards_of(results, "features"))
     size = artefact.read(results / "index/index.h5", "index", ["size"])["size"]
     vocabulary = Vocabulary.load(results / "vocabulary/vocabulary.h5")
     rows = np.linspace(0, len(store) - 1, count).astype(int).tolist()
-    return [query_words(*(part[:features] for part in store[row]), size[row], vocabulary, DEFAULTS["soft_words"]) for row in rows]
+    return [quantise_query(*(part[:features] for part in store[row]), size[row], vocabulary, DEFAULTS["soft_words"]) for row in rows]
 
 
 class Real:

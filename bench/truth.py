@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 LARGE = 8  # photos
 
@@ -34,7 +34,7 @@ def main():
         print(line)
     if args.before:
         print(kept(args.results, args.before, place))
-    if (args.results / "models/models.h5").exists():
+    if (args.results / "reconstruction/models.h5").exists():
         print(*models(args.results, place), sep="\n")
 
 
@@ -56,14 +56,14 @@ def read_labels(paths, column="place"):
 
 def pairs(results, place, same):
     """Lines on the verified pairs."""
-    counted, right = judge(place[artefact.read(results / "discovery/graph.h5", "graph", ["pair"])["pair"]], same)
+    counted, right = judge(place[artefact.read(results / "clustering/graph.h5", "graph", ["pair"])["pair"]], same)
     yield f"verified pairs: {tell(counted, right)}"
     yield f"precision of the pairs with a label: {100 * right.sum() / max(counted.sum(), 1):.2f} %"
 
 
 def cut(results, place, same):
     """Lines on the verified pairs that were cut, of all and by reason."""
-    found = artefact.read(results / "discovery/clusters.h5", "clusters", ["cut/pair", "cut/reason"])
+    found = artefact.read(results / "clustering/clusters.h5", "clusters", ["cut/pair", "cut/reason"])
     counted, right = judge(place[found["cut/pair"]], same)
     reason = np.array(found["cut/reason"], object)
     yield f"cut pairs: {tell(counted, right)}"
@@ -73,12 +73,12 @@ def cut(results, place, same):
 
 def kept(results, before, place):
     """A line on the right pairs of an earlier run."""
-    now, then = (artefact.read(run / "discovery/graph.h5", "graph", ["pair", "sha256"]) for run in (results, before))
+    now, then = (artefact.read(run / "clustering/graph.h5", "graph", ["pair", "sha256"]) for run in (results, before))
     if not np.array_equal(now["sha256"], then["sha256"]):
         raise SystemExit(f"{before} is a run on other photos than {results}")
     pair = then["pair"][judge(place[then["pair"]], [])[1]]
     again = np.isin(pair @ [len(place), 1], now["pair"] @ [len(place), 1])
-    cluster = artefact.read(results / "discovery/clusters.h5", "clusters", ["cluster"])["cluster"][pair]
+    cluster = artefact.read(results / "clustering/clusters.h5", "clusters", ["cluster"])["cluster"][pair]
     together = (cluster[:, 0] == cluster[:, 1]) & (cluster[:, 0] >= 0)
     return f"right pairs before: {len(pair)}, pairs still {100 * again.mean():.1f} %, in one cluster {100 * together.mean():.1f} %"
 
@@ -97,7 +97,7 @@ def tell(counted, right):
 
 def models(results, place):
     """Lines on the 3D models."""
-    arrays = artefact.read(results / "models/models.h5", "models", ["model", "photo_offset", "photo"])
+    arrays = artefact.read(results / "reconstruction/models.h5", "models", ["model", "photo_offset", "photo"])
     members = [arrays["photo"][a:b] for a, b in zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)]
     wrong = 0
     for number, photos in enumerate(members):

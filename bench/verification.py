@@ -18,9 +18,9 @@ import numpy as np
 import pycolmap
 from truth import read_labels
 
-from bow2cnn import artefact
-from bow2cnn.retrieval.engine import TOLERANCE, Engine
-from bow2cnn.retrieval.verify import match_words, verify
+from bow2cnn.core import artefact
+from bow2cnn.geometry.verify import match_words, verify
+from bow2cnn.index.engine import TOLERANCE, Engine
 
 PRECISION = 0.98
 PIXELS = 4.0  # of the peers: pycolmap's default

@@ -16,23 +16,23 @@ from pathlib import Path
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.collection.photo import read_header
-from bow2cnn.config.model import Discovery
-from bow2cnn.discovery.growth import grow_graph
-from bow2cnn.discovery.minhash import collide_sketches
-from bow2cnn.discovery.seeds import find_seeds
+from bow2cnn.clustering.growth import grow_graph
+from bow2cnn.clustering.minhash import collide_sketches
+from bow2cnn.clustering.seeds import find_seeds
+from bow2cnn.config.model import Clustering
+from bow2cnn.core import artefact
+from bow2cnn.core.same_photos import shards_of
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
-from bow2cnn.index.marks import find_marks
-from bow2cnn.index.words import quantise
-from bow2cnn.lookup.lookup import DEFAULTS
-from bow2cnn.photos import shards_of
+from bow2cnn.index.engine import Engine
+from bow2cnn.index.query_words import quantise_query
+from bow2cnn.index.watermarks import find_watermarks
+from bow2cnn.index.words import quantise_shard
+from bow2cnn.photos.decode import read_header
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
-from bow2cnn.retrieval.engine import Engine
-from bow2cnn.retrieval.query_words import query_words
-from bow2cnn.retrieval.search import EVIDENCE, search
+from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -105,12 +105,12 @@ def draw_rows(place, size, seed):
 def measure(folder, options, rows, place, others):
     """One line on a part of the collection."""
     collection, features = write_part(options.results, rows, folder)
-    vocabulary, words, marks, index = (folder / f"{name}.h5" for name in ("vocabulary", "words", "marks", "index"))
+    vocabulary, words, watermarks, index = (folder / f"{name}.h5" for name in ("vocabulary", "words", "watermarks", "index"))
     threads, max_hamming = options.threads, DEFAULTS["max_hamming"]
     train_vocabulary([features], vocabulary, words=0, sample=10_000_000, iterations=12, seed=0, threads=threads)
-    quantise(features, vocabulary, words, threads)
-    find_marks(collection, [words], marks, max_hamming, min_photos=4, seed=0)
-    build_index(collection, [words], marks, vocabulary, index)
+    quantise_shard(features, vocabulary, words, threads)
+    find_watermarks(collection, [words], watermarks, max_hamming, min_photos=4, seed=0)
+    build_index(collection, [words], watermarks, vocabulary, index)
     verification = folder / "verification.h5"
     arguments = (index, vocabulary, [features], verification, DEFAULTS["soft_words"], DEFAULTS["shortlist"], max_hamming, 0, 0, threads)
     calibrate_verification(*arguments)
@@ -118,7 +118,7 @@ def measure(folder, options, rows, place, others):
     engine, known = Engine.load(index, max_hamming), Vocabulary.load(vocabulary, threads)
 
     def answers(keypoint, descriptor, size):
-        words = query_words(keypoint, descriptor, tuple(size), known, DEFAULTS["soft_words"])
+        words = quantise_query(keypoint, descriptor, tuple(size), known, DEFAULTS["soft_words"])
         limit = {name: DEFAULTS[name] for name in ("shortlist", "expansion_inliers")}
         ranking = search(engine, words, min_inliers=EVIDENCE, max_expansion=0, **limit)["sv"]
         return ranking.photo[ranking.inliers >= EVIDENCE], ranking.inliers[ranking.inliers >= EVIDENCE]
@@ -141,7 +141,7 @@ def measure(folder, options, rows, place, others):
 def pairs(folder, index, features, place, threads):
     """How many pairs the graph has, and how many of those with a label are right."""
     collisions, seeds, graph = (folder / f"{name}.h5" for name in ("collisions", "seeds", "graph"))
-    max_hamming, found = DEFAULTS["max_hamming"], Discovery()
+    max_hamming, found = DEFAULTS["max_hamming"], Clustering()
     settings = found.model_dump(include={"sketch_size", "sketches", "min_similarity"})
     collide_sketches(index, collisions, 0, 1, seed=0, threads=threads, **settings)
     find_seeds(index, [collisions], folder / "verification.h5", seeds, max_hamming, threads)

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from bow2cnn import artefact
+from bow2cnn.benchmarks.truth import read_truth
 from bow2cnn.config.load import load
+from bow2cnn.core import artefact
+from bow2cnn.core.progress import progress
+from bow2cnn.core.same_photos import shards_of
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
-from bow2cnn.photos import shards_of
-from bow2cnn.progress import progress
-from bow2cnn.retrieval.benchmark import rank_benchmark
-from bow2cnn.truth import read_truth
+from bow2cnn.retrieval.rank_benchmark import rank_benchmark
 from bow2cnn.vocabulary.train import train_vocabulary
 
 
@@ -83,7 +83,7 @@ def teacher(config, results, features, folder, seed):
             seed=seed,
             threads=threads,
             **config["retrieval"],
-            **config["marks"],
+            **config["watermarks"],
         )
         truth = read_truth(place / "truth.h5")
         for post, lists in bow_rankings(truth, ranking, benchmark).items():

@@ -20,8 +20,8 @@ from colmap_peer import WORDS, build_tree, extract
 from distractors import Pool
 from threadpoolctl import threadpool_limits
 
-from bow2cnn.lookup.lookup import DEFAULTS
-from bow2cnn.retrieval.search import EVIDENCE, search
+from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.search.searcher import DEFAULTS
 
 SAMPLE = 40 * WORDS  # descriptors that COLMAP's tree is built from: as many as faiss, which trains it, asks for
 

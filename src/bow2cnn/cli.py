@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
+from bow2cnn.core.atomic_files import ReadError
+from bow2cnn.core.printable import printable
 from bow2cnn.evaluation.gains import main_rows
 from bow2cnn.evaluation.results import read_gains
-from bow2cnn.files import ReadError
-from bow2cnn.left_out import left_out
 from bow2cnn.pairs.sources import folders_of_pairs
+from bow2cnn.run.left_out import left_out
 from bow2cnn.split.sides import TRAIN, VALIDATION
-from bow2cnn.text import printable
 
 
 def main(arguments=None):
@@ -25,7 +25,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m bow2cnn", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="print what is inside artefacts (kind, version, parameters, arrays, rejected files)")
-    show.add_argument("files", nargs="+", metavar="FILE", help="an artefact, such as results/demo/models/models.h5")
+    show.add_argument("files", nargs="+", metavar="FILE", help="an artefact, such as results/demo/reconstruction/models.h5")
     summary = commands.add_parser("summary", help="print what a run found and gained, in a few lines")
     summary.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     _add_search(commands)
@@ -94,19 +94,19 @@ def _rejected(file):
 
 def _search(options):
     # What this takes a second to import is nothing to the other commands.
-    from bow2cnn.collection.photo import PhotoError
-    from bow2cnn.files import WriteError
-    from bow2cnn.lookup.listing import lines_of
-    from bow2cnn.lookup.lookup import Lookup
-    from bow2cnn.lookup.panels import SheetError, format_of
-    from bow2cnn.lookup.query import RegionError
-    from bow2cnn.lookup.sheet import write_sheet
+    from bow2cnn.core.atomic_files import WriteError
+    from bow2cnn.photos.decode import PhotoError
+    from bow2cnn.pictures.panels import SheetError, format_of
+    from bow2cnn.search.listing import lines_of
+    from bow2cnn.search.query import RegionError
+    from bow2cnn.search.searcher import Searcher
+    from bow2cnn.search.sheet import write_sheet
 
     chosen = {"shortlist": options.shortlist, "min_inliers": options.min_inliers}
     try:
         if options.draw is not None:
             format_of(options.draw)  # before all work
-        lookup = Lookup(options.results, **{name: value for name, value in chosen.items() if value is not None})
+        lookup = Searcher(options.results, **{name: value for name, value in chosen.items() if value is not None})
         query = lookup.query(options.photo, options.region)
         answer = lookup.search(query, options.count, options.expand)
         print("\n".join(lines_of(lookup, query, answer)))
@@ -122,10 +122,10 @@ def _search(options):
 
 
 def _explain(options):
+    from bow2cnn.core.atomic_files import WriteError
+    from bow2cnn.explain.explanation import draw_explanation, explain
     from bow2cnn.explain.files import Files, UnknownPhoto
-    from bow2cnn.explain.story import draw_story, explain
-    from bow2cnn.files import WriteError
-    from bow2cnn.lookup.panels import SheetError, format_of, save_sheet
+    from bow2cnn.pictures.panels import SheetError, format_of, save_sheet
 
     try:
         if options.draw is not None:
@@ -135,7 +135,7 @@ def _explain(options):
         story = explain(files, row)
         print("\n".join(story.lines))
         if options.draw is not None:
-            save_sheet(options.draw, draw_story(files, row, story))
+            save_sheet(options.draw, draw_explanation(files, row, story))
     except UnknownPhoto as error:
         return _fail(f"{options.photo}: {error}")
     except BrokenPipeError:
@@ -146,8 +146,8 @@ def _explain(options):
 
 
 def _export(options):
-    from bow2cnn.exchange.hloc import UnfitName
-    from bow2cnn.files import WriteError
+    from bow2cnn.core.atomic_files import WriteError
+    from bow2cnn.export.hloc import UnfitName
 
     try:
         lines, left_out = {"retrieval-sfm": _export_database, "hloc": _export_hloc, "colmap": _export_colmap}[options.format](options)
@@ -160,7 +160,7 @@ def _export(options):
 
 
 def _export_hloc(options):
-    from bow2cnn.exchange.hloc import export_hloc
+    from bow2cnn.export.hloc import export_hloc
 
     done = export_hloc(options.results, options.out)
     lines = [f"{done.photos} photos, {done.pairs} verified pairs"]
@@ -170,7 +170,7 @@ def _export_hloc(options):
 
 
 def _export_colmap(options):
-    from bow2cnn.exchange.colmap import export_colmap
+    from bow2cnn.export.colmap import export_colmap
 
     models, photos, copies, gone = export_colmap(options.results, options.out)
     lines = [f"{models} models, {photos} photos, {copies} of them as upright copies"]
@@ -180,7 +180,7 @@ def _export_colmap(options):
 
 
 def _export_database(options):
-    from bow2cnn.exchange.retrieval_sfm import export_database
+    from bow2cnn.export.retrieval_sfm import export_database
 
     sides = export_database(options.results, options.out, options.outsiders, options.pairs)
     return [f"{side}, {photos} photos, {pairs} pairs" for side, (photos, pairs) in sides.items()], []
@@ -207,7 +207,7 @@ def summarise(results):
     photos = len(collection["sha256"])
     return [
         f"report: {results / 'report.html'}",
-        f"found:  {_models(results / 'models/models.h5')}{photos} photos ({len(collection['rejected/reason'])} files rejected)",
+        f"found:  {_models(results / 'reconstruction/models.h5')}{photos} photos ({len(collection['rejected/reason'])} files rejected)",
         *_mined(results),
         f"gained: {_gains(results / 'evaluation/gains.json')}",
         *left_out(results),

@@ -8,7 +8,7 @@ import pytest
 from harness import RESULTS, ROOT, Run, contents, differing, wait
 from submission import SlurmRun
 
-from bow2cnn.demo import make_collection
+from bow2cnn_demo import make_collection
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 ARRAYS = ("extract_features", "quantise_words", "reconstruct_clusters")
@@ -82,11 +82,11 @@ def test_the_demo_too(slurm, tmp_path):
 def test_what_is_cancelled_killed_or_lost_runs_again_and_nothing_else(run, local):
     slurm = run.slurm
     hit = ("extract_features-000", "train_vocabulary", "quantise_words-001", "find_seeds", "grow_graph")
-    spared = "find_marks"
+    spared = "find_watermarks"
     run.hold(*hit[:-1], spared)
     # Half as much again as the first attempt is given.
     (run.folder / "needs-grow_graph").write_text("12000")
-    run.submit("clusters", "--configfile", "tiny.yaml")
+    run.submit("clustering", "--configfile", "tiny.yaml")
     try:
         start = run.started("extract_features-000")
         slurm("scancel", start.number)
@@ -122,7 +122,7 @@ def test_what_is_cancelled_killed_or_lost_runs_again_and_nothing_else(run, local
     finally:
         run.stop()
     found, expected = contents(run.folder / RESULTS), local.result()
-    assert "discovery/clusters.h5" in found and differing(found, {name: expected[name] for name in found}) == []
+    assert "clustering/clusters.h5" in found and differing(found, {name: expected[name] for name in found}) == []
     counts = Counter(start.name for start in run.starts())
     assert {name: count for name, count in counts.items() if count > 1} == dict.fromkeys(hit, 2)
     # Slurm queued these two again itself; the others were handed in anew.

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from seeding import write_seeds
 
-from bow2cnn import artefact
+from bow2cnn.clustering.clusters import cut_clusters
+from bow2cnn.clustering.growth import grow_graph
 from bow2cnn.collection.scan import scan
-from bow2cnn.demo import collection
-from bow2cnn.discovery.clusters import cut_clusters
-from bow2cnn.discovery.growth import grow_graph
+from bow2cnn.core import artefact
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
-from bow2cnn.index.marks import find_marks
-from bow2cnn.index.words import quantise
-from bow2cnn.reconstruction.gather import gather_models
+from bow2cnn.index.watermarks import find_watermarks
+from bow2cnn.index.words import quantise_shard
+from bow2cnn.reconstruction.gather_models import gather_models
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
 from bow2cnn.vocabulary.train import train_vocabulary
+from bow2cnn_demo import collection
 
 SHARDS = 2
 MAX_HAMMING = 24
@@ -49,7 +49,7 @@ def rendered(tmp_path_factory):
 def made(rendered, tmp_path_factory):
     """The artefacts of the rendered photos up to the index: paths, the collection's arrays, and per row the landmark (-1 none)."""
     folder = tmp_path_factory.mktemp("made")
-    paths = {name: folder / f"{name}.h5" for name in ("vocabulary", "marks", "index", "seeds", "graph", "clusters")}
+    paths = {name: folder / f"{name}.h5" for name in ("vocabulary", "watermarks", "index", "seeds", "graph", "clusters")}
     scan([rendered.folder], folder, SHARDS, 64, 10**7)
     paths["collection"] = folder / "collection.h5"
     paths["features"] = [folder / f"features-{shard}.h5" for shard in range(SHARDS)]
@@ -58,9 +58,9 @@ def made(rendered, tmp_path_factory):
         extract_features(folder / f"shard-{shard:03d}.h5", features, workers=2, max_features=1500)
     train_vocabulary(paths["features"], paths["vocabulary"], words=1024, sample=40_000, iterations=5, seed=0, threads=1)
     for features, words in zip(paths["features"], paths["words"], strict=True):
-        quantise(features, paths["vocabulary"], words, threads=1)
-    find_marks(paths["collection"], paths["words"], paths["marks"], MAX_HAMMING, min_photos=8, seed=0)
-    build_index(paths["collection"], paths["words"], paths["marks"], paths["vocabulary"], paths["index"])
+        quantise_shard(features, paths["vocabulary"], words, threads=1)
+    find_watermarks(paths["collection"], paths["words"], paths["watermarks"], MAX_HAMMING, min_photos=8, seed=0)
+    build_index(paths["collection"], paths["words"], paths["watermarks"], paths["vocabulary"], paths["index"])
     photos = artefact.read(paths["collection"], "collection")
     records = [rendered.records[path] for path in photos["path"]]
     landmark = np.array([-1 if record.landmark is None else record.landmark for record in records])

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from bow2cnn import artefact
-from bow2cnn.discovery.minhash import collide_sketches
-from bow2cnn.discovery.seeds import find_seeds
+from bow2cnn.clustering.minhash import collide_sketches
+from bow2cnn.clustering.seeds import find_seeds
+from bow2cnn.core import artefact
 
 
 def write_seeds(index, out, max_hamming, sketches=512, min_similarity=0.045, min_inliers=8, seed=0, parts=1, threads=1):

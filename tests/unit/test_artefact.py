@@ -12,10 +12,10 @@ import h5py
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
-from bow2cnn.artefact import ArtefactError, Reader, describe, offsets, read, write, write_if_changed
-from bow2cnn.files import ReadError, WriteError
-from bow2cnn.reuse import earlier
+from bow2cnn.core import artefact
+from bow2cnn.core.artefact import ArtefactError, Reader, describe, offsets, read, write, write_if_changed
+from bow2cnn.core.atomic_files import ReadError, WriteError
+from bow2cnn.core.lineage import load_previous
 
 
 def arrays():
@@ -68,10 +68,10 @@ def test_parts_and_shapes_without_reading_all(tmp_path):
 
 def test_the_same_content_is_the_same_bytes(tmp_path):
     code = (
-        "import sys, numpy as np; sys.path.insert(0, sys.argv[2]); from bow2cnn.artefact import write;"
+        "import sys, numpy as np; sys.path.insert(0, sys.argv[2]); from bow2cnn.core.artefact import write;"
         "write(sys.argv[1], 'models', {'b': np.arange(5), 'a/x': ['t', 'u']}, {'z': 1, 'y': [2]})"
     )
-    source = str(Path(artefact.__file__).parents[1])
+    source = str(Path(artefact.__file__).parents[2])
     for name in ("one.h5", "two.h5"):
         subprocess.run([sys.executable, "-c", code, str(tmp_path / name), source], check=True)
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
@@ -110,7 +110,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path, error, 
 TERMINATED = """
 import os, signal, sys
 import numpy as np
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 def stop(*_):
     raise SystemExit(5)
@@ -134,7 +134,7 @@ def test_a_signal_while_hdf5_is_at_work_ends_cleanly(tmp_path):
 LARGE = """
 import resource, sys
 import numpy as np
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 artefact.write(sys.argv[1], "models", {"point": np.zeros(10)})
 point = np.ones(30_000_000)
@@ -191,7 +191,7 @@ def test_an_error_of_the_system_is_no_damage(tmp_path, monkeypatch, name):
         with pytest.raises(ReadError, match=rf"a\.h5: cannot be read \({os.strerror(error.errno)}\)$"):
             artefact.read(path, "collection") if name == "open" else reader["xy"]
         with pytest.raises(ReadError):
-            earlier(path, "collection", "made so")
+            load_previous(path, "collection", "made so")
 
 
 def test_an_array_that_does_not_fit_into_memory_is_not_damaged(tmp_path, monkeypatch):
@@ -212,17 +212,17 @@ def test_a_file_that_another_program_holds_is_locked(tmp_path):
     artefact.write(path, "collection", {"xy": np.arange(9)}, {"lineage": "made so"})
     with open(path, "rb+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        for read in (lambda: artefact.read(path, "collection"), lambda: earlier(path, "collection", "made so")):
+        for read in (lambda: artefact.read(path, "collection"), lambda: load_previous(path, "collection", "made so")):
             with pytest.raises(ReadError, match="Resource temporarily unavailable"):
                 read()
-    assert earlier(path, "collection", "made so")["xy"].tolist() == list(range(9))
+    assert load_previous(path, "collection", "made so")["xy"].tolist() == list(range(9))
 
 
 def test_what_is_damaged_is_made_again_with_a_word(tmp_path, caplog):
     path = tmp_path / "a.h5"
-    assert earlier(path, "collection", "made so") is None and not caplog.text
+    assert load_previous(path, "collection", "made so") is None and not caplog.text
     path.write_bytes(b"damaged")
-    assert earlier(path, "collection", "made so") is None and "a.h5: not an artefact of bow2cnn, or damaged" in caplog.text
+    assert load_previous(path, "collection", "made so") is None and "a.h5: not an artefact of bow2cnn, or damaged" in caplog.text
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5])

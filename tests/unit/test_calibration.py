@@ -4,9 +4,9 @@ import numba
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
+from bow2cnn.index.engine import Engine, QuantisedFeatures
 from bow2cnn.retrieval.calibration import calibrate_verification, count_by_chance, read_min_inliers, swap_axes, threshold
-from bow2cnn.retrieval.engine import Engine, Words
 
 
 def counts(queries, shortlist, rate, factor):
@@ -36,7 +36,7 @@ def test_without_evidence_of_chance_the_least_is_enough(found):
 
 def test_swapped_axes_swap_places_alone():
     frame = np.float32([[10, 40, 1, 2, 3, 4], [90, 20, 5, 6, 7, 8]])
-    words = Words(np.uint32([3, 4]), np.uint64([1, 2]), frame, np.int32([0, 1]), (100, 50), np.array([True, False]))
+    words = QuantisedFeatures(np.uint32([3, 4]), np.uint64([1, 2]), frame, np.int32([0, 1]), (100, 50), np.array([True, False]))
     swapped = swap_axes(words)
     np.testing.assert_allclose(swapped.keypoint[:, :2], [[80, 5], [40, 45]])
     np.testing.assert_array_equal(swapped.keypoint[:, 2:], frame[:, 2:])
@@ -46,13 +46,13 @@ def test_swapped_axes_swap_places_alone():
 def test_queries_of_every_origin_are_of_one_type():
     """Else what is compiled for them would be compiled twice."""
     frame = np.ones((1, 6), np.float32)
-    own = Words(np.uint32([3]), np.uint64([1]), frame, np.int32([0]), (100, 50))
+    own = QuantisedFeatures(np.uint32([3]), np.uint64([1]), frame, np.int32([0]), (100, 50))
     frozen = [array.copy() for array in (own.word, own.signature, frame, own.feature)]
     for array in frozen:
         array.flags.writeable = False
     types = {
         tuple(str(numba.typeof(getattr(words, name))) for name in ("word", "signature", "keypoint", "feature", "nearest"))
-        for words in (own, swap_axes(own), own.select([0]), Words(*frozen, (100, 50)))
+        for words in (own, swap_axes(own), own.select([0]), QuantisedFeatures(*frozen, (100, 50)))
     }
     assert len(types) == 1 and frame.flags.writeable
 

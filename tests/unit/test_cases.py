@@ -7,27 +7,27 @@ import cv2
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
-from bow2cnn.collection.photo import read_rgb
+from bow2cnn.clustering.clusters import cut_clusters
+from bow2cnn.clustering.growth import grow_graph
+from bow2cnn.clustering.minhash import collide_sketches
+from bow2cnn.clustering.seeds import find_seeds
 from bow2cnn.collection.scan import scan
-from bow2cnn.demo import collection
-from bow2cnn.discovery.clusters import cut_clusters
-from bow2cnn.discovery.growth import grow_graph
-from bow2cnn.discovery.minhash import collide_sketches
-from bow2cnn.discovery.seeds import find_seeds
+from bow2cnn.core import artefact
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
-from bow2cnn.index.marks import find_marks
-from bow2cnn.index.words import quantise
+from bow2cnn.index.engine import Engine
+from bow2cnn.index.query_words import quantise_query
+from bow2cnn.index.watermarks import find_watermarks
+from bow2cnn.index.words import quantise_shard
+from bow2cnn.photos.decode import read_rgb
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
-from bow2cnn.retrieval.engine import Engine
-from bow2cnn.retrieval.query_words import query_words
-from bow2cnn.retrieval.search import search
+from bow2cnn.retrieval.verified_search import search
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
+from bow2cnn_demo import collection
 
 SIDE = 480
 
@@ -56,13 +56,13 @@ def run(folder, images):
     for number, image in enumerate(images):
         cv2.imwrite(str(photos / f"{number:03d}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
     scan([photos], folder, 1, 64, 10**7)
-    names = ("features", "vocabulary", "words", "marks", "index", "verification", "collisions", "seeds", "graph", "clusters")
+    names = ("features", "vocabulary", "words", "watermarks", "index", "verification", "collisions", "seeds", "graph", "clusters")
     paths = SimpleNamespace(collection=folder / "collection.h5", **{name: folder / f"{name}.h5" for name in names})
     extract_features(paths.collection, paths.features, workers=2, max_features=1000, side=SIDE)
     train_vocabulary([paths.features], paths.vocabulary, words=1024, sample=50_000, iterations=5, seed=0, threads=1)
-    quantise(paths.features, paths.vocabulary, paths.words, threads=1)
-    find_marks(paths.collection, [paths.words], paths.marks, 24, min_photos=4, seed=0)
-    build_index(paths.collection, [paths.words], paths.marks, paths.vocabulary, paths.index)
+    quantise_shard(paths.features, paths.vocabulary, paths.words, threads=1)
+    find_watermarks(paths.collection, [paths.words], paths.watermarks, 24, min_photos=4, seed=0)
+    build_index(paths.collection, [paths.words], paths.watermarks, paths.vocabulary, paths.index)
     calibrate_verification(paths.index, paths.vocabulary, [paths.features], paths.verification, 3, 100, 24, 0, 0, threads=2)
     collide_sketches(paths.index, paths.collisions, 0, 1, 3, 512, 0.02, 0, 2)
     find_seeds(paths.index, [paths.collisions], paths.verification, paths.seeds, 24, 2)
@@ -82,7 +82,7 @@ def test_photos_of_another_place_find_nothing_verified(scenes, tmp_path):
     own_place = place[kept][made.image]
 
     def verified(keypoint, descriptor, size):
-        words = query_words(keypoint, descriptor, size, vocabulary, 3)
+        words = quantise_query(keypoint, descriptor, size, vocabulary, 3)
         ranking = search(engine, words, 100, least, max_expansion=0, expansion_inliers=15)["sv"]
         return ranking.photo[ranking.inliers >= least]
 
@@ -108,8 +108,8 @@ def test_a_fixed_camera_is_one_cluster_that_says_why_it_has_no_model(scenes, tmp
     others = [images[row] for row in np.flatnonzero(place != 2)]
     made = run(tmp_path, frames + others)
     frame = made.image < 30
-    marks = artefact.read(made.marks, "marks", ["masked", "offset"])
-    assert marks["masked"].mean() < 0.01, "a series is no watermark"
+    watermarks = artefact.read(made.watermarks, "watermarks", ["masked", "offset"])
+    assert watermarks["masked"].mean() < 0.01, "a series is no watermark"
     cluster = artefact.read(made.clusters, "clusters", ["cluster"])["cluster"]
     assert len(np.unique(cluster[frame])) == 1 and cluster[frame][0] >= 0 and (cluster[~frame] != cluster[frame][0]).all()
     shard = tmp_path / "models.h5"

@@ -8,9 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
 from bow2cnn.cli import main
-from bow2cnn.left_out import left_out
+from bow2cnn.core import artefact
+from bow2cnn.run.left_out import left_out
 
 
 def run(*arguments):
@@ -73,7 +73,9 @@ def test_what_a_run_left_out_is_told_by_reason(tmp_path):
         artefact.write(tmp_path / f"features/shard-{shard:03d}.h5", "features", features)
     artefact.write(tmp_path / "benchmarks/mine/collection.h5", "collection", {name: value[:1] for name, value in arrays.items()})
     artefact.write(tmp_path / "benchmarks/other/collection.h5", "collection", {name: [] for name in arrays})
-    artefact.write(tmp_path / "models/models.h5", "models", {"rejected/reason": ["few"]}, {"left_out": [[3, "photos of\nelsewhere"]]})
+    artefact.write(
+        tmp_path / "reconstruction/models.h5", "models", {"rejected/reason": ["few"]}, {"left_out": [[3, "photos of\nelsewhere"]]}
+    )
     (tmp_path / "pairs/models").mkdir(parents=True)
     for name in ("positives", "negatives"):
         (tmp_path / f"pairs/models/{name}.h5").write_bytes(b"damaged")
@@ -91,7 +93,7 @@ def test_what_a_run_left_out_is_told_by_reason(tmp_path):
 def test_summary_counts_what_was_found(tmp_path, capsys):
     rejected = {"rejected/reason": ["not an image"]}
     artefact.write(tmp_path / "collection/collection.h5", "collection", {"sha256": np.zeros((5, 32), np.uint8), **rejected}, {"shards": 1})
-    artefact.write(tmp_path / "models/models.h5", "models", {"model": np.array([0, 0, 1, -1, 1]), "cluster": np.array([0, 1])})
+    artefact.write(tmp_path / "reconstruction/models.h5", "models", {"model": np.array([0, 0, 1, -1, 1]), "cluster": np.array([0, 1])})
     artefact.write(tmp_path / "pairs/models/positives.h5", "positives", {"query": np.array([0, 1, 2])})
     artefact.write(tmp_path / "pairs/models/negatives.h5", "negatives", {"side": np.array([1, 1, 2, 0, 2], np.int8)})
     (tmp_path / "evaluation").mkdir()

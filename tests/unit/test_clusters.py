@@ -6,9 +6,9 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
-from bow2cnn.discovery.clusters import _cut_at_single_photos, cut_clusters, cut_weak
-from bow2cnn.nothing import NothingFound
+from bow2cnn.clustering.clusters import _cut_at_single_photos, cut_clusters, cut_weak
+from bow2cnn.core import artefact
+from bow2cnn.core.empty_stage import EmptyStageError
 
 
 def clique(photos, inliers=100):
@@ -183,12 +183,12 @@ def test_clusters_are_numbered_by_size_then_photo_and_small_ones_left_out(tmp_pa
 
 
 def test_no_edges_no_clusters(tmp_path):
-    with pytest.raises(NothingFound, match="no two of the 3 photos match; add photos that overlap"):
+    with pytest.raises(EmptyStageError, match="no two of the 3 photos match; add photos that overlap"):
         clustered(tmp_path, [], 3)
 
 
 def test_groups_too_small_are_no_clusters(tmp_path):
-    with pytest.raises(NothingFound, match=r"4 pairs of the 7 photos match, the largest group has 3; .* or discovery\.min_photos"):
+    with pytest.raises(EmptyStageError, match=r"4 pairs of the 7 photos match, the largest group has 3; .* or clustering\.min_photos"):
         clustered(tmp_path, [*clique([0, 1, 2]), *clique([3, 4])], 7)
 
 

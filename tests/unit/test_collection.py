@@ -19,14 +19,14 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from bow2cnn import artefact
-from bow2cnn.collection import photo
-from bow2cnn.collection.benchmark import read_benchmark
-from bow2cnn.collection.jpeg import count_scans
-from bow2cnn.collection.photo import PhotoError, read_header, read_rgb
+from bow2cnn.benchmarks.read import read_benchmark
 from bow2cnn.collection.scan import scan
-from bow2cnn.demo.photo import Tags, exif, jpeg
-from bow2cnn.nothing import NothingFound
+from bow2cnn.core import artefact
+from bow2cnn.core.empty_stage import EmptyStageError
+from bow2cnn.photos import decode as photo
+from bow2cnn.photos.decode import PhotoError, read_header, read_rgb
+from bow2cnn.photos.jpeg import count_scans
+from bow2cnn_demo.photo import Tags, exif, jpeg
 
 MIN_SIDE, MAX_PIXELS = 32, 10**6
 RED, GREEN, BLUE, WHITE = (250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 250)
@@ -176,7 +176,7 @@ def test_photos_are_read_again_by_other_code(heap, tmp_path, monkeypatch):
     monkeypatch.setattr("bow2cnn.collection.scan.digest", lambda _: "other")
     read = []
     monkeypatch.setattr("bow2cnn.collection.scan.read_row", lambda path, *_: read.append(path) or {"reason": "not today"})
-    with pytest.raises(NothingFound, match="18 not today"):
+    with pytest.raises(EmptyStageError, match="18 not today"):
         scanned(heap, tmp_path / "out")
     assert len(read) == 18
 
@@ -222,7 +222,7 @@ def test_what_pillow_warns_of_is_silent_and_nothing_else(tmp_path):
     code = """
 import sys, warnings
 from concurrent.futures import ThreadPoolExecutor
-from bow2cnn.collection import photo
+from bow2cnn.photos import decode as photo
 before = list(warnings.filters)
 with photo._open(sys.argv[1]) as image:
     assert warnings.filters == before
@@ -394,7 +394,7 @@ def test_a_pipe_in_the_place_of_a_photo_does_not_stall(tmp_path):
 
 def test_folders_without_photos_make_an_empty_collection(tmp_path):
     (tmp_path / "photos").mkdir()
-    with pytest.raises(NothingFound, match=r"^collection: there is no file in .*/photos; put photos there"):
+    with pytest.raises(EmptyStageError, match=r"^collection: there is no file in .*/photos; put photos there"):
         scanned(tmp_path / "photos", tmp_path)
     arrays = artefact.read(tmp_path / "collection.h5", "collection")
     assert arrays["name"] == [] and arrays["gps"].shape == (0, 2) and not arrays["rejected/path"]
@@ -404,7 +404,7 @@ def test_without_a_usable_photo_the_reasons_are_counted(tmp_path):
     (tmp_path / "photos").mkdir()
     for name, data in (("a.jpg", b""), ("b.jpg", b"text"), ("c.png", bomb(1001))):
         (tmp_path / "photos" / name).write_bytes(data)
-    with pytest.raises(NothingFound, match=r"none of the 3 files in .* is a usable photo: 2 not a photo, 1 too large \(.*max_pixels"):
+    with pytest.raises(EmptyStageError, match=r"none of the 3 files in .* is a usable photo: 2 not a photo, 1 too large \(.*max_pixels"):
         scanned(tmp_path / "photos", tmp_path)
     assert len(artefact.read(tmp_path / "collection.h5", "collection")["rejected/path"]) == 3
 
@@ -701,7 +701,7 @@ def test_motion_photos_are_photos(tmp_path, options):
 
 @pytest.mark.parametrize("block", [3, 64, 1 << 20])
 def test_scans_are_counted_whatever_is_read_at_once(tmp_path, monkeypatch, block):
-    monkeypatch.setattr("bow2cnn.collection.jpeg._BLOCK", block)
+    monkeypatch.setattr("bow2cnn.photos.jpeg._BLOCK", block)
     for data, count in ((encoded(quarters(), "JPEG", progressive=True), 10), (scan_bomb(20), 29), (jpeg(noise(0)), 1)):
         (tmp_path / "photo").write_bytes(data + b"\xff\xda" * 9)
         assert count_scans(tmp_path / "photo", 200) == count
@@ -904,7 +904,7 @@ def told_by_the_rules(name):
 PEAK = """
 import re, sys
 import cv2, numpy
-from bow2cnn.collection.photo import read_rgb
+from bow2cnn.photos.decode import read_rgb
 from bow2cnn.features.sift import detect
 def peak():
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])

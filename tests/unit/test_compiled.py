@@ -9,7 +9,7 @@ import pytest
 from numba.core.dispatcher import Dispatcher
 
 import bow2cnn
-from bow2cnn.retrieval import verify
+from bow2cnn.geometry import verify
 
 ROOT = Path(bow2cnn.__file__).parent
 
@@ -27,7 +27,7 @@ def compiled_modules():
     return [".".join(path.relative_to(ROOT.parent).with_suffix("").parts) for path in paths]
 
 
-@pytest.mark.parametrize("name", ["bow2cnn.retrieval.engine", "bow2cnn.retrieval.verify"])
+@pytest.mark.parametrize("name", ["bow2cnn.index.engine", "bow2cnn.geometry.verify"])
 def test_the_modules_are_found(name):
     assert name in compiled_modules()
 

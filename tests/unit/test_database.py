@@ -5,12 +5,13 @@ import pickle
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
-from bow2cnn.exchange.pickles import PickleError, read_plain
-from bow2cnn.exchange.retrieval_sfm import DatabaseError, assign_classes, import_database, path_of
-from bow2cnn.nothing import NothingFound
+from bow2cnn.benchmarks.truth import ALL
+from bow2cnn.core import artefact
+from bow2cnn.core.empty_stage import EmptyStageError
+from bow2cnn.export.retrieval_sfm import assign_classes, path_of
+from bow2cnn.pairs.database import DatabaseError, import_database
 from bow2cnn.pairs.negatives import NegativeRule
-from bow2cnn.truth import ALL
+from bow2cnn.pairs.pickles import PickleError, read_plain
 
 TRAIN = {"cids": ["a" * 6, "b" * 6, "c" * 6, "d" * 6], "cluster": [7, 7, 9, 9], "qidxs": [0, 2, 0], "pidxs": [1, 3, 1]}
 VAL = {"cids": ["e" * 6, "f" * 6], "cluster": [7, 7], "qidxs": [1], "pidxs": [0]}
@@ -114,7 +115,7 @@ def test_what_is_no_database_is_one_line(tmp_path, capsys, train, val, reason):
 
 
 def test_photos_that_are_not_there_are_one_line(tmp_path):
-    with pytest.raises(NothingFound, match=r"no pair of .* is among the photos; `photos` in the config has to name its folder"):
+    with pytest.raises(EmptyStageError, match=r"no pair of .* is among the photos; `photos` in the config has to name its folder"):
         imported(tmp_path, {"train": TRAIN, "val": VAL}, ["aaaaaa", "cccccc"])
 
 

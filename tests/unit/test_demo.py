@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from bow2cnn.demo import collection
-from bow2cnn.demo.geometry import Face, look_at
-from bow2cnn.demo.photo import Tags, jpeg
-from bow2cnn.demo.render import rasterise
+from bow2cnn_demo import collection
+from bow2cnn_demo.geometry import Face, look_at
+from bow2cnn_demo.photo import Tags, jpeg
+from bow2cnn_demo.render import rasterise
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 

@@ -10,18 +10,18 @@ import pytest
 import torch
 from PIL import Image
 
-from bow2cnn import artefact
-from bow2cnn.collection.benchmark import truth_in_rows
-from bow2cnn.collection.photo import PhotoError
-from bow2cnn.description import describe as describe_module
-from bow2cnn.description.describe import describe_collection, describe_photo, describe_photos
-from bow2cnn.evaluation.ground_truth import read_ground_truth
+from bow2cnn.benchmarks.ground_truth import read_ground_truth
+from bow2cnn.benchmarks.read import truth_in_rows
+from bow2cnn.benchmarks.truth import write_truth
+from bow2cnn.core import artefact
+from bow2cnn.descriptors import describe as describe_module
+from bow2cnn.descriptors.describe import describe_collection, describe_photo, describe_photos
 from bow2cnn.network import input as input_module
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.input import IMAGENET, cut, shrink
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import save_network
-from bow2cnn.truth import write_truth
+from bow2cnn.photos.decode import PhotoError
 
 SIZE = 64
 

@@ -12,14 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bow2cnn import digest as module
 from bow2cnn.collection.scan import scan
-from bow2cnn.demo.photo import jpeg
+from bow2cnn.core import code_digest as module
+from bow2cnn.core.lineage import lineage_of
 from bow2cnn.features import extract
 from bow2cnn.pairs.sources import SOURCES
-from bow2cnn.reuse import lineage_of
 from bow2cnn.training import train
 from bow2cnn.training.settings import Settings
+from bow2cnn_demo.photo import jpeg
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
@@ -91,7 +91,7 @@ def test_the_folder_of_the_checkout_does_not_count(tree, tmp_path_factory):
 def test_of_the_real_scripts():
     package = ROOT / "src/bow2cnn"
     features = {str(path.relative_to(package).with_suffix("")) for path in module.reached(ROOT / "workflow/scripts/extract_features.py")}
-    assert {"features/extract", "artefact", "threads"} <= features
+    assert {"features/extract", "core/artefact", "core/threads"} <= features
     assert not {"training/train", "reconstruction/colmap", "config/load", *module.PLUMBING} & features
 
 
@@ -115,7 +115,7 @@ def test_of_the_real_scripts():
         ('_LOG.info("%d photos", n)', '_LOG.warning("%d of %d photos", n, len(m))', False),
         ('if n: _LOG.info("%d photos", n)', "if n: pass", True),
         ('x = other.info("one")', 'x = other.info("two")', True),
-        ('tell("graph", a, b)', 'tell("pairs", a)', False),
+        ('log_reuse("graph", a, b)', 'log_reuse("pairs", a)', False),
         ('for x in progress(items, "one", 3): f(x)', 'for x in progress(items, f"two {y}", 3): f(x)', False),
         ('for x in progress(items, "one", 3): f(x)', 'for x in progress(items, label="two", total=3): f(x)', True),
         ('for x in progress(items, label="one"): f(x)', 'for x in progress(items, label="two"): f(x)', False),
@@ -208,29 +208,36 @@ PAIRS = {name for name in ALL if name.startswith("find_pairs")}
 
 # Of every room of the package a module, scripts that an edit of it must rerun (none: no stage uses it), and scripts that it must not.
 EDITS = [
-    ("distances.py", {"train_vocabulary", "quantise_words", "grow_graph"}, {"extract_features", "start_network"}),
-    ("collection/photo.py", {"scan", "extract_features", "train_network"}, {"build_index", "train_vocabulary"}),
+    ("features/distances.py", {"train_vocabulary", "quantise_words", "grow_graph"}, {"extract_features", "start_network"}),
+    ("photos/decode.py", {"scan", "extract_features", "train_network"}, {"build_index", "train_vocabulary"}),
     ("config/renamed.py", set(), ALL),
-    ("demo/landmarks.py", set(), ALL),
-    ("description/describe.py", {"describe_collection", "train_network"}, {*PAIRS, "rank_benchmark", "start_network"}),
-    ("discovery/growth.py", {"grow_graph"}, {"find_seeds", "build_index", "rank_benchmark"}),
+    ("cli.py", set(), ALL),
+    ("benchmarks/read.py", {"read_benchmark"}, {"extract_features", "train_network"}),
+    ("collection/scan.py", {"scan"}, {"extract_features", "read_benchmark"}),
+    ("core/isolated.py", {"extract_features"}, {"train_network", "grow_graph"}),
+    ("geometry/matching.py", {"grow_graph"}, {"build_index", "extract_features"}),
+    ("pictures/thumbnails.py", {"write_report"}, {"grow_graph", "evaluate_systems"}),
+    ("run/run_data.py", {"write_report"}, {"evaluate_systems"}),
+    ("descriptors/describe.py", {"describe_collection", "train_network"}, {*PAIRS, "rank_benchmark", "start_network"}),
+    ("clustering/growth.py", {"grow_graph"}, {"find_seeds", "build_index", "rank_benchmark"}),
     ("evaluation/table.py", {"evaluate_systems"}, {"train_network", *PAIRS, "learn_whitening"}),
-    ("exchange/hloc.py", set(), ALL),
-    ("explain/story.py", set(), ALL),
+    ("export/hloc.py", set(), ALL),
+    ("explain/explanation.py", set(), ALL),
     ("features/sift.py", {"extract_features"}, {"read_benchmark", "start_network"}),
-    ("index/marks.py", {"find_marks"}, {"quantise_words", "train_vocabulary"}),
-    ("lookup/lookup.py", set(), ALL),
+    ("index/watermarks.py", {"find_watermarks"}, {"quantise_words", "train_vocabulary"}),
+    ("search/searcher.py", set(), ALL),
     ("network/pooling.py", {"start_network", "train_network"}, {*PAIRS, "extract_features"}),
     ("pairs/mine.py", {"find_pairs models"}, {"find_pairs words", "find_pairs database", "split_models", "start_network"}),
     ("reconstruction/build.py", {"reconstruct_clusters"}, {"cut_clusters", "grow_graph"}),
     ("report/page.py", {"write_report"}, {"evaluate_systems", "train_network"}),
     ("report/pages/write.py", {"write_pages"}, {"gather_models", "evaluate_systems"}),
     ("report/sections/table.py", {"write_report"}, {"write_pages", "evaluate_systems"}),
-    ("retrieval/benchmark.py", {"rank_benchmark"}, {"grow_graph", "train_network", "build_index"}),
+    ("retrieval/rank_benchmark.py", {"rank_benchmark"}, {"grow_graph", "train_network", "build_index"}),
     ("split/contamination.py", {"find_contamination"}, {"gather_models", "build_index", "rank_benchmark"}),
     ("training/train.py", {"train_network"}, {*PAIRS, "start_network", "extract_features"}),
     ("vocabulary/kmeans.py", {"train_vocabulary"}, {"extract_features", "start_network"}),
-    ("whitening/whiten.py", {"learn_whitening"}, {*PAIRS, "start_network"}),
+    ("whitening/stage.py", {"learn_whitening"}, {"train_network", "evaluate_systems"}),
+    ("descriptors/whitening.py", {"learn_whitening", "evaluate_systems"}, {*PAIRS, "start_network"}),
 ]
 
 
@@ -270,8 +277,8 @@ def test_plumbing_is_there_and_changes_no_digest(copied, before):
 
 
 def test_names_that_stand_for_messages_mean_nothing_else():
-    """`_LOG`, `progress` and `tell`, whose messages do not count."""
-    homes = {"progress": "bow2cnn.progress", "tell": "bow2cnn.reuse"}
+    """`_LOG`, `progress` and `log_reuse`, whose messages do not count."""
+    homes = {"progress": "bow2cnn.core.progress", "log_reuse": "bow2cnn.core.lineage"}
     for path in MODULES:
         for node in ast.walk(ast.parse((ROOT / "src" / path).read_text())):
             if isinstance(node, ast.ImportFrom):
@@ -317,7 +324,7 @@ def test_versions_are_those_of_the_installation():
         ("numpy", {"extract_features", "train_network", "split_models"}, {"note_recipe"}),
         ("pillow_heif", {"scan", "extract_features", "train_network"}, {"train_vocabulary", "read_models", "find_pairs database"}),
         ("pycolmap", {"reconstruct_clusters", "read_models"}, {"grow_graph", "train_network"}),
-        ("scipy", {"find_marks", "grow_graph"}, {"extract_features", "train_network"}),
+        ("scipy", {"find_watermarks", "grow_graph"}, {"extract_features", "train_network"}),
         ("torch", {"start_network", "train_network", "describe_collection", "quantise_words"}, {"extract_features", "cut_clusters"}),
     ],
 )
@@ -352,8 +359,8 @@ def test_no_artefact_mixes_rows_of_two_versions(tmp_path, upgraded, monkeypatch)
         (tmp_path / f"photos/{seed}.jpg").write_bytes(jpeg(pixels))
     scan([tmp_path / "photos"], tmp_path, 1, 32, 10**7)
     made = []
-    extract_apart = extract.extract_apart
-    monkeypatch.setattr(extract, "extract_apart", lambda tasks, *rest: made.append(len(tasks)) or extract_apart(tasks, *rest))
+    extract_apart = extract.extract_isolated
+    monkeypatch.setattr(extract, "extract_isolated", lambda tasks, *rest: made.append(len(tasks)) or extract_apart(tasks, *rest))
     job = SimpleNamespace(
         input=SimpleNamespace(collection=tmp_path / "collection.h5"),
         output=SimpleNamespace(features=tmp_path / "features.h5"),

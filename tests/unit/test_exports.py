@@ -10,17 +10,17 @@ import pycolmap
 import pytest
 from PIL import Image
 
-from bow2cnn import artefact
 from bow2cnn.cli import main
-from bow2cnn.collection.orientation import is_mirrored, is_sideways, place_in_file, size_in_file
-from bow2cnn.collection.photo import read_header, read_rgb
 from bow2cnn.collection.scan import scan
-from bow2cnn.demo.photo import exif
-from bow2cnn.exchange.colmap import export_colmap
-from bow2cnn.exchange.hloc import export_hloc
-from bow2cnn.exchange.names import names_for_others
+from bow2cnn.core import artefact
+from bow2cnn.export.colmap import export_colmap
+from bow2cnn.export.hloc import export_hloc
+from bow2cnn.export.names import names_for_others
+from bow2cnn.photos.decode import read_header, read_rgb
+from bow2cnn.photos.orientation import is_mirrored, is_sideways, place_in_file, size_in_file
 from bow2cnn.reconstruction.colmap import name_in_colmap, write_model
-from bow2cnn.reconstruction.given import read_models
+from bow2cnn.reconstruction.import_models import read_models
+from bow2cnn_demo.photo import exif
 
 ORIENTATIONS = range(1, 9)
 # How a picture that EXIF turns is stored: what undoes Pillow's turning.
@@ -87,7 +87,7 @@ def run(tmp_path):
     features |= {"sha256": photos["sha256"], "scale": np.full((8, 2), [2.0, 2.5], np.float32)}
     artefact.write(results / "features/shard-000.h5", "features", features)
     graph = {"pair": np.array([[0, 1]], np.int32), "match_offset": artefact.offsets([1]), "match": np.array([[3, 3]], np.int32)}
-    artefact.write(results / "discovery/graph.h5", "graph", {**graph, "sha256": photos["sha256"]})
+    artefact.write(results / "clustering/graph.h5", "graph", {**graph, "sha256": photos["sha256"]})
     model = pycolmap.Reconstruction()
     point = model.add_point3D(target, pycolmap.Track(), np.zeros(3, np.uint8))
     for row, number in enumerate(numbers):
@@ -97,8 +97,8 @@ def run(tmp_path):
         image.image_id = row + 1
         model.add_image_with_trivial_frame(image, poses[number])
         model.add_observation(point, pycolmap.TrackElement(row + 1, 3))
-    (results / "models/colmap-00").mkdir(parents=True)
-    write_model(model, results / "models/colmap-00/0000-0")
+    (results / "reconstruction/colmap-00").mkdir(parents=True)
+    write_model(model, results / "reconstruction/colmap-00/0000-0")
     return SimpleNamespace(results=results, photos=photos, row_of=row_of, poses=poses, spots=spots, target=target)
 
 
@@ -183,7 +183,7 @@ def test_exports_are_not_mixed_and_photos_that_are_gone_are_told(run, tmp_path, 
 @pytest.mark.parametrize("upright", [False, True])
 def test_models_of_the_user_have_upright_photos(run, tmp_path, upright):
     """COLMAP takes the files as they lie (mirrored ones give no models there), or the user gave it upright copies, at half their size."""
-    model = pycolmap.Reconstruction(str(run.results / "models/colmap-00/0000-0"))
+    model = pycolmap.Reconstruction(str(run.results / "reconstruction/colmap-00/0000-0"))
     export_colmap(run.results, tmp_path / "out")
     lying = pycolmap.Reconstruction(str(tmp_path / "out/sparse/0000-0"))
     for number, image in model.images.items():
@@ -264,6 +264,6 @@ def visited(file):
 def read(run, folder, out):
     """What is read of models in a folder, however few points they have."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bow2cnn.reconstruction.given.absurd", lambda *_: "")
+        patch.setattr("bow2cnn.reconstruction.import_models.implausible", lambda *_: "")
         read_models(folder, run.results / "collection/collection.h5", out / "models.h5", 2)
     return artefact.read(out / "models.h5", "models")

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bow2cnn import artefact
-from bow2cnn.collection.scan import scan, to_arrays
-from bow2cnn.demo.photo import jpeg
+from bow2cnn.collection.scan import scan
+from bow2cnn.core import artefact
 from bow2cnn.features import affine
 from bow2cnn.features.descriptor import SIZES, describe
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.features.sift import detect, root_sift
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.photos.files import to_arrays
+from bow2cnn_demo.photo import jpeg
 
 NOTHING = np.zeros((0, 6), np.float32)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bow2cnn.reconstruction.kept import Source
+from bow2cnn.reconstruction.model_cache import Source
 
 # Writes again and again with more and more room; prints per attempt the room, the exit code, stderr, and the files there are then.
 ATTEMPTS = """
 import contextlib, io, json, resource, subprocess, sys
 from pathlib import Path
-from bow2cnn.stage import stage
+from bow2cnn.core.stage import stage
 
 kind, folder, most, code, *given = sys.argv[1:]
 folder, most = Path(folder), int(most)
@@ -50,7 +50,7 @@ for room in range(1 if kind == "mount" else 0, 2 * most, step):
 """
 ARTEFACT = """
 import numpy as np
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 arrays = {sizes}
 def write():
     artefact.write(folder / "a.h5", "models", arrays)
@@ -77,16 +77,16 @@ WRITERS = {
     "a text": (
         "a.csv",
         100_000,
-        "from bow2cnn.files import write_bytes\ndef write():\n    write_bytes(folder / 'a.csv', bytes(100_000))\n",
+        "from bow2cnn.core.atomic_files import write_bytes\ndef write():\n    write_bytes(folder / 'a.csv', bytes(100_000))\n",
     ),
     "a model of COLMAP's": (
         f"kept/{SOURCE.key}",
         400_000,
         "import pycolmap\n"
-        "from bow2cnn.reconstruction.kept import Kept, Source\n"
+        "from bow2cnn.reconstruction.model_cache import ModelCache, Source\n"
         "model = pycolmap.Reconstruction(given[0])\n"
         "def write():\n"
-        f"    Kept(folder / 'kept').save({SOURCE}, [model])\n",
+        f"    ModelCache(folder / 'kept').save({SOURCE}, [model])\n",
     ),
 }
 CAUSES = {"limit": "File too large", "mount": "No space left on device"}

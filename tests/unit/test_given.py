@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from bow2cnn import given
-from bow2cnn.given import content_of
+from bow2cnn.core import user_files as given
+from bow2cnn.core.user_files import content_of
 
 
 @pytest.fixture(autouse=True)

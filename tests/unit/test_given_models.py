@@ -6,11 +6,11 @@ import numpy as np
 import pycolmap
 import pytest
 
-from bow2cnn import artefact
-from bow2cnn.nothing import NothingFound
+from bow2cnn.core import artefact
+from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.reconstruction.folders import model_files
-from bow2cnn.reconstruction.given import read_models
-from bow2cnn.reconstruction.known import Found, KnownNames
+from bow2cnn.reconstruction.import_models import read_models
+from bow2cnn.reconstruction.photo_names import Found, KnownNames
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_what_is_no_model_is_rejected_and_the_others_stay(modelled, own):
 )
 def test_no_model_is_one_clear_line(modelled, own, change, message):
     change(own)
-    with pytest.raises(NothingFound) as caught:
+    with pytest.raises(EmptyStageError) as caught:
         read(modelled, own, min_photos=30)
     assert message in str(caught.value) and str(own / "colmap") in str(caught.value) and "\n" not in str(caught.value)
 
@@ -110,7 +110,7 @@ def test_photos_of_others_are_one_clear_line(modelled, own):
         for image in model.images.values():
             image.name = f"other/{image.name}"
         model.write(str(place))
-    with pytest.raises(NothingFound, match=r"only 0 photos of the coll.*no photo is called other/.*image names have to be paths below"):
+    with pytest.raises(EmptyStageError, match=r"only 0 photos of the coll.*no photo is called other/.*image names have to be paths below"):
         read(modelled, own)
 
 
@@ -191,7 +191,7 @@ def test_cameras_without_a_focal_length_are_named(modelled, own):
     for camera in model.cameras.values():
         camera.model, camera.params = pycolmap.CameraModelId.EQUIRECTANGULAR, [camera.width, camera.height]
     model.write(str(place))
-    with pytest.raises(NothingFound, match=r"cameras of the model EQUIRECTANGULAR are not supported"):
+    with pytest.raises(EmptyStageError, match=r"cameras of the model EQUIRECTANGULAR are not supported"):
         read(modelled, own)
 
 

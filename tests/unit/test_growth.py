@@ -8,17 +8,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bow2cnn import artefact, distances
-from bow2cnn.collection.photo import read_rgb
-from bow2cnn.discovery.growth import Grower, grow_graph
-from bow2cnn.discovery.matching import apart, compact, count_evidence, match_descriptors, spread, unmoved, verify_epipolar
-from bow2cnn.discovery.views import views
-from bow2cnn.epipolar import scale_fundamental
+from bow2cnn.clustering.crops import crop_rows
+from bow2cnn.clustering.growth import Grower, grow_graph
+from bow2cnn.core import artefact
+from bow2cnn.features import distances
 from bow2cnn.features.extract import extract_features
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.geometry.epipolar import scale_fundamental
+from bow2cnn.geometry.matching import (
+    count_evidence,
+    deduplicate_matches,
+    is_degenerate,
+    match_descriptors,
+    minor_axis_std,
+    static_fraction,
+    verify_epipolar,
+)
 from bow2cnn.index.build import build_index
+from bow2cnn.index.engine import Engine
 from bow2cnn.index.forward import read_words
-from bow2cnn.retrieval.engine import Engine
+from bow2cnn.photos.decode import read_rgb
 
 K = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 SIZE = (640, 480)
@@ -106,10 +115,10 @@ def test_matches_of_one_spot_count_once():
     repeated = np.tile(rows(300), (3, 1))
     match = np.column_stack([repeated[:, 0], 300 + np.arange(900)])
     places = np.concatenate([b, b + np.float32([1.5, -1.5, 0, 0, 0, 0]), b + np.float32([30, 0, 0, 0, 0, 0])])
-    found = apart(a, np.concatenate([b, places]), match)
+    found = deduplicate_matches(a, np.concatenate([b, places]), match)
     assert found.dtype == match.dtype and set(map(tuple, found.tolist())) == {tuple(match[row]) for row in (*range(300), *range(600, 900))}
-    np.testing.assert_array_equal(apart(a, b, rows(300)), rows(300))
-    assert apart(a, b, rows(300)[:0]).shape == (0, 2)
+    np.testing.assert_array_equal(deduplicate_matches(a, b, rows(300)), rows(300))
+    assert deduplicate_matches(a, b, rows(300)[:0]).shape == (0, 2)
 
 
 class Unmarked:
@@ -172,7 +181,7 @@ def test_tolerances_are_those_of_the_raster_in_which_features_were_found(scale, 
     artefact.write(tmp_path / "features.h5", "features", {**arrays, "scale": np.float32([scale, (1, 1)])})
     sizes = np.int32([np.round(np.array(SIZE) * scale), SIZE])
     graph = confirmed(tmp_path / "features.h5", sizes, [(0, 1)])
-    plain = apart(a, b, rows(220))
+    plain = deduplicate_matches(a, b, rows(220))
     _, inliers = verify_epipolar(a, b, plain)
     assert 80 < len(inliers) < len(plain) == 110
     assert len(set(graph["match"][:, 0].tolist()) ^ set(inliers[:, 0].tolist())) <= 2
@@ -191,7 +200,7 @@ def test_fewer_than_eight_matches_are_no_geometry(count):
 def test_degenerate_points_are_no_error():
     for a in (np.zeros((30, 2), np.float32), np.float32(np.arange(30)[:, None] * (3.0, 1.0))):
         _, inliers = verify_epipolar(a, a, rows(30))
-        assert len(inliers) == 0 or compact(a, a, inliers, SIZE, SIZE)
+        assert len(inliers) == 0 or is_degenerate(a, a, inliers, SIZE, SIZE)
 
 
 def test_compact_refuses_points_on_a_line_in_either_photo():
@@ -199,15 +208,15 @@ def test_compact_refuses_points_on_a_line_in_either_photo():
     wide = rng.random((40, 2)) * SIZE
     line = np.outer(rng.random(40), (600, 300)) + rng.normal(0, 2, (40, 2))
     spot = rng.normal(100, 3, (40, 2))
-    assert not compact(wide, wide, rows(40), SIZE, SIZE)
+    assert not is_degenerate(wide, wide, rows(40), SIZE, SIZE)
     for narrow in (line, spot):
-        assert compact(narrow, wide, rows(40), SIZE, SIZE) and compact(wide, narrow, rows(40), SIZE, SIZE)
-    assert compact(np.concatenate([line, wide]), wide, rows(40), SIZE, SIZE), "only the inliers count"
+        assert is_degenerate(narrow, wide, rows(40), SIZE, SIZE) and is_degenerate(wide, narrow, rows(40), SIZE, SIZE)
+    assert is_degenerate(np.concatenate([line, wide]), wide, rows(40), SIZE, SIZE), "only the inliers count"
     words = np.column_stack([rng.random(40) * SIZE[0], SIZE[1] - rng.random(40) * 8])
     some = np.concatenate([words[:33], wide[33:]]), np.concatenate([words[:30], wide[30:]])
-    assert compact(some[0], wide, rows(40), SIZE, SIZE), "a few that agree by chance make no geometry"
-    assert not compact(some[1], wide, rows(40), SIZE, SIZE)
-    assert spread(wide[:2]) == 0
+    assert is_degenerate(some[0], wide, rows(40), SIZE, SIZE), "a few that agree by chance make no geometry"
+    assert not is_degenerate(some[1], wide, rows(40), SIZE, SIZE)
+    assert minor_axis_std(wide[:2]) == 0
 
 
 def test_unmoved_are_the_inliers_at_the_same_place_of_both_photos():
@@ -216,17 +225,17 @@ def test_unmoved_are_the_inliers_at_the_same_place_of_both_photos():
     there = rng.random((40, 2))
     here = there + np.repeat([[0.0, 0.0], [0.019, -0.019], [0.021, 0.0], [0.0, 0.3]], 10, axis=0)
     pair = here * SIZE, there * (2000, 500)
-    assert unmoved(*pair, rows(40), SIZE, (2000, 500)) == 0.5
-    assert unmoved(*pair, rows(40)[:20], SIZE, (2000, 500)) == 1 and unmoved(*pair, rows(40)[20:], SIZE, (2000, 500)) == 0
+    assert static_fraction(*pair, rows(40), SIZE, (2000, 500)) == 0.5
+    assert static_fraction(*pair, rows(40)[:20], SIZE, (2000, 500)) == 1 and static_fraction(*pair, rows(40)[20:], SIZE, (2000, 500)) == 0
 
 
 def test_spread_is_the_deviation_across_the_main_direction():
     rng = np.random.default_rng(0)
     points = np.column_stack([rng.normal(0, 50, 4000), rng.normal(0, 7, 4000)])
     turn = np.array([[0.6, -0.8], [0.8, 0.6]])
-    assert spread(points @ turn.T + 100) == pytest.approx(7, rel=0.05)
+    assert minor_axis_std(points @ turn.T + 100) == pytest.approx(7, rel=0.05)
     stray = np.concatenate([points[:3500], rng.uniform(-400, 400, (500, 2))]) @ turn.T + 100
-    assert spread(stray) > 50 and spread(stray, 0.8) < 7
+    assert minor_axis_std(stray) > 50 and minor_axis_std(stray, 0.8) < 7
 
 
 def grow(made, seeds, out, threads=1, **changed):
@@ -269,8 +278,8 @@ def test_features_of_marks_match_nothing(grown, tmp_path):
     """With a third of the features masked, matches are still rows of all features, and none is masked."""
     forward = read_words(grown.words)
     masked = np.random.default_rng(0).random(len(forward["word"])) < 0.33
-    artefact.write(tmp_path / "marks.h5", "marks", {"offset": forward["offset"], "masked": masked})
-    build_index(grown.collection, grown.words, tmp_path / "marks.h5", grown.vocabulary, tmp_path / "index.h5")
+    artefact.write(tmp_path / "watermarks.h5", "watermarks", {"offset": forward["offset"], "masked": masked})
+    build_index(grown.collection, grown.words, tmp_path / "watermarks.h5", grown.vocabulary, tmp_path / "index.h5")
     best = artefact.read(grown.graph, "graph", ["pair", "inliers"])
     seed = best["pair"][best["inliers"].argmax()]
     seeds = write_seeds(tmp_path / "s.h5", [seed])
@@ -357,7 +366,7 @@ def test_views_are_the_margins_the_details_and_the_coarse_of_a_photo():
     rng = np.random.default_rng(0)
     xy, size = rng.random((400, 2)) * SIZE, rng.uniform(1, 9, 400)
     frames = np.column_stack([xy, size, 0 * size, 0 * size, size]).astype(np.float32)
-    left, right, top, bottom, *closer, away = views(frames, SIZE)
+    left, right, top, bottom, *closer, away = crop_rows(frames, SIZE)
     for rows, expected in (
         (left, xy[:, 0] < 256), (right, xy[:, 0] > 384), (top, xy[:, 1] < 192), (bottom, xy[:, 1] > 288),
         (closer[0], (xy < (320, 240)).all(1)), (closer[2], ((xy >= (160, 120)) & (xy < (480, 360))).all(1)),
@@ -365,7 +374,7 @@ def test_views_are_the_margins_the_details_and_the_coarse_of_a_photo():
     ):  # fmt: skip
         assert rows.tolist() == np.flatnonzero(expected).tolist()
     assert len(closer) == 5 and len(away) == 160 and size[away].min() > np.delete(size, away).max()
-    assert len(views(frames[:60], SIZE)) < 10 and views(frames[:0], SIZE) == []
+    assert len(crop_rows(frames[:60], SIZE)) < 10 and crop_rows(frames[:0], SIZE) == []
 
 
 def test_a_query_ends_where_nothing_agrees_and_knows_what_it_knows(grown):

@@ -9,16 +9,16 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
+from bow2cnn.core.atomic_files import WriteError
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.files import WriteError
+from bow2cnn.geometry.verify import hamming
 from bow2cnn.index import invert
 from bow2cnn.index.build import build_index
+from bow2cnn.index.engine import Engine, QuantisedFeatures, word_weights
 from bow2cnn.index.forward import drop_features, read_words
 from bow2cnn.index.invert import index_arrays
-from bow2cnn.index.words import sorted_words
-from bow2cnn.retrieval.engine import Engine, Words, word_weights
-from bow2cnn.retrieval.verify import hamming
+from bow2cnn.index.words import quantise_features
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 WORDS = 30
@@ -131,7 +131,7 @@ def test_scores_are_their_formula(forward, index, max_hamming):
                 taken.add(k)
                 total += query_weights[i] * weights[k] * math.exp(-(h**2) / 16**2)
         expected.append(total / max(norm, 1e-6) / math.sqrt(sum(w * w for w in query_weights)))
-    found = engine.score(Words(asked["word"], asked["signature"], asked["keypoint"], asked["feature"], (100, 100)))
+    found = engine.score(QuantisedFeatures(asked["word"], asked["signature"], asked["keypoint"], asked["feature"], (100, 100)))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
     assert found.max() > 0.05 or max_hamming == 0
 
@@ -229,7 +229,7 @@ def test_words_point_to_their_features_and_are_sorted(made):
 def test_soft_words_are_the_nearest_of_every_feature(made):
     keypoint, descriptor = FeatureStore(made.features)[3]
     vocabulary = Vocabulary.load(made.vocabulary)
-    found = sorted_words(descriptor, keypoint, np.array([0, len(keypoint)]), vocabulary, 3)
+    found = quantise_features(descriptor, keypoint, np.array([0, len(keypoint)]), vocabulary, 3)
     expected = vocabulary.assign(descriptor, 3)
     assert (np.diff(found["word"].astype(int)) >= 0).all() and len(found["word"]) == 3 * len(keypoint)
     for feature in (0, 5, len(keypoint) - 1):
@@ -244,8 +244,8 @@ def test_soft_words_are_the_nearest_of_every_feature(made):
 def test_the_index_leaves_marked_features_out_of_both_files(made, tmp_path):
     forward = read_words(made.words)
     masked = np.random.default_rng(0).random(len(forward["word"])) < 0.3
-    artefact.write(tmp_path / "marks.h5", "marks", {"offset": forward["offset"], "masked": masked})
-    build_index(made.collection, made.words, tmp_path / "marks.h5", made.vocabulary, tmp_path / "index.h5")
+    artefact.write(tmp_path / "watermarks.h5", "watermarks", {"offset": forward["offset"], "masked": masked})
+    build_index(made.collection, made.words, tmp_path / "watermarks.h5", made.vocabulary, tmp_path / "index.h5")
     index = artefact.read(tmp_path / "index.h5", "index")
     kept = len(masked) - masked.sum()
     assert len(index["word"]) == len(index["photo"]) == index["word_offset"][-1] == index["offset"][-1] == kept

@@ -10,12 +10,12 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from bow2cnn import artefact
-from bow2cnn.description.describe import describe_collection, describe_photo
+from bow2cnn.core import artefact
+from bow2cnn.descriptors.describe import describe_collection, describe_photo
 from bow2cnn.network.backbones import BACKBONES, Choice
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.input import IMAGENET, Input
-from bow2cnn.network.layers import Staged
+from bow2cnn.network.layers import StagedBackbone
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.pairs.found import Found, write_pairs
@@ -30,7 +30,7 @@ GREY = Input([100], [50], "grey", smallest=8, multiple=4)
 PATCHES = dataclasses.replace(IMAGENET, smallest=14, multiple=14)
 
 
-class OneChannel(Staged):
+class OneChannel(StagedBackbone):
     """One convolution of one channel."""
 
     def __init__(self):

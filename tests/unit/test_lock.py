@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from bow2cnn import lock
-from bow2cnn.lock import LockError, hold, share
+from bow2cnn.core import run_lock as lock
+from bow2cnn.core.run_lock import LockError, acquire_job_lock, acquire_run_lock
 
-HOLD = "import sys, bow2cnn.lock as lock; getattr(lock, sys.argv[1])(sys.argv[2]); print('held', flush=True); sys.stdin.read()"
+HOLD = "import sys, bow2cnn.core.run_lock as lock; getattr(lock, sys.argv[1])(sys.argv[2]); print('held', flush=True); sys.stdin.read()"
 
 
 @pytest.fixture
@@ -40,28 +40,28 @@ def released():
 
 
 def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path, other):
-    first = other("hold")
+    first = other("acquire_run_lock")
     with pytest.raises(LockError, match=rf"another run is at work here \(process {first.pid}\)"):
-        hold(tmp_path)
+        acquire_run_lock(tmp_path)
     first.kill()
     first.wait()
-    hold(tmp_path)
+    acquire_run_lock(tmp_path)
 
 
 def test_a_job_that_outlives_its_run_keeps_the_next_one_out(tmp_path, other):
-    jobs = [other("share"), other("share")]
+    jobs = [other("acquire_job_lock"), other("acquire_job_lock")]
     with pytest.raises(LockError, match="jobs of a run that was killed are still at work"):
-        hold(tmp_path)
+        acquire_run_lock(tmp_path)
     for job in jobs:
         job.kill()
         job.wait()
-    hold(tmp_path)
+    acquire_run_lock(tmp_path)
 
 
 def test_jobs_of_a_run_share_its_folder(tmp_path, other):
-    hold(tmp_path)
-    other("share")
-    share(tmp_path)
+    acquire_run_lock(tmp_path)
+    other("acquire_job_lock")
+    acquire_job_lock(tmp_path)
 
 
 def test_a_file_system_without_locks_is_told_as_such(tmp_path, monkeypatch):
@@ -70,7 +70,7 @@ def test_a_file_system_without_locks_is_told_as_such(tmp_path, monkeypatch):
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(LockError, match=r"cannot be locked \(No locks available\)"):
-        hold(tmp_path)
+        acquire_run_lock(tmp_path)
 
 
 @pytest.mark.parametrize(("folder", "before"), [("logs", "results"), ("logs", "file"), ("timings", "locked"), ("collection", "locked")])
@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_first_job(tmp_path, 
     locked = tmp_path if before == "results" else tmp_path / folder
     monkeypatch.setattr(os, "access", lambda path, mode: path != locked and access(path, mode))
     with pytest.raises(LockError, match=r"^[^\n]+$") as caught:
-        hold(tmp_path)
+        acquire_run_lock(tmp_path)
     assert str(caught.value).startswith(f"{locked}: ")
 
 
@@ -92,6 +92,6 @@ def test_a_full_disk_is_one_line(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
         with pytest.raises(LockError, match=r"cannot be locked \(File too large\)$"):
-            hold(tmp_path)
+            acquire_run_lock(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from seeding import write_seeds
 
-from bow2cnn import artefact
-from bow2cnn.discovery import minhash
-from bow2cnn.discovery.minhash import Hasher, Words, _chance, _start, collide, overlap
+from bow2cnn.clustering import minhash
+from bow2cnn.clustering.minhash import BagOfWords, Hasher, _chance, _start, collide, overlap
+from bow2cnn.core import artefact
 
 
 def pack(sets, idf):
-    """`Words` of sets (or lists) of words."""
+    """`QuantisedFeatures` of sets (or lists) of words."""
     offset = artefact.offsets([len(s) for s in sets])
     word = np.concatenate([np.zeros(0, np.uint32), *(np.array(sorted(s), np.uint32) for s in sets)])
     photo = np.repeat(np.arange(len(sets), dtype=np.int32), np.diff(offset))[np.argsort(word, kind="stable")]
-    return Words(offset, word, artefact.offsets(np.bincount(word, minlength=len(idf))), photo, np.asarray(idf, np.float32))
+    return BagOfWords(offset, word, artefact.offsets(np.bincount(word, minlength=len(idf))), photo, np.asarray(idf, np.float32))
 
 
 def pairs_with_overlap(count, common, alone, first=0):

@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bow2cnn import artefact
-from bow2cnn.artefact import ArtefactError
-from bow2cnn.files import ReadError
+from bow2cnn.core import artefact
+from bow2cnn.core.artefact import ArtefactError
+from bow2cnn.core.atomic_files import ReadError
 from bow2cnn.network.backbones import BACKBONES
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.errors import NetworkError
-from bow2cnn.network.layers import Normalised
+from bow2cnn.network.layers import FoldedConvBN
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.pooling import Pooling, generalised_mean
+from bow2cnn.network.pretrained import load_weights, packaged_weights, read_state
 from bow2cnn.network.storage import load_network, save_network
-from bow2cnn.network.weights import load_weights, packaged_weights, read_state
 from bow2cnn.network.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -155,7 +155,7 @@ def test_gradients_reach_what_is_behind_a_folded_kernel():
     norm.running_var.uniform_(0.5, 2)
     x = torch.randn(1, 3, 6, 6)
     weights = [convolution.weight, norm.weight, norm.bias]
-    folded = torch.autograd.grad((Normalised(convolution, norm)(x) ** 2).sum(), weights)
+    folded = torch.autograd.grad((FoldedConvBN(convolution, norm)(x) ** 2).sum(), weights)
     for got, expected in zip(folded, torch.autograd.grad((norm(convolution(x)) ** 2).sum(), weights), strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from bow2cnn.artefact import ArtefactError
-from bow2cnn.description.describe import describe_photo
+from bow2cnn.core.artefact import ArtefactError
+from bow2cnn.descriptors.describe import describe_photo
 from bow2cnn.network.backbones import find, is_known
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.pretrained import load_weights
 from bow2cnn.network.storage import load_network, save_network
-from bow2cnn.network.weights import load_weights
 
 
 class Convolutions(nn.Module):

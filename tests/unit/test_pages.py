@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 from bow2cnn.pairs.covisibility import Covisibility
+from bow2cnn.pictures.thumbnails import ThumbnailCache
 from bow2cnn.report.pages.model import Models
 from bow2cnn.report.pages.network import draw_network
 from bow2cnn.report.pages.overview import overview
 from bow2cnn.report.pages.write import name_of, write_pages
-from bow2cnn.report.thumbs import Thumbs
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def inputs(modelled, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def models(inputs):
-    return Models(*inputs, Thumbs())
+    return Models(*inputs, ThumbnailCache())
 
 
 def test_every_model_has_a_page_and_the_overview_leads_to_all(inputs, models, tmp_path):
@@ -129,6 +129,6 @@ def test_a_run_without_models_has_an_overview(models):
         split={"side": none},
         models={"cluster": none, "rejected/cluster": np.array([0]), "rejected/reason": ["only 3 points"]},
     )
-    found = overview(empty, Thumbs(), name_of)
+    found = overview(empty, ThumbnailCache(), name_of)
     assert [card["models"] for card in found["cards"]] == [[]] * len(found["cards"])
     assert found["cards"][0]["reasons"] == ["only 3 points"]

@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
+from bow2cnn.benchmarks.truth import ALL, read_truth
 from bow2cnn.config.model import Config
+from bow2cnn.core import artefact
+from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.index.invert import index_arrays
-from bow2cnn.nothing import NothingFound
+from bow2cnn.pairs.background import add_background, find_weak_matches
 from bow2cnn.pairs.covisibility import Covisibility
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.pairs.found import write_pairs
 from bow2cnn.pairs.mine import assign_groups, mine_pairs
 from bow2cnn.pairs.negatives import NegativeRule, read_negatives, write_negatives
-from bow2cnn.pairs.outsiders import add_outsiders, find_weak_matches
 from bow2cnn.pairs.positives import read_positives, write_positives
 from bow2cnn.pairs.sources import SOURCES
 from bow2cnn.pairs.words import BEST, pair_by_words
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
-from bow2cnn.truth import ALL, read_truth
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,7 +137,7 @@ def test_groups_are_places_and_what_is_dropped_is_not_used():
 def test_outsiders_get_groups_of_their_own_and_a_drawn_side():
     group, side = np.full(1000, -1, np.int32), np.zeros(1000, np.int8)
     group[:3], side[:3] = (0, 4, 4), TRAIN
-    add_outsiders(group, side, np.arange(100, 900), 0.3, seed=0)
+    add_background(group, side, np.arange(100, 900), 0.3, seed=0)
     assert group[:3].tolist() == [0, 4, 4] and group[100:900].tolist() == list(range(5, 805))
     assert 0.24 < (side[100:900] == VALIDATION).mean() < 0.36 and set(side[100:900]) == {TRAIN, VALIDATION}
     assert (group[900:] == -1).all() and (side[900:] == 0).all()
@@ -340,13 +340,13 @@ def test_fewer_than_two_training_places_are_one_clear_line(inputs):
         ((TRAIN, DROPPED, VALIDATION), (0, 1, 2), "1 can train and 1 validate, 1 were dropped because a benchmark shows them"),
         ((TRAIN, TRAIN, TRAIN), (0, 0, 0), "1 can train and 0 validate; training needs at least two different places"),
     ):
-        with pytest.raises(NothingFound, match=found) as caught:
+        with pytest.raises(EmptyStageError, match=found) as caught:
             mined(inputs, sides, place)
         assert str(caught.value).startswith("pairs: ") and "\n" not in str(caught.value)
 
 
 def test_no_positive_is_one_clear_line(inputs):
-    with pytest.raises(NothingFound, match=r"share 1000 3D points \(pairs\.min_shared\), so there is no positive"):
+    with pytest.raises(EmptyStageError, match=r"share 1000 3D points \(pairs\.min_shared\), so there is no positive"):
         mined(inputs, min_shared=1000)
 
 
@@ -468,7 +468,7 @@ def test_a_place_that_a_benchmark_shows_gives_no_pairs_by_words(tmp_path):
     found = by_words(tmp_path, shared_words(3, 3, 3, 3, 1, 1), contaminated=[4, 12])
     assert (found.negatives.place[[3, 4, 5, 12]] == -1).all() and found.negatives.used[13]
     assert set(pools(found)) == {0, 1, 2, 6, 7, 8, 9, 10, 11}
-    with pytest.raises(NothingFound, match=r"pairs: .* 1 can train and 1 validate, 1 were dropped because a benchmark shows them"):
+    with pytest.raises(EmptyStageError, match=r"pairs: .* 1 can train and 1 validate, 1 were dropped because a benchmark shows them"):
         by_words(tmp_path, shared_words(3, 3, 3), contaminated=[4])
 
 

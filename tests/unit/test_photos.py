@@ -5,13 +5,13 @@ import shutil
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
-from bow2cnn.artefact import ArtefactError
-from bow2cnn.discovery.growth import grow_graph
+from bow2cnn.clustering.growth import grow_graph
+from bow2cnn.core import artefact
+from bow2cnn.core.artefact import ArtefactError
+from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.index.build import build_index
-from bow2cnn.index.marks import find_marks
+from bow2cnn.index.watermarks import find_watermarks
 from bow2cnn.pairs.mine import mine_pairs
-from bow2cnn.photos import check_photos, photos_of
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
 from bow2cnn.split.split import split_models
 
@@ -60,13 +60,13 @@ def test_what_does_not_say_its_photos_passes(all_photos, tmp_path):
 
 def test_every_stage_says_which_photos_it_is_about(modelled):
     everything = modelled.photos["sha256"]
-    for path in (modelled.marks, modelled.index, modelled.seeds, modelled.graph, modelled.clusters, modelled.shard, modelled.models):
+    for path in (modelled.watermarks, modelled.index, modelled.seeds, modelled.graph, modelled.clusters, modelled.shard, modelled.models):
         np.testing.assert_array_equal(photos_of(path)["sha256"], everything, str(path))
     for paths in (modelled.features, modelled.words):
         np.testing.assert_array_equal(np.concatenate([photos_of(path)["sha256"] for path in paths]), everything)
 
 
-@pytest.mark.parametrize("kind", ["words", "features", "marks", "seeds", "graph", "clusters"])
+@pytest.mark.parametrize("kind", ["words", "features", "watermarks", "seeds", "graph", "clusters"])
 def test_a_stage_refuses_what_is_of_other_photos(grown, tmp_path, kind):
     """A shard that was copied over another, an artefact of another run."""
     paths = {**vars(grown)}
@@ -80,8 +80,8 @@ def test_a_stage_refuses_what_is_of_other_photos(grown, tmp_path, kind):
         artefact.write(strange, kind, {**arrays, "sha256": arrays["sha256"][::-1]})
     out = tmp_path / "out.h5"
     stages = {
-        "words": lambda: find_marks(paths["collection"], paths["words"], out, 24, 8, 0),
-        "marks": lambda: build_index(paths["collection"], paths["words"], paths["marks"], paths["vocabulary"], out),
+        "words": lambda: find_watermarks(paths["collection"], paths["words"], out, 24, 8, 0),
+        "watermarks": lambda: build_index(paths["collection"], paths["words"], paths["watermarks"], paths["vocabulary"], out),
         "seeds": lambda: grow_graph(paths["index"], paths["seeds"], paths["features"], out, 100, 24, 8, 20, 1),
         "graph": lambda: reconstruct_shard(
             0, 1, paths["clusters"], paths["graph"], paths["collection"], paths["features"], out, tmp_path / "c", tmp_path / "s", 4, 0

@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
-from bow2cnn.collection.photo import read_rgb
-from bow2cnn.discovery.matching import apart, compact, count_evidence, match_descriptors, verify_epipolar
+from bow2cnn.core import artefact
 from bow2cnn.features.sift import detect
-from bow2cnn.index.forward import Forward
-from bow2cnn.index.marks import mark_features
-from bow2cnn.index.words import words_of
-from bow2cnn.retrieval.printed import find_print, verify_unprinted
+from bow2cnn.geometry.matching import count_evidence, deduplicate_matches, is_degenerate, match_descriptors, verify_epipolar
+from bow2cnn.geometry.overlays import find_print, verify_unprinted
+from bow2cnn.index.forward import ForwardIndex
+from bow2cnn.index.watermarks import watermark_features
+from bow2cnn.index.words import quantise_photos
+from bow2cnn.photos.decode import read_rgb
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -150,19 +150,19 @@ def verified_pairs(images, folder, masking=True, check=verify_unprinted):
     arrays = {"offset": offset, "keypoint": keypoint, "descriptor": descriptor, "error": [""] * len(images), "sha256": sha256}
     artefact.write(folder / "features.h5", "features", arrays)
     train_vocabulary([folder / "features.h5"], folder / "vocabulary.h5", 400, 12_000, 4, seed=0, threads=1)
-    words = words_of(folder / "features.h5", Vocabulary.load(folder / "vocabulary.h5"))
-    kept = ~mark_features(Forward(words), size, 24, 4, seed=0)[1] if masking else np.ones(len(words["word"]), bool)
+    words = quantise_photos(folder / "features.h5", Vocabulary.load(folder / "vocabulary.h5"))
+    kept = ~watermark_features(ForwardIndex(words), size, 24, 4, seed=0)[1] if masking else np.ones(len(words["word"]), bool)
     rows = [words["feature"][a:b][kept[a:b]] for a, b in zip(offset[:-1], offset[1:], strict=True)]
     seen = [(keypoint[own], descriptor[own]) for (keypoint, descriptor), own in zip(features, rows, strict=True)]
     found = []
     for a in range(len(images)):
         for b in range(a + 1, len(images)):
             both = seen[a][0], seen[b][0]
-            match = apart(*both, match_descriptors(seen[a][1], seen[b][1]))
+            match = deduplicate_matches(*both, match_descriptors(seen[a][1], seen[b][1]))
             verify = functools.partial(verify_epipolar, *both)
             inliers = check(verify, match, *both, size[a], size[b], max(map(len, both)))[1]
             evidence = count_evidence(both[0][inliers[:, 0]], both[1][inliers[:, 1]], size[a], size[b])
-            if evidence >= MIN_EVIDENCE and not compact(*both, inliers, size[a], size[b]):
+            if evidence >= MIN_EVIDENCE and not is_degenerate(*both, inliers, size[a], size[b]):
                 found.append((a, b))
     return set(found)
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bow2cnn.processes import Lost, work_apart
+from bow2cnn.core.isolated import Lost, work_apart
 
 
 def work(task):

@@ -8,21 +8,21 @@ import numpy as np
 import pycolmap
 import pytest
 
-from bow2cnn import artefact
-from bow2cnn.collection.photo import read_rgb
-from bow2cnn.demo.truth import aligned_errors
-from bow2cnn.discovery.clusters import cut_clusters
-from bow2cnn.epipolar import scale_fundamental
+from bow2cnn.clustering.clusters import cut_clusters
+from bow2cnn.core import artefact
+from bow2cnn.core.atomic_files import WriteError
+from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.files import WriteError
-from bow2cnn.nothing import NothingFound
-from bow2cnn.reconstruction import build, kept, reconstruct
+from bow2cnn.geometry.epipolar import scale_fundamental
+from bow2cnn.photos.decode import read_rgb
+from bow2cnn.reconstruction import build, model_cache, reconstruct
 from bow2cnn.reconstruction.build import build_models
 from bow2cnn.reconstruction.colmap import extend_model, map_cluster, to_arrays, write_model
-from bow2cnn.reconstruction.gather import gather_models
-from bow2cnn.reconstruction.kept import Kept, Source
-from bow2cnn.reconstruction.models import absurd, pack_models, repeated, unpack_models
-from bow2cnn.reconstruction.reconstruct import _Inputs, deal, reconstruct_shard
+from bow2cnn.reconstruction.gather_models import gather_models
+from bow2cnn.reconstruction.model_cache import ModelCache, Source
+from bow2cnn.reconstruction.models import find_duplicates, implausible, pack_models, unpack_models
+from bow2cnn.reconstruction.reconstruct import _Inputs, balance, reconstruct_shard
+from bow2cnn_demo.truth import aligned_errors
 
 SIZE, FOCAL = (640, 480), 600.0
 
@@ -323,7 +323,7 @@ def test_a_failing_cluster_is_recorded_and_the_others_go_on(modelled, tmp_path, 
 @pytest.mark.parametrize(
     ("module", "name", "call", "reason"),
     [
-        (kept, "read_model", 1, "COLMAP cannot read the models that it wrote"),
+        (model_cache, "read_model", 1, "COLMAP cannot read the models that it wrote"),
         (reconstruct, "to_arrays", 1, "out of shape"),
         (reconstruct, "_point_colors", 1, "out of shape"),
     ],
@@ -346,13 +346,13 @@ def test_whatever_fails_in_one_cluster_the_others_go_on(modelled, tmp_path, monk
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), MemoryError()])
-@pytest.mark.parametrize(("module", "name"), [(build, "map_cluster"), (kept, "read_model"), (kept, "_digest_of")])
+@pytest.mark.parametrize(("module", "name"), [(build, "map_cluster"), (model_cache, "read_model"), (model_cache, "_digest_of")])
 def test_an_error_of_the_system_is_no_clusters_fault(modelled, tmp_path, monkeypatch, module, name, error):
     def fail(*_):
         raise error
 
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
-    if module is kept:
+    if module is model_cache:
         shutil.copytree(modelled.models.parent / "state", tmp_path / "state")
     monkeypatch.setattr(module, name, fail)
     with pytest.raises(type(error)):
@@ -377,7 +377,7 @@ def test_of_overlapping_models_the_larger_is_kept(modelled, tmp_path, monkeypatc
 
 @pytest.mark.parametrize(("shared", "kept"), [(0, True), (5, True), (6, False), (9, False)])
 def test_an_overlapping_model_with_photos_enough_of_its_own_stays(shared, kept):
-    assert (repeated(range(9), set(range(shared)), 4) == "") == kept
+    assert (find_duplicates(range(9), set(range(shared)), 4) == "") == kept
 
 
 def test_models_of_unchanged_clusters_are_kept(modelled, tmp_path, monkeypatch):
@@ -502,15 +502,15 @@ def test_a_camera_that_never_moved_is_the_reason_for_no_model(modelled, tmp_path
 def test_absurd_models_are_not_believed():
     model = {"point": np.zeros((50, 3)), "focal": np.array([500.0, 700, 650, 20])}
     side = np.full(4, 640)
-    assert absurd(model, side) == ""
-    assert absurd({**model, "point": np.zeros((49, 3))}, side) == "only 49 points"
-    assert absurd({**model, "focal": np.array([500.0, 9000, 8000, 20])}, side).startswith("75% of the cameras")
+    assert implausible(model, side) == ""
+    assert implausible({**model, "point": np.zeros((49, 3))}, side) == "only 49 points"
+    assert implausible({**model, "focal": np.array([500.0, 9000, 8000, 20])}, side).startswith("75% of the cameras")
 
 
 @pytest.mark.parametrize("shards", [1, 2, 5, 9])
 def test_clusters_are_dealt_out_evenly(shards):
     weights = np.random.default_rng(0).integers(1, 100, 40)
-    hands = deal(weights, shards)
+    hands = balance(weights, shards)
     assert len(hands) == shards and sorted(cluster for hand in hands for cluster in hand) == list(range(40))
     loads = [weights[hand].sum() for hand in hands]
     assert max(loads) - min(loads) <= weights.min() + np.sort(weights)[: 2 * shards].max()
@@ -518,7 +518,7 @@ def test_clusters_are_dealt_out_evenly(shards):
 
 
 def test_more_shards_than_clusters_leave_some_empty():
-    assert deal(np.array([5, 9]), 3) == [[1], [0], []] and deal(np.zeros(0, int), 2) == [[], []]
+    assert balance(np.array([5, 9]), 3) == [[1], [0], []] and balance(np.zeros(0, int), 2) == [[], []]
 
 
 def test_packing_loses_nothing():
@@ -552,7 +552,7 @@ def test_gathered_models_are_sorted_by_size_then_cluster(tmp_path):
 
 def test_without_a_model_the_reasons_are_counted(tmp_path):
     shards = [([], [(0, 5, "only 3 points"), (2, 4, "no model")]), ([], [(1, 5, "only 3 points")])]
-    with pytest.raises(NothingFound, match=r"^models: no 3D model came of the clusters \(2 x only 3 points, 1 x no model\); add photos"):
+    with pytest.raises(EmptyStageError, match=r"^models: no 3D model came of the clusters \(2 x only 3 points, 1 x no model\); add photos"):
         gathered(tmp_path, shards, 5)
 
 
@@ -586,7 +586,7 @@ def test_a_full_disk_is_told_and_not_taken_for_a_bad_cluster(modelled, tmp_path,
     try:
         model = pycolmap.Reconstruction(str(next(modelled.colmap.iterdir())))
         with pytest.raises(WriteError, match="cannot be written"):
-            Kept(disk / "kept").save(Source(["view"], [], "", ""), [model])
+            ModelCache(disk / "kept").save(Source(["view"], [], "", ""), [model])
         monkeypatch.setattr(tempfile, "tempdir", str(disk))
         arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
         with pytest.raises(WriteError, match="no room for COLMAP's database"):

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bow2cnn import artefact
+from bow2cnn.benchmarks.truth import Truth, read_truth, write_truth
+from bow2cnn.core import artefact
 from bow2cnn.pairs.found import Found, write_pairs
 from bow2cnn.pairs.negatives import NegativeRule
 from bow2cnn.pairs.validation import build_validation
 from bow2cnn.report import charts, cloud
 from bow2cnn.report.page import write_report
-from bow2cnn.report.run import Run
-from bow2cnn.report.sections.making import flatten, read_timings
+from bow2cnn.report.sections.provenance import flatten, read_timings
 from bow2cnn.report.sections.rankings import pick
 from bow2cnn.report.templates import duration
-from bow2cnn.truth import Truth, read_truth, write_truth
+from bow2cnn.run.run_data import RunData
 
 PHOTOS, MODELS, FEATURES = 24, 3, 40
 EVIL = "<script>alert('x')</script>.jpg"
@@ -105,7 +105,7 @@ def files(tmp_path):
     offset = np.arange(PHOTOS + 1, dtype=np.int64) * FEATURES
     masked = np.zeros(offset[-1], bool)
     masked[offset[20] : offset[20] + 15] = True
-    given["marks"] = put("marks", "marks", {"offset": offset, "masked": masked, "evidence/photos": np.array([5], np.int32)})
+    given["watermarks"] = put("watermarks", "watermarks", {"offset": offset, "masked": masked, "evidence/photos": np.array([5], np.int32)})
     keypoint = rng.uniform(0, 60, (offset[-1], 6)).astype(np.float32)
     half = int(offset[PHOTOS // 2])
     given["words"] = [put("words-0", "words", {"keypoint": keypoint[:half]}), put("words-1", "words", {"keypoint": keypoint[half:]})]
@@ -199,7 +199,7 @@ def write(files, **others):
 def test_shows_everything_and_nothing_from_outside(files):
     page = write(files)
     checker = check(page)
-    assert {"top", "table", "clusters", "models", "tuples", "rankings", "curves", "dropped", "making"} <= checker.ids
+    assert {"top", "table", "clusters", "models", "tuples", "rankings", "curves", "rejections", "provenance"} <= checker.ids
     assert {f"model-{number}" for number in range(MODELS)} <= checker.ids
     assert "gem: +10.0 mAP on places" in page
     for text in (
@@ -336,7 +336,9 @@ def test_a_run_that_found_nothing_still_gets_its_page(files):
     rule = NegativeRule(*(np.full(PHOTOS, -1),) * 2, np.zeros(PHOTOS))
     put_pairs(files.folder, "models", Found(none, [], rule, build_validation(rule, none, []), {}))
     masked = np.zeros(PHOTOS * FEATURES, bool)
-    artefact.write(given["marks"], "marks", {"offset": np.arange(PHOTOS + 1) * FEATURES, "masked": masked, "evidence/photos": none})
+    artefact.write(
+        given["watermarks"], "watermarks", {"offset": np.arange(PHOTOS + 1) * FEATURES, "masked": masked, "evidence/photos": none}
+    )
     artefact.write(given["rankings"]["validation"], "ranking", {"query": none})
     given["table"].write_text("system,benchmark,protocol,post,metric,value,low,high\n")
     given["gains"].write_text("{}")
@@ -360,17 +362,26 @@ def test_a_run_that_found_nothing_still_gets_its_page(files):
         assert text in page
 
 
-TEACHER = dict.fromkeys(("marks", "graph", "clusters")) | {"words": (), "features": ()}
+TEACHER = dict.fromkeys(("watermarks", "graph", "clusters")) | {"words": (), "features": ()}
 
 
 def test_a_run_that_began_with_models_shows_these_and_no_clusters(files):
     page = write(files, **TEACHER)
     checker = check(page)
-    assert {"top", "table", "models", "tuples", "rankings", "curves", "dropped", "making"} <= checker.ids and "clusters" not in checker.ids
+    assert {
+        "top",
+        "table",
+        "models",
+        "tuples",
+        "rankings",
+        "curves",
+        "rejections",
+        "provenance",
+    } <= checker.ids and "clusters" not in checker.ids
     assert {f"model-{number}" for number in range(MODELS)} <= checker.ids
     for text in ("33 points, overlap 0.40", "dropped: seen", "&lt;i&gt;odd&lt;/i&gt;", "nothing says what a photo outside the models"):
         assert text in page
-    for text in ("cluster 0", "models/pages", "verified pairs", "watermarks", "were verified", "are used as negatives"):
+    for text in ("cluster 0", "reconstruction/pages", "verified pairs", "watermarks", "were verified", "are used as negatives"):
         assert text not in page
 
 
@@ -381,7 +392,7 @@ def test_a_run_that_began_with_a_database_shows_what_was_learned_of_it(files):
     own = {"pairs": put_pairs(files.folder, "database", found), "sources": {"gem": "database"}, "validations": {"validation": "database"}}
     page = write(files, **TEACHER, models=None, split=None, **own)
     checker = check(page)
-    assert {"top", "table", "tuples", "rankings", "curves", "dropped", "making"} <= checker.ids
+    assert {"top", "table", "tuples", "rankings", "curves", "rejections", "provenance"} <= checker.ids
     assert not {"clusters", "models"} & checker.ids
     assert "gem: +10.0 mAP on places" in page and "the database does not have them" in page
     assert not any(text in page for text in ("33 points", "see of the 3D model", "watermarks"))
@@ -408,7 +419,7 @@ def test_a_run_with_pairs_of_two_sources_names_both(files):
 
 def test_masked_features_are_found_in_their_shard(files):
     given = files.arguments
-    run = Run({"marks": given["marks"]}, given["words"], *({},) * 8)
+    run = RunData({"watermarks": given["watermarks"]}, given["words"], *({},) * 8)
     start = 20 * FEATURES
     np.testing.assert_array_equal(run.masked_points(20), files.keypoint[start : start + 15, :2])
     assert run.masked_points(3).shape == (0, 2)

@@ -8,17 +8,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
-from bow2cnn.collection.benchmark import named_rows, read_benchmark
-from bow2cnn.evaluation.ground_truth import GroundTruthError
+from bow2cnn.benchmarks.ground_truth import GroundTruthError
+from bow2cnn.benchmarks.read import named_rows, read_benchmark
+from bow2cnn.benchmarks.truth import read_truth
+from bow2cnn.core import artefact
 from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.features.extract import extract_features
+from bow2cnn.index.engine import Engine, QuantisedFeatures
 from bow2cnn.index.invert import index_arrays
-from bow2cnn.retrieval.benchmark import rank_benchmark
-from bow2cnn.retrieval.engine import Engine, Words
-from bow2cnn.retrieval.search import Ranking, expand, join, search, sure_first
+from bow2cnn.retrieval.rank_benchmark import rank_benchmark
+from bow2cnn.retrieval.verified_search import Ranking, expand, join, search, sure_first
 from bow2cnn.split.contamination import find_contamination
-from bow2cnn.truth import read_truth
 
 SIZE = (400, 300)
 TURN = np.array([[0.8, -0.4, 60.0], [0.4, 0.8, 10.0]])  # the similarity from the query to the photos that show the same
@@ -34,7 +34,7 @@ def frames(xy, transform=None):
 def words(word, keypoint):
     order = np.argsort(word, kind="stable")
     word = np.asarray(word, np.uint32)[order]
-    return Words(word, np.zeros(len(word), np.uint64), keypoint[order], order.astype(np.int32), SIZE)
+    return QuantisedFeatures(word, np.zeros(len(word), np.uint64), keypoint[order], order.astype(np.int32), SIZE)
 
 
 def engine_of(photos, word_count=400):
@@ -69,7 +69,7 @@ def repetitive(rng, features, word_count=12):
     word = np.sort(rng.integers(0, word_count, features)).astype(np.uint32)
     bits = rng.random((features, 64)) < rng.choice([0, 0.05, 0.2])
     signature = np.packbits(bits, axis=1, bitorder="little").view(np.uint64).ravel()
-    return Words(word, signature, np.zeros((features, 6), np.float32), np.arange(features, dtype=np.int32), SIZE)
+    return QuantisedFeatures(word, signature, np.zeros((features, 6), np.float32), np.arange(features, dtype=np.int32), SIZE)
 
 
 def softened(rng, photo, word_count=12):
@@ -79,12 +79,12 @@ def softened(rng, photo, word_count=12):
     signature = np.concatenate([photo.signature, *(photo.signature[rng.permutation(len(photo))] for _ in range(2))])
     order = np.argsort(word, kind="stable")
     nearest, feature = np.arange(len(word)) < len(photo), np.tile(photo.feature, 3)
-    return Words(word[order], signature[order], np.zeros((len(word), 6), np.float32), feature[order], SIZE, nearest[order])
+    return QuantisedFeatures(word[order], signature[order], np.zeros((len(word), 6), np.float32), feature[order], SIZE, nearest[order])
 
 
 def hardened(query):
     """A photo of which every row of a soft query is a feature."""
-    return Words(query.word, query.signature, query.keypoint, np.arange(len(query), dtype=np.int32), SIZE)
+    return QuantisedFeatures(query.word, query.signature, query.keypoint, np.arange(len(query), dtype=np.int32), SIZE)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -122,7 +122,7 @@ def test_a_feature_counts_once_for_a_photo_whatever_its_words_are():
     frame = np.zeros((1, 6), np.float32)
     both = words([3, 4], np.repeat(frame, 2, 0))
     engine = engine_of([words([3], frame), words([4], frame), both, words([5], frame)])
-    query = Words(both.word, both.signature, both.keypoint, np.zeros(2, np.int32), SIZE, np.array([False, True]))
+    query = QuantisedFeatures(both.word, both.signature, both.keypoint, np.zeros(2, np.int32), SIZE, np.array([False, True]))
     idf = np.log(2)
     np.testing.assert_allclose(engine.idf[[3, 4]], idf, rtol=1e-6)
     np.testing.assert_allclose(engine.score(query), [1, 1, 1 / np.sqrt(2), 0], rtol=1e-5)

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from seeding import write_seeds
 
-from bow2cnn import artefact
-from bow2cnn.discovery.growth import grow_graph
+from bow2cnn.clustering.growth import grow_graph
+from bow2cnn.core import artefact
+from bow2cnn.core.lineage import find_rows, lineage, load_previous
 from bow2cnn.features import extract
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index import words as index_words
 from bow2cnn.index.build import build_index
-from bow2cnn.index.marks import find_marks
-from bow2cnn.index.words import quantise
-from bow2cnn.reuse import earlier, find_rows, lineage
+from bow2cnn.index.watermarks import find_watermarks
+from bow2cnn.index.words import quantise_shard
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ def test_rows_are_found_by_content():
 
 def test_another_lineage_or_a_damaged_file_is_not_used(tmp_path):
     path = tmp_path / "a.h5"
-    assert earlier(path, "split", lineage(1)) is None
+    assert load_previous(path, "split", lineage(1)) is None
     artefact.write(path, "split", {"side": np.arange(500)}, {"lineage": lineage(1)})
-    assert earlier(path, "split", lineage(2)) is None and earlier(path, "words", lineage(1)) is None
-    assert earlier(path, "split", lineage(1))["side"].tolist() == list(range(500))
+    assert load_previous(path, "split", lineage(2)) is None and load_previous(path, "words", lineage(1)) is None
+    assert load_previous(path, "split", lineage(1))["side"].tolist() == list(range(500))
     data = bytearray(path.read_bytes())
     data[data.index(np.arange(500).tobytes()) + 99] ^= 1
     path.write_bytes(data)
-    assert earlier(path, "split", lineage(1)) is None
+    assert load_previous(path, "split", lineage(1)) is None
 
 
 def test_features_of_known_photos_are_kept(growing, monkeypatch):
@@ -97,27 +97,27 @@ def test_a_photo_that_gave_an_error_is_tried_again(growing, monkeypatch):
     artefact.write(growing.folder / "few.h5", "collection", collection)
     assert features(growing, "few")["error"][2] == "vanished"
     folder = growing.folder
-    quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
+    quantise_shard(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
     assert np.diff(artefact.read(folder / "words.h5", "words")["offset"])[2] == 0
     collection["path"][2] = path
     artefact.write(folder / "few.h5", "collection", collection)
     asked = watch(monkeypatch, extract, "_extract", lambda tasks, *_: len(tasks))
     assert features(growing, "few")["error"][2] == "" and asked == [1]
-    quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
+    quantise_shard(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
     assert np.diff(artefact.read(folder / "words.h5", "words")["offset"])[2] > 100
 
 
 def test_words_of_known_photos_are_kept(growing, monkeypatch):
     folder = growing.folder
     features(growing, "few")
-    quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
+    quantise_shard(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
     before = artefact.read(folder / "words.h5", "words")
     features(growing, "all")
-    asked = watch(monkeypatch, index_words, "sorted_words", lambda descriptors, *_: len(descriptors))
-    quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
+    asked = watch(monkeypatch, index_words, "quantise_features", lambda descriptors, *_: len(descriptors))
+    quantise_shard(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
     after = artefact.read(folder / "words.h5", "words")
     assert sum(asked) == len(after["word"]) - len(before["word"])
-    quantise(folder / "features.h5", growing.vocabulary, folder / "fresh.h5", 1)
+    quantise_shard(folder / "features.h5", growing.vocabulary, folder / "fresh.h5", 1)
     fresh = artefact.read(folder / "fresh.h5", "words")
     np.testing.assert_array_equal(after["offset"], fresh["offset"])
     assert (after["word"] == fresh["word"]).mean() > 0.999, "but for rounding at the borders of words"
@@ -131,9 +131,9 @@ def graph_of(growing, name, out, tentative=8):
     """Everything up to the graph for one of the collections."""
     folder = growing.folder
     features(growing, name)
-    quantise(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
-    find_marks(folder / f"{name}.h5", [folder / "words.h5"], folder / "marks.h5", 24, 8, 0)
-    build_index(folder / f"{name}.h5", [folder / "words.h5"], folder / "marks.h5", growing.vocabulary, folder / "index.h5")
+    quantise_shard(folder / "features.h5", growing.vocabulary, folder / "words.h5", 1)
+    find_watermarks(folder / f"{name}.h5", [folder / "words.h5"], folder / "watermarks.h5", 24, 8, 0)
+    build_index(folder / f"{name}.h5", [folder / "words.h5"], folder / "watermarks.h5", growing.vocabulary, folder / "index.h5")
     write_seeds(folder / "index.h5", folder / "seeds.h5", 24, threads=2)
     grow_graph(folder / "index.h5", folder / "seeds.h5", [folder / "features.h5"], folder / out, 100, 24, tentative, 20, threads=2)
     return artefact.read(folder / out, "graph")
@@ -170,13 +170,13 @@ def test_another_choice_of_seeds_is_another_graph(growing):
 def test_pairs_of_a_photo_in_which_more_is_masked_are_asked_anew(growing, monkeypatch):
     folder, grow = growing.folder, ([growing.folder / "features.h5"], growing.folder / "graph.h5", 100, 24, 8, 20)
     before = graph_of(growing, "few", "graph.h5")
-    marks = artefact.read(folder / "marks.h5", "marks")
+    watermarks = artefact.read(folder / "watermarks.h5", "watermarks")
     photo = int(before["pair"][0, 0])
-    marks["masked"][slice(*marks["offset"][photo : photo + 2])] = True
-    with artefact.Reader(folder / "marks.h5", "marks") as reader:
+    watermarks["masked"][slice(*watermarks["offset"][photo : photo + 2])] = True
+    with artefact.Reader(folder / "watermarks.h5", "watermarks") as reader:
         params = reader.params
-    artefact.write(folder / "marks.h5", "marks", marks, params)
-    build_index(folder / "few.h5", [folder / "words.h5"], folder / "marks.h5", growing.vocabulary, folder / "index.h5")
+    artefact.write(folder / "watermarks.h5", "watermarks", watermarks, params)
+    build_index(folder / "few.h5", [folder / "words.h5"], folder / "watermarks.h5", growing.vocabulary, folder / "index.h5")
     grow_graph(folder / "index.h5", folder / "seeds.h5", *grow, threads=2)
     after = artefact.read(folder / "graph.h5", "graph")["pair"]
     assert photo in before["pair"] and photo not in after

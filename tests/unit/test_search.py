@@ -13,23 +13,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bow2cnn import artefact
 from bow2cnn.cli import main
-from bow2cnn.collection.photo import PhotoError
 from bow2cnn.collection.scan import scan
-from bow2cnn.demo.photo import jpeg
+from bow2cnn.core import artefact
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
+from bow2cnn.index.engine import QuantisedFeatures
 from bow2cnn.index.forward import read_words
-from bow2cnn.index.marks import find_marks
-from bow2cnn.index.words import quantise
-from bow2cnn.lookup.lookup import DEFAULTS, Answer, Hit, Lookup, Match
-from bow2cnn.lookup.query import Query
-from bow2cnn.lookup.sheet import draw_sheet
+from bow2cnn.index.watermarks import find_watermarks
+from bow2cnn.index.words import quantise_shard
+from bow2cnn.photos.decode import PhotoError
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
-from bow2cnn.retrieval.engine import Words
+from bow2cnn.search.query import Query
+from bow2cnn.search.searcher import DEFAULTS, Answer, Hit, Match, Searcher
+from bow2cnn.search.sheet import draw_sheet
 from bow2cnn.vocabulary.train import train_vocabulary
+from bow2cnn_demo.photo import jpeg
 
 SIZE = (640, 480)
 SHOWN = (400, 320)  # size of a view of a photo
@@ -82,10 +82,10 @@ def run(tmp_path_factory):
     vocabulary, collection = results / "vocabulary/vocabulary.h5", results / "collection/collection.h5"
     train_vocabulary(features, vocabulary, words=256, sample=10_000, iterations=4, seed=0, threads=1)
     for source, path in zip(features, words, strict=True):
-        quantise(source, vocabulary, path, threads=1)
-    find_marks(collection, words, results / "index/marks.h5", 20, min_photos=4, seed=0)
+        quantise_shard(source, vocabulary, path, threads=1)
+    find_watermarks(collection, words, results / "index/watermarks.h5", 20, min_photos=4, seed=0)
     index = results / "index/index.h5"
-    build_index(collection, words, results / "index/marks.h5", vocabulary, index)
+    build_index(collection, words, results / "index/watermarks.h5", vocabulary, index)
     calibrate_verification(index, vocabulary, features, results / "index/verification.h5", 3, 100, 20, min_inliers=0, seed=0, threads=1)
     return SimpleNamespace(results=results, photos=photos, words=words, folder=folder)
 
@@ -125,7 +125,7 @@ def command(*arguments):
 
 
 def test_both_photos_that_the_query_shows_come_first(run, asked):
-    lookup = Lookup(run.results)
+    lookup = Searcher(run.results)
     answer = lookup.search(lookup.query(asked), 5)
     assert set(names(lookup, answer)) == {FIRST, SECOND}
     assert [hit.verified for hit in answer.hits] == [True, True, False, False, False] and answer.verified == 2
@@ -133,7 +133,7 @@ def test_both_photos_that_the_query_shows_come_first(run, asked):
 
 
 def test_a_region_is_all_that_is_asked_for(run, asked):
-    lookup = Lookup(run.results)
+    lookup = Searcher(run.results)
     whole = lookup.query(asked)
     right = (SHOWN[0] + GAP, 0, 2 * SHOWN[0] + GAP, SHOWN[1])
     for region, name in ((LEFT, FIRST), (right, SECOND)):
@@ -145,7 +145,7 @@ def test_a_region_is_all_that_is_asked_for(run, asked):
 
 
 def test_matches_lie_where_the_warp_puts_them(run, asked):
-    lookup = Lookup(run.results)
+    lookup = Searcher(run.results)
     query = lookup.query(asked, LEFT)
     hit = lookup.search(query, 1).hits[0]
     match = lookup.match(query, hit.photo)
@@ -160,7 +160,7 @@ def test_matches_lie_where_the_warp_puts_them(run, asked):
 def test_a_region_counts_in_pixels_of_the_upright_photo(run, asked, tmp_path):
     upright = np.asarray(Image.open(asked))
     (tmp_path / "turned.jpg").write_bytes(jpeg(upright, form="rotated"))
-    lookup = Lookup(run.results)
+    lookup = Searcher(run.results)
     query = lookup.query(tmp_path / "turned.jpg", LEFT)
     assert query.words.size == (upright.shape[1], upright.shape[0])
     assert names(lookup, lookup.search(query, 14)) == [FIRST]
@@ -168,7 +168,7 @@ def test_a_region_counts_in_pixels_of_the_upright_photo(run, asked, tmp_path):
 
 def test_the_words_of_a_query_are_those_that_the_stages_make(run):
     """Whether a photo came with the collection or is asked for: the same features, words and signatures."""
-    lookup = Lookup(run.results, soft_words=1)
+    lookup = Searcher(run.results, soft_words=1)
     photo = lookup.names.index(FIRST)
     query, forward = lookup.query(lookup.paths[photo]), read_words(run.words)
     rows = slice(*forward["offset"][photo : photo + 2])
@@ -183,25 +183,25 @@ def test_the_words_of_a_query_are_those_that_the_stages_make(run):
 
 def test_settings_are_those_of_the_run_unless_others_are_given(run, copy):
     calibrated = read_min_inliers(run.results / "index/verification.h5").soft
-    assert Lookup(run.results).settings == {**DEFAULTS, "max_hamming": 20, "min_inliers": calibrated}
+    assert Searcher(run.results).settings == {**DEFAULTS, "max_hamming": 20, "min_inliers": calibrated}
     limits = {"hard": 7, "soft": 9, "soft_words": 4, "shortlist": 77}
     artefact.write(copy / "index/verification.h5", "verification", {}, limits)
     artefact.write(copy / "retrieval/a.h5", "ranking", {}, {"soft_words": 5, "shortlist": 66, "max_expansion": 3, "expansion_inliers": 20})
     expected = {"soft_words": 4, "max_hamming": 20, "min_inliers": 9, "shortlist": 77, "max_expansion": 3, "expansion_inliers": 20}
-    assert Lookup(copy).settings == expected
-    assert Lookup(copy, shortlist=5, min_inliers=8).settings == {**expected, "shortlist": 5, "min_inliers": 8}
+    assert Searcher(copy).settings == expected
+    assert Searcher(copy, shortlist=5, min_inliers=8).settings == {**expected, "shortlist": 5, "min_inliers": 8}
 
 
 def test_what_is_asked_for_counts(run, asked):
     """A shortlist of one, more inliers than there are, an expanded query."""
-    lookup = Lookup(run.results, shortlist=1)
+    lookup = Searcher(run.results, shortlist=1)
     answer = lookup.search(lookup.query(asked), 5)
     assert (answer.verified, answer.checked) == (1, 1)
-    lookup = Lookup(run.results)
+    lookup = Searcher(run.results)
     query = lookup.query(asked, LEFT)
     plain, expanded = (lookup.search(query, 3, expand) for expand in (False, True))
     for more, verified in ((0, 1), (1, 0)):
-        strict = Lookup(run.results, min_inliers=plain.hits[0].inliers + more)
+        strict = Searcher(run.results, min_inliers=plain.hits[0].inliers + more)
         assert strict.search(query, 3).verified == verified
     assert names(lookup, expanded)[0] == FIRST and [hit.score for hit in expanded.hits] != [hit.score for hit in plain.hits]
 
@@ -300,7 +300,7 @@ def test_a_run_that_does_not_fit_together_is_one_line(copy, asked, capsys, damag
 
 
 def test_a_photo_that_kills_its_process_is_an_error_like_others(run, asked, monkeypatch):
-    lookup = Lookup(run.results)
+    lookup = Searcher(run.results)
     monkeypatch.setattr(Detector, "detect", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(PhotoError, match="its process died"):
         lookup.query(asked)
@@ -319,12 +319,12 @@ def test_the_picture_has_a_panel_per_verified_photo(run, asked, tmp_path, capsys
 
 
 def test_a_photo_that_vanished_gets_a_placeholder(run, asked, tmp_path, capsys):
-    lookup = Lookup(run.results)
+    lookup = Searcher(run.results)
     lookup.paths[lookup.names.index(FIRST)] = str(run.photos / "gone.jpg")
     query = lookup.query(asked, LEFT)
     answer = lookup.search(query, 3)
     gone = np.asarray(draw_sheet(lookup, query, answer))
-    here = np.asarray(draw_sheet(Lookup(run.results), query, answer))
+    here = np.asarray(draw_sheet(Searcher(run.results), query, answer))
     grey = (gone == (168, 170, 174)).all(2)
     assert grey.sum() > 20_000 and (here == (168, 170, 174)).all(2).sum() < 100
     assert (gone[~grey] == here[~grey]).all(1).mean() > 0.9, "all else stays"
@@ -335,7 +335,7 @@ def plain(tmp_path):
     """A lookup of one plain black photo, a query of another, and a match of both at known places: a shift by (100, 50)."""
     for name in ("query.png", "photo.png"):
         Image.new("RGB", (400, 300)).save(tmp_path / name)
-    empty = Words(*(np.zeros(0) for _ in range(4)), (400, 300))
+    empty = QuantisedFeatures(*(np.zeros(0) for _ in range(4)), (400, 300))
     query = Query(str(tmp_path / "query.png"), (40, 30, 140, 130), empty, 0)
     match = Match(np.array([[60.0, 100.0]]), np.array([[160.0, 150.0]]), np.array([[1, 0, 100.0], [0, 1, 50.0]]))
     lookup = SimpleNamespace(

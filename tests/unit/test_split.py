@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 from bow2cnn.pairs.negatives import NegativeRule
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 from bow2cnn.split.split import choose_sides, find_doubt, find_places, split_models

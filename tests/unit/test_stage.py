@@ -9,8 +9,8 @@ import sys
 import pytest
 import threadpoolctl
 
-from bow2cnn.artefact import ArtefactError
-from bow2cnn.stage import stage
+from bow2cnn.core.artefact import ArtefactError
+from bow2cnn.core.stage import stage
 
 
 def test_messages_go_to_log_and_stderr(tmp_path, capsys):
@@ -80,7 +80,7 @@ def test_threads_of_the_libraries_are_set(tmp_path, threads, monkeypatch):
 def test_a_terminated_stage_unwinds(tmp_path):
     code = (
         "import sys, time\n"
-        "from bow2cnn.stage import stage\n"
+        "from bow2cnn.core.stage import stage\n"
         "with stage(sys.argv[1]):\n"
         "    try:\n"
         "        print('ready', flush=True)\n"

@@ -9,11 +9,11 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 from bow2cnn.network import input as input_module
 from bow2cnn.network.backbones import BACKBONES, Choice
 from bow2cnn.network.input import IMAGENET, Input
-from bow2cnn.network.layers import Normalised, Staged
+from bow2cnn.network.layers import FoldedConvBN, StagedBackbone
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
@@ -23,29 +23,29 @@ from bow2cnn.pairs.negatives import NegativeRule
 from bow2cnn.pairs.validation import build_validation
 from bow2cnn.training import batches as batches_module
 from bow2cnn.training import cache, checkpoint
-from bow2cnn.training import run as run_module
 from bow2cnn.training import train as train_module
+from bow2cnn.training import trainer as trainer_module
 from bow2cnn.training.augment import another_view, augment
-from bow2cnn.training.batches import Batches
+from bow2cnn.training.batches import TupleLoader
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
-from bow2cnn.training.choice import error_of, nearest_good
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
+from bow2cnn.training.interpolation import error_of, one_standard_error_choice
 from bow2cnn.training.loss import tuple_loss
+from bow2cnn.training.moving_average import average_weights, interpolate
 from bow2cnn.training.negatives import mine_negatives
 from bow2cnn.training.optimiser import make_optimiser, set_rate
 from bow2cnn.training.pairs import read_pairs
-from bow2cnn.training.plan import Plan
 from bow2cnn.training.positives import candidates, check_evidence, draw
+from bow2cnn.training.sampler import EpochSampler
 from bow2cnn.training.settings import Settings
 from bow2cnn.training.train import train_experiment
-from bow2cnn.training.weights import average_weights, between
 
 PHOTOS = 26
 
 
-class TinyBackbone(Staged):
+class TinyBackbone(StagedBackbone):
     """Two normalised convolutions and a plain one."""
 
     def __init__(self):
@@ -53,7 +53,7 @@ class TinyBackbone(Staged):
         self.conv1, self.bn1 = nn.Conv2d(3, 6, 3, 2, bias=False), nn.BatchNorm2d(6)
         self.conv2, self.bn2 = nn.Conv2d(6, 8, 3, 2, bias=False), nn.BatchNorm2d(8)
         self.conv3 = nn.Conv2d(8, 10, 1)
-        self._pairs = [Normalised(self.conv1, self.bn1), Normalised(self.conv2, self.bn2)]
+        self._pairs = [FoldedConvBN(self.conv1, self.bn1), FoldedConvBN(self.conv2, self.bn2)]
         self._one, self._two = self._pairs
         self.stages = [
             ([self.conv1, self.bn1], lambda x: functional.relu(self._one(x))),
@@ -224,16 +224,16 @@ def test_a_rule_asks_for_the_evidence_that_it_needs(column, rule):
 def test_a_plan_without_the_evidence_of_its_rule_is_one_line(made, tmp_path):
     put_changed(made, tmp_path, [{"photo": pool["photo"]} for pool in made.found.pools])
     pairs, descriptors = pairs_in(tmp_path), np.ones((PHOTOS, 4), np.float32)
-    assert Plan(pairs, Settings.of(SETTINGS), 7, descriptors).tuples == 9
+    assert EpochSampler(pairs, Settings.of(SETTINGS), 7, descriptors).tuples == 9
     with pytest.raises(TrainingError, match=r"^settings: positives: m2 needs `shared` .*, which the pairs of models do not have"):
-        Plan(pairs, Settings.of(SETTINGS | {"positives": "m2"}), 7, descriptors)
+        EpochSampler(pairs, Settings.of(SETTINGS | {"positives": "m2"}), 7, descriptors)
 
 
 def test_tuples_keep_to_the_lists_of_their_queries(made, tmp_path):
     """Where a source names the only photos that may be a query's negatives, no other is mined."""
     put_changed(made, tmp_path, lists={row: [8, 12, 20] for row in range(8)})
     pairs, descriptors = pairs_in(tmp_path), np.random.default_rng(0).random((PHOTOS, 4), np.float32)
-    plan = Plan(pairs, Settings.of(SETTINGS | {"queries_per_epoch": 16, "negatives": 9}), 7, descriptors)
+    plan = EpochSampler(pairs, Settings.of(SETTINGS | {"queries_per_epoch": 16, "negatives": 9}), 7, descriptors)
     found = plan.mine(1, descriptors)
     for query, photo in zip(found["query"].tolist(), found["photo"], strict=True):
         given = set(photo[photo >= 0].tolist())
@@ -327,7 +327,7 @@ def test_negatives_of_a_photo_outside_every_model():
 def test_exemplars_of_an_epoch(made):
     pairs = pairs_in(made.folder)
     descriptors = np.random.default_rng(0).random((PHOTOS, 4), np.float32)
-    plan = Plan(pairs, Settings.of(SETTINGS | {"exemplars": 3}), 7, descriptors)
+    plan = EpochSampler(pairs, Settings.of(SETTINGS | {"exemplars": 3}), 7, descriptors)
     epochs = [plan.queries(epoch) for epoch in (1, 2)]
     for query, positive in epochs:
         alone = query == positive
@@ -335,16 +335,16 @@ def test_exemplars_of_an_epoch(made):
         assert set(query[alone]) < {20, 21, 22, 23} and (query[~alone] < 16).all()
     assert set(epochs[0][0][epochs[0][0] > 16]) != set(epochs[1][0][epochs[1][0] > 16])
     np.testing.assert_array_equal(plan.queries(1), epochs[0])
-    assert Plan(pairs, Settings.of(SETTINGS | {"exemplars": 99}), 7, descriptors).tuples == 12
+    assert EpochSampler(pairs, Settings.of(SETTINGS | {"exemplars": 99}), 7, descriptors).tuples == 12
     inside = pairs_in(made.folder, outsiders=False)
-    assert Plan(inside, Settings.of(SETTINGS), 7, descriptors).tuples == 8
+    assert EpochSampler(inside, Settings.of(SETTINGS), 7, descriptors).tuples == 8
 
 
 def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
     monkeypatch.setattr(batches_module, "another_view", lambda photo, _: photo)
     photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
     tuples = {name: np.full(20, 20) for name in ("query", "positive")} | {"photo": np.full((20, 1), 2)}
-    batches = Batches(photos, Settings.of({"image_size": 32, "flip": True}), 0, None)
+    batches = TupleLoader(photos, Settings.of({"image_size": 32, "flip": True}), 0, None)
     found = [[load() for _, load in loads] for loads in batches.make(tuples, range(20), 1)[0]]
     mirrored = [np.array_equal(query, photos[20][:, ::-1]) for query, _, _ in found]
     assert 0 < sum(mirrored) < 20
@@ -357,7 +357,7 @@ def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
 def test_the_positive_of_an_exemplar_is_a_changed_copy(made, tmp_path, augmentation):
     photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
     tuples = {"query": np.array([20, 3]), "positive": np.array([20, 2]), "photo": np.array([[2, -1], [20, -1]])}
-    batches = Batches(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None)
+    batches = TupleLoader(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None)
     first, again, later = (batches.make(tuples, [0, 1], epoch)[0] for epoch in (1, 1, 2))
     copies = [loads[0][1][1]() for loads in (first, again, later)]
     np.testing.assert_array_equal(copies[0], copies[1])
@@ -404,7 +404,7 @@ def test_the_gradient_is_that_of_autograd(chunk, freeze, learn_norms):
     with Workers(2) as workers:
         gradient = Gradient(model, workers, 32)
         gradient._photos = chunk
-        value = gradient.add([[(row, lambda row=row: photos[row]) for row in members] for members in tuples], loss)
+        value = gradient.accumulate([[(row, lambda row=row: photos[row]) for row in members] for members in tuples], loss)
     learning = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
     found = {key: weight.grad.clone() for key, weight in learning.items()}
     assert all(weight.grad is None for key, weight in model.named_parameters() if key not in learning)
@@ -424,7 +424,7 @@ def test_keep_pulls_towards_the_starting_network():
     values = []
     for weight in (0.0, 3.0):
         settings = Settings(negatives=2, feature_distillation=weight)
-        _, loss = Batches(photos, settings, 0, start if weight else None).make(rows, range(1), 1)
+        _, loss = TupleLoader(photos, settings, 0, start if weight else None).make(rows, range(1), 1)
         values.append(float(loss(found, members)))
     assert values[1] - values[0] == pytest.approx(3 * float(((found - start[[0, 2, 4]]) ** 2).sum()), rel=1e-5)
 
@@ -438,8 +438,8 @@ def test_the_pull_does_not_depend_on_how_many_photos_fit_into_memory(made, tmp_p
         for chunk in (100, 1):
             gradient = Gradient(model, workers, 32)
             gradient._photos = chunk
-            batches = Batches(photos, Settings(negatives=2, feature_distillation=0.7, image_size=32), 0, start)
-            value = gradient.add(*batches.make(tuples, range(3), 1))
+            batches = TupleLoader(photos, Settings(negatives=2, feature_distillation=0.7, image_size=32), 0, start)
+            value = gradient.accumulate(*batches.make(tuples, range(3), 1))
             found[chunk] = [torch.tensor(value), *(weight.grad.clone() for weight in model.parameters())]
     for whole, alone in zip(found[100], found[1], strict=True):
         torch.testing.assert_close(whole, alone, rtol=1e-4, atol=1e-5)
@@ -450,10 +450,10 @@ def test_averages_and_points_between():
     mean = {key: value.clone() for key, value in other.state_dict().items()}
     average_weights(mean, model, 0.9)
     torch.testing.assert_close(mean["backbone.conv1.weight"], 0.9 * other.backbone.conv1.weight + 0.1 * model.backbone.conv1.weight)
-    middle = between(other.state_dict(), model.state_dict(), 0.25)
+    middle = interpolate(other.state_dict(), model.state_dict(), 0.25)
     torch.testing.assert_close(middle["pooling.p"], model.pooling.p)
     torch.testing.assert_close(middle["backbone.bn1.bias"], torch.lerp(other.backbone.bn1.bias, model.backbone.bn1.bias, 0.25))
-    assert between(other.state_dict(), mean, 1.0) is mean
+    assert interpolate(other.state_dict(), mean, 1.0) is mean
 
 
 def test_rates():
@@ -499,16 +499,16 @@ def kill(*_):
 @pytest.mark.parametrize(
     ("owner", "name", "call"),
     [
-        ("gradient", "add", 1),
-        ("gradient", "add", 3),
-        ("gradient", "add", 5),
-        ("run", "_look", 1),
-        ("run", "_look", 2),
+        ("gradient", "accumulate", 1),
+        ("gradient", "accumulate", 3),
+        ("gradient", "accumulate", 5),
+        ("trainer", "_validate_and_mine", 1),
+        ("trainer", "_validate_and_mine", 2),
         ("train", "_write", 1),
     ],
 )
 def test_a_killed_run_goes_on_to_the_same_bytes(made, undisturbed, tmp_path, monkeypatch, owner, name, call):
-    owner = {"gradient": Gradient, "run": run_module.Run, "train": train_module}[owner]
+    owner = {"gradient": Gradient, "trainer": trainer_module.Trainer, "train": train_module}[owner]
     original, calls = getattr(owner, name), []
 
     def kill(*arguments):
@@ -517,17 +517,18 @@ def test_a_killed_run_goes_on_to_the_same_bytes(made, undisturbed, tmp_path, mon
             raise Killed
         return original(*arguments)
 
-    monkeypatch.setattr(run_module, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr(trainer_module, "_SAVE_EVERY", 0.0)
     monkeypatch.setattr(owner, name, kill)
     with pytest.raises(Killed):
         train(made, tmp_path)
     assert not (tmp_path / "network.h5").exists()
     steps = []
-    add = Gradient.add if owner is not Gradient else original
+    add = Gradient.accumulate if owner is not Gradient else original
     monkeypatch.setattr(owner, name, original)
-    monkeypatch.setattr(Gradient, "add", lambda *arguments: steps.append(1) or add(*arguments))
+    monkeypatch.setattr(Gradient, "accumulate", lambda *arguments: steps.append(1) or add(*arguments))
     assert train(made, tmp_path) == undisturbed.bytes
-    done = {("add", 1): 0, ("add", 3): 2, ("add", 5): 4, ("_look", 1): 0, ("_look", 2): 3, ("_write", 1): 6}[name, call]
+    validated = {("_validate_and_mine", 1): 0, ("_validate_and_mine", 2): 3}
+    done = ({("accumulate", 1): 0, ("accumulate", 3): 2, ("accumulate", 5): 4, ("_write", 1): 6} | validated)[name, call]
     assert len(steps) == 6 - done  # nothing is done twice
 
 
@@ -609,7 +610,7 @@ def test_the_network_kept_is_the_one_that_validated_better(made, tmp_path, ema_d
 def scored(monkeypatch, scores):
     """Validation by these mAP, one after the other: every epoch, then the shares. All queries have the same AP: nothing is uncertain."""
     scores = iter(scores)
-    monkeypatch.setattr(run_module, "validation_scores", lambda *_: np.full(4, next(scores)))
+    monkeypatch.setattr(trainer_module, "validation_scores", lambda *_: np.full(4, next(scores)))
 
 
 def test_validation_decides(made, tmp_path, monkeypatch):
@@ -623,7 +624,7 @@ def test_validation_decides(made, tmp_path, monkeypatch):
 
 
 def test_without_validation_the_last_is_kept(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "validation_scores", lambda *_: np.zeros(0))
+    monkeypatch.setattr(trainer_module, "validation_scores", lambda *_: np.zeros(0))
     train(made, tmp_path, interpolation=[1.0])
     assert history(tmp_path)["chosen"] == 2 and history(tmp_path)["tried/share"][history(tmp_path)["tried/chosen"]] == 1
     assert not same_weights(made, tmp_path)
@@ -652,12 +653,12 @@ def test_the_nearest_network_within_one_standard_error_is_good():
         return np.array([mean - 2, mean, mean, mean + 2]) * 1.0
 
     assert error_of(around(50)) == pytest.approx(np.sqrt(8 / 3) / 2)
-    assert nearest_good([around(50), around(53), around(54), around(54.5)]) == 2
-    assert nearest_good([around(50), around(53.8), around(54), around(54.5)]) == 1
-    assert nearest_good([around(50), around(49.9), around(50.5)]) == 2, "nothing below the start"
-    assert nearest_good([around(50), around(50), around(49)]) == 0, "no gain"
-    assert nearest_good([np.array([50.0]), np.array([51.0]), np.array([52.0])]) == 2, "one query has no error"
-    assert nearest_good([np.zeros(0)] * 3) == 2
+    assert one_standard_error_choice([around(50), around(53), around(54), around(54.5)]) == 2
+    assert one_standard_error_choice([around(50), around(53.8), around(54), around(54.5)]) == 1
+    assert one_standard_error_choice([around(50), around(49.9), around(50.5)]) == 2, "nothing below the start"
+    assert one_standard_error_choice([around(50), around(50), around(49)]) == 0, "no gain"
+    assert one_standard_error_choice([np.array([50.0]), np.array([51.0]), np.array([52.0])]) == 2, "one query has no error"
+    assert one_standard_error_choice([np.zeros(0)] * 3) == 2
 
 
 def test_the_p_of_an_epoch_is_that_of_the_network_validated(made, tmp_path, monkeypatch):
@@ -729,7 +730,7 @@ def test_pairs_of_two_places_are_told(made, tmp_path, caplog):
 def test_a_photo_that_vanishes_during_training_is_grey(augmentation, tmp_path):
     photos = PhotoCache(tmp_path, [tmp_path / "gone.jpg"] * 3, [], IMAGENET, 32, 1, "key")
     tuples = {"query": np.array([0]), "positive": np.array([1]), "photo": np.array([[2, -1]])}
-    loads, _ = Batches(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None).make(tuples, [0], 1)
+    loads, _ = TupleLoader(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None).make(tuples, [0], 1)
     assert [len(np.unique(load())) for _, load in loads[0]] == [1, 1, 1]
 
 
@@ -738,8 +739,10 @@ def test_only_photos_that_are_used_are_read(made, tmp_path, monkeypatch, undistu
     opened, described = [], []
     read = input_module.read_rgb
     monkeypatch.setattr(input_module, "read_rgb", lambda path, *more: opened.append(path) or read(path, *more))
-    real = run_module.describe_photos
-    monkeypatch.setattr(run_module, "describe_photos", lambda net, loads, *more: described.append(len(loads)) or real(net, loads, *more))
+    real = trainer_module.describe_photos
+    monkeypatch.setattr(
+        trainer_module, "describe_photos", lambda net, loads, *more: described.append(len(loads)) or real(net, loads, *more)
+    )
     assert train(made, tmp_path) == undisturbed.bytes
     assert opened == made.paths[:24] and max(described) == 24
 
@@ -781,7 +784,7 @@ def test_what_the_system_refuses_is_not_made_anew(made, tmp_path, monkeypatch, k
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(checkpoint if kept == "checkpoint" else cache, "read_sealed", refuse)
+    monkeypatch.setattr(checkpoint if kept == "checkpoint" else cache, "read_checksummed", refuse)
     with pytest.raises(PermissionError):
         Checkpoint(tmp_path, "key").load() if kept == "checkpoint" else PhotoCache(tmp_path, made.paths[:2], [0, 1], IMAGENET, 32, 1, "key")
 

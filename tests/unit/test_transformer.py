@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bow2cnn.description.describe import describe_photo
+from bow2cnn.descriptors.describe import describe_photo
 from bow2cnn.network.backbones import BACKBONES, Choice
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.pretrained import load_weights
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.transformer import VisionTransformer
-from bow2cnn.network.weights import load_weights
 from bow2cnn.network.workers import Workers
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.loss import tuple_loss
@@ -212,7 +212,7 @@ def test_the_gradient_of_a_step_is_that_of_autograd(registers, pooling):
     places = torch.tensor([[0, 1, 2, 3]])
     with Workers(2) as workers:
         gradient = Gradient(model, workers, 32)
-        value = gradient.add(
+        value = gradient.accumulate(
             [[(row, lambda row=row: photos[row]) for row in range(4)]], lambda found, _: tuple_loss(found, places, "contrastive", 1.2)
         )
     expected = tuple_loss(torch.cat([model(model.pixels(photo)) for photo in photos]), places, "contrastive", 1.2)

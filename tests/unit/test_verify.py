@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bow2cnn.retrieval.verify import MAX_MATCHES, match_words, verify
+from bow2cnn.geometry.verify import MAX_MATCHES, match_words, verify
 
 SIMILARITY = np.array([[0.9, -0.5, 40.0], [0.5, 0.9, -15.0]])
 AFFINE = np.array([[1.1, 0.2, 30.0], [-0.3, 0.8, 120.0]])

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
+from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.features.sift import root_sift
-from bow2cnn.nothing import NothingFound
 from bow2cnn.vocabulary.kmeans import kmeans
 from bow2cnn.vocabulary.nearest import NONE, nearest
 from bow2cnn.vocabulary.sample import hashes, sample_descriptors
@@ -103,7 +103,7 @@ def test_words_do_not_depend_on_what_is_asked_with_them(vocabulary, monkeypatch)
     np.testing.assert_array_equal(one_by_one, together)
     asked = np.bincount(vocabulary.assign(points) // vocabulary.fine.shape[1])
     for products in (0, int(np.median(asked)) * 4 * vocabulary.fine.shape[1]):
-        monkeypatch.setattr("bow2cnn.distances._MANY", products)
+        monkeypatch.setattr("bow2cnn.features.distances._MANY", products)
         np.testing.assert_array_equal(vocabulary.assign(points, 3), together)
 
 
@@ -210,14 +210,14 @@ def test_equal_descriptors_do_no_harm(tmp_path):
 
 def test_hardly_any_descriptors_are_one_clear_line(tmp_path):
     features = [write_features(tmp_path / "f.h5", descriptors(0, 59))]
-    with pytest.raises(NothingFound, match="only 59 local features in the whole collection"):
+    with pytest.raises(EmptyStageError, match="only 59 local features in the whole collection"):
         trained(features, tmp_path / "v.h5")
 
 
 def test_a_single_photo_with_features_is_one_clear_line(tmp_path):
     features = [write_features(tmp_path / "a.h5", descriptors(0, 0), ["vanished", ""])]
     features.append(write_features(tmp_path / "b.h5", descriptors(0, 1)))
-    with pytest.raises(NothingFound, match=r"^vocabulary: 1 of 4 photos has local features \(1 could not be read, such as: vanished\)"):
+    with pytest.raises(EmptyStageError, match=r"^vocabulary: 1 of 4 photos has local features \(1 could not be read, such as: vanished\)"):
         trained(features, tmp_path / "v.h5")
 
 

@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
+from bow2cnn.descriptors import whitening as whiten
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.pairs.found import Found, write_pairs
 from bow2cnn.pairs.negatives import NegativeRule
 from bow2cnn.pairs.validation import build_validation
-from bow2cnn.whitening import whiten
 from bow2cnn.whitening.stage import learn_whitening
 
 PHOTOS = 5  # of a place
@@ -118,7 +118,7 @@ import numpy as np, resource
 from bow2cnn.pairs.found import Found, write_pairs
 from bow2cnn.pairs.negatives import NegativeRule
 from bow2cnn.pairs.validation import build_validation
-from bow2cnn.whitening import whiten
+from bow2cnn.descriptors import whitening as whiten
 found = np.random.default_rng(0).random((400, 512), np.float32)
 queries, positives = np.nonzero(~np.eye(400, dtype=bool))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -3,7 +3,7 @@
 import pytest
 from harness import RESULTS, Run, contents, tiny_run
 
-from bow2cnn.demo import make_collection
+from bow2cnn_demo import make_collection
 
 
 @pytest.fixture

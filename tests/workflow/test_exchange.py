@@ -11,13 +11,13 @@ import pytest
 import yaml
 from harness import ended, planned
 
-from bow2cnn import artefact
+from bow2cnn.benchmarks.truth import ALL, read_truth
 from bow2cnn.cli import main
-from bow2cnn.collection.orientation import place_in_file, size_in_file
+from bow2cnn.core import artefact
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.pairs.negatives import read_negatives
 from bow2cnn.pairs.positives import read_positives
-from bow2cnn.truth import ALL, read_truth
+from bow2cnn.photos.orientation import place_in_file, size_in_file
 
 COLLECTION = "collection/collection.h5"
 
@@ -94,7 +94,7 @@ def test_hloc_gets_features_and_verified_pairs(finished, tmp_path, monkeypatch, 
     monkeypatch.chdir(finished.folder)
     assert command("export", "hloc", finished.results, tmp_path) == 0
     photos = artefact.read(finished.results / "collection/collection.h5", "collection", ["name", "width", "height", "orientation"])
-    graph = artefact.read(finished.results / "discovery/graph.h5", "graph")
+    graph = artefact.read(finished.results / "clustering/graph.h5", "graph")
     assert capsys.readouterr().out == f"{tmp_path}: {len(photos['name'])} photos, {len(graph['pair'])} verified pairs\n"
     store = FeatureStore(sorted((finished.results / "features").glob("shard-*.h5")))
     with h5py.File(tmp_path / "features.h5") as features, h5py.File(tmp_path / "matches.h5") as matches:
@@ -123,7 +123,7 @@ def test_colmap_undistorts_the_photos_of_a_run(finished, tmp_path, monkeypatch):
     for format_ in ("colmap", "hloc"):
         assert command("export", format_, finished.results, tmp_path / format_) == 0
     folders = sorted((tmp_path / "colmap/sparse").iterdir())
-    assert len(folders) == len(artefact.read(finished.results / "models/models.h5", "models")["cluster"])
+    assert len(folders) == len(artefact.read(finished.results / "reconstruction/models.h5", "models")["cluster"])
     (tmp_path / "dense").mkdir()
     for folder in folders:
         pycolmap.undistort_images(tmp_path / "dense" / folder.name, folder, tmp_path / "colmap/images")
@@ -172,7 +172,7 @@ def test_an_unfinished_run_is_one_line(tmp_path, capsys):
 
 def test_a_run_starts_from_models_that_are_there(finished, run, tmp_path):
     """The finished run's own: places and positives are the same, and nothing is found or rebuilt. The benchmark is still kept apart."""
-    for folder in (finished.results / "models").glob("colmap-*/*/"):
+    for folder in (finished.results / "reconstruction").glob("colmap-*/*/"):
         shutil.copytree(folder, tmp_path / "colmap" / folder.name)
     config = yaml.safe_load((finished.folder / "tiny.yaml").read_text())
     photos = {name: str(finished.folder / path) for name, path in config["benchmarks"]["held-out"].items()}

@@ -11,7 +11,7 @@ import torch
 from harness import RESULTS, ROOT, ended, planned
 from PIL import Image
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 from bow2cnn.network.model import RetrievalNetwork
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from harness import RESULTS, tiny_run
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 pytestmark = pytest.mark.slow
 
@@ -26,11 +26,11 @@ def grown(finished, tmp_path_factory):
     aside.mkdir()
     for number, path in enumerate(run.late):
         shutil.move(path, aside / str(number))
-    run("--configfile", "tiny.yaml", "--cores", 2, "models", "retrieval")
+    run("--configfile", "tiny.yaml", "--cores", 2, "reconstruction", "retrieval")
     run.vocabulary = (run.results / "vocabulary/vocabulary.h5").read_bytes()
     for number, path in enumerate(run.late):
         shutil.move(aside / str(number), path)
-    run.output = run("--configfile", "tiny.yaml", "--cores", 2, "models", "retrieval")
+    run.output = run("--configfile", "tiny.yaml", "--cores", 2, "reconstruction", "retrieval")
     return run
 
 
@@ -57,11 +57,11 @@ def test_only_new_photos_cost_work_and_the_vocabulary_stays(grown):
 
 
 def test_the_new_photos_are_in_the_models(grown, finished):
-    models = artefact.read(grown.results / "models/models.h5", "models")
+    models = artefact.read(grown.results / "reconstruction/models.h5", "models")
     collection = artefact.read(grown.results / "collection/collection.h5", "collection")
     late = {str(path.relative_to(grown.folder)) for path in grown.late}
     rows = [row for row, path in enumerate(collection["path"]) if path in late]
-    fresh = artefact.read(finished.results / "models/models.h5", "models")["model"]
+    fresh = artefact.read(finished.results / "reconstruction/models.h5", "models")["model"]
     # Models that grow are not those built at once: processors differ in which of the weakest photos they take.
     assert np.count_nonzero(models["model"][rows] >= 0) >= 0.5 * np.count_nonzero(fresh[rows] >= 0) > 0
     assert np.count_nonzero(models["model"] >= 0) >= 0.9 * np.count_nonzero(fresh >= 0)
@@ -81,11 +81,11 @@ def test_photos_that_are_gone_are_gone_everywhere(grown):
     left = shas(grown.results / "collection/collection.h5", "collection")
     gone -= left
     assert len(gone) == len(grown.late)
-    for path, kind in (("index/index.h5", "index"), ("discovery/graph.h5", "graph")):
+    for path, kind in (("index/index.h5", "index"), ("clustering/graph.h5", "graph")):
         assert len(artefact.read(grown.results / path, kind, ["content"])["content"]) == len(left)
     for path in (grown.results / "features").glob("*.h5"):
         assert shas(path, "features") <= left
-    assert len(artefact.read(grown.results / "models/models.h5", "models")["model"]) == len(left)
+    assert len(artefact.read(grown.results / "reconstruction/models.h5", "models")["model"]) == len(left)
     assert known(grown.results, "extract_features")[0] <= 1, "one photo of the demo cannot be read"
     assert len(artefact.read(grown.results / "pairs/models/negatives.h5", "negatives")["place"]) == len(left)
     descriptors = list(grown.results.glob("*/*/descriptors/collection.h5"))
@@ -103,7 +103,7 @@ def test_other_features_make_other_words_even_where_photos_change_too(grown, cha
     shutil.move(photo, aside)
     try:
         grown("collection", "--configfile", "tiny.yaml", "--cores", 2)
-        plan = grown("-n", "models", "--configfile", "tiny.yaml", "--config", change)
+        plan = grown("-n", "reconstruction", "--configfile", "tiny.yaml", "--config", change)
     finally:
         shutil.move(aside, photo)
     assert "features: shard" in plan and "vocabulary: clustering" in plan

@@ -17,9 +17,9 @@ import pytest
 from harness import ROOT, Run
 from PIL import Image
 
-from bow2cnn import artefact
-from bow2cnn.demo import make_collection
-from bow2cnn.demo.photo import jpeg, png16
+from bow2cnn.core import artefact
+from bow2cnn_demo import make_collection
+from bow2cnn_demo.photo import jpeg, png16
 
 pytestmark = pytest.mark.slow
 RESULTS, PHOTOS = "results/tiny", "tiny-photos/photos"
@@ -188,20 +188,20 @@ def test_what_is_lost_on_the_way_costs_only_itself(survived):
     used = survived.read("pairs/models/negatives.h5", "negatives")["place"] >= 0
     last = survived.rows(survived.lost["write_report"])
     assert missing[survived.rows(early)].all() and (missing[last] == ~used[last]).all() and not missing[last].all()
-    model = survived.read("models/models.h5", "models")["model"]
+    model = survived.read("reconstruction/models.h5", "models")["model"]
     later = [path for script in LOSSES[1:] for path in survived.lost[script]]
     assert (model[survived.rows(later)] >= 0).mean() > 0.5, "photos of models were lost"
 
 
 def test_photos_with_any_name_are_in_models(survived):
     paths = [survived.folder / PHOTOS / "hostile" / name for name in NAMES]
-    assert (survived.read("models/models.h5", "models")["model"][survived.rows(paths)] >= 0).sum() >= 4
+    assert (survived.read("reconstruction/models.h5", "models")["model"][survived.rows(paths)] >= 0).sum() >= 4
 
 
 def test_copies_of_one_photo_do_no_harm(survived):
     """They are a cluster, of one photo many times; whatever becomes of it, the landmarks have their models and their pairs."""
     paths = sorted((survived.folder / PHOTOS / "hostile").glob("stranger-*"))
-    assert len(set(survived.read("discovery/clusters.h5", "clusters")["cluster"][survived.rows(paths)])) == 1
+    assert len(set(survived.read("clustering/clusters.h5", "clusters")["cluster"][survived.rows(paths)])) == 1
     place = survived.read("pairs/models/negatives.h5", "negatives")["place"]
     assert len(np.unique(place[survived.read("pairs/models/positives.h5", "positives")["query"]])) >= 3
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from harness import RESULTS, contents, differing, end_group, tiny_run
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 pytestmark = pytest.mark.slow
 START = ("--configfile", "tiny.yaml", "--cores")
@@ -70,7 +70,7 @@ def test_a_run_killed_in_every_rule_ends_with_the_same_bytes(tiny, finished):
 @pytest.mark.parametrize("moment", [("extract_features", *STATES[0]), ("grow_graph", *STATES[1])], ids=str)
 def test_an_interrupt_stops_cleanly(tiny, moment):
     output = tiny.folder / "output"
-    with open(output, "w", encoding="utf-8") as file, tiny.held([moment], *START, 2, "clusters", stdout=file) as (process, reached):
+    with open(output, "w", encoding="utf-8") as file, tiny.held([moment], *START, 2, "clustering", stdout=file) as (process, reached):
         assert reached == moment, output.read_text()[-4000:]
         stop(tiny, process, signal.SIGINT)
     text = output.read_text(encoding="utf-8")

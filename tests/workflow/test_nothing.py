@@ -7,9 +7,9 @@ import pytest
 from harness import ROOT, Run
 from PIL import Image
 
-from bow2cnn.demo import collection
-from bow2cnn.demo.distractors import distractor
-from bow2cnn.demo.photo import jpeg
+from bow2cnn_demo import collection
+from bow2cnn_demo.distractors import distractor
+from bow2cnn_demo.photo import jpeg
 
 pytestmark = pytest.mark.slow
 PLAN = replace(collection.PLANS["tiny"], landmarks=1, size=(320, 240))
@@ -19,7 +19,7 @@ results: out
 shards: {photos: 1, clusters: 1}
 features: {max_features: 800}
 vocabulary: {words: 512, sample: 20000, iterations: 3}
-discovery: {min_inliers: 18}
+clustering: {min_inliers: 18}
 """
 
 
@@ -87,8 +87,8 @@ def test_unrelated_photos(ended, run):
     for number in range(30):
         (run.folder / f"photos/{number}.jpg").write_bytes(jpeg(distractor(0, number, PLAN.size)))
     line, left = ended("cut_clusters")
-    assert line.startswith("clusters: out/discovery/graph.h5 has no group of ") and "of the 30 photos match" in line
-    assert "add photos that overlap, or lower discovery.min_inliers" in line
+    assert line.startswith("clusters: out/clustering/graph.h5 has no group of ") and "of the 30 photos match" in line
+    assert "add photos that overlap, or lower clustering.min_inliers" in line
     assert {"index.h5", "seeds.h5", "graph.h5"} <= left and "clusters.h5" not in left
 
 

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from harness import contents, planned
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 pytestmark = pytest.mark.slow
 
@@ -34,8 +34,8 @@ def test_leaves_table_and_report(finished):
     assert {row["system"] for row in rows} >= {"bow", "off-the-shelf:efficientnet-lite0", "gem"}
     assert {row["benchmark"] for row in rows} == {"held-out", "validation"}
     assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows if row["low"])
-    models = len(artefact.read(results / "models/models.h5", "models", ["cluster"])["cluster"])
-    pages = sorted((results / "models/pages").glob("*.html"))
+    models = len(artefact.read(results / "reconstruction/models.h5", "models", ["cluster"])["cluster"])
+    pages = sorted((results / "reconstruction/pages").glob("*.html"))
     assert [path.name for path in pages] == ["index.html", *(f"model-{number:03d}.html" for number in range(models))]
     for path in (results / "report.html", *pages):
         page = path.read_text(encoding="utf-8")
@@ -63,7 +63,7 @@ def test_a_second_run_does_nothing_but_the_scan(finished):
 
 
 def test_a_temporary_file_that_a_killed_run_left_is_deleted(finished):
-    models = finished.results / "models/models.h5"
+    models = finished.results / "reconstruction/models.h5"
     left, written = models.with_name("shard-00.h5"), models.stat().st_mtime_ns
     shutil.copy(models, left)
     os.utime(left, ns=(written - 1000, written - 1000))
@@ -80,7 +80,7 @@ def test_a_training_key_reruns_nothing_before_the_training(finished):
 # A module, a rule that an edit of it must rerun (None: no stage of this run uses it), and rules that it must not. `test_digest.py` has
 # one of every room of the package.
 EDITS = [
-    ("demo/landmarks.py", None, set()),
+    ("explain/cluster.py", None, set()),
     ("features/sift.py", "extract_features", {"read_benchmark", "start_network"}),
     ("report/pages/write.py", "write_pages", {"gather_models", "evaluate_systems"}),
     ("training/train.py", "train_network", {"find_pairs", "start_network", "extract_features"}),
@@ -107,8 +107,8 @@ def test_other_words_rerun_nothing(finished, edited):
     """Docstrings, comments, the label of a progress bar, what the lock says, and a line of the log."""
     for name, _, _ in EDITS:
         edited(name, lambda text: text.replace('"""', '"""Edited. ', 1) + "\n# edited\n")
-    edited("lock.py", lambda text: text.replace("another run is at work here", "edited"))
-    edited("discovery/minhash.py", lambda text: text.replace('"min-hash"', '"edited"'))
+    edited("core/run_lock.py", lambda text: text.replace("another run is at work here", "edited"))
+    edited("clustering/minhash.py", lambda text: text.replace('"min-hash"', '"edited"'))
     edited("features/extract.py", lambda text: text.replace("%s gives none", "edited %s"))
     assert plan(finished) == {}
 

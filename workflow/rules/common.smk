@@ -5,8 +5,8 @@ import re
 
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
-from bow2cnn.digest import digest as digest_of_code
-from bow2cnn.given import content_of
+from bow2cnn.core.code_digest import digest as digest_of_code
+from bow2cnn.core.user_files import content_of
 from bow2cnn.pairs.sources import SOURCES as PAIR_SOURCES
 
 PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
@@ -28,7 +28,7 @@ TEACHER = "models" in SOURCES and config["models"] is None
 # Whether the index is made for the pairs. Then it ranks the benchmarks too.
 INDEXED = any("index" in PAIR_SOURCES[name].needs + (PAIR_SOURCES[name].needs_of_teacher if TEACHER else ()) for name in SOURCES)
 BENCHMARKS = list(config["benchmarks"])
-REPORT = ["<results>/report.html", *(["<results>/models/pages"] if TEACHER else [])]
+REPORT = ["<results>/report.html", *(["<results>/reconstruction/pages"] if TEACHER else [])]
 EXPERIMENTS = list(config["experiments"])
 # Megabytes of one photo while it is decoded (25 bytes a pixel: WebP is the worst), and while it is searched for features (236).
 PIXELS = config["collection"]["max_pixels"]
@@ -174,9 +174,9 @@ def negatives_of_system(wildcards):
 ARTEFACTS = {
     "collection": "<results>/collection/collection.h5",
     "index": "<results>/index/index.h5",
-    "graph": "<results>/discovery/graph.h5",
-    "clusters": "<results>/discovery/clusters.h5",
-    "models": "<results>/models/models.h5",
+    "graph": "<results>/clustering/graph.h5",
+    "clusters": "<results>/clustering/clusters.h5",
+    "models": "<results>/reconstruction/models.h5",
     "split": "<results>/split/split.h5",
     "contaminations": [f"<results>/split/contamination-{name}.h5" for name in BENCHMARKS],
 }
@@ -276,7 +276,7 @@ def whitening_settings(wildcards):
 
 def drop_gathered_shards():
     """Delete the shards' models where they are in the gathered ones, unless the user keeps temporary files (`--notemp`)."""
-    models = Path(config["results"]) / "models"
+    models = Path(config["results"]) / "reconstruction"
     if workflow.storage_settings.notemp or not (models / "models.h5").exists():
         return
     for shard in models.glob("shard-*.h5"):
@@ -286,7 +286,7 @@ def drop_gathered_shards():
 
 def tell_left_out():
     """Print what the run left out of what it was given, and why."""
-    from bow2cnn.left_out import left_out  # only here, because every job reads this file
+    from bow2cnn.run.left_out import left_out  # only here, because every job reads this file
 
     for line in left_out(config["results"]):
         print(line)

@@ -26,37 +26,37 @@ rule quantise_words:
         "../scripts/quantise_words.py"
 
 
-rule find_marks:
+rule find_watermarks:
     input:
         collection="<results>/collection/collection.h5",
         words=expand("<results>/words/shard-{shard}.h5", shard=PHOTO_SHARDS),
     output:
-        marks="<results>/index/marks.h5",
+        watermarks="<results>/index/watermarks.h5",
     log:
-        "<logs>/find_marks/all.log",
+        "<logs>/find_watermarks/all.log",
     benchmark:
-        "<timings>/find_marks/all.tsv"
+        "<timings>/find_watermarks/all.tsv"
     conda:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
         mem_mb=memory(4000, words=0.2),
     params:
-        settings=settings("marks") | settings("retrieval", "max_hamming"),
+        settings=settings("watermarks") | settings("retrieval", "max_hamming"),
         seed=config["seed"],
         threads=config["threads"],
-        digest=digest("find_marks"),
+        digest=digest("find_watermarks"),
     message:
         "index: which features belong to watermarks?"
     script:
-        "../scripts/find_marks.py"
+        "../scripts/find_watermarks.py"
 
 
 rule build_index:
     input:
         collection="<results>/collection/collection.h5",
         words=expand("<results>/words/shard-{shard}.h5", shard=PHOTO_SHARDS),
-        marks="<results>/index/marks.h5",
+        watermarks="<results>/index/watermarks.h5",
         vocabulary="<results>/vocabulary/vocabulary.h5",
     output:
         index="<results>/index/index.h5",

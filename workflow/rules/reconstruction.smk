@@ -6,13 +6,13 @@ if config["models"] is None:
 
     rule reconstruct_clusters:
         input:
-            clusters="<results>/discovery/clusters.h5",
-            graph="<results>/discovery/graph.h5",
+            clusters="<results>/clustering/clusters.h5",
+            graph="<results>/clustering/graph.h5",
             features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
             collection="<results>/collection/collection.h5",
         output:
-            models=temp("<results>/models/shard-{part}.h5"),
-            colmap=directory("<results>/models/colmap-{part}"),
+            models=temp("<results>/reconstruction/shard-{part}.h5"),
+            colmap=directory("<results>/reconstruction/colmap-{part}"),
         log:
             "<logs>/reconstruct_clusters/{part}.log",
         benchmark:
@@ -35,10 +35,10 @@ if config["models"] is None:
 
     rule gather_models:
         input:
-            models=expand("<results>/models/shard-{part}.h5", part=CLUSTER_SHARDS),
+            models=expand("<results>/reconstruction/shard-{part}.h5", part=CLUSTER_SHARDS),
             collection="<results>/collection/collection.h5",
         output:
-            models="<results>/models/models.h5",
+            models="<results>/reconstruction/models.h5",
         log:
             "<logs>/gather_models/all.log",
         benchmark:
@@ -62,7 +62,7 @@ else:
             files=ancient(model_files(config["models"])),
             collection="<results>/collection/collection.h5",
         output:
-            models="<results>/models/models.h5",
+            models="<results>/reconstruction/models.h5",
         log:
             "<logs>/read_models/all.log",
         benchmark:

@@ -4,12 +4,12 @@
 rule write_report:
     input:
         collection="<results>/collection/collection.h5",
-        marks=of_index("<results>/index/marks.h5"),
+        watermarks=of_index("<results>/index/watermarks.h5"),
         words=of_index(expand("<results>/words/shard-{shard}.h5", shard=PHOTO_SHARDS)),
         features=of_index(expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS)),
-        graph=of_teacher("<results>/discovery/graph.h5"),
-        clusters=of_teacher("<results>/discovery/clusters.h5"),
-        models=of_models("<results>/models/models.h5"),
+        graph=of_teacher("<results>/clustering/graph.h5"),
+        clusters=of_teacher("<results>/clustering/clusters.h5"),
+        models=of_models("<results>/reconstruction/models.h5"),
         split=of_models("<results>/split/split.h5"),
         positives=expand("<results>/pairs/{source}/positives.h5", source=SOURCES),
         negatives=expand("<results>/pairs/{source}/negatives.h5", source=SOURCES),
@@ -33,7 +33,7 @@ rule write_report:
         "../../envs/report.yaml"
     threads: 1
     resources:
-        mem_mb=memory(2000 + DECODING, marks=2),
+        mem_mb=memory(2000 + DECODING, watermarks=2),
     params:
         experiments=EXPERIMENTS,
         benchmarks=BENCHMARKS,
@@ -52,13 +52,13 @@ rule write_report:
 rule write_pages:
     input:
         collection="<results>/collection/collection.h5",
-        graph="<results>/discovery/graph.h5",
-        clusters="<results>/discovery/clusters.h5",
-        models="<results>/models/models.h5",
+        graph="<results>/clustering/graph.h5",
+        clusters="<results>/clustering/clusters.h5",
+        models="<results>/reconstruction/models.h5",
         split="<results>/split/split.h5",
         features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
     output:
-        pages=directory("<results>/models/pages"),
+        pages=directory("<results>/reconstruction/pages"),
     log:
         "<logs>/write_pages/all.log",
     benchmark:

@@ -46,7 +46,7 @@ rule rank_benchmark:
     resources:
         mem_mb=memory(4000),
     params:
-        settings=settings("retrieval") | settings("marks"),
+        settings=settings("retrieval") | settings("watermarks"),
         seed=config["seed"],
         threads=config["threads"],
         digest=digest("rank_benchmark"),

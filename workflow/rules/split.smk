@@ -30,9 +30,9 @@ rule find_contamination:
 
 rule split_models:
     input:
-        models="<results>/models/models.h5",
-        graph=of_teacher("<results>/discovery/graph.h5"),
-        clusters=of_teacher("<results>/discovery/clusters.h5"),
+        models="<results>/reconstruction/models.h5",
+        graph=of_teacher("<results>/clustering/graph.h5"),
+        clusters=of_teacher("<results>/clustering/clusters.h5"),
         contaminations=expand("<results>/split/contamination-{benchmark}.h5", benchmark=BENCHMARKS),
     output:
         split="<results>/split/split.h5",

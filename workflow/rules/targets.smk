@@ -32,14 +32,14 @@ rule retrieval:
         after_scan(*expand("<results>/retrieval/{benchmark}.h5", benchmark=BENCHMARKS)),
 
 
-rule clusters:
+rule clustering:
     input:
-        after_scan("<results>/discovery/clusters.h5"),
+        after_scan("<results>/clustering/clusters.h5"),
 
 
-rule models:
+rule reconstruction:
     input:
-        after_scan("<results>/models/models.h5"),
+        after_scan("<results>/reconstruction/models.h5"),
 
 
 rule split:
@@ -52,17 +52,17 @@ rule pairs:
         after_scan(*expand("<results>/pairs/{source}/positives.h5", source=SOURCES)),
 
 
-rule train:
+rule training:
     input:
         after_scan(*expand("<results>/{system}/network.h5", system=SYSTEMS.values())),
 
 
-rule whiten:
+rule whitening:
     input:
         after_scan(*expand("<results>/{system}/whitening.h5", system=SYSTEMS.values())),
 
 
-rule evaluate:
+rule evaluation:
     input:
         after_scan("<results>/evaluation.csv"),
 

@@ -1,8 +1,8 @@
 """From how many inliers a photo counts as verified."""
 
-from bow2cnn.digest import digest
+from bow2cnn.core.code_digest import digest
+from bow2cnn.core.stage import stage
 from bow2cnn.retrieval.calibration import calibrate_verification
-from bow2cnn.stage import stage
 
 with stage(snakemake.log[0], snakemake.params.threads):
     calibrate_verification(

@@ -1,8 +1,8 @@
 """Pairs of photos that share a sketch, for a part of the sketches."""
 
-from bow2cnn.digest import digest
-from bow2cnn.discovery.minhash import collide_sketches
-from bow2cnn.stage import stage
+from bow2cnn.clustering.minhash import collide_sketches
+from bow2cnn.core.code_digest import digest
+from bow2cnn.core.stage import stage
 
 with stage(snakemake.log[0], snakemake.params.threads):
     collide_sketches(

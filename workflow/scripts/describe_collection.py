@@ -1,8 +1,8 @@
 """Descriptors of the collection or of a benchmark, by one network."""
 
-from bow2cnn.description.describe import describe_collection
-from bow2cnn.digest import digest
-from bow2cnn.stage import stage
+from bow2cnn.core.code_digest import digest
+from bow2cnn.core.stage import stage
+from bow2cnn.descriptors.describe import describe_collection
 
 with stage(snakemake.log[0], snakemake.params.threads):
     describe_collection(

@@ -1,8 +1,8 @@
 """Local features of a shard or a benchmark. One process per core given: a photo's features depend on the photo alone."""
 
-from bow2cnn.digest import digest
+from bow2cnn.core.code_digest import digest
+from bow2cnn.core.stage import stage
 from bow2cnn.features.extract import extract_features
-from bow2cnn.stage import stage
 
 with stage(snakemake.log[0]):
     extract_features(

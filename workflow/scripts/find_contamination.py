@@ -1,7 +1,7 @@
 """Photos of the collection that show a place of a benchmark."""
 
+from bow2cnn.core.stage import stage
 from bow2cnn.split.contamination import find_contamination
-from bow2cnn.stage import stage
 
 with stage(snakemake.log[0], snakemake.params.threads):
     find_contamination(

@@ -1,7 +1,7 @@
 """The pairs of a source: positives, negatives, and the truth of validation."""
 
+from bow2cnn.core.stage import stage
 from bow2cnn.pairs.found import find_pairs
-from bow2cnn.stage import stage
 
 with stage(snakemake.log[0], snakemake.params.threads):
     find_pairs(

@@ -1,8 +1,8 @@
 """Seeds of clusters: colliding pairs that geometry confirms."""
 
-from bow2cnn.digest import digest
-from bow2cnn.discovery.seeds import find_seeds
-from bow2cnn.stage import stage
+from bow2cnn.clustering.seeds import find_seeds
+from bow2cnn.core.code_digest import digest
+from bow2cnn.core.stage import stage
 
 with stage(snakemake.log[0], snakemake.params.threads):
     find_seeds(

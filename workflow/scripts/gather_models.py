@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bow2cnn.reconstruction.gather import gather_models
-from bow2cnn.stage import stage
+from bow2cnn.core.stage import stage
+from bow2cnn.reconstruction.gather_models import gather_models
 
 with stage(snakemake.log[0]):
     gather_models(

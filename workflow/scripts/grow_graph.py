@@ -1,8 +1,8 @@
 """The graph of verified pairs, grown from the seeds."""
 
-from bow2cnn.digest import digest
-from bow2cnn.discovery.growth import grow_graph
-from bow2cnn.stage import stage
+from bow2cnn.clustering.growth import grow_graph
+from bow2cnn.core.code_digest import digest
+from bow2cnn.core.stage import stage
 
 with stage(snakemake.log[0], snakemake.params.threads):
     grow_graph(

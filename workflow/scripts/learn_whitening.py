@@ -1,6 +1,6 @@
 """Whitening of one network's descriptors, learned from the training pairs."""
 
-from bow2cnn.stage import stage
+from bow2cnn.core.stage import stage
 from bow2cnn.whitening.stage import learn_whitening
 
 with stage(snakemake.log[0], snakemake.params.threads):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bow2cnn.digest import digest
-from bow2cnn.stage import stage
+from bow2cnn.core.code_digest import digest
+from bow2cnn.core.stage import stage
 from bow2cnn.vocabulary.recipe import note_recipe
 
 with stage(snakemake.log[0]):

@@ -1,7 +1,7 @@
 """The teacher's rankings of a benchmark."""
 
-from bow2cnn.retrieval.benchmark import rank_benchmark
-from bow2cnn.stage import stage
+from bow2cnn.core.stage import stage
+from bow2cnn.retrieval.rank_benchmark import rank_benchmark
 
 with stage(snakemake.log[0], snakemake.params.threads):
     rank_benchmark(

@@ -1,7 +1,7 @@
 """Lists the photos of a benchmark."""
 
-from bow2cnn.collection.benchmark import read_benchmark
-from bow2cnn.stage import stage
+from bow2cnn.benchmarks.read import read_benchmark
+from bow2cnn.core.stage import stage
 
 with stage(snakemake.log[0]):
     read_benchmark(

@@ -1,7 +1,7 @@
 """The 3D models that the user has."""
 
-from bow2cnn.reconstruction.given import read_models
-from bow2cnn.stage import stage
+from bow2cnn.core.stage import stage
+from bow2cnn.reconstruction.import_models import read_models
 
 with stage(snakemake.log[0]):
     read_models(

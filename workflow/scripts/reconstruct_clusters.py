@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from bow2cnn.digest import digest
+from bow2cnn.core.code_digest import digest
+from bow2cnn.core.stage import stage
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
-from bow2cnn.stage import stage
 
 with stage(snakemake.log[0]):
     reconstruct_shard(

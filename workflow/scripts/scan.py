@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bow2cnn.collection.scan import scan
-from bow2cnn.stage import stage
+from bow2cnn.core.stage import stage
 
 with stage(snakemake.log[0]):
     scan(

@@ -1,6 +1,6 @@
 """A network as it comes off the shelf."""
 
-from bow2cnn.stage import stage
+from bow2cnn.core.stage import stage
 from bow2cnn.training.start import start_network
 
 with stage(snakemake.log[0]):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bow2cnn.stage import stage
+from bow2cnn.core.stage import stage
 from bow2cnn.training.train import train_experiment
 
 with stage(snakemake.log[0], snakemake.params.threads):

@@ -1,6 +1,6 @@
 """The visual vocabulary."""
 
-from bow2cnn.stage import stage
+from bow2cnn.core.stage import stage
 from bow2cnn.vocabulary.train import train_vocabulary
 
 with stage(snakemake.log[0], snakemake.params.threads):

@@ -1,7 +1,7 @@
 """A page for every 3D model, and an overview of all clusters."""
 
+from bow2cnn.core.stage import stage
 from bow2cnn.report.pages.write import write_pages
-from bow2cnn.stage import stage
 
 with stage(snakemake.log[0]):
     write_pages(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from bow2cnn.core.stage import stage
 from bow2cnn.report.page import write_report
-from bow2cnn.stage import stage
 
 files, names = snakemake.input, snakemake.params.benchmarks
 parts = zip(names, files.benchmarks, files.truths, strict=True)
@@ -25,7 +25,7 @@ with stage(snakemake.log[0]):
         # Empty where the run began with models or pairs of the user's.
         words=files.words,
         features=files.features,
-        **{name: files[name] or None for name in ("marks", "graph", "clusters", "models", "split")},
+        **{name: files[name] or None for name in ("watermarks", "graph", "clusters", "models", "split")},
         config=snakemake.params.config,
         # Of the jobs that ran before this one; no input, because a report need not be made anew when a job took longer.
         timings=Path(snakemake.output.page).parent / "timings",

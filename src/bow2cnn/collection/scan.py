@@ -1,25 +1,22 @@
 """The scan: which photos the folders hold now, which files are no photos and why."""
 
-import hashlib
 import itertools
 import json
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.collection.copies import copy_of
-from bow2cnn.collection.photo import PhotoError, read_header
-from bow2cnn.collection.reasons import list_kinds, tell_rejected
-from bow2cnn.digest import digest
-from bow2cnn.evaluation.ground_truth import GroundTruthError, read_ground_truth
-from bow2cnn.files import write_if_changed
-from bow2cnn.nothing import NothingFound
-from bow2cnn.progress import progress
-from bow2cnn.reuse import lineage
+from bow2cnn.benchmarks.ground_truth import GroundTruthError, read_ground_truth
+from bow2cnn.core import artefact
+from bow2cnn.core.atomic_files import write_if_changed
+from bow2cnn.core.code_digest import digest
+from bow2cnn.core.empty_stage import EmptyStageError
+from bow2cnn.core.lineage import lineage
+from bow2cnn.core.progress import progress
+from bow2cnn.photos.files import judge_file, read_row, to_arrays, walk
+from bow2cnn.photos.reasons import list_kinds, tell_rejected
 
 _LOG = logging.getLogger("bow2cnn")
 # Reasons that may pass while the file stays the same; they are not remembered.
@@ -45,7 +42,7 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None, follow_l
         benchmarks: name to `photos`, `gnd` and `distractors`: the folder, the ground truth, and folders of more photos.
 
     Raises:
-        NothingFound: there is not one usable photo. The lists are written all the same.
+        EmptyStageError: there is not one usable photo. The lists are written all the same.
     """
     folder = Path(folder)
     known = _Memory(folder / "scan-memory.h5", (min_side, max_pixels))
@@ -70,24 +67,7 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None, follow_l
         artefact.write_if_changed(folder / f"shard-{shard:03d}.h5", "collection", to_arrays(rows[start:stop], []))
     tell_rejected([why for _, why in rejected], len(files), "files")
     if not rows:
-        raise NothingFound(_nothing(photos, folder, rejected))
-
-
-def judge_file(path: str, reason: str, read: Callable, seen: dict) -> dict:
-    """What a file that `walk` found is: its row, or only the `reason` why it is no photo of its own.
-
-    Args:
-        path, reason: as `walk` gives them.
-        read: path to row, see `read_row`.
-        seen: sha256 to path of the photos so far; this one joins them.
-    """
-    row = {"reason": reason} if reason else read(path)
-    if "reason" in row:
-        return row
-    if row["sha256"] in seen:
-        return {"reason": copy_of(seen[row["sha256"]])}
-    seen[row["sha256"]] = path
-    return row
+        raise EmptyStageError(_nothing(photos, folder, rejected))
 
 
 def _look_at(known, follow_links, photos, gnd, distractors):
@@ -112,60 +92,6 @@ def _nothing(photos, folder, rejected):
         f"collection: none of the {len(rejected)} files in {where} is a usable photo: {reasons}; "
         f"`python -m bow2cnn show {folder / 'collection.h5'}` lists them"
     )
-
-
-def to_arrays(rows, rejected):
-    """The arrays of a collection artefact from row dicts and (path, reason) pairs."""
-    return {
-        "path": [str(row["path"]) for row in rows],
-        "name": [str(row["name"]) for row in rows],
-        "sha256": np.array([list(bytes.fromhex(row["sha256"])) for row in rows], np.uint8).reshape(-1, 32),
-        "width": np.array([row["width"] for row in rows], np.int32),
-        "height": np.array([row["height"] for row in rows], np.int32),
-        "orientation": np.array([row["orientation"] for row in rows], np.uint8),
-        "focal": np.array([row["focal"] for row in rows], np.float32),
-        "gps": np.array([row["gps"] for row in rows], np.float64).reshape(-1, 2),
-        "shard": np.array([row["shard"] for row in rows], np.int32),
-        "rejected/path": [str(path) for path, _ in rejected],
-        "rejected/reason": [reason for _, reason in rejected],
-    }
-
-
-def read_row(path, min_side, max_pixels):
-    """Header and sha256 of one file, or {"reason": why it is no photo}."""
-    try:
-        header = read_header(path, min_side, max_pixels)
-        with open(path, "rb") as file:
-            header["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-        return header
-    except PhotoError as error:
-        return {"reason": str(error)}
-    except OSError as error:
-        return {"reason": f"not readable ({error.strerror})"}
-
-
-def walk(root, follow_links=False):
-    """(path, reason why it is not even looked at, or an empty string) of everything below a folder that is not hidden.
-
-    Args:
-        root: the folder.
-        follow_links: links are followed, but for those to folders that a link or the way to it has led through before.
-    """
-    unreadable, been = [], set()
-    for folder, folders, files in os.walk(root, onerror=unreadable.append, followlinks=follow_links):
-        been.add(os.path.realpath(folder))
-        visible = sorted(name for name in folders if not name.startswith("."))
-        linked = {name: os.path.join(folder, name) for name in visible if os.path.islink(os.path.join(folder, name))}
-        circles = {name for name, path in linked.items() if follow_links and os.path.realpath(path) in been}
-        folders[:] = [name for name in visible if name not in (circles if follow_links else linked)]
-        for name in sorted({*files, *visible}.difference(folders)):
-            path = os.path.join(folder, name)
-            if name in circles:
-                yield path, "symbolic link to a folder that is read anyway"
-            elif not name.startswith("."):
-                yield path, "symbolic link" if os.path.islink(path) and not follow_links else ""
-    for error in unreadable:
-        yield error.filename, f"not readable ({error.strerror})"
 
 
 class _Memory:

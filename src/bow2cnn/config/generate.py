@@ -27,14 +27,14 @@ _DEMO = {
     "features.side": 640,
     "vocabulary.words": 8192,
     "vocabulary.sample": 400_000,
-    "discovery.min_inliers": 18,
-    "discovery.min_bridge_inliers": 45,
+    "clustering.min_inliers": 18,
+    "clustering.min_bridge_inliers": 45,
     "split.contamination_inliers": 30,
     "description.image_size": 256,
     "benchmarks.demo.photos": "demo-photos/benchmark/photos",
     "benchmarks.demo.gnd": "demo-photos/benchmark/gnd.json",
 }
-_DEMO_REASONS = {"discovery.min_inliers": "The demo needs more, because rendered textures repeat more than the world does."}
+_DEMO_REASONS = {"clustering.min_inliers": "The demo needs more, because rendered textures repeat more than the world does."}
 _SOURCES = """## Sources
 
 - TPAMI 2018: Radenovic, Tolias, Chum, Fine-tuning CNN image retrieval with no human annotation; "the paper". "Talk" is Chum's talk on it.

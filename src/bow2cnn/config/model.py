@@ -77,7 +77,7 @@ class Vocabulary(Section):
     iterations: int = key(12, "Number of k-means iterations on each of the two levels of the vocabulary.", ge=1)
 
 
-class Marks(Section):
+class Watermarks(Section):
     """Watermarks. Their features are left out of the index."""
 
     min_photos: int = key(
@@ -109,7 +109,7 @@ class Retrieval(Section):
     expansion_inliers: int = key(15, "Minimum number of inliers of a verified photo that expands a query.", ge=4)
 
 
-class Discovery(Section):
+class Clustering(Section):
     """Clusters of photos: seeds by min-hash, grown by verified retrieval."""
 
     sketch_size: int = key(3, "Number of min-hashes per sketch. More make seeds rarer and more reliable.", ge=1, le=100)
@@ -245,9 +245,9 @@ class Config(Section):
     collection: Collection = section(Collection)
     features: Features = section(Features)
     vocabulary: Vocabulary = section(Vocabulary)
-    marks: Marks = section(Marks)
+    watermarks: Watermarks = section(Watermarks)
     retrieval: Retrieval = section(Retrieval)
-    discovery: Discovery = section(Discovery)
+    clustering: Clustering = section(Clustering)
     reconstruction: Reconstruction = section(Reconstruction)
     split: Split = section(Split)
     pairs: Pairs = section(Pairs)

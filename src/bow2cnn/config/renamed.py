@@ -6,12 +6,14 @@ from bow2cnn.config.messages import ConfigError
 
 # Old key (`*` for a name that the user gives) -> its name now, in the same section.
 RENAMED = {
+    "discovery": "clustering",
+    "marks": "watermarks",
     "features.max_side": "side",
     "retrieval.expansion": "max_expansion",
-    "discovery.probe": "orphan_shortlist",
-    "discovery.crawl": "view_shortlist",
-    "discovery.min_tentative": "min_word_inliers",
-    "discovery.bridge_inliers": "min_bridge_inliers",
+    "clustering.probe": "orphan_shortlist",
+    "clustering.crawl": "view_shortlist",
+    "clustering.min_tentative": "min_word_inliers",
+    "clustering.bridge_inliers": "min_bridge_inliers",
     "pairs.pool": "nearest_cameras",
     "pairs.outsider_inliers": "background_max_inliers",
     "pairs.max_outsiders": "max_background",

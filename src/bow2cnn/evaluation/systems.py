@@ -4,12 +4,12 @@ import logging
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.description.fault import find_fault
+from bow2cnn.benchmarks.truth import Truth
+from bow2cnn.core import artefact
+from bow2cnn.descriptors import whitening as whiten
+from bow2cnn.descriptors.fault import find_fault
 from bow2cnn.evaluation.errors import EvidenceError
 from bow2cnn.evaluation.ranking import rankings
-from bow2cnn.truth import Truth
-from bow2cnn.whitening import whiten
 
 _LOG = logging.getLogger("bow2cnn")
 _BOW_LISTS = {"plain": "", "sv": "sv", "sv+qe": "sv+qe"}

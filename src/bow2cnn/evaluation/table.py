@@ -7,15 +7,15 @@ import math
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.benchmarks.truth import read_truth
+from bow2cnn.core import artefact
+from bow2cnn.core.atomic_files import write_bytes
+from bow2cnn.core.same_photos import check_photos
 from bow2cnn.evaluation.bootstrap import interval
 from bow2cnn.evaluation.gains import find_gains
 from bow2cnn.evaluation.results import COLUMNS
 from bow2cnn.evaluation.scores import in_percent, score_ranking
 from bow2cnn.evaluation.systems import bow_rankings, network_rankings
-from bow2cnn.files import write_bytes
-from bow2cnn.photos import check_photos
-from bow2cnn.truth import read_truth
 
 _TEACHER = "bow"
 _SHOWN = 20  # photos of a ranking that are kept for pictures

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from bow2cnn.benchmarks.truth import ALL, Truth
 from bow2cnn.evaluation.ranking import rankings
 from bow2cnn.evaluation.scores import score_rankings
-from bow2cnn.truth import ALL, Truth
 
 
 def validation_rankings(validation: Truth, descriptors):

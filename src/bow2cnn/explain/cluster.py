@@ -22,7 +22,7 @@ def explain_cluster(files, row):
     if files.given:
         return [f"cluster: none was looked for, because {files.why_no_clusters}"], []
     if files.graph is None:
-        return ["cluster: not known yet; run the stage `clusters`"], []
+        return ["cluster: not known yet; run the stage `clustering`"], []
     verified = _verified(files)
     own = _strongest(verified, row)
     if files.clusters is None:
@@ -74,7 +74,7 @@ def _why_none(files, verified, own, row):
         uncut = verified.copy()
         uncut.remove_edges_from(files.clusters["cut/pair"].tolist())
         group = len(nx.node_connected_component(uncut, row))
-        return f"cluster: none; the {group} photos that verified pairs join are fewer than discovery.min_photos ({files.min_photos}):", own
+        return f"cluster: none; the {group} photos that verified pairs join are fewer than clustering.min_photos ({files.min_photos}):", own
     refused = int((files.graph["refused"] == row).any(1).sum())
     looked = f"geometry refused the {refused} that looked like it" if refused else "none was enough like it to be looked at by all features"
     return f"cluster: none; no photo matches it, {looked}", []

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.collection.copies import copies_of
-from bow2cnn.collection.reasons import list_kinds
+from bow2cnn.core import artefact
+from bow2cnn.core.same_photos import check_photos, shards_of
 from bow2cnn.pairs.negatives import read_negatives
 from bow2cnn.pairs.positives import read_positives
 from bow2cnn.pairs.sources import folders_of_pairs
-from bow2cnn.photos import check_photos, shards_of
+from bow2cnn.photos.copies import copies_of
+from bow2cnn.photos.reasons import list_kinds
 
 _MODELS = [
     "model", "cluster", "photo", "photo_offset", "observation_offset", "observation/point", "observation/feature",
@@ -50,25 +50,25 @@ class Files:
 
     @cached_property
     def graph(self):
-        return self._read("discovery/graph.h5", "graph")
+        return self._read("clustering/graph.h5", "graph")
 
     @cached_property
     def seeds(self):
-        return self._read("discovery/seeds.h5", "seeds", ["pair", "inliers"])
+        return self._read("clustering/seeds.h5", "seeds", ["pair", "inliers"])
 
     @cached_property
     def clusters(self):
-        return self._read("discovery/clusters.h5", "clusters")
+        return self._read("clustering/clusters.h5", "clusters")
 
     @cached_property
     def min_photos(self):
         """Of a cluster."""
-        with artefact.Reader(self._results / "discovery/clusters.h5", "clusters") as reader:
+        with artefact.Reader(self._results / "clustering/clusters.h5", "clusters") as reader:
             return reader.params["min_photos"]
 
     @cached_property
     def models(self):
-        return self._read("models/models.h5", "models", _MODELS)
+        return self._read("reconstruction/models.h5", "models", _MODELS)
 
     @cached_property
     def split(self):
@@ -97,9 +97,9 @@ class Files:
 
     def masked(self, row):
         """How many features of a photo are masked as those of watermarks, and how many features it has; None where that is not known."""
-        if (path := self._checked("index/marks.h5")) is None:
+        if (path := self._checked("index/watermarks.h5")) is None:
             return None
-        with artefact.Reader(path, "marks") as reader:
+        with artefact.Reader(path, "watermarks") as reader:
             start, stop = reader.part("offset", row, row + 2).tolist()
             return int(reader.part("masked", start, stop).sum()), stop - start
 

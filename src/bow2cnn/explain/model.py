@@ -10,7 +10,7 @@ def explain_model(files, row):
     if files.given and files.given != "3D models":
         return [f"3D model: none was looked for, because {files.why_no_clusters}"]
     if files.models is None:
-        return ["3D model: not known yet; run the stage `models`"]
+        return ["3D model: not known yet; run the stage `reconstruction`"]
     models = files.models
     views = np.flatnonzero(models["photo"] == row)
     numbers = np.searchsorted(models["photo_offset"], views, side="right") - 1

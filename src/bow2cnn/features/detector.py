@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from bow2cnn.collection.photo import read_rgb
+from bow2cnn.photos.decode import read_rgb
 
 
 class Detector(NamedTuple):

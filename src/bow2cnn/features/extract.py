@@ -6,14 +6,14 @@ import logging
 import cv2
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.collection.photo import PhotoError
+from bow2cnn.core import artefact
+from bow2cnn.core.isolated import Lost, keep_memory, work_apart
+from bow2cnn.core.lineage import digests, find_rows, lineage, load_previous, log_reuse
+from bow2cnn.core.printable import printable
+from bow2cnn.core.progress import progress
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.poor import tell_poor
-from bow2cnn.processes import Lost, keep_memory, work_apart
-from bow2cnn.progress import progress
-from bow2cnn.reuse import digests, earlier, find_rows, lineage, tell
-from bow2cnn.text import printable
+from bow2cnn.photos.decode import PhotoError
 
 _LOG = logging.getLogger("bow2cnn")
 # So long a photo may take: a hundred times what one of its size does take, since results must not depend on how busy a machine is.
@@ -36,7 +36,7 @@ def extract_features(collection, out, workers, max_features, side=0, affine=Fals
     made_with = lineage("features", detector._asdict(), code)
     results = _earlier_results(out, made_with, photos["sha256"])
     new = [row for row, result in enumerate(results) if result is None]
-    tell("features", len(new), len(results))
+    log_reuse("features", len(new), len(results))
     tasks = [(photos["path"][row], int(photos["width"][row]), int(photos["height"][row])) for row in new]
     for row, result in zip(new, _extract(tasks, detector, workers), strict=True):
         results[row] = result
@@ -59,7 +59,7 @@ def extract_features(collection, out, workers, max_features, side=0, affine=Fals
 
 def _earlier_results(out, made_with, sha256):
     """Per photo (keypoints, descriptors, scale, "") of an earlier version of the artefact; None where it has none, or had an error."""
-    old = earlier(out, "features", made_with)
+    old = load_previous(out, "features", made_with)
     if old is None:
         return [None] * len(sha256)
     offset, error, keypoint, descriptor, scale = (old[name] for name in ("offset", "error", "keypoint", "descriptor", "scale"))
@@ -74,11 +74,11 @@ def _earlier_results(out, made_with, sha256):
 
 def _extract(tasks, detector, workers):
     """(keypoints, descriptors, scale, error) of every task, in their order."""
-    results = dict(progress(extract_apart(tasks, detector, workers), "features", len(tasks)))
+    results = dict(progress(extract_isolated(tasks, detector, workers), "features", len(tasks)))
     return [results[number] for number in range(len(tasks))]
 
 
-def extract_apart(tasks, detector, workers):
+def extract_isolated(tasks, detector, workers):
     """Features of photos, in worker processes: a photo that kills or stalls its process is an error like others.
 
     Args:

@@ -1,6 +1,6 @@
 """Photos that give hardly any features, because they cannot be decoded or because there is nothing to see in them: they match nothing."""
 
-from bow2cnn.collection.reasons import list_kinds
+from bow2cnn.photos.reasons import list_kinds
 
 FEW = 20  # features; a verified pair has twelve and more inliers
 

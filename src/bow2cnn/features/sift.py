@@ -63,11 +63,11 @@ def _strongest(columns, shape, most, least):
     x, y, sigma, angle, strength = columns
     order = np.lexsort((angle, -sigma, y, x, -strength))
     columns = columns[:, order[strength[order] >= least]]
-    return columns[:, _apart(columns[0], columns[1], columns[2], *(int(side / _APART) + 3 for side in shape))][:, :most]
+    return columns[:, _non_maximum_suppression(columns[0], columns[1], columns[2], *(int(side / _APART) + 3 for side in shape))][:, :most]
 
 
 @numba.njit(cache=True, nogil=True)
-def _apart(x, y, sigma, lines, columns):
+def _non_maximum_suppression(x, y, sigma, lines, columns):
     """Rows of the features, strongest first, that have none of those before them beside them; directions of one place stay together."""
     last, before, kept = np.full((lines, columns), -1, np.int32), np.full(len(x), -1, np.int32), np.zeros(len(x), np.bool_)
     for row in range(len(x)):

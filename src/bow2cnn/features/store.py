@@ -5,7 +5,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 
 class FeatureStore:

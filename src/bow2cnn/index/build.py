@@ -6,67 +6,67 @@ from pathlib import Path
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
+from bow2cnn.core.lineage import digests, lineage, lineage_of
+from bow2cnn.core.progress import progress
+from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.index.forward import COLUMNS, drop_features
 from bow2cnn.index.invert import assemble, empty_on_disk
-from bow2cnn.photos import check_photos, photos_of
-from bow2cnn.progress import progress
-from bow2cnn.reuse import digests, lineage, lineage_of
 
 
-def build_index(collection, words, marks, vocabulary, out, code=""):
+def build_index(collection, words, watermarks, vocabulary, out, code=""):
     """Write the `index` artefact, shard by shard.
 
     Args:
         collection: path of the `collection` artefact.
         words: paths of all `words` artefacts, in the order of the shards.
-        marks: path of the `marks` artefact whose features are left out, or None.
+        watermarks: path of the `watermarks` artefact whose features are left out, or None.
         vocabulary: path, for the number of words; its lineage is noted, so that a search can tell whether it has the same.
         code: digest of the code, part of the lineage.
 
     Raises:
         WriteError: the disk is full or not writable.
     """
-    check_photos(collection, words, *([] if marks is None else [marks]))
+    check_photos(collection, words, *([] if watermarks is None else [watermarks]))
     photos = artefact.read(collection, "collection", ["width", "height"])
     with artefact.Reader(vocabulary, "vocabulary") as reader:
         word_count, words_from = reader.shape("threshold")[0], reader.params.get("lineage", "")
     size = np.stack([photos["width"], photos["height"]], 1)
-    starts, kept = _count(words, marks)
+    starts, kept = _count(words, watermarks)
     content = []
     empty = functools.partial(empty_on_disk, Path(out).parent)
-    arrays = assemble(_shards(words, marks, starts, content), kept, size, word_count, empty)
-    made_with = lineage("index", [lineage_of(path, "words") for path in words], marks and lineage_of(marks, "marks"), code)
+    arrays = assemble(_shards(words, watermarks, starts, content), kept, size, word_count, empty)
+    made_with = lineage("index", [lineage_of(path, "words") for path in words], watermarks and lineage_of(watermarks, "watermarks"), code)
     arrays |= {"content": np.concatenate(content), **photos_of(collection)}
     artefact.write(out, "index", arrays, {"vocabulary": words_from, "lineage": made_with})
 
 
-def _count(words, marks):
+def _count(words, watermarks):
     """Where the features of every shard begin among those of all, int64 [s + 1], and how many of all are not marked."""
     counts = []
     for path in words:
         with artefact.Reader(path, "words") as reader:
             counts.append(reader.shape("word")[0])
     starts = artefact.offsets(counts)
-    return starts, int(starts[-1]) - sum(int(_masked(marks, *bounds).sum()) for bounds in itertools.pairwise(starts))
+    return starts, int(starts[-1]) - sum(int(_masked(watermarks, *bounds).sum()) for bounds in itertools.pairwise(starts))
 
 
-def _shards(words, marks, starts, content):
+def _shards(words, watermarks, starts, content):
     """The forward file of every shard without the marked features; `content` is given digests of what the words of its photos come from."""
     for path, bounds in zip(progress(words, "index"), itertools.pairwise(starts), strict=True):
         forward = artefact.read(path, "words", [*COLUMNS, "offset", "content"])
         own = forward.pop("content")
-        if marks is not None:
-            masked = _masked(marks, *bounds)
+        if watermarks is not None:
+            masked = _masked(watermarks, *bounds)
             own = digests(own, (masked[a:b].tobytes() for a, b in itertools.pairwise(forward["offset"])))
             forward = drop_features(forward, ~masked)
         content.append(own)
         yield forward
 
 
-def _masked(marks, start, stop):
+def _masked(watermarks, start, stop):
     """Whether features are marked, bool [stop - start]."""
-    if marks is None:
+    if watermarks is None:
         return np.zeros(stop - start, bool)
-    with artefact.Reader(marks, "marks") as reader:
+    with artefact.Reader(watermarks, "watermarks") as reader:
         return reader.part("masked", start, stop)

@@ -5,8 +5,8 @@ A dict of `offset` int64 [n + 1], `word` uint32 [N], `signature` uint64 [N], `fe
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.progress import progress
+from bow2cnn.core import artefact
+from bow2cnn.core.progress import progress
 
 COLUMNS = {"word": np.uint32, "signature": np.uint64, "feature": np.int32, "keypoint": np.dtype((np.float32, 6))}
 
@@ -25,7 +25,7 @@ def drop_features(forward, keep):
     return {"offset": before[forward["offset"]], **kept}
 
 
-class Forward:
+class ForwardIndex:
     """A forward file in memory. What `ForwardFiles` is on disk.
 
     Attributes:
@@ -49,7 +49,7 @@ class ForwardFiles:
     """The `words` artefacts of all shards, read as they are needed.
 
     Attributes:
-        offset: as in `Forward`.
+        offset: as in `ForwardIndex`.
     """
 
     def __init__(self, paths):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.files import writing
+from bow2cnn.core import artefact
+from bow2cnn.core.atomic_files import write_errors
+from bow2cnn.index.engine import first_of_word, word_weights
 from bow2cnn.index.forward import COLUMNS
-from bow2cnn.retrieval.engine import first_of_word, word_weights
 
 _POSTINGS = {"photo": np.int32, "posting_signature": np.uint64, "weight": np.float32}
 _BLOCK = 1 << 22  # features that are sorted at once
@@ -97,7 +97,7 @@ def empty_on_disk(folder, shape, dtype):
     length = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if not length:
         return np.empty(shape, dtype)
-    with writing(folder):
+    with write_errors(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             os.posix_fallocate(file.fileno(), 0, length)  # a map into which the disk cannot take a page kills the process

@@ -44,7 +44,7 @@ def recurring_places(forward, size, min_photos):
     Memory: five tables of counters (at most 256 MB each), one piece of the forward file, and what recurs.
 
     Args:
-        forward: `Forward` or `ForwardFiles`.
+        forward: `ForwardIndex` or `ForwardFiles`.
         size: int [n, 2], width and height of the photos.
         min_photos: a place of a word recurs when so many photos have the word there, or more where a word is so frequent that as many
             would by chance.
@@ -61,11 +61,11 @@ def recurring_places(forward, size, min_photos):
 def _recurring(forward, size, frames, needed):
     length = min(_TABLE, 1 << int(2 * forward.offset[-1] + 1).bit_length())
     tables = np.zeros((len(frames), length), np.uint8)
-    for _, photo, piece in _numbered(forward, progress_label="marks: counting"):
+    for _, photo, piece in _numbered(forward, progress_label="watermarks: counting"):
         for frame, table in zip(frames, tables, strict=True):
             _count(_keys(piece, size, photo, frame), photo, table)
     found = [[] for _ in frames]
-    for first, photo, piece in _numbered(forward, progress_label="marks: places"):
+    for first, photo, piece in _numbered(forward, progress_label="watermarks: places"):
         least = np.minimum(needed[piece["word"]], 255)
         for frame, table, parts in zip(frames, tables, found, strict=True):
             keys = _keys(piece, size, photo, frame)
@@ -77,7 +77,7 @@ def _recurring(forward, size, frames, needed):
 def _occurrences(forward):
     """How often every word is met, int64 [words]."""
     counts = np.zeros(0, np.int64)
-    for piece in forward.pieces(progress_label="marks: words"):
+    for piece in forward.pieces(progress_label="watermarks: words"):
         found = np.bincount(piece["word"], minlength=len(counts))
         found[: len(counts)] += counts
         counts = found

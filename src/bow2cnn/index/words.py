@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.photos import check_photos, photos_of
-from bow2cnn.reuse import earlier, find_rows, lineage, lineage_of, tell
+from bow2cnn.core import artefact
+from bow2cnn.core.lineage import find_rows, lineage, lineage_of, load_previous, log_reuse
+from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 _PHOTOS_AT_ONCE = 64
 
 
-def quantise(features, vocabulary, out, threads, code="", collection=None):
+def quantise_shard(features, vocabulary, out, threads, code="", collection=None):
     """Write the `words` artefact of a `features` artefact. Photos whose words an earlier version holds are not quantised again.
 
     Args:
@@ -23,18 +23,18 @@ def quantise(features, vocabulary, out, threads, code="", collection=None):
         check_photos(collection, features)
     made_with = lineage("words", lineage_of(features, "features"), lineage_of(vocabulary, "vocabulary"), code)
     content = artefact.read(features, "features", ["content"])["content"]
-    old = earlier(out, "words", made_with)
+    old = load_previous(out, "words", made_with)
     if old is None:
-        arrays = words_of(features, Vocabulary.load(vocabulary, threads))
+        arrays = quantise_photos(features, Vocabulary.load(vocabulary, threads))
     else:
         rows = find_rows(old["content"], content)
         new = np.flatnonzero(rows < 0)
-        tell("words", len(new), len(rows))
-        arrays = _merge(old, rows, words_of(features, Vocabulary.load(vocabulary, threads), new))
+        log_reuse("words", len(new), len(rows))
+        arrays = _merge(old, rows, quantise_photos(features, Vocabulary.load(vocabulary, threads), new))
     artefact.write(out, "words", {**arrays, "content": content, **photos_of(features)}, {"lineage": made_with})
 
 
-def words_of(features, vocabulary, photos=None):
+def quantise_photos(features, vocabulary, photos=None):
     """The arrays of a `words` artefact for a `features` artefact at a path, of these photos only (sorted rows; all by default)."""
     with artefact.Reader(features, "features") as reader:
         offset = reader["offset"]
@@ -67,10 +67,10 @@ def _merge(before, rows, new):
 def _block(reader, offset, photos, vocabulary):
     parts = [(reader.part("descriptor", *offset[p : p + 2]), reader.part("keypoint", *offset[p : p + 2])) for p in photos]
     descriptors, keypoints = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return sorted_words(descriptors, keypoints, artefact.offsets(np.diff(offset)[photos]), vocabulary)
+    return quantise_features(descriptors, keypoints, artefact.offsets(np.diff(offset)[photos]), vocabulary)
 
 
-def sorted_words(descriptors, keypoints, bounds, vocabulary, count=1):
+def quantise_features(descriptors, keypoints, bounds, vocabulary, count=1):
     """The words of some photos' features, sorted by word within each photo.
 
     Args:

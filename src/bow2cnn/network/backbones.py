@@ -55,10 +55,10 @@ def _efficientnet():
     return EfficientNetLite0()
 
 
-def _plain(name):
-    from bow2cnn.network import plain
+def _sequential(name):
+    from bow2cnn.network import alexnet_vgg_squeezenet
 
-    return getattr(plain, name)()
+    return getattr(alexnet_vgg_squeezenet, name)()
 
 
 def _resnet(repeats, bottleneck):
@@ -74,21 +74,21 @@ def _dinov2(dimension, depth, heads, registers):
 
 
 def _timm(name):
-    from bow2cnn.network.of_timm import TimmBackbone
+    from bow2cnn.network.timm_adapter import TimmBackbone
 
     return TimmBackbone(name)
 
 
 BACKBONES = {
     "efficientnet-lite0": Choice(_efficientnet, packaged=True, training_size=256),
-    "alexnet": Choice(partial(_plain, "AlexNet")),
+    "alexnet": Choice(partial(_sequential, "AlexNet")),
     "resnet18": Choice(partial(_resnet, (2, 2, 2, 2), bottleneck=False)),
     "resnet34": Choice(partial(_resnet, (3, 4, 6, 3), bottleneck=False)),
     "resnet50": Choice(partial(_resnet, (3, 4, 6, 3), bottleneck=True)),
     "resnet101": Choice(partial(_resnet, (3, 4, 23, 3), bottleneck=True)),
     "resnet152": Choice(partial(_resnet, (3, 8, 36, 3), bottleneck=True)),
-    "squeezenet1_1": Choice(partial(_plain, "SqueezeNet")),
-    "vgg16": Choice(partial(_plain, "VGG16")),
+    "squeezenet1_1": Choice(partial(_sequential, "SqueezeNet")),
+    "vgg16": Choice(partial(_sequential, "VGG16")),
 }
 for _size, _shape in {"vits14": (384, 12, 6), "vitb14": (768, 12, 12), "vitl14": (1024, 24, 16)}.items():
     BACKBONES[f"dinov2_{_size}"] = Choice(partial(_dinov2, *_shape, registers=0), class_token=True)

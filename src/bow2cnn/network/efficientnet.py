@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from bow2cnn.network.input import IMAGENET
-from bow2cnn.network.layers import Normalised, Staged
+from bow2cnn.network.layers import FoldedConvBN, StagedBackbone
 
 # kernel, repeats, stride, expansion, channels in, channels out
 _STAGES = [
@@ -26,7 +26,7 @@ _NORM_EPSILON = 1e-3
 _INPUT = dataclasses.replace(IMAGENET, mean=(127.0,) * 3, deviation=(128.0,) * 3, smallest=32)
 
 
-class EfficientNetLite0(Staged):
+class EfficientNetLite0(StagedBackbone):
     """[b, 3, h, w] to [b, 1280, h / 32, w / 32]."""
 
     def __init__(self):
@@ -40,8 +40,8 @@ class EfficientNetLite0(Staged):
                 self._blocks.append(_Block(kernel, stride if first else 1, expansion, before if first else after, after))
         self._conv_head = nn.Conv2d(320, 1280, 1, bias=False)
         self._bn1 = nn.BatchNorm2d(1280, eps=_NORM_EPSILON)
-        self._stem = Normalised(self._conv_stem, self._bn0, (0, 1, 0, 1))
-        self._head = Normalised(self._conv_head, self._bn1)
+        self._stem = FoldedConvBN(self._conv_stem, self._bn0, (0, 1, 0, 1))
+        self._head = FoldedConvBN(self._conv_head, self._bn1)
         self.stages = [([self._conv_stem, self._bn0], _Activated(self._stem))]
         self.stages += [([block], block) for block in self._blocks]
         self.stages += [([self._conv_head, self._bn1], _Activated(self._head))]
@@ -65,7 +65,7 @@ class _Block(nn.Module):
         if expansion > 1:
             self._expand_conv = nn.Conv2d(before, wide, 1, bias=False)
             self._bn0 = nn.BatchNorm2d(wide, eps=_NORM_EPSILON)
-            self._expand = Normalised(self._expand_conv, self._bn0)
+            self._expand = FoldedConvBN(self._expand_conv, self._bn0)
         # The zeros that TensorFlow's "same" puts around an even-sized input: with a stride one less on the left and top. Without a
         # stride they are even, and the convolution adds them itself, which saves a copy.
         around = kernel - stride
@@ -73,10 +73,10 @@ class _Block(nn.Module):
         inside = kernel // 2 if stride == 1 else 0
         self._depthwise_conv = nn.Conv2d(wide, wide, kernel, stride, inside, groups=wide, bias=False)
         self._bn1 = nn.BatchNorm2d(wide, eps=_NORM_EPSILON)
-        self._filter = Normalised(self._depthwise_conv, self._bn1, padding)
+        self._filter = FoldedConvBN(self._depthwise_conv, self._bn1, padding)
         self._project_conv = nn.Conv2d(wide, after, 1, bias=False)
         self._bn2 = nn.BatchNorm2d(after, eps=_NORM_EPSILON)
-        self._narrow = Normalised(self._project_conv, self._bn2)
+        self._narrow = FoldedConvBN(self._project_conv, self._bn2)
         self._adds = stride == 1 and before == after
 
     def forward(self, x):

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from bow2cnn.collection.photo import read_rgb
 from bow2cnn.network.errors import NetworkError
+from bow2cnn.photos.decode import read_rgb
 
 _GREY = 127  # of an image that is not there
 

@@ -6,7 +6,7 @@ from torch.nn import functional
 from bow2cnn.network.backbone import Backbone
 
 
-class Normalised:
+class FoldedConvBN:
     """A convolution and the batch normalisation behind it, run as one convolution.
 
     The running statistics stay as they were learned on ImageNet (field.md 3.3: "running stats frozen, affine still trained"), so the
@@ -42,7 +42,7 @@ class Normalised:
         return functional.conv2d(x, kernel, shift, convolution.stride, convolution.padding, groups=convolution.groups)
 
 
-class Staged(Backbone):
+class StagedBackbone(Backbone):
     """A convolutional backbone as a sequence of stages, which are its parts.
 
     A subclass fills `stages`, a list of (modules, function) pairs: the function maps activations to activations, the modules are
@@ -65,4 +65,4 @@ class Staged(Backbone):
         return [[weight for module in modules for weight in module.parameters()] for modules, _ in self.stages]
 
     def normalised(self):
-        return [pair for module in self.modules() for pair in vars(module).values() if isinstance(pair, Normalised)]
+        return [pair for module in self.modules() for pair in vars(module).values() if isinstance(pair, FoldedConvBN)]

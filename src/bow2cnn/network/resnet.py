@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn import functional
 
 from bow2cnn.network.input import IMAGENET
-from bow2cnn.network.layers import Normalised, Staged
+from bow2cnn.network.layers import FoldedConvBN, StagedBackbone
 
 
-class ResNet(Staged):
+class ResNet(StagedBackbone):
     """[b, 3, h, w] to [b, d, h / 32, w / 32]; d is 512 with basic blocks, 2048 with bottlenecks.
 
     Args:
@@ -23,7 +23,7 @@ class ResNet(Staged):
         super().__init__(2048 if bottleneck else 512, IMAGENET)
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self._stem = Normalised(self.conv1, self.bn1)
+        self._stem = FoldedConvBN(self.conv1, self.bn1)
         self.stages = [([self.conv1, self.bn1], _Start(self._stem))]
         before = 64
         for number, (count, width) in enumerate(zip(repeats, (64, 128, 256, 512), strict=True), start=1):
@@ -55,12 +55,12 @@ class _Block(nn.Module):
             norm = nn.BatchNorm2d(wide)
             self.add_module(f"conv{number}", convolution)
             self.add_module(f"bn{number}", norm)
-            setattr(self, f"_layer{number}", Normalised(convolution, norm))
+            setattr(self, f"_layer{number}", FoldedConvBN(convolution, norm))
         self._layers = len(convolutions)
         self._shortcut = None
         if stride > 1 or before != wide:
             self.downsample = nn.Sequential(nn.Conv2d(before, wide, 1, stride, bias=False), nn.BatchNorm2d(wide))
-            self._shortcut = Normalised(*self.downsample)
+            self._shortcut = FoldedConvBN(*self.downsample)
 
     def forward(self, x):
         y = x

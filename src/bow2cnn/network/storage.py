@@ -7,7 +7,7 @@ import json
 import numpy as np
 import torch
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 from bow2cnn.network.errors import MissingLibraryError
 from bow2cnn.network.input import Input
 from bow2cnn.network.model import RetrievalNetwork

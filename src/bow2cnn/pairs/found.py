@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bow2cnn.nothing import NothingFound
+from bow2cnn.benchmarks.truth import Truth, write_truth
+from bow2cnn.core.empty_stage import EmptyStageError
+from bow2cnn.core.same_photos import photos_of
 from bow2cnn.pairs.negatives import NegativeRule, write_negatives
 from bow2cnn.pairs.positives import write_positives
-from bow2cnn.photos import photos_of
-from bow2cnn.truth import Truth, write_truth
 
 
 class Found(NamedTuple):
@@ -37,11 +37,11 @@ def need_places(train: int, validate: int, dropped: int, what: str) -> None:
         what: the places in words, as a source makes them.
 
     Raises:
-        NothingFound: fewer than two places train.
+        EmptyStageError: fewer than two places train.
     """
     if train < 2:
         told = f", {dropped} were dropped because a benchmark shows them" if dropped else ""
-        raise NothingFound(
+        raise EmptyStageError(
             f"pairs: of {what} {train} can train and {validate} validate{told}; training needs at least two different places, because the "
             "photos of one are the negatives of the other, and validation a third: add photos of other places"
         )

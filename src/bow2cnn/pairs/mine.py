@@ -5,14 +5,14 @@ Radenovic, Tolias, Chum, Fine-tuning CNN image retrieval with no human annotatio
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.nothing import NothingFound
+from bow2cnn.core import artefact
+from bow2cnn.core.empty_stage import EmptyStageError
+from bow2cnn.core.same_photos import check_photos
+from bow2cnn.pairs.background import add_background, draw, find_weak_matches
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.pairs.found import Found, need_places
 from bow2cnn.pairs.negatives import NegativeRule
-from bow2cnn.pairs.outsiders import add_outsiders, draw, find_weak_matches
 from bow2cnn.pairs.validation import build_validation
-from bow2cnn.photos import check_photos
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 
 _NO_CLUSTERS = {"cut/pair": np.zeros((0, 2), np.int32)}
@@ -38,7 +38,7 @@ def mine_pairs(
         shortlist, max_hamming: see `search` and `Engine`.
 
     Raises:
-        NothingFound: fewer than two places are left to train on, so no photo could be a negative; or no photo has a positive.
+        EmptyStageError: fewer than two places are left to train on, so no photo could be a negative; or no photo has a positive.
     """
     check_photos(models, split, *(path for path in (graph, clusters, index) if path))
     built = artefact.read(models, "models")
@@ -48,15 +48,15 @@ def mine_pairs(
     edges = artefact.read(graph, "graph", ["pair", "inliers"]) if graph else None
     found = artefact.read(clusters, "clusters", ["cluster", "cut/pair"]) if clusters else _NO_CLUSTERS | {"cluster": built["model"]}
     group, side, cluster = assign_groups(built["model"], sides, found["cluster"])
-    strangers = _strangers(cluster, edges["pair"], index, sides["contaminated"]) if index else np.zeros(0, int)
+    strangers = _background_rows(cluster, edges["pair"], index, sides["contaminated"]) if index else np.zeros(0, int)
     outsiders = draw(strangers, max_background, [seed, 7])
-    add_outsiders(group, side, outsiders, validation, seed)
+    add_background(group, side, outsiders, validation, seed)
     evidence = Evidence(built, edges)
     queries = []
     for model in np.flatnonzero(sides["side"] != DROPPED).tolist():
         queries += _queries_of(evidence, built, model, min_shared, nearest_cameras, max_queries, query_fraction, seed)
     if not any(side[query] == TRAIN for query, _, _ in queries):
-        raise NothingFound(
+        raise EmptyStageError(
             f"pairs: no two photos of a training model share {min_shared} 3D points (pairs.min_shared), so there is no positive to train "
             "on; lower pairs.min_shared, or add photos that overlap more"
         )
@@ -78,7 +78,7 @@ def assign_groups(model, sides, cluster):
     return group, side, cluster.astype(np.int32)
 
 
-def _strangers(cluster, pairs, index, contaminated):
+def _background_rows(cluster, pairs, index, contaminated):
     """Photos outside every cluster that nothing was verified with, no photo of a benchmark either. One without words is none: it is
     empty, or cannot be read.
     """

@@ -1,7 +1,7 @@
 """Who may be a negative of whom, for all photos of a collection.
 
 Photos of one place show the same. Those of one cluster may: a chain of verified pairs joins them, though no model does. Then there is
-doubt. Discovery cuts verified pairs that are too weak to join two clusters. A cut keeps 3D models of two places apart. It proves no
+doubt. Clustering cuts verified pairs that are too weak to join two clusters. A cut keeps 3D models of two places apart. It proves no
 difference: of the pairs cut in collections of landmarks most are right. So photos that such a pair joins are no negatives of each other.
 """
 
@@ -9,7 +9,7 @@ import copy
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 _NEAREST = 2  # places nearest to a photo of the background that it may belong to
 _CHUNK = 256  # photos of the background at a time, to bound the matrix of similarities

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 # What may be known of a query and a photo of its pool; `bow2cnn.pairs.evidence` says what each is.
 EVIDENCE = {"shared": np.int32, "overlap": np.float32, "scale": np.float32, "distance": np.float32, "inliers": np.int32}

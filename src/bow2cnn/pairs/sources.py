@@ -38,9 +38,7 @@ SOURCES = {
         megabytes=4000,
         times={"index": 0.5, "models": 4},
     ),
-    "database": Source(
-        "bow2cnn.exchange.retrieval_sfm.import_database", needs=("collection",), needs_of_user="database", times={"database": 20}
-    ),
+    "database": Source("bow2cnn.pairs.database.import_database", needs=("collection",), needs_of_user="database", times={"database": 20}),
     "words": Source(
         "bow2cnn.pairs.words.pair_by_words",
         needs=("index", "contaminations"),

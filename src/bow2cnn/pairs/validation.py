@@ -7,10 +7,10 @@ make retrieval too easy to tell two networks apart. Photos that must not be used
 
 import numpy as np
 
+from bow2cnn.benchmarks.places import find_places
+from bow2cnn.benchmarks.truth import ALL, Truth
 from bow2cnn.pairs.negatives import NegativeRule
-from bow2cnn.places import find_places
 from bow2cnn.split.sides import VALIDATION
-from bow2cnn.truth import ALL, Truth
 
 
 def build_validation(rule: NegativeRule, queries, positives: list) -> Truth:

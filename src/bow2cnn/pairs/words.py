@@ -8,15 +8,15 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
+from bow2cnn.core.parallel import thread_pool
+from bow2cnn.core.progress import progress
+from bow2cnn.core.same_photos import check_photos
+from bow2cnn.index.engine import Engine
+from bow2cnn.pairs.background import add_background, draw
 from bow2cnn.pairs.found import Found, need_places
 from bow2cnn.pairs.negatives import NegativeRule
-from bow2cnn.pairs.outsiders import add_outsiders, draw
 from bow2cnn.pairs.validation import build_validation
-from bow2cnn.parallel import thread_pool
-from bow2cnn.photos import check_photos
-from bow2cnn.progress import progress
-from bow2cnn.retrieval.engine import Engine
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 from bow2cnn.split.split import choose_sides
 
@@ -39,7 +39,7 @@ def pair_by_words(index, contaminations, validation, max_hamming, max_background
         threads: worker threads; the result does not depend on it.
 
     Raises:
-        NothingFound: fewer than two places are left to train on, so no photo could be a negative.
+        EmptyStageError: fewer than two places are left to train on, so no photo could be a negative.
     """
     check_photos(index, *contaminations)
     engine = Engine.load(index, max_hamming)
@@ -57,7 +57,7 @@ def pair_by_words(index, contaminations, validation, max_hamming, max_background
         place[members[number]], side[members[number]] = number, sides[number]
     cluster = place.copy()
     strangers = np.setdiff1d(photos[~shown[photos]], np.concatenate(members))
-    add_outsiders(place, side, draw(strangers, max_background, [seed, 7]), validation, seed)
+    add_background(place, side, draw(strangers, max_background, [seed, 7]), validation, seed)
     rule = NegativeRule(place, cluster, side)
     queries = [row for row in sorted(pools) if cluster[row] >= 0]
     chosen = [{"photo": pools[row]} for row in queries]

@@ -2,9 +2,9 @@
 
 import logging
 
-from bow2cnn.files import WriteError
+from bow2cnn.core.atomic_files import WriteError
+from bow2cnn.core.printable import first_line
 from bow2cnn.reconstruction.colmap import extend_model, largest_first, map_cluster, positions_of, read_model
-from bow2cnn.text import first_line
 
 _LOG = logging.getLogger("bow2cnn")
 SYSTEM = (WriteError, OSError, MemoryError)  # of disks, files and memory: nothing that the photos are to blame for

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from bow2cnn.collection.orientation import place_in_file, size_in_file, steps
-from bow2cnn.epipolar import scale_fundamental
-from bow2cnn.files import WriteError, writing
-from bow2cnn.text import first_line, printable
+from bow2cnn.core.atomic_files import WriteError, write_errors
+from bow2cnn.core.printable import first_line, printable
+from bow2cnn.geometry.epipolar import scale_fundamental
+from bow2cnn.photos.orientation import place_in_file, size_in_file, steps
 
 _GUESSED_FOCAL = 1.2  # of the longer side: COLMAP's default for photos without EXIF
 _ROOM = 1 << 20  # bytes; a disk with less is full
@@ -90,7 +90,7 @@ def extend_model(folder, photos, pairs, seed):
     _resize(model, by_id, to_searched=True)
     with _scratch() as scratch:
         start = Path(scratch) / "model"
-        with writing("COLMAP's model"):
+        with write_errors("COLMAP's model"):
             write_model(model, start)
         return _run(photos, pairs, ids, functools.partial(_map_incrementally, 1, seed, start=str(start)))[0]
 
@@ -110,7 +110,7 @@ def _run(photos, pairs, ids, mapping):
 
 def _scratch():
     """A folder that is gone in the end."""
-    with writing("COLMAP's database"):
+    with write_errors("COLMAP's database"):
         return tempfile.TemporaryDirectory()
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 _FOCAL_RANGE = (0.3, 10.0)  # plausible focal lengths as fractions of the longer side: fisheye to long telephoto
 _MIN_POINTS = 50
@@ -53,7 +53,7 @@ def unpack_models(arrays):
     return models, rejected
 
 
-def absurd(arrays, longer_side):
+def implausible(arrays, longer_side):
     """Why a model is not to be believed, or an empty string."""
     if len(arrays["point"]) < _MIN_POINTS:
         return f"only {len(arrays['point'])} points"
@@ -62,7 +62,7 @@ def absurd(arrays, longer_side):
     return f"{wrong:.0%} of the cameras have an impossible focal length" if wrong > 0.5 else ""
 
 
-def repeated(photos, larger, min_photos):
+def find_duplicates(photos, larger, min_photos):
     """Why a model shows what larger ones of its cluster show, or an empty string: of overlapping models the larger is kept (Radenovic,
     Tolias, Chum, TPAMI 2018, section 3.2), unless the other has photos enough of its own.
 

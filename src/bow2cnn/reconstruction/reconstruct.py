@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.collection.photo import PhotoError, read_rgb
+from bow2cnn.core import artefact
+from bow2cnn.core.atomic_files import write_errors
+from bow2cnn.core.lineage import lineage, lineage_of
+from bow2cnn.core.printable import first_line
+from bow2cnn.core.progress import progress
+from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.files import writing
-from bow2cnn.photos import check_photos, photos_of
-from bow2cnn.progress import progress
+from bow2cnn.photos.decode import PhotoError, read_rgb
 from bow2cnn.reconstruction.build import SYSTEM, build_models
 from bow2cnn.reconstruction.colmap import name_in_colmap, to_arrays
-from bow2cnn.reconstruction.kept import Kept, link_folder, source_of
-from bow2cnn.reconstruction.models import absurd, pack_models, repeated
-from bow2cnn.reuse import lineage, lineage_of
-from bow2cnn.text import first_line
+from bow2cnn.reconstruction.model_cache import ModelCache, link_folder, source_of
+from bow2cnn.reconstruction.models import find_duplicates, implausible, pack_models
 
 # A camera is fixed where so much of the pairs have more than so much of their inliers at the same place in both photos.
 _FIXED, _UNMOVED = 0.9, 0.8
@@ -44,13 +44,13 @@ def reconstruct_shard(
     check_photos(collection, graph, clusters, features)
     inputs = _Inputs(clusters, graph, collection, features)
     colmap = Path(colmap)
-    with writing(colmap):
+    with write_errors(colmap):
         shutil.rmtree(colmap, ignore_errors=True)
         colmap.mkdir(parents=True)
-    kept, keys = Kept(state), []
+    kept, keys = ModelCache(state), []
     made_with, grown_by = lineage("models", min_photos, seed, mapper, code), lineage_of(clusters, "clusters")
     models, rejected = [], []
-    for cluster in progress(deal(inputs.edge_counts(), shards)[shard], f"models of shard {shard}"):
+    for cluster in progress(balance(inputs.edge_counts(), shards)[shard], f"models of shard {shard}"):
         photos = inputs.members(cluster)
         try:
             views, pairs = inputs.views(photos), inputs.pairs(cluster)
@@ -91,7 +91,7 @@ def _judge(built, cluster, views, inputs, min_photos):
     for number, (model, folder) in enumerate(built):
         arrays = to_arrays(model, views)
         own = arrays["photo"].tolist()
-        reason = absurd(arrays, inputs.longer_side[photos[own]]) or repeated(own, larger, min_photos)
+        reason = implausible(arrays, inputs.longer_side[photos[own]]) or find_duplicates(own, larger, min_photos)
         if reason:
             rejected.append((cluster, len(own), reason))
             continue
@@ -101,7 +101,7 @@ def _judge(built, cluster, views, inputs, min_photos):
     return found, rejected
 
 
-def deal(weights, shards):
+def balance(weights, shards):
     """Clusters of each shard: the heaviest first, each to the shard with the least weight so far."""
     loads, hands = np.zeros(shards), [[] for _ in range(shards)]
     for cluster in np.argsort(-np.asarray(weights), kind="stable"):

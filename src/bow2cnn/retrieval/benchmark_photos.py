@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
+from bow2cnn.core.same_photos import check_photos
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.index.words import words_of
-from bow2cnn.photos import check_photos
-from bow2cnn.retrieval.engine import Words
-from bow2cnn.retrieval.query_words import query_words
+from bow2cnn.index.engine import QuantisedFeatures
+from bow2cnn.index.query_words import quantise_query
+from bow2cnn.index.words import quantise_photos
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 _ARRAYS = ("word", "signature", "keypoint", "feature")
@@ -30,18 +30,18 @@ class BenchmarkPhotos:
         photos = artefact.read(collection, "collection", ["width", "height"])
         self.vocabulary = Vocabulary.load(vocabulary, threads)
         self.size = np.stack([photos["width"], photos["height"]], 1)
-        self._words = words_of(features, self.vocabulary)
+        self._words = quantise_photos(features, self.vocabulary)
         self._features = FeatureStore([features], capacity=1)
 
     def words(self, row):
-        """`Words` of a photo."""
+        """`QuantisedFeatures` of a photo."""
         rows = slice(*self._words["offset"][row : row + 2])
-        return Words(*(self._words[name][rows] for name in _ARRAYS), tuple(self.size[row]))
+        return QuantisedFeatures(*(self._words[name][rows] for name in _ARRAYS), tuple(self.size[row]))
 
     def query(self, row, soft_words):
-        """`Words` of a photo that is asked with: each feature with so many words."""
+        """`QuantisedFeatures` of a photo that is asked with: each feature with so many words."""
         keypoint, descriptor = self._features[row]
-        return query_words(keypoint, descriptor, tuple(self.size[row]), self.vocabulary, soft_words)
+        return quantise_query(keypoint, descriptor, tuple(self.size[row]), self.vocabulary, soft_words)
 
     def forward(self, rows):
         """A forward file of some rows."""

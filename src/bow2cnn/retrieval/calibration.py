@@ -12,14 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
+from bow2cnn.core.lineage import lineage, lineage_of
+from bow2cnn.core.parallel import thread_pool
+from bow2cnn.core.progress import progress
+from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.parallel import thread_pool
-from bow2cnn.photos import check_photos, photos_of
-from bow2cnn.progress import progress
-from bow2cnn.retrieval.engine import Engine, Words
-from bow2cnn.retrieval.query_words import query_words
-from bow2cnn.reuse import lineage, lineage_of
+from bow2cnn.index.engine import Engine, QuantisedFeatures
+from bow2cnn.index.query_words import quantise_query
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 # Photos that count as verified by chance, of the shortlist of a query that shows nothing of the collection. Not all agreement is chance
@@ -75,9 +75,9 @@ def calibrate_verification(
     photos = draw_photos(len(engine), seed)
     words = Vocabulary.load(vocabulary, threads)
 
-    def soft_query(photo: int) -> Words:
+    def soft_query(photo: int) -> QuantisedFeatures:
         keypoint, descriptor = store[photo]
-        return query_words(keypoint, descriptor, tuple(engine.size[photo]), words, soft_words)
+        return quantise_query(keypoint, descriptor, tuple(engine.size[photo]), words, soft_words)
 
     # One after another: words are looked up in threads of their own, which must not be begun in each of those that ask.
     soft = {} if min_inliers else {photo: soft_query(photo) for photo in progress(photos.tolist(), "verification: words", len(photos))}
@@ -111,7 +111,7 @@ def count_by_chance(
     Args:
         engine: `Engine`.
         photos: int64 [q], rows of the queries.
-        query: row to `Words`.
+        query: row to `QuantisedFeatures`.
         shortlist: photos of a query that are verified.
         threads: queries at once.
 
@@ -132,11 +132,11 @@ def count_by_chance(
     return np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros((2, _MOST + 1), np.int64)
 
 
-def swap_axes(words: Words) -> Words:
-    """The same `Words` with the x and y of their places swapped, each as a share of its side."""
+def swap_axes(words: QuantisedFeatures) -> QuantisedFeatures:
+    """The same `QuantisedFeatures` with the x and y of their places swapped, each as a share of its side."""
     keypoint = words.keypoint.copy()
     keypoint[:, :2] = words.keypoint[:, 1::-1] / words.size[::-1] * words.size
-    return Words(words.word, words.signature, keypoint, words.feature, words.size, words.nearest)
+    return QuantisedFeatures(words.word, words.signature, keypoint, words.feature, words.size, words.nearest)
 
 
 def threshold(counts: NDArray[np.int64], queries: int, rate: float = RATE) -> int:

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.collection.benchmark import named_rows
-from bow2cnn.photos import photos_of
-from bow2cnn.progress import progress
+from bow2cnn.benchmarks.read import named_rows
+from bow2cnn.core import artefact
+from bow2cnn.core.progress import progress
+from bow2cnn.core.same_photos import photos_of
+from bow2cnn.index.engine import Engine
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
-from bow2cnn.retrieval.engine import Engine
 
 
 def find_contamination(index, vocabulary, collection, features, out, shortlist, max_hamming, min_inliers, threads):

@@ -5,8 +5,8 @@ import logging
 import networkx as nx
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.photos import check_photos, photos_of
+from bow2cnn.core import artefact
+from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.split.sides import DROPPED, SIDES, TRAIN, VALIDATION
 
 _LOG = logging.getLogger("bow2cnn")

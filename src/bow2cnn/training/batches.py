@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from bow2cnn.collection.photo import PhotoError
+from bow2cnn.photos.decode import PhotoError
 from bow2cnn.training.augment import another_view, augment
 from bow2cnn.training.loss import tuple_loss
 
@@ -14,7 +14,7 @@ _AUGMENT, _COPY = 55, 58
 _LOG = logging.getLogger("bow2cnn")
 
 
-class Batches:
+class TupleLoader:
     """Turns mined tuples into what `Gradient` eats.
 
     Args:

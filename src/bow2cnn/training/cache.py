@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bow2cnn.collection.photo import PhotoError
-from bow2cnn.files import SealError, read_sealed, replacing, write_sealed
+from bow2cnn.core.atomic_files import ChecksumError, atomic_write, read_checksummed, write_checksummed
+from bow2cnn.core.printable import printable
+from bow2cnn.core.progress import progress
 from bow2cnn.network.workers import Workers
-from bow2cnn.progress import progress
-from bow2cnn.text import printable
+from bow2cnn.photos.decode import PhotoError
 
 _LOG = logging.getLogger("bow2cnn")
 _LIMIT = 4 * 2**30  # bytes; photos beyond it are decoded whenever they are needed
@@ -44,7 +44,7 @@ class PhotoCache:
         found = self._find(key)
         if found is None:
             found = self._fill(rows, threads, limit)
-            write_sealed(self._list, key, json.dumps(found).encode())
+            write_checksummed(self._list, key, json.dumps(found).encode())
         self._place = {row: (start, tuple(shape)) for row, start, shape in found["photos"]}
         self.missing = np.zeros(len(paths), bool)
         self.missing[found["missing"]] = True
@@ -72,17 +72,17 @@ class PhotoCache:
             OSError: the system does not let it be read.
         """
         try:
-            found = json.loads(read_sealed(self._list, key))
+            found = json.loads(read_checksummed(self._list, key))
             with open(self._data, "rb") as file:
                 return found if hashlib.file_digest(file, "sha256").hexdigest() == found["sha256"] else None
-        except (FileNotFoundError, SealError):
+        except (FileNotFoundError, ChecksumError):
             return None
 
     def _fill(self, rows, threads, limit):
         """Write the file: `photos` (row, start, shape) in it, rows that are `missing`, and its `sha256`."""
         rows = [int(row) for row in rows]
         photos, missing, size, digest = [], [], 0, hashlib.sha256()
-        with replacing(self._data) as temporary, open(temporary, "wb") as file, Workers(threads) as workers:
+        with atomic_write(self._data) as temporary, open(temporary, "wb") as file, Workers(threads) as workers:
             loaded = workers.map(self._try, rows)
             for row, photo in zip(rows, progress(loaded, "photos", len(rows)), strict=True):
                 if photo is None:

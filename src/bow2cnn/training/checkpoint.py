@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from bow2cnn.files import SealError, read_sealed, write_sealed
-from bow2cnn.text import first_line
+from bow2cnn.core.atomic_files import ChecksumError, read_checksummed, write_checksummed
+from bow2cnn.core.printable import first_line
 
 _LOG = logging.getLogger("bow2cnn")
 _NAME = "checkpoint"
@@ -33,7 +33,7 @@ class Checkpoint:
         """
         content = io.BytesIO()
         torch.save(state, content)
-        write_sealed(self._path, self._key, content.getbuffer())
+        write_checksummed(self._path, self._key, content.getbuffer())
 
     def load(self):
         """The saved state of this run; None if there is none that can be used.
@@ -42,10 +42,10 @@ class Checkpoint:
             OSError: the system does not let it be read.
         """
         try:
-            return torch.load(io.BytesIO(read_sealed(self._path, self._key)), weights_only=True)
+            return torch.load(io.BytesIO(read_checksummed(self._path, self._key)), weights_only=True)
         except FileNotFoundError:
             return None
-        except SealError as error:
+        except ChecksumError as error:
             _LOG.warning("training: starting again, without the checkpoint: %s", first_line(error))
             return None
 

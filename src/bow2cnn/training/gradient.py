@@ -28,7 +28,7 @@ class Gradient:
         self._direct = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in inside]
         self._photos = max(1, _GRAPH_BYTES // graph_bytes(model, image_size))
 
-    def add(self, tuples, loss):
+    def accumulate(self, tuples, loss):
         """Set `grad` of every learning weight to the gradient of the loss over some tuples.
 
         Args:

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bow2cnn.benchmarks.truth import Truth, read_truth
 from bow2cnn.pairs.negatives import NegativeRule, read_negatives
 from bow2cnn.pairs.positives import read_positives
 from bow2cnn.split.sides import TRAIN
 from bow2cnn.training.errors import TrainingError
-from bow2cnn.truth import Truth, read_truth
 
 _LOG = logging.getLogger("bow2cnn")
 

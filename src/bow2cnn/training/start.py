@@ -1,8 +1,8 @@
 """The network as it comes off the shelf."""
 
 from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.pretrained import load_weights
 from bow2cnn.network.storage import save_network
-from bow2cnn.network.weights import load_weights
 
 
 def start_network(network, pooling, weights, out):

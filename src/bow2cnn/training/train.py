@@ -11,19 +11,19 @@ import logging
 import numpy as np
 import torch
 
-from bow2cnn import artefact
-from bow2cnn.digest import digest
+from bow2cnn.core import artefact
+from bow2cnn.core.code_digest import digest
+from bow2cnn.core.same_photos import check_photos
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.pairs.negatives import used_rows
-from bow2cnn.photos import check_photos
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.pairs import read_pairs
-from bow2cnn.training.run import Run
 from bow2cnn.training.settings import Settings
+from bow2cnn.training.trainer import Trainer
 
 _LOG = logging.getLogger("bow2cnn")
 
@@ -57,7 +57,7 @@ def train_experiment(
     checkpoint = Checkpoint(state, key)
     photos = PhotoCache(state, table["path"], used_rows(negatives), model.input, settings.image_size, threads, key)
     found = read_pairs(*pairs, settings.background_negatives, photos.missing)
-    run = Run(model, found, photos, settings, seed, threads, checkpoint)
+    run = Trainer(model, found, photos, settings, seed, threads, checkpoint)
     run.run()
     _write(run, network, history, settings, seed)
     checkpoint.remove()

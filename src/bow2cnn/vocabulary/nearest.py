@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from bow2cnn.distances import Products
+from bow2cnn.features.distances import Products
 
 NONE = np.iinfo(np.int32).max  # farther than any two descriptors
 _LANES = 64

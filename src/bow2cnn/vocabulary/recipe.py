@@ -2,7 +2,7 @@
 
 import json
 
-from bow2cnn.files import write_bytes
+from bow2cnn.core.atomic_files import write_bytes
 
 
 def note_recipe(out, recipe):

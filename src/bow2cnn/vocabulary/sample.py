@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 _SLACK = 6  # standard deviations of the number of descriptors whose hash lies below a bound
 

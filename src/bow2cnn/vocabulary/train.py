@@ -5,11 +5,11 @@ import hashlib
 import numba
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.distances import distance_pool
-from bow2cnn.nothing import NothingFound
-from bow2cnn.progress import progress
-from bow2cnn.reuse import lineage
+from bow2cnn.core import artefact
+from bow2cnn.core.empty_stage import EmptyStageError
+from bow2cnn.core.lineage import lineage
+from bow2cnn.core.progress import progress
+from bow2cnn.features.distances import distance_pool
 from bow2cnn.vocabulary.kmeans import kmeans
 from bow2cnn.vocabulary.sample import count_features, sample_descriptors
 from bow2cnn.vocabulary.vocabulary import SIGNATURE_BITS, Vocabulary, nearest_cells
@@ -32,13 +32,13 @@ def train_vocabulary(features, out, words, sample, iterations, seed, threads):
         iterations: of k-means.
 
     Raises:
-        NothingFound: fewer than two photos have local features, or all of them together too few.
+        EmptyStageError: fewer than two photos have local features, or all of them together too few.
     """
     _check_photos(features)
     words = words or words_for(count_features(features))
     descriptors = sample_descriptors(features, min(sample, words * _POINTS_PER_WORD), seed)
     if len(descriptors) < 2 * _POINTS_PER_WORD:
-        raise NothingFound(
+        raise EmptyStageError(
             f"vocabulary: only {len(descriptors)} local features in the whole collection, {2 * _POINTS_PER_WORD} are needed for two words; "
             "add photos with more texture or more pixels"
         )
@@ -76,7 +76,7 @@ def _check_photos(features):
     seen = np.count_nonzero(counts)
     if seen < 2:
         broken = f" ({len(errors)} could not be read, such as: {errors[0]})" if errors else ""
-        raise NothingFound(
+        raise EmptyStageError(
             f"vocabulary: {seen} of {len(counts)} photos has local features{broken}; two photos of one thing are the least that can be "
             "found, so add photos"
         )

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bow2cnn import artefact
-from bow2cnn.distances import distance_pool
+from bow2cnn.core import artefact
+from bow2cnn.features.distances import distance_pool
 from bow2cnn.vocabulary.nearest import NONE, nearest
 
 SIGNATURE_BITS = 64

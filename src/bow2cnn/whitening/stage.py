@@ -4,12 +4,12 @@ import logging
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.benchmarks.truth import ALL
+from bow2cnn.core import artefact
+from bow2cnn.core.same_photos import check_photos
+from bow2cnn.descriptors import whitening as whiten
 from bow2cnn.evaluation.validation import validation_map
-from bow2cnn.photos import check_photos
 from bow2cnn.training.pairs import read_pairs
-from bow2cnn.truth import ALL
-from bow2cnn.whitening import whiten
 
 _LOG = logging.getLogger("bow2cnn")
 # From nothing but a rotation about the mean to nearly all of it; without shrinkage C_S may be singular.

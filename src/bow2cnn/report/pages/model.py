@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.lookup.panels import pair_panel
-from bow2cnn.lookup.view import SAMPLES, View
 from bow2cnn.pairs.covisibility import Covisibility
+from bow2cnn.pictures.panels import pair_panel
+from bow2cnn.pictures.thumbnails import to_uri
+from bow2cnn.pictures.view import SAMPLES, View
 from bow2cnn.report import cloud
 from bow2cnn.report.pages.network import draw_network
-from bow2cnn.report.thumbs import to_uri
 from bow2cnn.split.sides import SIDES
 
 _POINTS = 25_000  # of the viewer
@@ -23,7 +23,7 @@ class Models:
 
     Args:
         collection, graph, clusters, models, split, features: see `write_pages`.
-        thumbs: `Thumbs`.
+        thumbs: `ThumbnailCache`.
     """
 
     def __init__(self, collection, graph, clusters, models, split, features, thumbs):

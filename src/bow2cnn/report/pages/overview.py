@@ -11,7 +11,7 @@ def overview(found, thumbs, name_of):
     """What the template shows.
 
     Args:
-        found: `Models`; thumbs: `Thumbs`; name_of: the file of a model's page.
+        found: `Models`; thumbs: `ThumbnailCache`; name_of: the file of a model's page.
     """
     offset, photo, photos = found.clusters["offset"], found.clusters["photo"], found.photos
     degree = np.bincount(found.graph["pair"].ravel(), minlength=len(photos["path"]))

@@ -3,13 +3,13 @@
 import shutil
 from pathlib import Path
 
-from bow2cnn.files import write_bytes, writing
-from bow2cnn.photos import check_photos
-from bow2cnn.progress import progress
+from bow2cnn.core.atomic_files import write_bytes, write_errors
+from bow2cnn.core.progress import progress
+from bow2cnn.core.same_photos import check_photos
+from bow2cnn.pictures.thumbnails import ThumbnailCache
 from bow2cnn.report.pages.model import Models
 from bow2cnn.report.pages.overview import overview
 from bow2cnn.report.templates import environment
-from bow2cnn.report.thumbs import Thumbs
 
 
 def write_pages(out, collection, graph, clusters, models, split, features):
@@ -23,8 +23,8 @@ def write_pages(out, collection, graph, clusters, models, split, features):
         WriteError: the disk is full or not writable.
     """
     check_photos(collection, graph, clusters, models, split, features)
-    out, thumbs, templates = Path(out), Thumbs(), environment()
-    with writing(out):
+    out, thumbs, templates = Path(out), ThumbnailCache(), environment()
+    with write_errors(out):
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
     found = Models(collection, graph, clusters, models, split, features, thumbs)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bow2cnn.pictures.thumbnails import to_uri
 from bow2cnn.report import cloud
-from bow2cnn.report.thumbs import to_uri
 from bow2cnn.split.sides import DROPPED, SIDES
 
 _SHOWN = 40

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bow2cnn import artefact
+from bow2cnn.core import artefact
 
 _TOP = 8  # photos of a ranking
 _PICKED = (("most improved", 3), ("most hurt", 3), ("picked at random", 2))

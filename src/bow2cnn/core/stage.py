@@ -1,0 +1,80 @@
+"""What every script does around its one call of the package: a log, a fixed number of library threads, readable errors."""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+
+from bow2cnn.core.atomic_files import write_errors
+from bow2cnn.core.printable import printable
+from bow2cnn.core.run_lock import acquire_job_lock
+from bow2cnn.core.threads import use_threads
+
+
+@contextlib.contextmanager
+def stage(log, threads=1):
+    """Run a stage: log to a file and to stderr, use so many library threads, end with one line where the cause is known.
+
+    An error of ours (any class of this package, or an OSError) ends the process with code 1 and its one line, on stderr and in
+    the log. Anything else is a bug: the traceback goes to the log as well and the error goes on.
+
+    Args:
+        log: path of the log file.
+        threads: library threads. A config value and not what the scheduler had to spare, because results may depend on it.
+    """
+    logger = logging.getLogger("bow2cnn")
+    logger.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a log that cannot be written (a full disk) is no reason to fill the screen
+    with _handler(logger, logging.StreamHandler(sys.stderr)), contextlib.ExitStack() as stack:
+        previous = _end_cleanly(logger)
+        try:
+            file = stack.enter_context(_handler(logger, _open_log(log)))
+            if "BOW2CNN_RESULTS" in os.environ:
+                acquire_job_lock(os.environ["BOW2CNN_RESULTS"])
+            with use_threads(threads):
+                yield logger
+        except Exception as error:
+            if isinstance(error, OSError) or type(error).__module__.startswith("bow2cnn."):
+                logger.error("error: %s", printable(" ".join(str(error).split())))
+                raise SystemExit(1) from None
+            with contextlib.suppress(OSError):
+                file.stream.write(traceback.format_exc())
+            raise
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _handler(logger, handler):
+    """A handler of the logger, in the one format, for a while."""
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger.addHandler(handler)
+    try:
+        yield handler
+    finally:
+        logger.removeHandler(handler)
+        with contextlib.suppress(OSError):  # what a full disk had no room for is tried again here
+            handler.close()
+
+
+def _open_log(path):
+    with write_errors(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return logging.FileHandler(path, "w", encoding="utf-8", errors="backslashreplace")
+
+
+def _end_cleanly(logger):
+    """Let SIGTERM and SIGINT unwind the stack, so that half-written files are removed. Returns the old handlers by signal."""
+
+    def stop(number, _):
+        logger.error("stopped (%s)", signal.Signals(number).name)
+        raise SystemExit(128 + number)
+
+    try:
+        return {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    except ValueError:  # not in the main thread
+        return {}

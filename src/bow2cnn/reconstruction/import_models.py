@@ -1,0 +1,167 @@
+"""3D models that a user already has, as COLMAP folders of the collection's photos."""
+
+import logging
+import resource
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from bow2cnn.core import artefact
+from bow2cnn.core.empty_stage import EmptyStageError
+from bow2cnn.core.isolated import work_apart
+from bow2cnn.core.printable import first_line, printable
+from bow2cnn.core.progress import progress
+from bow2cnn.photos.orientation import is_mirrored, is_sideways, steps
+from bow2cnn.reconstruction.colmap import read_model, to_arrays
+from bow2cnn.reconstruction.folders import model_files
+from bow2cnn.reconstruction.gather_models import write_models
+from bow2cnn.reconstruction.models import implausible
+from bow2cnn.reconstruction.photo_names import KnownNames
+
+_LOG = logging.getLogger("bow2cnn")
+_ARRAYS = ["path", "name", "sha256", "width", "height", "orientation", "rejected/path", "rejected/reason"]
+_SECONDS, _PER_SECOND = 60, 1e6  # to read a model, and bytes for each more
+_MEMORY, _PER_BYTE = 1 << 30, 20  # bytes, and for each byte of the files
+
+
+class _Strangers(NamedTuple):
+    """Registered photos of a model that are not taken, by reason: their names."""
+
+    unknown: list
+    several: list
+    twice: list
+
+
+_REASONS = _Strangers(
+    "registered photos are not in the collection",
+    "registered photos have names that several photos of the collection have",
+    "registered photos have the bytes of another photo of their model",
+)
+
+
+def read_models(folder, collection, out, min_photos):
+    """Write the `models` artefact of COLMAP's models in a folder, each a cluster of its own.
+
+    A model's photos are those of the collection that have its image names (see `KnownNames`); others are left out. COLMAP takes the pixels
+    of a file as they lie: cameras of photos that EXIF turns are turned with them. A model that cannot be read, or that is not to be
+    believed, is rejected with a reason. The parameter `left_out` of the artefact counts the photos that were left out, by reason.
+
+    Args:
+        folder: searched at any depth.
+        collection, out: paths.
+        min_photos: of the smallest model.
+
+    Raises:
+        EmptyStageError: there is no model, or none of the collection's photos.
+    """
+    places = sorted({path.parent for path in model_files(folder)})
+    if not places:
+        raise EmptyStageError(f"models: {folder} holds no COLMAP model (cameras, images and points3D, all .bin or all .txt)")
+    with artefact.Reader(collection, "collection") as reader:
+        photos = {name: reader[name] for name in _ARRAYS}
+        known = KnownNames(photos, reader.params.get("photos", []))
+    size = np.stack([photos["width"], photos["height"]], 1)
+    models, rejected, strangers = [], [], _Strangers([], [], [])
+    for number, found in _read_all(places, known, size, photos["orientation"]):
+        if isinstance(found, str):
+            rejected.append((number, 0, f"{places[number]}: {found}"))
+            continue
+        arrays, others = found
+        for all_names, names in zip(strangers, others, strict=True):
+            all_names += names
+        few = len(arrays["photo"]) < min_photos
+        reason = f"only {len(arrays['photo'])} photos of the collection" if few else implausible(arrays, size[arrays["photo"]].max(1))
+        if reason:
+            rejected.append((number, len(arrays["photo"]), f"{places[number]}: {reason}"))
+        else:
+            models.append({**arrays, "cluster": number})
+    for _, _, reason in sorted(rejected):
+        _LOG.warning("models: rejected %s", reason)
+    by_reason = zip(strangers, _REASONS, strict=True)
+    left_out = [(len(names), f"{reason}, such as {printable(min(names))}") for names, reason in by_reason if names]
+    for count, reason in left_out:
+        _LOG.warning("models: %d %s", count, reason)
+    if not models:
+        raise EmptyStageError(_nothing(folder, sorted(rejected), strangers))
+    write_models(models, rejected, collection, out, {"left_out": left_out})
+
+
+def _read_all(places, known, size, orientation):
+    """(number of the folder, what `_read` returns or why it cannot be read) of every folder of a model."""
+    sizes = [sum(path.stat().st_size for path in place.iterdir() if path.is_file()) for place in places]
+    seconds = [_SECONDS + size / _PER_SECOND for size in sizes]
+    # COLMAP believes what a file says of its own length, and dies of it.
+    answers = work_apart(partial(_read, known, size, orientation), list(zip(places, sizes, strict=True)), 1, seconds)
+    return progress(answers, "models", len(places))
+
+
+def _read(known, size, orientation, task):
+    """Arrays of a model, without `cluster`, and its `_Strangers`; or why it cannot be read."""
+    place, length = task
+    _limit_memory(_MEMORY + _PER_BYTE * length)
+    try:
+        model = read_model(place)
+        if unfit := sorted({camera.model.name for camera in model.cameras.values() if not camera.focal_length_idxs()}):
+            return f"cameras of the model {', '.join(unfit)} are not supported, which have no focal length"
+        return _arrays_of(model, known, size, orientation)
+    except KeyError as error:
+        return f"damaged (it has no {error})"
+    except Exception as error:  # pycolmap's, of many kinds
+        return first_line(error)
+
+
+def _arrays_of(model, known, size, orientation):
+    name_of, ours, strangers = {}, set(), _Strangers([], [], [])
+    for name in sorted(model.images[number].name for number in model.reg_image_ids()):
+        found = known.find(name)
+        if found.row < 0:
+            (strangers.several if found.several else strangers.unknown).append(name)
+        elif found.row in name_of:
+            strangers.twice.append(name)
+        else:
+            name_of[found.row] = name
+            if found.ours:
+                ours.add(found.row)
+    own = sorted(name_of)
+    arrays = to_arrays(model, [{"name": name_of[row]} for row in own])
+    cameras = [model.cameras[model.find_image_with_name(name_of[row]).camera_id] for row in own]
+    seen = np.array([(camera.width, camera.height) for camera in cameras]).reshape(-1, 2)
+    arrays["photo"] = np.array(own, np.int32)
+    # COLMAP may have seen smaller copies, and turned ones.
+    arrays["focal"] = arrays["focal"] * size[own].max(1, initial=1) / seen.max(1, initial=1)
+    for view, row in enumerate(own):
+        if row not in ours and _lies_as_its_file(seen[view], size[row], orientation[row]):
+            turn = steps(orientation[row]).T
+            arrays["rotation"][view, :2] = turn @ arrays["rotation"][view, :2]
+            arrays["translation"][view, :2] = turn @ arrays["translation"][view, :2]
+    arrays["color"] = np.array([model.points3D[point].color for point in sorted(model.points3D)], np.uint8).reshape(-1, 3)
+    return arrays, strangers
+
+
+def _lies_as_its_file(seen, size, orientation):
+    """Whether COLMAP saw a photo as it lies in its file and not upright, by the size of both. Of mirrored ones it makes no model."""
+    swapped = (seen[0] - seen[1]) * (int(size[0]) - int(size[1])) <= 0
+    return not is_mirrored(orientation) and (swapped or not is_sideways(orientation))
+
+
+def _limit_memory(more):
+    """Let this process have so many bytes more than now."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:  # no Linux
+        return
+    wanted, most = pages * resource.getpagesize() + more, resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
+
+
+def _nothing(folder, rejected, strangers):
+    """Why there is no model."""
+    advice = ""
+    if strangers.unknown:
+        wanted = "image names have to be paths below a folder of `photos`, or the ends of paths"
+        advice = f"; no photo is called {min(strangers.unknown)}: {wanted}"
+    elif strangers.several:
+        advice = f"; {min(strangers.several)} may be several photos: name in `photos` only the folder of those that the models show"
+    return f"models: of the {len(rejected)} models in {folder} none can be used ({rejected[0][2]}){advice}"

@@ -1,0 +1,95 @@
+"""What an epoch trains on. Every choice follows from (seed, purpose, epoch) alone, so nothing of it has to be saved."""
+
+import numpy as np
+
+from bow2cnn.benchmarks.truth import ALL
+from bow2cnn.training.errors import TrainingError
+from bow2cnn.training.negatives import mine_negatives
+from bow2cnn.training.positives import candidates, check_evidence, draw, needs_similarity
+
+_QUERIES, _POSITIVES, _POOL, _DATABASE, _EXEMPLARS, _ORDER = 51, 52, 53, 54, 56, 57
+_VALIDATION_PHOTOS = 20000  # of a larger database validation during training uses so many, drawn once
+
+
+class EpochSampler:
+    """The tuples of every epoch.
+
+    Args:
+        pairs: `Pairs`.
+        settings: `Settings`.
+        seed: of the run.
+        start: float32 [n, D], descriptors of every usable photo by the starting network.
+
+    Attributes:
+        tuples: per epoch.
+        validation: `Truth`.
+    """
+
+    def __init__(self, pairs, settings, seed, start):
+        self._pairs, self._settings, self._seed = pairs, settings, seed
+        check_evidence(pairs.pools[0], settings, pairs.source)
+        options = [
+            candidates(pool, settings, _similarity(start, query, pool, settings))
+            for query, pool in zip(pairs.query, pairs.pools, strict=True)
+        ]
+        usable = [number for number, photos in enumerate(options) if len(photos)]
+        if not usable:
+            raise TrainingError(f"settings: no training query has a positive by the rule {settings.positives}; try another")
+        self._queries = pairs.query[usable]
+        self._options = [options[number] for number in usable]
+        self.validation = self._validation()
+        self._alone = pairs.negative[pairs.rule.background[pairs.negative]]
+        self._matched = min(settings.queries_per_epoch, len(usable))
+        self._exemplars = min(settings.exemplars, len(self._alone))
+        self.tuples = self._matched + self._exemplars
+        self._rule = pairs.rule.wary(start)
+
+    def queries(self, epoch):
+        """Queries int64 [t] of an epoch, in the order of training, and their positives int64 [t]; an exemplar is its own positive."""
+        drawn = self._generator(_QUERIES, epoch).permutation(len(self._queries))[: self._matched]
+        positives = draw(self._options, self._generator(_POSITIVES, epoch if self._settings.resample_positives else 0))
+        alone = self._generator(_EXEMPLARS, epoch).permutation(self._alone)[: self._exemplars]
+        order = self._generator(_ORDER, epoch).permutation(self.tuples)
+        return np.concatenate([self._queries[drawn], alone])[order], np.concatenate([positives[drawn], alone])[order]
+
+    def pool(self, epoch):
+        """Rows among which negatives are mined in an epoch, int64, sorted."""
+        photos = self._pairs.negative
+        if len(photos) <= self._settings.negative_pool_size:
+            return photos
+        return np.sort(self._generator(_POOL, epoch).choice(photos, self._settings.negative_pool_size, replace=False))
+
+    def validation_rows(self):
+        """Rows that validation needs described, int64, sorted; none without queries."""
+        if not len(self.validation.query):
+            return np.zeros(0, np.int64)
+        return np.union1d(self.validation.query, self.validation.database)
+
+    def _validation(self):
+        """The truth of validation, a large database cut down to what can be described every epoch."""
+        full = self._pairs.validation
+        kept = np.unique(np.concatenate([full.query, *(positives for positives, _ in full.protocols[ALL])]).astype(np.int64))
+        others = np.setdiff1d(full.database, kept)
+        if len(others) > _VALIDATION_PHOTOS:
+            others = self._generator(_DATABASE, 0).choice(others, _VALIDATION_PHOTOS, replace=False)
+        return full._replace(database=np.union1d(kept, others))
+
+    def needed(self, epoch):
+        """Rows that mining for an epoch needs described, int64, sorted."""
+        return np.union1d(self.queries(epoch)[0], self.pool(epoch))
+
+    def mine(self, epoch, descriptors):
+        """The epoch's tuples: dict of `query` [t], `positive` [t], `photo` [t, k] and `similarity` [t, k] of the negatives."""
+        query, positive = self.queries(epoch)
+        settings = self._settings
+        photo, similarity = mine_negatives(
+            descriptors, query, self.pool(epoch), self._rule, settings.negatives, settings.one_negative_per_model
+        )
+        return {"query": query, "positive": positive, "photo": photo, "similarity": similarity}
+
+    def _generator(self, purpose, epoch):
+        return np.random.default_rng([self._seed, purpose, epoch])
+
+
+def _similarity(start, query, pool, settings):
+    return start[pool["photo"]] @ start[query] if needs_similarity(settings) else None
