@@ -99,7 +99,7 @@ def memory(megabytes, at_most=math.inf, **times):
     """Memory of a job: so much, and so many times the size of these inputs, but no more than `at_most` for them; half as much again at
     every further attempt (`--retries`).
 
-    `docs/scaling.md` says where the numbers come from.
+    `docs/memory-and-disk.md` says where the numbers come from.
     """
 
     def needed(wildcards, input, attempt):
