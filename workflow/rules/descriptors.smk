@@ -24,7 +24,7 @@ rule describe_collection:
         device=config["device"],
         digest=digest("describe_collection"),
     message:
-        "evaluate: descriptors of the collection by {wildcards.system}"
+        "descriptors: the collection by {wildcards.system}"
     script:
         "../scripts/describe_collection.py"
 
@@ -46,4 +46,4 @@ use rule describe_collection as describe_benchmark with:
         device=config["device"],
         digest=digest("describe_collection"),
     message:
-        "evaluate: descriptors of benchmark {wildcards.benchmark} by {wildcards.system}"
+        "descriptors: benchmark {wildcards.benchmark} by {wildcards.system}"

@@ -45,6 +45,6 @@ rule evaluate_systems:
         threads=config["threads"],
         digest=digest("evaluate_systems"),
     message:
-        "evaluate: the table"
+        "evaluation: the table"
     script:
         "../scripts/evaluate_systems.py"

@@ -1,4 +1,4 @@
-"""The report: one page with everything on it, and a page for every 3D model."""
+"""The report: one page about the whole run, and a page for every 3D model."""
 
 
 rule write_report:

@@ -1,4 +1,4 @@
-"""The stages by name: what `snakemake --cores all NAME` makes. All of them begin with the scan of the photo folders."""
+"""The stages by name: the files that `snakemake --cores all NAME` makes. All stages begin with the scan of the photo folders."""
 
 
 rule collection:
