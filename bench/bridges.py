@@ -1,11 +1,11 @@
-"""Wrong pairs planted in a run's graph at growing rates: how many of its clusters they join, and what else is cut because of them.
+"""Add wrong pairs to a run's graph at growing rates: how many clusters do they join, and how many other pairs are cut?
 
     python bench/bridges.py RESULTS [--rates 0 0.0001 0.001 0.01] [--min-photos 5] [--min-bridge-inliers 30] [--seed 0]
 
-RESULTS is a run up to the stage `clustering`. So many pairs per verified pair are planted, each of two photos of different clusters, or of
-none, drawn at random, with the inliers of a verified pair drawn at random. Two clusters count as joined when a cluster holds
-`--min-photos` photos of both. Then what is needed between two groups of 50 photos, at one wrong pair in a thousand and five pairs per
-photo, as photos grow.
+RESULTS is a run up to the stage `clustering`. A rate is the number of planted pairs per verified pair. A planted pair joins two photos of
+different clusters, or of none, drawn at random; its inliers are those of a random verified pair. Two clusters count as joined if a new
+cluster holds `--min-photos` photos of each. The last lines print how many pairs two groups of 50 photos need to be joined, for collections
+of growing size with one wrong pair in a thousand and five pairs per photo.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main():
 
 
 def clusters(graph, planted, options):
-    """Cluster of every photo, int [n], -1 for none, and the pairs that are cut."""
+    """Cluster of every photo, int [n], -1 for none; and the pairs that are cut."""
     network = nx.Graph()
     network.add_nodes_from(range(len(graph["queried"])))
     for (a, b), inliers, unmoved in zip(*(graph[name].tolist() for name in ("pair", "inliers", "unmoved")), strict=True):
@@ -61,7 +61,7 @@ def clusters(graph, planted, options):
 
 
 def plant(graph, cluster, count, seed):
-    """Pairs of photos that are not of one cluster and do not match, int [count, 2]."""
+    """Draw pairs of photos that do not match and are not in the same cluster, int [count, 2]."""
     rng = np.random.default_rng(seed)
     known, pairs = {tuple(pair) for pair in graph["pair"].tolist()}, []
     while len(pairs) < count:
@@ -73,7 +73,7 @@ def plant(graph, cluster, count, seed):
 
 
 def joined(before, after, min_photos):
-    """How many pairs of clusters are one now."""
+    """Number of pairs of clusters that are one cluster now."""
     count = 0
     for number in range(after.max() + 1):
         held = Counter(before[after == number].tolist())

@@ -1,10 +1,10 @@
-"""How right the 3D models of a demo are: its cameras beside those that rendered the photos.
+"""Compare the cameras of a demo's 3D models with those that rendered the photos.
 
     python bench/cameras.py RESULTS CAMERAS.json
 
-RESULTS is a run up to the stage `reconstruction` on photos that `python -m bow2cnn_demo FOLDER` rendered; CAMERAS.json is in
-FOLDER/truth. The camera centres of each model are laid over the true ones by the similarity with the least squared
-error (Umeyama, PAMI 1991). Errors are fractions of the scene's size: the largest extent of the true centres along an axis.
+RESULTS is a run up to the stage `reconstruction` on photos that `python -m bow2cnn_demo FOLDER` rendered; CAMERAS.json is in FOLDER/truth.
+The camera centres of each model are aligned with the true ones by the similarity with the least squared error (Umeyama, PAMI 1991). Errors
+are fractions of the scene's size, which is the largest extent of the true centres along an axis.
 """
 
 import json

@@ -1,11 +1,11 @@
-"""Photos of a benchmark planted in a run's collection, changed: how many are found, and which clean models go with them.
+"""Add changed photos of a benchmark to a run's collection: how many are found, and how many clean models are lost?
 
     python bench/contamination.py RESULTS BENCHMARK [--photos 100] [--inliers 15] [--seed 0] [--threads 2]
 
-RESULTS is a run up to the stage `split` with the benchmark BENCHMARK, whose places the collection does not show. Every planted photo is cut
-to half its area, scaled, changed in colour and gamma, and compressed strongly. Nothing of the run is touched: the planted photos get
-features and words of the run's vocabulary, and with them the index is made anew, in a folder for the time. A planted photo counts as
-found when the stage finds it for any photo of the benchmark; a model is lost when the stage finds one of its photos, which are all clean.
+RESULTS is a run up to the stage `split` with the benchmark BENCHMARK, whose places the collection does not show. Every planted photo is
+cropped to half its area, scaled, changed in colour and gamma, and strongly compressed. The run is not changed: the planted photos get
+features and words of its vocabulary, and a new index with them is built in a temporary folder. A planted photo is found if the stage finds
+it for any photo of the benchmark. A model is lost if the stage finds one of its photos, which are all clean.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main():
 
 
 def find(folder, options):
-    """What the stage finds with the planted photos in the index: rows from the number of the run's photos on are planted."""
+    """Rows that the stage finds with the planted photos in the index; planted photos follow those of the run."""
     results, benchmark = options.results, options.results / "benchmarks" / options.benchmark
     vocabulary, shards = results / "vocabulary/vocabulary.h5", shards_of(results, "words")
     plant(benchmark / "collection.h5", folder, options)
@@ -83,7 +83,7 @@ def plant(benchmark, folder, options):
 
 
 def change(image, rng):
-    """Half of a photo, in another size, with other colours."""
+    """Change a photo: half of it, in another size and other colours."""
     width, height = (round(side * 0.5**0.5) for side in image.size)
     left, top = (int(rng.integers(side - part + 1)) for side, part in zip(image.size, (width, height), strict=True))
     image = image.crop((left, top, left + width, top + height))
@@ -95,7 +95,7 @@ def change(image, rng):
 
 
 def join(first, kind, second, out):
-    """Write the arrays that both artefacts have, one behind the other."""
+    """Concatenate the arrays that two artefacts have in common and write them."""
     with artefact.Reader(second, kind) as reader:
         names = [name for name in reader.names() if name != "path"]
     parts = [artefact.read(path, kind, names) for path in (first, second)]
@@ -103,7 +103,7 @@ def join(first, kind, second, out):
 
 
 def mark(watermarks, folder):
-    """Write the run's `watermarks` with the planted photos, of whose features none is marked."""
+    """Write the run's `watermarks` with rows for the planted photos, none of whose features is masked."""
     arrays = artefact.read(watermarks, "watermarks")
     offset = artefact.read(folder / "words.h5", "words", ["offset"])["offset"]
     arrays["offset"] = np.concatenate([arrays["offset"], arrays["offset"][-1] + offset[1:]])

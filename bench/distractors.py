@@ -1,4 +1,4 @@
-"""A benchmark's database with all photos of a run's collection as distractors, for the scripts that rank it."""
+"""The database of a benchmark with all photos of a run's collection as distractors, for scripts that rank it."""
 
 import numpy as np
 
@@ -16,12 +16,12 @@ from bow2cnn.search.searcher import DEFAULTS
 
 
 class Pool:
-    """Photos of the pool are numbered: the benchmark's database in its order, then the collection by row.
+    """Photos with numbers: first the benchmark's database in its order, then the collection by row.
 
     Args:
-        results: of a run up to the stage `retrieval`.
-        folder: with the photos and gnd.json of the benchmark.
-        benchmark: its name in the run.
+        results: folder of a run up to the stage `retrieval`.
+        folder: folder with the photos and gnd.json of the benchmark.
+        benchmark: name of the benchmark in the run.
     """
 
     def __init__(self, results, folder, benchmark):
@@ -32,13 +32,13 @@ class Pool:
         print(f"database: {len(self.task.database)} photos and {len(self.distractors)} distractors, {len(self.task.query)} queries")
 
     def paths(self):
-        """Of the queries, and of all photos in the order of their numbers."""
+        """Paths of the queries, and of all photos in the order of their numbers."""
         own = artefact.read(self._folder / "collection.h5", "collection", ["path"])["path"]
         others = artefact.read(self._results / "collection/collection.h5", "collection", ["path"])["path"]
         return [own[row] for row in self.task.query], [*(own[row] for row in self.task.database), *others]
 
     def maps(self, rankings):
-        """mAP by protocol as a text, of a ranking (numbers of the pool, best first) per query."""
+        """mAP by protocol as text, of one ranking per query (numbers of the pool, best first)."""
         count = len(self.task.database)
         # Rows of the benchmark's photos; what lies beyond are distractors.
         rows = [np.where(found < count, self.task.database[found % count], len(self.own) + found) for found in rankings]
@@ -46,7 +46,9 @@ class Pool:
         return ", ".join(f"{protocol} {score:.2f}" for protocol, score in scores.items())
 
     def engine(self):
-        """(`Engine`, function that makes the `QuantisedFeatures` of a query's features); watermarks stay in, as with the peers."""
+        """`Engine` of the pool, and a function that makes `QuantisedFeatures` from a query's features. Watermarks stay in, as in the other
+        software.
+        """
         vocabulary = self._results / "vocabulary/vocabulary.h5"
         photos = BenchmarkPhotos(vocabulary, self._folder / "collection.h5", self._folder / "features.h5", 1)
         others = read_words(shards_of(self._results, "words"))

@@ -1,11 +1,12 @@
-"""Very fine vocabularies: what they cost in time and memory, and how often a descriptor finds its nearest word.
+"""Measure very fine vocabularies: time, memory, and how often a descriptor finds its nearest word.
 
     python bench/fine_words.py RESULTS [--words 65536 1048576 16777216] [--descriptors 32000000] [--threads 2]
 
-RESULTS is a run that has its features. To its descriptors come invented ones, real ones with noise (standard deviation 10 of 255, about
-what two views of one point differ by), until there are `--descriptors`, or 30 for every word where that is less. Words are trained by the
-stage's own function in a process of its own. 100,000 descriptors with other noise are given their words; of 2,000 of these the nearest of
-all words is found by looking at every one. Below 30 descriptors a word it is a matter of time and memory only, no quality is claimed.
+RESULTS is a run that has its features. The descriptors are those of the run, followed by invented ones: real ones with noise of a standard
+deviation of 10 of 255, which is about the difference between two views of one point. There are `--descriptors` of them, or 30 per word if
+that is less. The stage's own function trains the words in a process of its own. 100,000 descriptors with other noise get their words. For
+2,000 of these, the nearest of all words is found exhaustively. With fewer than 30 descriptors per word only time and memory are meaningful,
+not quality.
 """
 
 import argparse
@@ -64,7 +65,7 @@ def measure(real, words, options):
 
 
 def extended(real, count):
-    """So many descriptors: the real ones as far as they reach, then real ones with noise."""
+    """A number of descriptors: the real ones, followed by real ones with noise."""
     if count <= len(real):
         return real[:count]
     out = np.empty((count, real.shape[1]), np.uint8)
@@ -82,7 +83,7 @@ def noisy(descriptors, rng):
 
 
 def nearest_of_all(vocabulary, descriptors):
-    """Nearest word of every descriptor, int64 [n], without the coarse level."""
+    """Nearest word of every descriptor by exhaustive search, int64 [n]."""
     word, best = np.zeros(len(descriptors), np.int64), np.full(len(descriptors), NONE, np.int32)
     for cell, fine in enumerate(vocabulary.fine):
         rows, distances = (found[:, 0] for found in nearest(descriptors, fine[: vocabulary.size[cell]]))

@@ -1,16 +1,16 @@
-"""What the recipes of a config are worth when every model of a run validates once.
+"""Measure the recipes of a config with every model of a run validating once.
 
     python bench/folds.py CONFIG RESULTS FOLDER [--folds 3]
 
-CONFIG names the experiments (`bench/folds.yaml`), RESULTS is a run whose models, graph and features are used. The places are
-dealt to `--folds` parts; every experiment is trained once without each part and validated on it, so no network is judged by a place that it
-has seen. Nothing of a benchmark is read. FOLDER keeps what is finished; the command goes on from there.
+CONFIG names the experiments (`bench/folds.yaml`). RESULTS is a run whose models, graph and features are used. The places are divided into
+`--folds` parts. Every experiment is trained once without each part and validated on it, so no network is judged by a place that it has
+seen. Benchmarks are not used. FOLDER keeps what is finished; if you repeat the command it goes on from there.
 
-Printed are mAP of the untrained network, the gain, and the gain less that of the first experiment with the same network, means over all
-queries of all parts; in brackets the widths of their one-sided 95 % intervals, over places. Epoch and share of the way are chosen on the
-part on which a network is judged, of all experiments alike: the gains are too large by that, their differences hardly.
+It prints the mAP of the untrained network, the gain, and the gain minus that of the first experiment with the same network. All are means
+over the queries of all parts; in brackets are the widths of their one-sided 95 % intervals over places. Epoch and share are chosen on the
+part on which a network is judged. This makes the gains of all experiments too large, but hardly changes their differences.
 
-How a default is chosen by it: the value of the paper stays unless another gains more than that width over it.
+Defaults are chosen by this rule: the value of the paper stays unless another value gains more than that width over it.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main():
 
 
 class Folds:
-    """The places of a run in parts, and the networks of every experiment trained without each."""
+    """The places of a run in parts, and the networks of every experiment trained without each part."""
 
     def __init__(self, config, results, folder, folds):
         self.config, self._results, self._folder, self._folds = config, results, folder, folds
@@ -119,7 +119,9 @@ class Folds:
         )
 
     def scores(self, name, trained):
-        """AP of every query of every part, by the networks trained without it or by the untrained one, and the number of its place."""
+        """AP of every query of every part, by the networks trained without the part or by the untrained network; and the number of the
+        query's place.
+        """
         scores, places, count = [], [], 0
         for fold, pairs in enumerate(self._pairs):
             described, missing = self._describe(self._folder / f"{name}-{fold}.h5" if trained else self.start_of(name))
@@ -138,7 +140,7 @@ class Folds:
 
 
 def units_of(split):
-    """The number of every model's component of places that doubt links, which stay in one part."""
+    """Component of every model: places that doubt links are one component and stay in one part."""
     unit = np.arange(int(split["place"].max(initial=-1)) + 1)
     for component in find_components(np.unique(split["place"][split["side"] != DROPPED]).tolist(), split["doubt"]):
         unit[list(component)] = min(component)
@@ -146,7 +148,7 @@ def units_of(split):
 
 
 def parts_of(place, models, folds):
-    """Part of every model: places are dealt by falling number of photos, to and fro, so that the parts are of equal size."""
+    """Part of every model. Places are dealt in the order of falling size, back and forth, so the parts have about the same size."""
     photos = np.bincount(place, np.diff(models["photo_offset"]))
     rank = np.argsort(np.argsort(-photos, kind="stable"))
     turn, seat = np.divmod(rank, folds)

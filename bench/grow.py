@@ -1,12 +1,12 @@
-"""What it costs and what it gives to add photos to a finished run, beside a run on all of them from nothing.
+"""Measure the cost and the result of adding photos to a finished run, against a run on all photos.
 
     python bench/grow.py CONFIG FOLDER [--late 20] [--cores 2] [--full RESULTS] [--truth TRUTH.csv]
 
-CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, new, one of every `--late` photos is held back, the rest runs up to
-the models and the teacher's rankings, then the late photos join and it runs again. `--full` names the results of a run on all photos
-that is already there, of which the jobs of the same rules are counted; without it that is run too. With `--truth` every labelled photo
-of the collection is a query too: a benchmark has some dozen queries, so that another vocabulary alone moves its mAP by a point or two.
-Photos are linked, not copied, where the disk allows.
+CONFIG is a run's config (tests/configs/riviera.yaml). In the new folder FOLDER, one of every `--late` photos is held back. The rest runs up
+to the models and the teacher's rankings. Then the late photos are added and it runs again. `--full` names the results of an existing run on
+all photos, of which the jobs of the same rules are counted; without it that run is made too. With `--truth`, every labelled photo of the
+collection is a query too: a benchmark has only some dozen queries, so another vocabulary alone changes its mAP by a point or two. Photos
+are linked, not copied, if the disk allows.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def place(folder, photos):
 
 
 def run(config, path, cores, targets=TARGETS):
-    """Seconds of the run, and of its jobs (wall, processor)."""
+    """Seconds of a run, and of its jobs (wall time, processor time)."""
     path.write_text(yaml.safe_dump(config))
     begin = time.time()
     command = [Path(sys.executable).parent / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", str(cores), *targets]
@@ -87,12 +87,12 @@ def run(config, path, cores, targets=TARGETS):
 
 
 def known(results, like):
-    """The same of a run that is already there, without its own seconds: its jobs of those rules that another run has."""
+    """The same for an existing run, without its own seconds: only its jobs of the rules that another run has."""
     return None, *job_seconds(results, rules=[path.name for path in (like / "timings").iterdir()])
 
 
 def job_seconds(results, since=0.0, rules=("",)):
-    """Sum over the jobs (of these rules) that began since then: wall and processor seconds."""
+    """Sum over the jobs (of these rules) that began after a time: seconds of wall time and of processor time."""
     rows = []
     for path in (path for rule in rules for path in (results / "timings" / rule).rglob("*.tsv")):
         if path.stat().st_mtime >= since:
@@ -132,7 +132,7 @@ def teacher(results, benchmark):
 
 
 def teacher_on_collection(results, truth):
-    """mAP with every labelled photo as a query, the photos of its place being the positives, as a text."""
+    """mAP as text, with every labelled photo as a query and the photos of its place as positives."""
     names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
     places = read_labels([truth])
     place = np.array([places.get(Path(name).name, "-") for name in names])

@@ -1,10 +1,10 @@
-"""The grown graph of a run beside the exhaustive one, for which every photo is a query: what is found, for how many verifications.
+"""Compare the grown graph of a run with the exhaustive one, for which every photo is a query: photos found, verifications needed.
 
     python bench/growth.py CONFIG RESULTS
 
-CONFIG is the config of the run RESULTS, which has its graph. The exhaustive graph is made here, by the stage's own code. A verification is
-a pair of photos whose geometry is looked at: those of colliding sketches, those of the shortlists, those that parts of a photo find, and
-those that are matched in full.
+CONFIG is the config of the run RESULTS, which has its graph. The stage's own code makes the exhaustive graph here. A verification is a pair
+of photos whose geometry is checked: pairs with a common sketch, pairs of the shortlists, pairs found by parts of a photo, and pairs matched
+with all features.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main():
 
 
 def exhaustive(config, results):
-    """Arrays of the graph for which every photo is asked, to the end of its shortlist."""
+    """Arrays of the graph for which every photo is a query and its whole shortlist is verified."""
     engine = Engine.load(results / "index/index.h5", config["retrieval"]["max_hamming"])
     store = FeatureStore(shards_of(results, "features"))
     limits = config["clustering"]["min_word_inliers"], config["clustering"]["min_inliers"]

@@ -1,11 +1,11 @@
-"""Min-hash over more and more photos, real ones padded with invented ones: time and memory of hashing and joining.
+"""Measure min-hash on growing collections, real photos followed by invented ones: time and memory of hashing and joining.
 
     python bench/minhash.py RESULTS [--photos 10000 100000 1000000] [--features 700] [--threads 2]
 
-RESULTS is a run that has its index. Photos of it come first, with the words of their strongest `--features` features; the others have as
-many, drawn from all of theirs. A larger collection has a finer vocabulary: words are cut by the first bits of the features' signatures
-into as many as the default gives a collection of that size. Sketches and bounds are the defaults of a run. Every size is measured in a
-process of its own.
+RESULTS is a run that has its index. Its photos come first, with the words of their strongest `--features` features. Invented photos have as
+many words, drawn from all of theirs. A larger collection has a finer vocabulary: words are divided by the first bits of the signatures of
+their features, up to the default number of words for a collection of that size. Sketches and thresholds are the defaults. Every size is
+measured in a process of its own.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main():
 
 
 class Bags:
-    """The words of a run's photos, the strongest `features` of each, under the vocabulary of a collection of so many photos."""
+    """The words of a run's photos, of the strongest `features` each, in the vocabulary of a collection of a given size."""
 
     def __init__(self, results, features, photos):
         arrays = artefact.read(results / "index/index.h5", "index", ["offset", "word", "signature", "feature", "idf"])
@@ -60,7 +60,7 @@ class Bags:
         self._counts = np.bincount(photo[kept], minlength=len(arrays["offset"]) - 1)
 
     def make(self, photos):
-        """offset int64 [photos + 1] and sorted words uint32 of the first photos."""
+        """Offsets, int64 [photos + 1], and sorted words, uint32, of the first photos."""
         rng = np.random.default_rng(0)
         known = min(photos, len(self._counts))
         counts = np.concatenate([self._counts[:known], self._counts[rng.integers(len(self._counts), size=photos - known)]])
@@ -87,7 +87,7 @@ def join(offset, word, words, threads):
 
 @numba.njit
 def inverted(offset, word, words):
-    """Where the photos of every word begin, int64 [words + 1], and these photos, sorted, int32 [N]."""
+    """Inverted file: offsets of the words, int64 [words + 1], and their sorted photos, int32 [N]."""
     bounds, photos = np.zeros(words + 1, np.int64), np.empty(len(word), np.int32)
     for one in word:
         bounds[one + 1] += 1

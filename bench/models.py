@@ -1,15 +1,19 @@
-"""3D models of a heap of photos: pycolmap inside the true labels, pycolmap alone on the heap, and bow2cnn.
+"""Compare the 3D models with pycolmap's, within the true labels and on all photos together.
 
     python bench/models.py CONFIG TRUTH.csv WORK [--rows labels heap bow2cnn] [--threads 2]
 
-CONFIG is of a run whose `results` is not there yet: bow2cnn's time begins with nothing and ends with the models. TRUTH.csv has the columns
-photo, landmark, place (`-`: belongs to nothing). pycolmap has SIFT of at most 4,096 features and keeps every component of 5 photos or
-more. `labels`, which no user could do, matches every pair of photos of one landmark. `heap` is told nothing: a vocabulary tree of 16,384
-words built from the photos, 20 neighbours per photo, pycolmap's own test for watermarks obeyed. A photo counts for the largest model
-that registers it, and as wrong when its place is not the most frequent one there. Seconds are by the wall, and in brackets of the
-processor, which other work disturbs less; bow2cnn's stages run side by side, and the processor's seconds of each are Snakemake's samples,
-which miss some (those of `all` are whole). WORK keeps pycolmap's databases and models, and what was
-measured, so that rows can be asked for one by one.
+CONFIG is the config of a run whose `results` do not exist yet: bow2cnn's time begins with nothing and ends with the models. TRUTH.csv has
+the columns photo, landmark, place (`-`: no place). pycolmap finds at most 4,096 SIFT features per photo and keeps every
+component of 5 photos or more.
+
+- `labels` matches every pair of photos of one landmark, which no user could do.
+- `heap` uses no labels: a vocabulary tree of 16,384 words built from the photos, 20 neighbours per photo, and pycolmap's own watermark
+  test.
+
+A photo counts for the largest model that registers it. It is wrong if its place is not the most frequent place of that model. Seconds are
+wall time, and in brackets processor time, which other jobs on the machine disturb less. bow2cnn's stages run side by side. The processor
+time of each stage is Snakemake's samples, which miss some; that of `all` is complete. WORK keeps pycolmap's databases and models and all
+measurements, so you can run the rows one by one.
 """
 
 import argparse
@@ -58,7 +62,7 @@ def main():
 
 
 class Bench:
-    """What the rows are made of: the photos as one folder, the options, and pycolmap's features, which two rows share."""
+    """What all rows share: the photos as one folder, the options, and pycolmap's features."""
 
     def __init__(self, options, settings):
         self.options, self.settings, self.work = options, settings, options.work
@@ -71,7 +75,7 @@ class Bench:
                     link.symlink_to(path.resolve())
 
     def database(self, row):
-        """A database of its own with the features of all photos, and the time that these took."""
+        """A new database with the features of all photos, and the time that the features took."""
         features, note = self.work / "features.db", self.work / "features.json"
         if not note.exists():
             features.unlink(missing_ok=True)
@@ -153,7 +157,7 @@ ROWS = {"labels": inside_labels, "heap": alone, "bow2cnn": ours}
 
 
 def report(found, place):
-    """Lines on the rows that there are."""
+    """Lines on the existing rows."""
     right = {}
     for row, measured in found.items():
         members = assign(measured["models"])
@@ -181,7 +185,7 @@ def report(found, place):
 
 
 def assign(models):
-    """The photos of every model, each only in the largest that registers it; models of `SMALLEST` photos or more, largest first."""
+    """The photos of every model, each only in the largest model that registers it; models of `SMALLEST` photos or more, largest first."""
     taken, members = set(), []
     for photos in sorted(models, key=len, reverse=True):
         own = [photo for photo in photos if photo not in taken]

@@ -1,10 +1,10 @@
-"""What each experiment of a run gained over its untrained network, as a table.
+"""Print the gain of each experiment of a run over its untrained network, as a table.
 
     python bench/recipes.py RESULTS
 
-mAP without whitening; in brackets the width of the one-sided 95 % bootstrap interval of the paired difference, over places (nan for too few
-queries or places). `epoch` and `share` are what validation chose: the best epoch, and how much of the way to its weights. So the gain on
-validation, marked by *, is no proof of one elsewhere.
+The gains are in mAP without whitening. In brackets is the width of the one-sided 95 % bootstrap interval of the paired difference, over
+places (nan for too few queries or places). Validation chose `epoch` and `share`: the best epoch, and the step towards its weights. So the
+gain on validation, marked by *, does not prove a gain elsewhere.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""What a run finds in the same photos at other resolutions: the verified pairs and their inliers.
+"""Compare what a run finds in the same photos at other resolutions: verified pairs and their inliers.
 
     python bench/resolution.py CONFIG FOLDER [--factors 2.5 5] [--cores 2]
 
-CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, new, the photos are enlarged by each factor (JPEG of quality 95, bicubic),
-the run goes up to the clusters with those of the collection as they are and with each enlarged copy of it, and its verified pairs are
-compared by the photos' names. Enlarged photos hold nothing that the others do not, so that any difference is the fault of the run.
+CONFIG is a run's config (tests/configs/riviera.yaml). In the new folder FOLDER, the photos are enlarged by each factor (bicubic, JPEG of
+quality 95). The run goes up to the clusters with the original collection and with each enlarged copy. The verified pairs are compared by
+the names of the photos. Enlarged photos contain no new information, so any difference is an error of the run.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main():
 
 
 def enlarge(photos, folder, factor, workers):
-    """Fill a folder with enlarged copies, upright; with a factor of 1 too, so that all are saved alike."""
+    """Fill a folder with enlarged upright copies; also for a factor of 1, so that all are saved the same way."""
     folder.mkdir()
     with ThreadPoolExecutor(workers) as pool:
         list(progress(pool.map(lambda photo: _enlarge(photo, folder, factor), photos), f"photos {factor:g}x", len(photos)))

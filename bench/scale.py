@@ -1,14 +1,15 @@
-"""How the index grows: building and asking indexes of more and more photos, real ones padded with invented ones.
+"""Measure how the index grows: build and query indexes of more and more photos, real ones followed by invented ones.
 
     python bench/scale.py RESULTS FOLDER [--photos 1000 4000 16000 64000 256000] [--features 700] [--queries 50] [--builds 3]
 
-RESULTS is a run that has its index. Photos of it come first, with their strongest `--features` features; the others are made from what
-the real ones have: their sizes and numbers of features, and features drawn from all of theirs with word and frame, with the signature of
-another feature of that word, of which three bits in ten are drawn anew. Every size is built by `build_index` in FOLDER (which needs
-room for 160 bytes a feature), three times, of which the middle one counts, and asked with real photos, soft assignment, verification and
-expansion included, each in a process of its own on one thread. "Ranking" is what a shortlist takes. Memory is what a process has of its
-own at most; what of the mapped files lies in memory too stands beside it, and can be given back. The figures go to FOLDER/scale.json
-too, for bench/outlook.py.
+RESULTS is a run that has its index. Its photos come first, with their strongest `--features` features. Invented photos take the size and
+the number of features from real ones. Each of their features takes word and frame from a random real feature, and the signature from
+another feature of that word, with three bits in ten drawn again.
+
+`build_index` builds every size in FOLDER (160 bytes per feature) three times; the middle time counts. Then real photos are queries, with
+soft assignment, verification and expansion. Each measurement runs on one thread in a process of its own. "Ranking" is the time of a
+shortlist. Memory is the peak of a process's own memory; the mapped files in memory, which can be given back, are printed beside it. The
+figures are also written to FOLDER/scale.json, for bench/outlook.py.
 """
 
 import argparse
@@ -72,7 +73,7 @@ def main():
 
 
 def real_queries(results, features, count):
-    """`QuantisedFeatures` of some photos of the run as of photos from outside, of their strongest `features` features."""
+    """`QuantisedFeatures` of some photos of the run as queries from outside, with their strongest `features` features."""
     store = FeatureStore(shards_of(results, "features"))
     size = artefact.read(results / "index/index.h5", "index", ["size"])["size"]
     vocabulary = Vocabulary.load(results / "vocabulary/vocabulary.h5")
@@ -81,7 +82,7 @@ def real_queries(results, features, count):
 
 
 class Real:
-    """The words of a run's photos, the strongest `features` of each, and those of invented ones."""
+    """The words of a run's photos, of the strongest `features` of each, and those of invented photos."""
 
     def __init__(self, results, features):
         arrays = artefact.read(results / "index/index.h5", "index", ["offset", "word", "signature", "feature", "keypoint", "size"])
@@ -98,12 +99,12 @@ class Real:
         return len(self.size)
 
     def part(self, first, last):
-        """Sizes, numbers of features and columns of some of the real photos."""
+        """Sizes, numbers of features and columns of some real photos."""
         rows = slice(self.starts[first], self.starts[last])
         return self.size[first:last], self.counts[first:last], {name: column[rows] for name, column in self.columns.items()}
 
     def invent(self, count, rng):
-        """The same of invented photos."""
+        """The same for invented photos."""
         like = rng.integers(len(self), size=count)
         counts = self.counts[like]
         total = int(counts.sum())
@@ -124,7 +125,7 @@ class Real:
 
 
 def make_words(real, photos, folder):
-    """The `words` artefacts of so many photos, and their `collection`; paths of the words."""
+    """Write the `words` artefacts of a number of photos and their `collection`; returns the paths of the words."""
     folder.mkdir()
     paths, sizes = [], []
     starts = list(range(0, photos, SHARD))
@@ -151,7 +152,7 @@ def build(folder, words, vocabulary):
 
 
 def ask(folder, queries):
-    """Mean seconds of a query and of ranking its shortlist alone, once the files are in memory as far as they fit."""
+    """Mean seconds of a query, and of ranking its shortlist alone, when the files are in memory as far as they fit."""
     engine = Engine.load(folder / "index.h5", DEFAULTS["max_hamming"])
     settings = {name: DEFAULTS[name] for name in ("shortlist", "max_expansion", "expansion_inliers")} | {"min_inliers": EVIDENCE}
     for query in queries[:2]:

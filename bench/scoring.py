@@ -1,12 +1,12 @@
-"""The teacher's plain ranking beside ASMK's, on the same features, with a whole collection as distractors; each on one thread.
+"""Compare the teacher's plain ranking with ASMK's on the same features, with a whole collection as distractors, each on one thread.
 
     python -m pip install cython && python -m pip install --no-build-isolation asmk
     python bench/scoring.py RESULTS FOLDER BENCHMARK [--words 16k] [--sample 200000] [--rows bow2cnn ASMK]
 
-RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK, whose photos and gnd.json lie in FOLDER. The database is the
-benchmark's and all photos of the collection; both codebooks are trained on the collection. ASMK (Tolias, Avrithis, Jegou, ICCV 2013; the
-authors' package, binary, with the parameters of their HOW configuration) trains `--words` words on `--sample` features. The time of a
-query is from its features to its ranking; features are not counted.
+RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK, whose photos and gnd.json are in FOLDER. The database holds the
+photos of the benchmark and of the collection. Both codebooks are trained on the collection. ASMK (Tolias, Avrithis, Jegou, ICCV 2013; the
+authors' package, binary, with the parameters of their HOW configuration) trains `--words` words on `--sample` features. The time of a query
+is from its features to its ranking, without the features.
 """
 
 import argparse

@@ -1,13 +1,12 @@
-"""How right a run is, measured against held-back labels: precision of verified pairs and of those that were cut, size and purity of the 3D
-models.
+"""Measure a run against labels that it has not seen: precision of the verified and the cut pairs, size and purity of the 3D models.
 
     python bench/truth.py RESULTS TRUTH.csv [TRUTH.csv ...] [--same PLACE,PLACE ...] [--before RESULTS]
 
-TRUTH.csv has the columns photo, landmark, place (place `-`: belongs to nothing). A pair of two `-` photos counts neither way; a pair
-with one labelled photo is right when both show one place. A registered photo is in a model of another place when the place of its
-label is not the most frequent place of its model (`-` photos count as wrong there only if the model's place is a labelled one).
-Where labels are known to confuse places, `--same` names these: a pair of two of them has no label. `--before` tells how many of the right
-pairs of an earlier run, on the same photos, are pairs of this one, and of how many the two photos are in one cluster.
+TRUTH.csv has the columns photo, landmark, place (place `-`: no place). A pair of two `-` photos is not counted. A pair
+with at least one labelled photo is right if both show one place. A registered photo is in a model of another place if its place is not the
+most frequent one of its model (a `-` photo is wrong only if the place of the model is a labelled one). If labels are known to confuse
+places, name these with `--same`: a pair of two of them has no label. `--before` names an earlier run on the same photos. It prints how many
+of its right pairs are pairs of this run, and in how many both photos are in one cluster.
 """
 
 import argparse
@@ -46,7 +45,7 @@ def places(results, truths):
 
 
 def read_labels(paths, column="place"):
-    """Photo file name to its label in a column."""
+    """File name of a photo to its label in a column."""
     labels = {}
     for path in paths:
         with open(path, newline="", encoding="utf-8") as file:
@@ -62,7 +61,7 @@ def pairs(results, place, same):
 
 
 def cut(results, place, same):
-    """Lines on the verified pairs that were cut, of all and by reason."""
+    """Lines on the verified pairs that were cut, in total and by reason."""
     found = artefact.read(results / "clustering/clusters.h5", "clusters", ["cut/pair", "cut/reason"])
     counted, right = judge(place[found["cut/pair"]], same)
     reason = np.array(found["cut/reason"], object)
@@ -84,14 +83,19 @@ def kept(results, before, place):
 
 
 def judge(ends, same):
-    """Which pairs have a label that tells, and which of them show one place: bool [m] each, from the places of their photos, [m, 2]."""
+    """Which pairs have a usable label, and which of them show one place, bool [m] each.
+
+    Args:
+        ends: places of the photos of each pair, [m, 2].
+        same: sets of places that the labels confuse.
+    """
     confused = np.array([a != b and any({a, b} <= group for group in same) for a, b in ends.tolist()], bool)
     counted = (ends != "-").any(1) & ~confused
     return counted, counted & (ends[:, 0] == ends[:, 1])
 
 
 def tell(counted, right):
-    """How many pairs there are, how many have a label, and how many of those are right and wrong."""
+    """Number of pairs, of those with a label, and of the right and wrong ones, as text."""
     return f"{len(counted)}, with a label {counted.sum()}: right {right.sum()}, wrong {(counted & ~right).sum()}"
 
 

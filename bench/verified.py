@@ -1,12 +1,12 @@
-"""What "verified" means in collections of every size: parts of a run's collection are asked with photos of other places and with their own.
+"""Measure what "verified" means in collections of every size: query parts of a collection with photos of other places and with its own.
 
     python bench/verified.py RESULTS TRUTH.csv OTHERS OTHERS.csv [--sizes 100 300 1000 0] [--draws 3] [--graph] [--threads 2]
 
-RESULTS is a run up to the stage `features`, TRUTH.csv has the columns photo, place (`-`: belongs to nothing). OTHERS is a folder with
-photos of other places, OTHERS.csv their labels (photos of a place that the run has too are left out): 100 are drawn. A part of the
-collection is drawn place by place, no more than a third of it from one place (size 0: the whole collection), and everything from the
-vocabulary on is made anew for it, with the defaults. An answer counts as right when its photo has the label of the query; one where both
-belong to nothing counts neither way. With `--graph` the part is grown to the graph of verified pairs too.
+RESULTS is a run up to the stage `features`. TRUTH.csv has the columns photo, place (`-`: no place). OTHERS is a folder
+with photos of other places, and OTHERS.csv has their labels (photos of places that the run has too are left out): 100 are drawn. A part of
+the collection is drawn place by place, with at most a third of it from one place (size 0: the whole collection). All stages from the
+vocabulary on are made again for it, with the defaults. An answer is right if its photo has the label of the query; if both are `-` it is
+not counted. With `--graph` the graph of verified pairs is grown for the part too.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def read_others(options, known):
 
 
 def draw_rows(place, size, seed):
-    """Rows of a part of the collection, sorted; what belongs to nothing is a place of its own."""
+    """Rows of a part of the collection, sorted. Every `-` photo counts as a place of its own."""
     rng = np.random.default_rng(seed)
     key = np.array([name if name != "-" else f"-{row}" for row, name in enumerate(place)])
     rows = []
@@ -139,7 +139,7 @@ def measure(folder, options, rows, place, others):
 
 
 def pairs(folder, index, features, place, threads):
-    """How many pairs the graph has, and how many of those with a label are right."""
+    """Number of pairs in the graph, and number of right ones among those with a label."""
     collisions, seeds, graph = (folder / f"{name}.h5" for name in ("collisions", "seeds", "graph"))
     max_hamming, found = DEFAULTS["max_hamming"], Clustering()
     settings = found.model_dump(include={"sketch_size", "sketches", "min_similarity"})
@@ -154,7 +154,7 @@ def pairs(folder, index, features, place, threads):
 
 
 def write_part(results, rows, folder):
-    """The collection and the features of some rows, as artefacts of one shard."""
+    """Write the collection and the features of some rows as artefacts of one shard."""
     source = results / "collection/collection.h5"
     arrays = artefact.read(source, "collection")
     count = len(arrays["path"])

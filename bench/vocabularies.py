@@ -1,11 +1,11 @@
-"""How far the teacher's mAP moves with the vocabulary: by chance, and because it was trained before the collection grew.
+"""Measure how the teacher's mAP changes with the vocabulary: by chance, and because it was trained before the collection grew.
 
     python bench/vocabularies.py CONFIG RESULTS [--late 20] [--seeds 8]
 
-CONFIG is a run's config (tests/configs/riviera.yaml), RESULTS that run. A grown run keeps the vocabulary of the photos that it began
-with, so it ranks a benchmark otherwise than a run from nothing. Here `--seeds` vocabularies are trained on the features of all photos, and
-as many without one of every `--late` photos, and every benchmark is ranked with each. Printed are means over the vocabularies, the
-standard deviation of one vocabulary, and the difference within a seed: its mean with its standard error, and the largest.
+CONFIG is a run's config (tests/configs/riviera.yaml), RESULTS that run. A grown run keeps the vocabulary of its first photos, so it ranks a
+benchmark differently from a run on all photos. Here `--seeds` vocabularies are trained on the features of all photos, and as many without
+one of every `--late` photos, and every benchmark is ranked with each. It prints means over the vocabularies, the standard deviation of one
+vocabulary, and the difference within a seed: its mean with its standard error, and the largest.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main():
 
 
 def without_late(path, out, late):
-    """The `features` artefact without one of every `late` photos; what a vocabulary needs of it."""
+    """The `features` artefact without one of every `late` photos, as far as a vocabulary needs it."""
     arrays = artefact.read(path, "features", ["offset", "descriptor", "error"])
     kept = np.arange(len(arrays["error"])) % late != 0
     lengths = np.diff(arrays["offset"])
@@ -68,7 +68,7 @@ def without_late(path, out, late):
 
 
 def teacher(config, results, features, folder, seed):
-    """Row of the table -> mAP, with a vocabulary of its own; the mean of all rows too."""
+    """Row of the table to mAP with a new vocabulary; also the mean of all rows."""
     vocabulary, threads = folder / "vocabulary.h5", config["threads"]
     train_vocabulary(features=features, out=vocabulary, seed=seed, threads=threads, **config["vocabulary"])
     found = {}

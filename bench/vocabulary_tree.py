@@ -1,12 +1,12 @@
-"""The teacher's verified ranking beside COLMAP's: vocabulary-tree pairing, matching, verification; a whole collection as distractors.
+"""Compare the teacher's verified ranking with COLMAP's (vocabulary tree, matching, verification), with a whole collection as distractors.
 
     python bench/vocabulary_tree.py RESULTS FOLDER BENCHMARK [--shortlist 100] [--threads 2] [--rows bow2cnn COLMAP]
 
-RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK, whose photos and gnd.json lie in FOLDER. The database is the
-benchmark's and all photos of the collection. COLMAP extracts its own features (SIFT, at most 4,096), builds a vocabulary tree of 16,384
-words from the collection, takes the tree's shortlist of every query, matches and verifies it (its defaults), and ranks it by inliers.
-Both sides verify a shortlist of one length. Seconds are from features to ranking, all queries together, indexing not counted: by the wall,
-where the peer has `--threads` and ours has one, and of the processor.
+RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK, whose photos and gnd.json are in FOLDER. The database holds the
+photos of the benchmark and of the collection. COLMAP extracts its own features (SIFT, at most 4,096), builds a vocabulary tree of 16,384
+words from the collection, takes the tree's shortlist of every query, matches and verifies it (with its defaults), and ranks it by inliers.
+Both sides verify shortlists of the same length. Seconds are from features to ranking, for all queries together, without indexing: wall time
+(COLMAP has `--threads` threads, bow2cnn one) and processor time.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main():
 
 
 def ours(pool, options):
-    """Verified rankings and their seconds."""
+    """Our verified rankings and their seconds."""
     engine, words = pool.engine()
     settings = {"expansion_inliers": DEFAULTS["expansion_inliers"], "shortlist": options.shortlist, "max_expansion": 0}
     settings["min_inliers"] = EVIDENCE
@@ -70,7 +70,7 @@ ROWS = {"bow2cnn": ours, "COLMAP": theirs}
 
 
 class Colmap:
-    """A database of the pool's photos, its images named by the number of the photo, those of the queries by q and the number."""
+    """A database of the pool's photos. Images are named by the number of the photo, queries by q and their number."""
 
     def __init__(self, pool, folder, options):
         self._options, self._path = options, folder / "peer.db"
@@ -95,7 +95,7 @@ class Colmap:
         return [f"q{query}" for query in range(self._queries)]
 
     def _index(self):
-        """Every image goes into the tree's index. A query may find the other queries in it, so that its shortlist asks for more."""
+        """Add every image to the tree's index. A query may find other queries in it, so it asks for a longer shortlist."""
         pairing = pycolmap.VocabTreePairingOptions(num_threads=self._options.threads, vocab_tree_path=self._tree)
         pairing.num_images = self._options.shortlist + self._queries
         return pycolmap.VocabTreePairGenerator(pairing, self._database, [self._ids[name] for name in self._query_names()])
