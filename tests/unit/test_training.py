@@ -33,7 +33,7 @@ from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.interpolation import error_of, one_standard_error_choice
 from bow2cnn.training.loss import tuple_loss
-from bow2cnn.training.moving_average import average_weights, interpolate
+from bow2cnn.training.moving_average import interpolate, moving_average
 from bow2cnn.training.negatives import mine_negatives
 from bow2cnn.training.optimiser import make_optimiser, set_rate
 from bow2cnn.training.pairs import read_pairs
@@ -447,13 +447,27 @@ def test_the_pull_does_not_depend_on_how_many_photos_fit_into_memory(made, tmp_p
 
 def test_averages_and_points_between():
     model, other = tiny(0), tiny(1)
-    mean = {key: value.clone() for key, value in other.state_dict().items()}
-    average_weights(mean, model, 0.9)
+    average = moving_average(other, 0.9)
+    average.update_parameters(model)
+    mean = average.module.state_dict()
     torch.testing.assert_close(mean["backbone.conv1.weight"], 0.9 * other.backbone.conv1.weight + 0.1 * model.backbone.conv1.weight)
     middle = interpolate(other.state_dict(), model.state_dict(), 0.25)
     torch.testing.assert_close(middle["pooling.p"], model.pooling.p)
     torch.testing.assert_close(middle["backbone.bn1.bias"], torch.lerp(other.backbone.bn1.bias, model.backbone.bn1.bias, 0.25))
     assert interpolate(other.state_dict(), mean, 1.0) is mean
+    without = moving_average(other, 0.0)
+    without.update_parameters(model)
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in without.module.state_dict().items())
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.999])
+def test_an_average_stays_where_it_is_while_the_weights_do(decay):
+    model = tiny()
+    average = moving_average(model, decay)
+    for _ in range(5):
+        average.update_parameters(model)
+    for name, value in average.module.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name])
 
 
 def test_rates():

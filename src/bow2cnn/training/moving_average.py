@@ -3,6 +3,8 @@
 import math
 
 import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 
 def copy_weights(model):
@@ -10,13 +12,19 @@ def copy_weights(model):
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
-def average_weights(mean, model, decay):
-    """Move a running average a step towards the model, in place: mean <- mean + (1 - decay) (weights - mean), which stays exactly where
-    it is when the model does.
+def moving_average(model: nn.Module, decay: float) -> AveragedModel:
+    """The exponential moving average of a model's weights, which starts as a copy of them.
+
+    `update_parameters(model)` computes average <- average + (1 - decay) (weights - average). So the average stays exactly where it is while
+    the weights do, those of frozen layers for instance.
+
+    Args:
+        model: the network that learns.
+        decay: 0 to 1; the higher, the slower the average follows. 0 gives the model's own weights.
     """
-    for name, value in model.named_parameters():
-        if value.requires_grad:
-            mean[name].lerp_(value.detach(), 1.0 - decay)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    average.update_parameters(model)  # the first update copies the weights, whatever the decay is
+    return average
 
 
 def interpolate(start, learned, share):

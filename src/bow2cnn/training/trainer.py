@@ -17,7 +17,7 @@ from bow2cnn.training.batches import TupleLoader
 from bow2cnn.training.errors import Diverged, TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.interpolation import error_of, mean_of, one_standard_error_choice
-from bow2cnn.training.moving_average import average_weights, copy_weights, interpolate, pooling_exponent
+from bow2cnn.training.moving_average import copy_weights, interpolate, moving_average, pooling_exponent
 from bow2cnn.training.optimiser import make_optimiser, set_rate
 from bow2cnn.training.sampler import EpochSampler
 
@@ -51,7 +51,7 @@ class Trainer:
         self._model, self._pairs, self._photos, self._settings = model, pairs, photos, settings
         self._threads, self._checkpoint = threads, checkpoint
         self._start = copy_weights(model)
-        self._mean = copy_weights(model) if settings.ema_decay else None
+        self._average = moving_average(model, settings.ema_decay)
         self._optimiser = make_optimiser(model, settings)
         self.viewer = copy.deepcopy(model)
         self._epoch, self._step, self._loss = 0, 0, 0.0
@@ -102,8 +102,7 @@ class Trainer:
                     raise Diverged(f"the loss of step {step + 1} is no number")
                 self._loss += loss
                 self._optimiser.step()
-                if self._mean is not None:
-                    average_weights(self._mean, self._model, self._settings.ema_decay)
+                self._average.update_parameters(self._model)
                 self._step = step + 1
                 if time.monotonic() - saved >= _SAVE_EVERY or self._step == steps:
                     self._save()
@@ -117,13 +116,12 @@ class Trainer:
         wanted = rows if last else np.union1d(rows, self.plan.needed(self._epoch + 1))
         if self._epoch and not len(wanted):  # without validation something else has to tell a network that diverged
             wanted = np.unique(self.tuples[-1]["query"])
-        learned = copy_weights(self._model) if self._mean is None else self._mean
+        learned = copy_weights(self._average.module)
         descriptors = self._describe(learned, wanted, progress_label=f"look {self._epoch}") if self._epoch else self._first
         score = mean_of(self._validate(descriptors))
         # Without any validation the last epoch is the best.
         if self._epoch and (self._best is None or not score <= self._best["score"]):
-            kept = {name: value.detach().clone() for name, value in learned.items()}
-            self._best = {"score": score, "epoch": self._epoch, "weights": kept}
+            self._best = {"score": score, "epoch": self._epoch, "weights": learned}
         self.history["validation_map"].append(score)
         self.history["pooling_p"].append(pooling_exponent(learned))
         _LOG.info("training: epoch %d, %s", self._epoch, _told(score))
@@ -161,10 +159,14 @@ class Trainer:
             descriptors[rows] = found
         return descriptors
 
+    def _parts(self):
+        """The objects of torch whose state belongs to the training's, by the name it has in a checkpoint."""
+        return {"model": self._model, "average": self._average, "optimiser": self._optimiser}
+
     def _save(self):
         tuples = [{name: torch.from_numpy(value) for name, value in epoch.items()} for epoch in self.tuples]
         state = {"position": [self._epoch, self._step, self._loss], "tuples": tuples, "history": self.history, "best": self._best}
-        state |= {"model": self._model.state_dict(), "mean": self._mean, "optimiser": self._optimiser.state_dict()}
+        state |= {name: part.state_dict() for name, part in self._parts().items()}
         self._checkpoint.save(state)
 
     def _load(self):
@@ -173,9 +175,9 @@ class Trainer:
         if saved is None:
             return False
         self._epoch, self._step, self._loss = saved["position"]
-        self._model.load_state_dict(saved["model"])
-        self._optimiser.load_state_dict(saved["optimiser"])
-        self._mean, self._best, self.history = saved["mean"], saved["best"], saved["history"]
+        for name, part in self._parts().items():
+            part.load_state_dict(saved[name])
+        self._best, self.history = saved["best"], saved["history"]
         self.tuples = [{name: value.numpy() for name, value in epoch.items()} for epoch in saved["tuples"]]
         _LOG.info("training: going on in epoch %d after %d steps", self._epoch, self._step)
         return True
