@@ -35,7 +35,7 @@ from bow2cnn.training.interpolation import error_of, one_standard_error_choice
 from bow2cnn.training.loss import tuple_loss
 from bow2cnn.training.moving_average import interpolate, moving_average
 from bow2cnn.training.negatives import mine_negatives
-from bow2cnn.training.optimiser import make_optimiser, set_rate
+from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import read_pairs
 from bow2cnn.training.positives import candidates, check_evidence, draw
 from bow2cnn.training.sampler import EpochSampler
@@ -473,8 +473,11 @@ def test_an_average_stays_where_it_is_while_the_weights_do(decay):
 def test_rates():
     settings = Settings(learning_rate=1e-3, lr_decay=0.5, optimiser="sgd")
     optimiser = make_optimiser(tiny(), settings)
-    set_rate(optimiser, settings, 3)
-    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([1e-3 * np.exp(-1), 1e-2 * np.exp(-1)])
+    schedule = make_schedule(optimiser, settings)
+    for epoch in (1, 2, 3):
+        assert [group["lr"] for group in optimiser.param_groups] == pytest.approx(np.array([1e-3, 1e-2]) * np.exp(-0.5 * (epoch - 1)))
+        optimiser.step()
+        schedule.step()
 
 
 # whole runs

@@ -18,7 +18,7 @@ from bow2cnn.training.errors import Diverged, TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.interpolation import error_of, mean_of, one_standard_error_choice
 from bow2cnn.training.moving_average import copy_weights, interpolate, moving_average, pooling_exponent
-from bow2cnn.training.optimiser import make_optimiser, set_rate
+from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.sampler import EpochSampler
 
 _LOG = logging.getLogger("bow2cnn")
@@ -53,6 +53,7 @@ class Trainer:
         self._start = copy_weights(model)
         self._average = moving_average(model, settings.ema_decay)
         self._optimiser = make_optimiser(model, settings)
+        self._schedule = make_schedule(self._optimiser, settings)
         self.viewer = copy.deepcopy(model)
         self._epoch, self._step, self._loss = 0, 0, 0.0
         self._best, self.tuples, self.diverged = None, [], 0
@@ -90,7 +91,6 @@ class Trainer:
 
     def _train_epoch(self):
         """The rest of an epoch's steps."""
-        set_rate(self._optimiser, self._settings, self._epoch)
         batch, saved = self._settings.batch, time.monotonic()
         steps = -(-self.plan.tuples // batch)
         with Workers(self._threads) as workers:
@@ -104,6 +104,8 @@ class Trainer:
                 self._optimiser.step()
                 self._average.update_parameters(self._model)
                 self._step = step + 1
+                if self._step == steps:
+                    self._schedule.step()
                 if time.monotonic() - saved >= _SAVE_EVERY or self._step == steps:
                     self._save()
                     saved = time.monotonic()
@@ -161,7 +163,7 @@ class Trainer:
 
     def _parts(self):
         """The objects of torch whose state belongs to the training's, by the name it has in a checkpoint."""
-        return {"model": self._model, "average": self._average, "optimiser": self._optimiser}
+        return {"model": self._model, "average": self._average, "optimiser": self._optimiser, "schedule": self._schedule}
 
     def _save(self):
         tuples = [{name: torch.from_numpy(value) for name, value in epoch.items()} for epoch in self.tuples]
