@@ -166,7 +166,9 @@ def test_what_timm_cannot_do_is_one_line(timm):
 def test_without_timm_there_is_one_line(timm, tmp_path, monkeypatch):
     save_network(tmp_path / "a.h5", RetrievalNetwork("timm:convolutions"))
     monkeypatch.setitem(sys.modules, "timm", None)  # as Python has it where an import is not possible
-    with pytest.raises(NetworkError, match=r"^network timm:convolutions: timm does not import here \(.*\); install it, or take another network$"):
+    with pytest.raises(
+        NetworkError, match=r"^network timm:convolutions: timm does not import here \(.*\); install it, or take another network$"
+    ):
         RetrievalNetwork("timm:convolutions")
     with pytest.raises(NetworkError, match=r"a\.h5: network timm:convolutions: timm does not import here") as caught:
         load_network(tmp_path / "a.h5")

@@ -732,11 +732,9 @@ def test_pairs_of_two_places_are_told(made, tmp_path, caplog):
     pools = [{"photo": np.array([1, 2, 8])}, *({"photo": pool["photo"]} for pool in made.found.pools[1:])]
     put_changed(made, tmp_path, pools)
     assert pairs_in(tmp_path).pools[0]["photo"].tolist() == [1, 2]
-    assert (
-        "1 of 48 pairs of a training query and a positive are of two places (of a database: two clusters) and are left out" in caplog.text
-    )
+    assert "1 of 48 pairs of a training query and a positive join two places (in a database: two clusters) and are left out" in caplog.text
     put_changed(made, tmp_path, pools, place=np.arange(PHOTOS), cluster=np.arange(PHOTOS))
-    with pytest.raises(TrainingError, match=r"48 of 48 pairs of a training query and a positive are of two places .* nothing to train on"):
+    with pytest.raises(TrainingError, match=r"48 of 48 pairs of a training query and a positive join two places .* nothing to train on"):
         pairs_in(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Weights as dicts of tensors: copies, running averages, points between two networks."""
+"""The moving average of a network's weights during training, and the interpolation between the weights of two networks."""
 
 import math
 
@@ -6,9 +6,11 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+Weights = dict[str, torch.Tensor]  # all tensors of a network, by name
 
-def copy_weights(model):
-    """A copy of all tensors of a model, by name."""
+
+def copy_weights(model: nn.Module) -> Weights:
+    """A copy of all tensors of a model."""
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
@@ -27,13 +29,13 @@ def moving_average(model: nn.Module, decay: float) -> AveragedModel:
     return average
 
 
-def interpolate(start, learned, share):
-    """start + share (learned - start), tensor by tensor; 1 gives the learned weights exactly."""
-    if share == 1.0:
+def interpolate(start: Weights, learned: Weights, alpha: float) -> Weights:
+    """start + alpha (learned - start) for every tensor (WiSE-FT, Wortsman et al., CVPR 2022); alpha = 1 returns the learned weights."""
+    if alpha == 1.0:
         return learned
-    return {name: torch.lerp(start[name], value, share) if value.is_floating_point() else value for name, value in learned.items()}
+    return {name: torch.lerp(start[name], value, alpha) if value.is_floating_point() else value for name, value in learned.items()}
 
 
-def pooling_exponent(weights):
-    """GeM's p in use, at least 1; NaN for other poolings."""
+def pooling_exponent(weights: Weights) -> float:
+    """The p that GeM uses, at least 1; NaN for other poolings."""
     return max(1.0, float(weights["pooling.p"])) if "pooling.p" in weights else math.nan

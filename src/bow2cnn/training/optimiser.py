@@ -1,4 +1,4 @@
-"""The optimiser of an experiment."""
+"""The optimiser of an experiment and the schedule of its learning rates."""
 
 import math
 
@@ -6,14 +6,15 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR
 
+from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.training.settings import Settings
 
-_POOLING_RATE = 10.0  # GeM's p learns so many times faster, without weight decay (field.md 3.3)
+_POOLING_RATE = 10.0  # factor on the learning rate for GeM's p, which has no weight decay (the authors' code for TPAMI 2018)
 _MOMENTUM = 0.9
 
 
-def make_optimiser(model, settings):
-    """Adam, AdamW or SGD over the learning weights of a `RetrievalNetwork`."""
+def make_optimiser(model: RetrievalNetwork, settings: Settings) -> Optimizer:
+    """Adam, AdamW or SGD over the weights of a network that are not frozen."""
     weights = [weight for weight in model.backbone.parameters() if weight.requires_grad]
     groups = [{"params": weights, "lr": settings.learning_rate, "weight_decay": settings.weight_decay}]
     if model.pooling.p is not None:
@@ -25,5 +26,5 @@ def make_optimiser(model, settings):
 
 
 def make_schedule(optimiser: Optimizer, settings: Settings) -> ExponentialLR:
-    """The schedule of the learning rates: rate(epoch) = rate(1) exp(-lr_decay (epoch - 1)); `step()` ends an epoch (field.md 3.3)."""
+    """The schedule rate(epoch) = rate(1) exp(-lr_decay (epoch - 1)), as in TPAMI 2018; `step()` goes to the next epoch."""
     return ExponentialLR(optimiser, math.exp(-settings.lr_decay))
