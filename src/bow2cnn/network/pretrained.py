@@ -113,9 +113,9 @@ def _check_meta(meta, model, file):
     if architecture != model.network:
         raise NetworkError(f"weights {file}: are of {printable(str(architecture))}, not of {model.network}")
     for name, ours in (("mean", model.input.mean), ("std", model.input.deviation)):
-        given = meta.get(name)
-        if isinstance(given, (list, tuple)) and [round(255 * float(value), 1) for value in given] != [round(value, 1) for value in ours]:
-            raise NetworkError(f"weights {file}: expect photos normalised by the {name} {given}, but {model.network} here uses another")
+        noted = meta.get(name)
+        if isinstance(noted, (list, tuple)) and [round(255 * float(value), 1) for value in noted] != [round(value, 1) for value in ours]:
+            raise NetworkError(f"weights {file}: expect photos normalised by the {name} {noted}, but {model.network} here uses another")
 
 
 def _take_exponent(exponent, model, file):
@@ -130,22 +130,22 @@ def _take_exponent(exponent, model, file):
 
 def _checked(state, wanted, network, file):
     """The state without heads and in single precision, after checking it against the wanted state of a network, key by key."""
-    given = {key: value for key, value in state.items() if key in wanted or not key.startswith(_HEADS)}
+    found = {key: value for key, value in state.items() if key in wanted or not key.startswith(_HEADS)}
     for key, value in wanted.items():
         if key.endswith("num_batches_tracked"):
-            given[key] = value
-        elif key not in given:
+            found[key] = value
+        elif key not in found:
             raise NetworkError(f"weights {file}: {key} is missing; is this {network}?")
-        elif not _is_dense_float(given[key]):
-            raise NetworkError(f"weights {file}: {key} is not a dense tensor of floating-point numbers (it is {_kind(given[key])})")
-        elif given[key].shape != value.shape:
-            raise NetworkError(f"weights {file}: {key} is {_shape(given[key])}, {network} has {_shape(value)} there; another network?")
-        elif not torch.isfinite(given[key].to(value.dtype)).all():
+        elif not _is_dense_float(found[key]):
+            raise NetworkError(f"weights {file}: {key} is not a dense tensor of floating-point numbers (it is {_kind(found[key])})")
+        elif found[key].shape != value.shape:
+            raise NetworkError(f"weights {file}: {key} is {_shape(found[key])}, {network} has {_shape(value)} there; another network?")
+        elif not torch.isfinite(found[key].to(value.dtype)).all():
             raise NetworkError(f"weights {file}: {key} holds values that are not finite")
-    for key in given:
+    for key in found:
         if key not in wanted:
             raise NetworkError(f"weights {file}: {key} is not part of {network}; another network?")
-    return {key: value.to(wanted[key].dtype) for key, value in given.items()}
+    return {key: value.to(wanted[key].dtype) for key, value in found.items()}
 
 
 def _is_dense_float(tensor):
