@@ -1,4 +1,4 @@
-"""Formats of other programs' weights files: gives their tensors our names, and says what a file is that holds no weights."""
+"""Recognises the weights files of other programs: gives their tensors our names, and says what a file is that holds no weights."""
 
 import re
 import zipfile
