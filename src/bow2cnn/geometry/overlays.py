@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bow2cnn.geometry.nearby import within_reach
 from bow2cnn.geometry.verify import pose_change
 
 _REACH = 0.02  # of the longer side: as in the index, what is so near to a mark is of it
@@ -75,8 +76,8 @@ class Print(NamedTuple):
 
     def takes(self, frame_a: NDArray, frame_b: NDArray) -> NDArray[np.bool_]:
         """Which matches may be of it, or of one part of it with another that looks the same, bool [k]; float [k, 6] each."""
-        near_a = _near(frame_a[:, :2], self.a, _REACH * max(self.size_a))
-        near_b = _near(frame_b[:, :2], self.b, _REACH * max(self.size_b))
+        near_a = within_reach(frame_a[:, :2], self.a, _REACH * max(self.size_a))
+        near_b = within_reach(frame_b[:, :2], self.b, _REACH * max(self.size_b))
         kept = _sides_kept(frame_a, frame_b, pose_change(frame_a, frame_b), self.turn, self.scale, self.size_a, self.size_b)
         return near_a | near_b | (kept >= self.sides)
 
@@ -132,11 +133,6 @@ def _off(place_a, place_b, side_a, side_b):
     """By how much places change along a side: from either end, from the middle, or as a share of the side; the least of these."""
     off, longer = place_b - place_a, side_b - side_a
     return np.abs([off, off - longer / 2, off - longer, place_b - place_a * side_b / side_a]).min(0)
-
-
-def _near(points, places, reach):
-    """Which points are within reach of one of some places, bool [k]."""
-    return (np.square(points[:, None] - places).sum(2) < reach**2).any(1)
 
 
 def _is_small(a, b, size_a, size_b):

@@ -10,13 +10,13 @@ scene, however many they are: all of their features recur, so they are known by 
 import itertools
 from functools import cache, lru_cache
 
-import numba
 import numpy as np
 
 from bow2cnn.core import artefact
 from bow2cnn.core.lineage import lineage, lineage_of
 from bow2cnn.core.progress import progress
 from bow2cnn.core.same_photos import check_photos, photos_of
+from bow2cnn.geometry.nearby import within_reach
 from bow2cnn.geometry.verify import MAX_MATCHES
 from bow2cnn.index.engine import QuantisedFeatures, verify_words
 from bow2cnn.index.forward import ForwardFiles
@@ -148,17 +148,5 @@ def _spread(marked, forward, size):
     for photo in np.unique(np.searchsorted(offset, np.flatnonzero(marked), side="right") - 1).tolist():
         rows = slice(*offset[photo : photo + 2])
         xy = forward.photo(photo)["keypoint"][:, :2]
-        masked[rows] |= _near(xy, xy[marked[rows]], _REACH * size[photo].max())
+        masked[rows] |= within_reach(xy, xy[marked[rows]], _REACH * size[photo].max())
     return masked
-
-
-@numba.njit(cache=True, nogil=True)
-def _near(xy, targets, reach):
-    near = np.zeros(len(xy), np.bool_)
-    for i in range(len(xy)):
-        for j in range(len(targets)):
-            dx, dy = xy[i, 0] - targets[j, 0], xy[i, 1] - targets[j, 1]
-            if dx * dx + dy * dy < reach * reach:
-                near[i] = True
-                break
-    return near
