@@ -167,17 +167,17 @@ def test_the_best_photos_are_the_first_of_all(index, monkeypatch, count):
 
 
 @pytest.mark.parametrize("block", [1, 30, 70])
-def test_an_index_is_the_same_from_pieces_and_on_disk(forward, index, tmp_path, monkeypatch, block):
+def test_an_index_is_the_same_from_shards_and_on_disk(forward, index, tmp_path, monkeypatch, block):
     monkeypatch.setattr(invert, "_BLOCK", block)
     cuts = [(0, 2), (2, 2), (2, 3), (3, 6)]
     offset = forward["offset"]
-    pieces = [
+    shards = [
         {"offset": offset[a : b + 1] - offset[a]}
         | {name: array[offset[a] : offset[b]] for name, array in forward.items() if name != "offset"}
         for a, b in cuts
     ]
-    empty = functools.partial(invert.empty_on_disk, tmp_path)
-    found = invert.assemble(pieces, len(forward["word"]), np.full((6, 2), 100), WORDS, empty)
+    allocate = functools.partial(invert.allocate_on_disk, tmp_path)
+    found = invert.assemble(shards, len(forward["word"]), np.full((6, 2), 100), WORDS, allocate)
     assert found.keys() == index.keys()
     for name, array in index.items():
         assert found[name].dtype == array.dtype
@@ -191,7 +191,7 @@ def test_no_room_for_an_index_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(WriteError, match=r"cannot be written \(No space left on device\)"):
-        invert.empty_on_disk(tmp_path, (10,), np.int32)
+        invert.allocate_on_disk(tmp_path, (10,), np.int32)
 
 
 def test_weights_of_no_words():

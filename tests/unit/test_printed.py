@@ -9,7 +9,7 @@ import pytest
 from bow2cnn.core import artefact
 from bow2cnn.features.sift import detect
 from bow2cnn.geometry.matching import count_evidence, deduplicate_matches, is_degenerate, match_descriptors, verify_epipolar
-from bow2cnn.geometry.overlays import find_print, verify_unprinted
+from bow2cnn.geometry.overlays import find_overlay, verify_without_overlay
 from bow2cnn.index.forward import ForwardIndex
 from bow2cnn.index.watermarks import watermark_features
 from bow2cnn.index.words import quantise_photos
@@ -54,13 +54,13 @@ def moved(found, by):
 def test_a_mark_is_known_by_its_place_and_size(unit, anchor):
     a, b = printed(LANDSCAPE, unit, anchor, 1), printed(UPRIGHT, unit, anchor, 2)
     stray = np.random.default_rng(3).random((2, 20, 2)) * (800, 600)
-    found = find_print(np.concatenate([a, frames(stray[0])]), np.concatenate([b, frames(stray[1])]), LANDSCAPE, UPRIGHT, 1000)
-    assert found is not None and found.takes(a, b).all()
-    assert find_print(a, moved(b, (75, 75)), LANDSCAPE, UPRIGHT, 1000) is None, "it keeps its place"
+    found = find_overlay(np.concatenate([a, frames(stray[0])]), np.concatenate([b, frames(stray[1])]), LANDSCAPE, UPRIGHT, 1000)
+    assert found is not None and found.covers(a, b).all()
+    assert find_overlay(a, moved(b, (75, 75)), LANDSCAPE, UPRIGHT, 1000) is None, "it keeps its place"
     small = frames(b[:, :2].mean(0) + 0.4 * (b[:, :2] - b[:, :2].mean(0)), 0.4)
-    assert find_print(a, small, LANDSCAPE, UPRIGHT, 1000) is None, "and its size"
+    assert find_overlay(a, small, LANDSCAPE, UPRIGHT, 1000) is None, "and its size"
     aslant = frames(b[:, :2], max(UPRIGHT) / 800 if unit == "shares" else 1, np.deg2rad(20))
-    assert find_print(a, aslant, LANDSCAPE, UPRIGHT, 1000) is None, "and is upright"
+    assert find_overlay(a, aslant, LANDSCAPE, UPRIGHT, 1000) is None, "and is upright"
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
@@ -70,42 +70,42 @@ def test_a_mark_on_a_photo_that_was_turned(turn):
     for _ in range(turn):
         xy, size = np.stack([size[1] - xy[:, 1], xy[:, 0]], 1), size[::-1]
     b = frames(xy, turn=turn * np.pi / 2)
-    assert find_print(a, b, LANDSCAPE, size, 1000).takes(a, b).all()
+    assert find_overlay(a, b, LANDSCAPE, size, 1000).covers(a, b).all()
 
 
 def test_few_features_at_the_same_places_all_over_the_frame_are_a_mark_and_many_are_not():
     a = frames(np.random.default_rng(0).random((60, 2)) * LANDSCAPE)
-    assert find_print(a, moved(a, (0.3, 0.3)), LANDSCAPE, LANDSCAPE, 3000) is not None
-    assert find_print(a, moved(a, (0.3, 0.3)), LANDSCAPE, LANDSCAPE, 300) is None, "near copies have most of their features in common"
+    assert find_overlay(a, moved(a, (0.3, 0.3)), LANDSCAPE, LANDSCAPE, 3000) is not None
+    assert find_overlay(a, moved(a, (0.3, 0.3)), LANDSCAPE, LANDSCAPE, 300) is None, "near copies have most of their features in common"
 
 
 def test_a_number_slides_along_its_band():
     a = printed(LANDSCAPE, "pixels", (1, 1), 1)
-    assert find_print(a, moved(a, (-90, 0)), LANDSCAPE, LANDSCAPE, 1000) is not None
-    assert find_print(a, moved(a, (-90, -90)), LANDSCAPE, LANDSCAPE, 1000) is None
+    assert find_overlay(a, moved(a, (-90, 0)), LANDSCAPE, LANDSCAPE, 1000) is not None
+    assert find_overlay(a, moved(a, (-90, -90)), LANDSCAPE, LANDSCAPE, 1000) is None
     digits = moved(a, (0, 0))
     digits[:, 0] = 790 - 300 * np.random.default_rng(5).random(40)
-    assert find_print(a, digits, LANDSCAPE, LANDSCAPE, 1000) is not None, "and each of its digits for itself"
+    assert find_overlay(a, digits, LANDSCAPE, LANDSCAPE, 1000) is not None, "and each of its digits for itself"
 
 
 def test_what_a_camera_shows_that_was_turned_sideways_is_no_mark():
     """All keeps its height, but at many heights."""
     a = frames(np.random.default_rng(0).random((60, 2)) * (150, 600))
-    assert find_print(a, moved(a, (600, 0)), LANDSCAPE, LANDSCAPE, 3000) is None
+    assert find_overlay(a, moved(a, (600, 0)), LANDSCAPE, LANDSCAPE, 3000) is None
 
 
 def test_what_lies_at_a_mark_is_of_it():
     """A letter of it matched with another letter is set aside, what is further away is not."""
     a = printed(LANDSCAPE, "pixels", (1, 1), 1)
-    found = find_print(a, a, LANDSCAPE, LANDSCAPE, 1000)
+    found = find_overlay(a, a, LANDSCAPE, LANDSCAPE, 1000)
     far = frames(np.array([[100.0, 100], [300, 50]]))
-    assert found.takes(a, np.roll(a, 7, 0)).all() and found.takes(far, a[:2]).all() and not found.takes(far, far[::-1]).any()
+    assert found.covers(a, np.roll(a, 7, 0)).all() and found.covers(far, a[:2]).all() and not found.covers(far, far[::-1]).any()
 
 
 def test_no_inliers_are_no_mark():
     for count in (0, 1, 3):
-        assert find_print(frames(np.zeros((count, 2))), frames(np.zeros((count, 2))), LANDSCAPE, LANDSCAPE, 10) is None
-    assert find_print(np.ones((9, 6)), np.ones((9, 6)), LANDSCAPE, LANDSCAPE, 10) is None
+        assert find_overlay(frames(np.zeros((count, 2))), frames(np.zeros((count, 2))), LANDSCAPE, LANDSCAPE, 10) is None
+    assert find_overlay(np.ones((9, 6)), np.ones((9, 6)), LANDSCAPE, LANDSCAPE, 10) is None
 
 
 LOGO = np.full((56, 150), 235, np.uint8)
@@ -140,7 +140,7 @@ def photos(rendered):
     return images, np.array(places)
 
 
-def verified_pairs(images, folder, masking=True, check=verify_unprinted):
+def verified_pairs(images, folder, masking=True, check=verify_without_overlay):
     """Pairs of photos that the features verify which belong to no mark that was found."""
     features = [detect(image, 1200) for image in images]
     size = np.array([image.shape[::-1] for image in images])
