@@ -6,7 +6,7 @@ import pytest
 
 from bow2cnn.core import artefact
 from bow2cnn.index.engine import Engine, QuantisedFeatures
-from bow2cnn.retrieval.calibration import calibrate_verification, count_by_chance, read_min_inliers, swap_axes, threshold
+from bow2cnn.retrieval.calibration import calibrate_verification, count_chance_inliers, inlier_threshold, read_min_inliers, swap_axes
 
 
 def counts(queries, shortlist, rate, factor):
@@ -20,18 +20,18 @@ def counts(queries, shortlist, rate, factor):
 def test_a_tail_is_extrapolated(queries, factor):
     """What is needed is where the tail of the counts falls below the rate that is allowed, to an inlier or so."""
     expected = 1 + np.log(100 * 0.3 / 0.001) / np.log(factor)
-    found = threshold(counts(queries, 100, 0.3, factor), queries, 0.001)
+    found = inlier_threshold(counts(queries, 100, 0.3, factor), queries, 0.001)
     assert max(expected, 5) - 1 <= found <= max(expected, 5) + 2
 
 
 def test_more_chance_needs_more_inliers():
-    few, many = (threshold(counts(100, 100, rate, 4), 100) for rate in (0.05, 0.9))
+    few, many = (inlier_threshold(counts(100, 100, rate, 4), 100) for rate in (0.05, 0.9))
     assert 5 <= few < many
 
 
 @pytest.mark.parametrize("found", [[], [500], [0, 0, 0], [10_000, 3]])
 def test_without_evidence_of_chance_the_least_is_enough(found):
-    assert threshold(np.array(found, np.int64), 100) == 5
+    assert inlier_threshold(np.array(found, np.int64), 100) == 5
 
 
 def test_swapped_axes_swap_places_alone():
@@ -61,7 +61,7 @@ def test_photos_of_the_query_are_not_counted_as_chance(made):
     """Half of the photos show what the query shows: they have many inliers, and none of those is among the unrelated."""
     engine = Engine.load(made.index, made.max_hamming)
     photos = np.flatnonzero(made.landmark == 0)
-    unrelated, everything = count_by_chance(engine, photos, engine.words, 20, 2, "test")
+    unrelated, everything = count_chance_inliers(engine, photos, engine.words, 20, 2, "test")
     assert everything[20:].sum() > len(photos) and unrelated[8:].sum() == 0
     assert 0 < unrelated.sum() < everything.sum()
 

@@ -17,7 +17,7 @@ from bow2cnn.features.extract import extract_features
 from bow2cnn.index.engine import Engine, QuantisedFeatures
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.retrieval.rank_benchmark import rank_benchmark
-from bow2cnn.retrieval.verified_search import Ranking, expand, join, search, sure_first
+from bow2cnn.retrieval.verified_search import Ranking, confirmed_first, expand, join, search
 from bow2cnn.split.contamination import find_contamination
 
 SIZE = (400, 300)
@@ -189,7 +189,7 @@ def test_expansion_finds_what_the_query_alone_misses(chain):
 def test_what_the_query_is_sure_of_stays_first(sure, first):
     verified = Ranking(np.array([2, 1]), np.array([0.5, 0.6], np.float32), np.array([25, 3], np.int32))
     again = Ranking(np.array([3, 1, 2]), np.array([0.9, 0.8, 0.7], np.float32), np.array([65, 9, 8], np.int32))
-    joined = sure_first(verified, again, sure)
+    joined = confirmed_first(verified, again, sure)
     assert joined.photo[0] == first and sorted(joined.photo.tolist()) == [1, 2, 3]
     assert dict(zip(joined.photo.tolist(), joined.inliers.tolist(), strict=True)) == {3: 65, 1: 9, 2: 25 if first == 2 else 8}
     np.testing.assert_allclose(joined.score, [0.5, 0.5, 0.5 * 8 / 9] if first == 2 else [0.9, 0.8, 0.7], rtol=1e-6)
@@ -206,7 +206,7 @@ def test_the_score_of_a_ranking_orders_it(chain):
 def test_scores_of_an_expansion_that_are_below_those_of_the_query_stay():
     verified = Ranking(np.array([2, 1]), np.array([5, 0.1], np.float32), np.array([25, 3], np.int32))
     again = Ranking(np.array([2, 3, 1]), np.array([9, 4, 1], np.float32), np.array([70, 65, 3], np.int32))
-    assert sure_first(verified, again, 15).score.tolist() == [5, 4, 1]
+    assert confirmed_first(verified, again, 15).score.tolist() == [5, 4, 1]
 
 
 def test_expansion_projects_back_what_falls_into_the_query(chain):
