@@ -21,8 +21,8 @@ from bow2cnn_demo.render import rasterise
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
 
-def flat(colour) -> np.ndarray:
-    return np.full((32, 32, 3), colour, np.uint8)
+def flat(color) -> np.ndarray:
+    return np.full((32, 32, 3), color, np.uint8)
 
 
 def wall(texture, y: float = 0.0, width: float = 4.0, height: float = 3.0) -> Face:
@@ -66,7 +66,7 @@ def test_world_points_are_rendered_where_the_camera_projects_them(camera):
     board = np.full((240, 320, 3), 255, np.uint8)
     board[120:, :160] = board[:120, 160:] = 0
     scale = 2
-    image = cv2.cvtColor(rasterise([wall(board)], camera, scale).colour, cv2.COLOR_RGB2GRAY)
+    image = cv2.cvtColor(rasterise([wall(board)], camera, scale).color, cv2.COLOR_RGB2GRAY)
     expected = camera.project(np.array([[0, 0, 1.5]]))[0][0]
     # cv2 counts from pixel centres, the camera from the image's corner
     guess = np.float32([expected * scale - 0.5]) + np.float32([[2, -2]])
@@ -93,18 +93,18 @@ def test_inverse_depth_is_exact(camera):
 @pytest.mark.parametrize("order", [1, -1])
 def test_what_is_behind_is_hidden(camera, order):
     near, far = wall(flat(RED), -1, 1.5, 1.5), wall(flat(BLUE))
-    colours = rasterise([near, far][::order], camera, 1).colour
+    colors = rasterise([near, far][::order], camera, 1).color
     (x, y), (u, v) = camera.project(np.array([[0, -1, 0.8], [-1.5, 0, 2.5]]))[0].astype(int)
-    assert tuple(colours[y, x]) == RED
-    assert tuple(colours[v, u]) == BLUE
+    assert tuple(colors[y, x]) == RED
+    assert tuple(colors[v, u]) == BLUE
 
 
 def test_crossing_walls_hide_each_other_in_part():
     camera = look_at([0, -8, 1.5], [0, 0, 1.5], 420, 320, 240)
     slanted = [Face([-2, s * -1, 3], [4, s * 2, 0], [0, 0, -3], flat(c)) for s, c in ((1, RED), (-1, BLUE))]
-    colours = rasterise(slanted, camera, 1).colour
-    assert tuple(colours[120, 120]) == RED
-    assert tuple(colours[120, 200]) == BLUE
+    colors = rasterise(slanted, camera, 1).color
+    assert tuple(colors[120, 120]) == RED
+    assert tuple(colors[120, 200]) == BLUE
 
 
 def test_holes_show_what_is_behind(camera):
