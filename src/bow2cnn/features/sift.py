@@ -12,9 +12,9 @@ DESCRIPTOR_SCALE = 512.0
 
 _EDGE = 16  # Lowe takes 10; for the same number of features a larger ratio allows a higher contrast threshold
 _LAYERS, _SIGMA = 3, 1.6  # OpenCV's defaults: layers per octave, and the blur of the first layer
-# Of two features with the same contrast the larger is found again more often. So strength is contrast times size to this power, ...
+# Of two features with the same contrast the larger is found again more often, so strength is contrast times size to this power.
 _SIZE_POWER = 0.6
-_FAINTEST = 0.5  # ... and OpenCV detects from this fraction of the contrast threshold on, for the large features.
+_FAINTEST = 0.5  # OpenCV detects from this fraction of the wanted strength on, because large features may have less contrast
 # Two features as near as this (pixels) and as similar in size (ratio) describe the same thing twice, and the ratio test would reject
 # matches of both.
 _MIN_DISTANCE, _MAX_SIZE_RATIO = 1.5, 1.3

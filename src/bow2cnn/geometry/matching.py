@@ -40,7 +40,7 @@ def match_descriptors(a: np.ndarray, b: np.ndarray) -> NDArray[np.int32]:
         return np.zeros((0, 2), np.int32)
     products, ratio = Products(a, b), np.float32(_RATIO**2)
     squares_a, squares_b = products.squares(0), products.squares(1)
-    nearest, of_b = np.full(len(a), -1, np.int32), _NearestOfB.none(len(b))
+    nearest, of_b = np.full(len(a), -1, np.int32), _NearestOfB.empty(len(b))
     for start, block in products:
         rows = slice(start, start + len(block))
         _nearest(block, squares_a[rows], squares_b, ratio, start, nearest[rows], *of_b)
@@ -198,7 +198,7 @@ class _NearestOfB(NamedTuple):
     second: np.ndarray
 
     @classmethod
-    def none(cls, count):
+    def empty(cls, count):
         return cls(np.full(count, -1, np.int32), np.full(count, np.inf, np.float32), np.full(count, np.inf, np.float32))
 
 

@@ -152,10 +152,10 @@ def _axes_kept(frame_a, frame_b, change, turn, scale, size_a, size_b):
     off = np.abs(change[1] - turn * np.pi / 2) % (2 * np.pi)
     upright = (np.abs(change[0] - np.log(scale)) <= _MAX_LOG_SCALE) & (np.minimum(off, 2 * np.pi - off) <= _MAX_ANGLE)
     sides = zip((x, y), frame_b[:, :2].astype(np.float64).T, size_a, size_b, strict=True)
-    return upright * sum(_off(a * scale, b, side_a * scale, side_b) < _KEPT * max(size_b) for a, b, side_a, side_b in sides)
+    return upright * sum(_displacement(a * scale, b, side_a * scale, side_b) < _KEPT * max(size_b) for a, b, side_a, side_b in sides)
 
 
-def _off(place_a, place_b, side_a, side_b):
+def _displacement(place_a, place_b, side_a, side_b):
     """Smallest change of places along an axis, measured from either end, from the middle, or as a share of the side; pixels."""
     off, longer = place_b - place_a, side_b - side_a
     return np.abs([off, off - longer / 2, off - longer, place_b - place_a * side_b / side_a]).min(0)

@@ -120,12 +120,12 @@ def verify(
         pose[i] = _pose(hypotheses[i])
     for i in range(m):
         transform = hypotheses[i]
-        if not _sane(transform):
+        if not _is_plausible(transform):
             continue
         count = _count(transform, xy_a, xy_b, pose, tolerance * _LOOSENESS[0])
         if count > best_count:
             best_count, best = count, transform
-    if best_count == 0:  # no sane hypothesis
+    if best_count == 0:  # no plausible hypothesis
         return best, np.empty(0, np.int64)
     inliers = _one_to_one(best, xy_a, xy_b, pose, partners, tolerance)
     for looseness in _LOOSENESS:  # local optimisation
@@ -133,7 +133,7 @@ def verify(
         if len(near) < 4:
             break
         transform = _fit(xy_a, xy_b, near)
-        if not _sane(transform):
+        if not _is_plausible(transform):
             break
         found = _one_to_one(transform, xy_a, xy_b, pose, partners, tolerance)
         if len(found) >= len(inliers):
@@ -201,7 +201,7 @@ def _from_frames(a, b):
 
 
 @numba.njit(cache=True, nogil=True)
-def _sane(transform):
+def _is_plausible(transform):
     """Whether the linear part keeps the orientation, changes sizes by a factor of at most 8, and the aspect ratio by at most 4."""
     a, b, c, d = transform[0, 0], transform[0, 1], transform[1, 0], transform[1, 1]
     determinant = a * d - b * c

@@ -92,7 +92,7 @@ def watermark_features(
     for rows, _ in places:
         recurring[rows] = True
     marked, counts = np.zeros(len(recurring), bool), []
-    scenes = _Scenes(_Sharing(forward, size, recurring, max_hamming), min_photos, seed)
+    scenes = _Scenes(_PhotoPairs(forward, size, recurring, max_hamming), min_photos, seed)
     for rows, photos in progress(places, "watermarks"):
         if scenes.differ(photos):
             marked[rows] = True
@@ -103,12 +103,12 @@ def watermark_features(
 class _Scenes:
     """Whether photos show different scenes; the answer for each set of photos is computed once."""
 
-    def __init__(self, sharing, min_photos, seed):
-        self._sharing, self._min_photos, self._seed, self._known = sharing, min_photos, seed, {}
+    def __init__(self, pairs, min_photos, seed):
+        self._pairs, self._min_photos, self._seed, self._known = pairs, min_photos, seed, {}
 
     def differ(self, photos):
         """Whether most pairs of the photos (sorted rows) share nothing without the recurring features, and at least `min_photos` of the
-        photos, and at least half of them, are not near copies of each other. Both are estimated from photos that are drawn.
+        photos, and more than half of them, are not near copies of each other. Both are estimated from photos that are drawn.
         """
         key = photos.tobytes()
         if key not in self._known:
@@ -119,16 +119,16 @@ class _Scenes:
         rng = np.random.default_rng([self._seed, 3, *map(int, photos[:8])])
         drawn = _draw(photos.tolist(), _DRAWN, rng)
         pairs = _draw(list(itertools.combinations(drawn, 2)), _PAIRS, rng)
-        if np.mean([self._sharing.share(*pair) for pair in pairs]) >= 0.5:
+        if np.mean([self._pairs.share(*pair) for pair in pairs]) >= 0.5:
             return False
         scenes = []
         for photo in drawn:
-            if not any(self._sharing.copies(other, photo) for other in scenes):
+            if not any(self._pairs.copies(other, photo) for other in scenes):
                 scenes.append(photo)
         return 2 * len(scenes) > len(drawn) and len(scenes) * len(photos) >= self._min_photos * len(drawn)
 
 
-class _Sharing:
+class _PhotoPairs:
     """Comparison of two photos (rows a < b); the answers for each pair are computed once."""
 
     def __init__(self, forward, size, recurring, max_hamming):
