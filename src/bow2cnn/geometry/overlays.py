@@ -30,7 +30,7 @@ _GRID, _SMALL = 10, 0.25  # cells along a side, and the largest share of the cel
 _FEW = 0.3  # largest share of the features of the photo with more features; near copies have more in common
 _SPARSE = 0.05  # the same for an overlay all over the frame
 _LINE, _LINES = 0.02, 6  # width of a line of lettering, as a fraction of the longer side, and the largest number of lines
-_MAX_OVERLAYS = 4  # of a pair; with more, nothing is verified
+_MAX_OVERLAYS = 4  # a pair with this many is not verified
 
 
 def verify_without_overlay(
