@@ -29,7 +29,7 @@ from bow2cnn.core.progress import progress
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.index.engine import Engine
-from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
 from bow2cnn.search.searcher import DEFAULTS
 
 ROOT = Path(__file__).parents[1]
@@ -138,7 +138,7 @@ def teacher_on_collection(results, truth):
     place = np.array([places.get(Path(name).name, "-") for name in names])
     engine = Engine.load(results / "index/index.h5", DEFAULTS["max_hamming"])
     settings = {name: DEFAULTS[name] for name in ("shortlist", "max_expansion", "expansion_inliers")}
-    settings["min_inliers"] = EVIDENCE
+    settings["min_inliers"] = MIN_EVIDENCE
     queries = [row for row in np.flatnonzero(place != "-").tolist() if np.count_nonzero(place == place[row]) > 1]
     found = [search(engine, engine.words(row), **settings) for row in progress(queries, "queries", len(queries))]
     known = [(np.setdiff1d(np.flatnonzero(place == place[row]), [row]), np.array([row])) for row in queries]

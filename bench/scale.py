@@ -29,7 +29,7 @@ from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
 from bow2cnn.index.engine import Engine
 from bow2cnn.index.query_words import quantise_query
-from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -154,7 +154,7 @@ def build(folder, words, vocabulary):
 def ask(folder, queries):
     """Mean seconds of a query, and of ranking its shortlist alone, when the files are in memory as far as they fit."""
     engine = Engine.load(folder / "index.h5", DEFAULTS["max_hamming"])
-    settings = {name: DEFAULTS[name] for name in ("shortlist", "max_expansion", "expansion_inliers")} | {"min_inliers": EVIDENCE}
+    settings = {name: DEFAULTS[name] for name in ("shortlist", "max_expansion", "expansion_inliers")} | {"min_inliers": MIN_EVIDENCE}
     for query in queries[:2]:
         search(engine, query, **settings)  # compiled
     begin = time.perf_counter()

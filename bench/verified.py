@@ -31,7 +31,7 @@ from bow2cnn.index.watermarks import find_watermarks
 from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_header
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
-from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
@@ -120,8 +120,8 @@ def measure(folder, options, rows, place, others):
     def answers(keypoint, descriptor, size):
         words = quantise_query(keypoint, descriptor, tuple(size), known, DEFAULTS["soft_words"])
         limit = {name: DEFAULTS[name] for name in ("shortlist", "expansion_inliers")}
-        ranking = search(engine, words, min_inliers=EVIDENCE, max_expansion=0, **limit)["sv"]
-        return ranking.photo[ranking.inliers >= EVIDENCE], ranking.inliers[ranking.inliers >= EVIDENCE]
+        ranking = search(engine, words, min_inliers=MIN_EVIDENCE, max_expansion=0, **limit)["sv"]
+        return ranking.photo[ranking.inliers >= MIN_EVIDENCE], ranking.inliers[ranking.inliers >= MIN_EVIDENCE]
 
     answered = sum((answers(*other)[1] >= limits.soft).any() for other in others)
     store = FeatureStore([features])

@@ -20,7 +20,7 @@ from colmap_peer import WORDS, build_tree, extract
 from distractors import Pool
 from threadpoolctl import threadpool_limits
 
-from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
 from bow2cnn.search.searcher import DEFAULTS
 
 SAMPLE = 40 * WORDS  # descriptors that COLMAP's tree is built from: as many as faiss, which trains it, asks for
@@ -47,7 +47,7 @@ def ours(pool, options):
     """Our verified rankings and their seconds."""
     engine, words = pool.engine()
     settings = {"expansion_inliers": DEFAULTS["expansion_inliers"], "shortlist": options.shortlist, "max_expansion": 0}
-    settings["min_inliers"] = EVIDENCE
+    settings["min_inliers"] = MIN_EVIDENCE
     with threadpool_limits(1):
         search(engine, words(*pool.own[pool.task.query[0]]), **settings)  # compiles
         features = [pool.own[row] for row in pool.task.query.tolist()]

@@ -7,7 +7,7 @@ import numpy as np
 from bow2cnn.core import artefact
 from bow2cnn.core.printable import printable
 from bow2cnn.core.same_photos import shards_of
-from bow2cnn.features.poor import tell_poor
+from bow2cnn.features.poor import describe_poor_photos
 from bow2cnn.pairs.sources import folders_of_pairs
 from bow2cnn.photos.reasons import list_kinds
 
@@ -57,4 +57,4 @@ def lines_of_features(paths) -> list[str]:
         arrays = artefact.read(path, "features", ["offset", "error"])
         counts += np.diff(arrays["offset"]).tolist()
         errors += arrays["error"]
-    return [printable(f"left out of features: {line}") for line in tell_poor(counts, errors)]
+    return [printable(f"left out of features: {line}") for line in describe_poor_photos(counts, errors)]

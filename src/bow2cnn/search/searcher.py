@@ -11,7 +11,7 @@ from bow2cnn.core.same_photos import check_photos
 from bow2cnn.features.detector import Detector
 from bow2cnn.index.engine import Engine
 from bow2cnn.retrieval.calibration import read_min_inliers
-from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
 from bow2cnn.search.query import read_query
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -96,7 +96,7 @@ class Searcher:
     def search(self, query, count, expand=False):
         """The `Answer` to a query with its first `count` photos, verified by geometry; with `expand` after query expansion."""
         names = ("shortlist", "max_expansion", "expansion_inliers")
-        settings = {name: self.settings[name] for name in names} | ({} if expand else {"max_expansion": 0}) | {"min_inliers": EVIDENCE}
+        settings = {name: self.settings[name] for name in names} | ({} if expand else {"max_expansion": 0}) | {"min_inliers": MIN_EVIDENCE}
         ranking = search(self._engine, query.words, **settings)["sv+qe"]
         enough = ranking.inliers >= self.settings["min_inliers"]
         columns = (ranking.photo, ranking.score, ranking.inliers, enough)
