@@ -18,8 +18,9 @@ from bow2cnn.report import charts, cloud
 from bow2cnn.report.page import write_report
 from bow2cnn.report.sections.provenance import flatten, read_timings
 from bow2cnn.report.sections.rankings import pick
+from bow2cnn.report.sections.rejections import masked_points
 from bow2cnn.report.templates import duration
-from bow2cnn.run.run_data import RunData
+from bow2cnn.run.run import Run
 
 PHOTOS, MODELS, FEATURES = 24, 3, 40
 EVIL = "<script>alert('x')</script>.jpg"
@@ -72,7 +73,7 @@ def cameras(count, model):
 
 
 def put_pairs(folder, source, found):
-    """The paths of the pairs of a source, as the report takes them."""
+    """The paths of the pairs of a source."""
     paths = {name: folder / f"{source}-{name}.h5" for name in ("positives", "negatives", "validation")}
     write_pairs(found, source, folder / "collection.h5", **paths)
     return {source: paths}
@@ -191,8 +192,14 @@ def rankings(query, photo, protocol, ap):
 
 def write(files, **others):
     """The page as text."""
-    out = files.folder / "out" / "report.html"
-    write_report(out, **{**files.arguments, **others})
+    out, given = files.folder / "out" / "report.html", {**files.arguments, **others}
+    named = {"history": given["histories"], "benchmark_photos": {}, "truth": {}}
+    for name, paths in given["benchmarks"].items():
+        named["benchmark_photos"][name], named["truth"][name] = paths["collection"], paths["truth"]
+    for name in ("positives", "negatives", "validation"):
+        named[name] = {source: paths[name] for source, paths in given["pairs"].items()}
+    plan = {name: given[name] for name in ("sources", "validations", "pairings", "config")}
+    write_report(out, {**given, **named}, **plan)
     return out.read_text(encoding="utf-8")
 
 
@@ -419,10 +426,10 @@ def test_a_run_with_pairs_of_two_sources_names_both(files):
 
 def test_masked_features_are_found_in_their_shard(files):
     given = files.arguments
-    run = RunData({"watermarks": given["watermarks"]}, given["words"], *({},) * 8)
+    run = Run({name: given[name] for name in ("collection", "watermarks", "words")})
     start = 20 * FEATURES
-    np.testing.assert_array_equal(run.masked_points(20), files.keypoint[start : start + 15, :2])
-    assert run.masked_points(3).shape == (0, 2)
+    np.testing.assert_array_equal(masked_points(run, 20), files.keypoint[start : start + 15, :2])
+    assert masked_points(run, 3).shape == (0, 2)
 
 
 def test_a_model_is_seen_upright_from_where_its_cameras_stand():

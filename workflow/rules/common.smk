@@ -286,7 +286,9 @@ def drop_gathered_shards():
 
 def tell_left_out():
     """Print what the run left out of what it was given, and why."""
-    from bow2cnn.run.left_out import left_out  # only here, because every job reads this file
+    # Imported only here, because every job reads this file.
+    from bow2cnn.run.left_out import left_out
+    from bow2cnn.run.run import Run
 
-    for line in left_out(config["results"]):
+    for line in left_out(Run.open(config["results"])):
         print(line)

@@ -1,5 +1,7 @@
 """The match graph as a picture: photos are dots, verified pairs are lines."""
 
+from collections.abc import Sequence
+
 import networkx as nx
 import numpy as np
 
@@ -7,7 +9,7 @@ _WIDTH, _HEIGHT, _BORDER = 900, 560, 14  # pixels
 _MOST = 300  # photos; of more those with most pairs
 
 
-def draw_network(pairs, inliers, names, inside):
+def draw_network(pairs: np.ndarray, inliers: np.ndarray, names: Sequence[str], inside: set[int]) -> dict:
     """What the template draws of a cluster's verified pairs.
 
     Args:

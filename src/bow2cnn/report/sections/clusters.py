@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from bow2cnn.pictures.thumbnails import ThumbnailCache
+from bow2cnn.run.run import Run
+
 _SHOWN = 60  # clusters
 _STRIP = 8  # photos of one
 _LONERS = 16
 
 
-def clusters(run, thumbs):
+def clusters(run: Run, thumbs: ThumbnailCache) -> dict:
     """A strip of photos for each cluster, largest first, with what became of it."""
     offset, photo = run.clusters["offset"], run.clusters["photo"]
     degree = np.bincount(run.graph["pair"].ravel(), minlength=len(run.photos["path"]))

@@ -1,19 +1,27 @@
 """Training tuples: a query, its positive, and the hard negatives that the first and the last epoch mined for it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from bow2cnn.pictures.thumbnails import ThumbnailCache
+from bow2cnn.run.run import Run
 from bow2cnn.training.augment import another_view
 
 _SHOWN = 10  # tuples of all experiments together
 _EXEMPLARS = 2  # besides, of each
 
 
-def tuples(run, thumbs):
-    """Some tuples of each experiment, spread over its queries."""
-    each = max(3, _SHOWN // max(len(run.histories), 1))
-    return {
-        "experiments": [{"name": name, **_tuples(run, thumbs, run.sources[name], arrays, each)} for name, arrays in run.history.items()]
-    }
+def tuples(run: Run, sources: Mapping[str, str], thumbs: ThumbnailCache) -> dict:
+    """Some tuples of each experiment, spread over its queries.
+
+    Args:
+        run: the run.
+        sources: experiment to the source of its pairs.
+        thumbs: draws the photos.
+    """
+    each = max(3, _SHOWN // max(len(run.experiments), 1))
+    return {"experiments": [{"name": name, **_tuples(run, thumbs, sources[name], run.history(name), each)} for name in run.experiments]}
 
 
 def _tuples(run, thumbs, source, arrays, count):
@@ -27,7 +35,7 @@ def _tuples(run, thumbs, source, arrays, count):
         places = [(int(np.flatnonzero(query[first] == row)[0]), int(np.flatnonzero(query[last] == row)[0])) for row in common]
     else:  # the epochs drew different queries, so only the last one can be shown
         first, places = last, [(place, place) for place in np.flatnonzero(query[last] >= 0).tolist()]
-    picked = _one_per_place(run.rules[source], [int(query[last][b]) for _, b in places], count)
+    picked = _one_per_place(run.negatives(source), [int(query[last][b]) for _, b in places], count)
     epochs = [first] if first == last else [first, last]
     rows = []
     for number in picked:
@@ -36,7 +44,7 @@ def _tuples(run, thumbs, source, arrays, count):
         rows.append(
             {
                 "query": _picture(run, thumbs, row),
-                "positive": {**_picture(run, thumbs, positive), "evidence": _evidence(run.positives[source], row, positive)},
+                "positive": {**_picture(run, thumbs, positive), "evidence": _evidence(run.positives(source), row, positive)},
                 "mined": [{"epoch": epoch + 1, "negatives": _negatives(run, thumbs, arrays, epoch, at[epoch])} for epoch in epochs],
             }
         )
