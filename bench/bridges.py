@@ -17,7 +17,7 @@ import numpy as np
 
 from bow2cnn.clustering.clusters import cut_weak, links_needed
 from bow2cnn.config.model import Clustering
-from bow2cnn.core import artefact
+from bow2cnn.run.run import Run
 
 
 def main():
@@ -28,7 +28,7 @@ def main():
     parser.add_argument("--min-bridge-inliers", type=int, default=Clustering().min_bridge_inliers)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    graph = artefact.read(options.results / "clustering/graph.h5", "graph", ["pair", "inliers", "unmoved", "queried"])
+    graph = Run.open(options.results).graph
     before, _ = clusters(graph, np.zeros((0, 2), int), options)
     for rate in options.rates:
         planted = plant(graph, before, round(rate * len(graph["pair"])), options.seed)

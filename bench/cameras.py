@@ -14,16 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bow2cnn.core import artefact
 from bow2cnn.reconstruction.models import unpack_models
+from bow2cnn.run.run import Run
 from bow2cnn_demo.truth import aligned_errors
 
 
 def main(results, truth):
     cameras = json.loads(Path(truth).read_text())
     true = {Path(name).name: camera for name, camera in cameras.items()}
-    names = artefact.read(Path(results) / "collection/collection.h5", "collection", ["name"])["name"]
-    models, _ = unpack_models(artefact.read(Path(results) / "reconstruction/models.h5", "models"))
+    run = Run.open(results)
+    names = run.photos["name"]
+    models, _ = unpack_models(run.models)
     everything = []
     for number, model in enumerate(models):
         shown = [true[Path(names[photo]).name] for photo in model["photo"]]

@@ -18,12 +18,12 @@ from PIL import Image, ImageEnhance
 
 from bow2cnn.config.model import Split
 from bow2cnn.core import artefact
-from bow2cnn.core.same_photos import shards_of
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
 from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_rgb
+from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.split.contamination import find_contamination
 
@@ -37,31 +37,32 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    known = len(artefact.read(options.results / "collection/collection.h5", "collection", ["width"])["width"])
+    run = Run.open(options.results)
+    known = len(run.photos["width"])
     with tempfile.TemporaryDirectory() as folder:
-        found = find(Path(folder), options)
+        found = find(Path(folder), run, options)
     planted = np.unique(found["verified/photo"][found["verified/photo"] >= known])
-    model = artefact.read(options.results / "reconstruction/models.h5", "models", ["model"])["model"]
+    model = run.models["model"]
     clean = np.unique(found["verified/photo"][found["verified/photo"] < known])
     lost = np.unique(model[clean][model[clean] >= 0])
     print(f"planted: {options.photos} photos of {options.benchmark} among {known}, found: {len(planted)}")
     print(f"clean photos found: {len(clean)}; clean models lost: {len(lost)} of {model.max() + 1}")
 
 
-def find(folder, options):
+def find(folder, run, options):
     """What the stage finds with the planted photos in the index: rows from the number of the run's photos on are planted."""
-    results, benchmark = options.results, options.results / "benchmarks" / options.benchmark
-    vocabulary, shards = results / "vocabulary/vocabulary.h5", shards_of(results, "words")
-    plant(benchmark / "collection.h5", folder, options)
-    with artefact.Reader(shards_of(results, "features")[0], "features") as reader:
+    vocabulary, photos = run.path("vocabulary"), run.path("benchmark_photos", options.benchmark)
+    plant(photos, folder, options)
+    with artefact.Reader(run.shards("features")[0], "features") as reader:
         detector = Detector(*(reader.params[name] for name in Detector._fields))
     extract_features(folder / "planted.h5", folder / "features.h5", options.threads, *detector)
     quantise_shard(folder / "features.h5", vocabulary, folder / "words.h5", options.threads)
-    join(results / "collection/collection.h5", "collection", folder / "planted.h5", folder / "collection.h5")
-    mark(results / "index/watermarks.h5", folder)
-    words = [*shards, folder / "words.h5"]
+    join(run.path("collection"), "collection", folder / "planted.h5", folder / "collection.h5")
+    mark(run.path("watermarks"), folder)
+    words = [*run.shards("words"), folder / "words.h5"]
     build_index(folder / "collection.h5", words, folder / "watermarks.h5", vocabulary, folder / "index.h5")
-    paths = folder / "index.h5", vocabulary, benchmark / "collection.h5", benchmark / "features.h5", folder / "found.h5"
+    features = run.path("benchmark_features", options.benchmark)
+    paths = folder / "index.h5", vocabulary, photos, features, folder / "found.h5"
     find_contamination(*paths, DEFAULTS["shortlist"], DEFAULTS["max_hamming"], options.inliers, options.threads)
     return artefact.read(folder / "found.h5", "ranking")
 

@@ -16,7 +16,7 @@ import numpy as np
 from apart import apart
 
 from bow2cnn.config.model import Vocabulary
-from bow2cnn.core.same_photos import shards_of
+from bow2cnn.run.run import Run
 from bow2cnn.vocabulary.nearest import NONE, nearest
 from bow2cnn.vocabulary.sample import sample_descriptors
 from bow2cnn.vocabulary.train import train_words
@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--iterations", type=int, default=Vocabulary().iterations)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    real = sample_descriptors(shards_of(options.results, "features"), options.descriptors, seed=0)
+    real = sample_descriptors(Run.open(options.results).shards("features"), options.descriptors, seed=0)
     for words in options.words:
         found = apart(measure, real, words, options, threads=options.threads)
         share = found["descriptors"] / found["words"]

@@ -27,6 +27,7 @@ from bow2cnn.evaluation.bootstrap import paired_gain
 from bow2cnn.evaluation.validation import validation_scores
 from bow2cnn.pairs.found import write_pairs
 from bow2cnn.pairs.mine import mine_pairs
+from bow2cnn.run.run import Run
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 from bow2cnn.split.split import find_components
 from bow2cnn.training.start import start_network
@@ -55,9 +56,9 @@ class Folds:
     """The places of a run in parts, and the networks of every experiment trained without each."""
 
     def __init__(self, config, results, folder, folds):
-        self.config, self._results, self._folder, self._folds = config, results, folder, folds
+        self.config, self._run, self._folder, self._folds = config, Run.open(results), folder, folds
         folder.mkdir(parents=True, exist_ok=True)
-        self._collection = results / "collection/collection.h5"
+        self._collection = self._run.path("collection")
         self._pairs = [self._mine(fold) for fold in range(folds)]
 
     def _mine(self, fold):
@@ -66,22 +67,19 @@ class Folds:
         out = {name: self._folder / f"pairs-{fold}/{name}.h5" for name in names}
         if out["validation"].exists():
             return out
-        split, changed = self._results / "split/split.h5", self._folder / f"split-{fold}.h5"
-        arrays = artefact.read(split, "split")
-        part = parts_of(
-            units_of(arrays), artefact.read(self._results / "reconstruction/models.h5", "models", ["photo_offset"]), self._folds
-        )
+        run, changed = self._run, self._folder / f"split-{fold}.h5"
+        arrays = artefact.read(run.path("split"), "split")
+        part = parts_of(units_of(arrays), run.models, self._folds)
         usable = arrays["side"] != DROPPED
         arrays["side"] = np.where(usable, np.where(part == fold, VALIDATION, TRAIN), DROPPED).astype(np.int8)
         artefact.write(changed, "split", arrays, {})
-        config, results = self.config, self._results
-        models = results / "reconstruction/models.h5"
+        config, models = self.config, run.path("models")
         found = mine_pairs(
             models=models,
             split=changed,
-            graph=results / "clustering/graph.h5",
-            clusters=results / "clustering/clusters.h5",
-            index=results / "index/index.h5",
+            graph=run.path("graph"),
+            clusters=run.path("clusters"),
+            index=run.path("index"),
             validation=1 / self._folds,
             shortlist=config["retrieval"]["shortlist"],
             max_hamming=config["retrieval"]["max_hamming"],

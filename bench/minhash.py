@@ -19,6 +19,7 @@ from apart import apart
 from bow2cnn.clustering.minhash import BagOfWords, collide
 from bow2cnn.core import artefact
 from bow2cnn.index.engine import first_of_word
+from bow2cnn.run.run import Run
 from bow2cnn.vocabulary.train import words_for
 
 SKETCH_SIZE, SKETCHES, MIN_SIMILARITY = 3, 512, 0.02
@@ -51,7 +52,7 @@ class Bags:
     """The words of a run's photos, the strongest `features` of each, under the vocabulary of a collection of so many photos."""
 
     def __init__(self, results, features, photos):
-        arrays = artefact.read(results / "index/index.h5", "index", ["offset", "word", "signature", "feature", "idf"])
+        arrays = Run.open(results).index
         self.words = max(words_for(photos * features), len(arrays["idf"]))
         finer = self.words // len(arrays["idf"])
         kept = arrays["feature"] < features

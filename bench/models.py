@@ -29,7 +29,7 @@ from colmap_peer import WORDS, build_tree, extract
 from grow import job_seconds
 from truth import LARGE, read_labels
 
-from bow2cnn.core import artefact
+from bow2cnn.run.run import Run
 
 SMALLEST = 5  # photos of a model
 NEIGHBOURS = 20
@@ -143,8 +143,8 @@ def ours(bench):
     seconds = {"all": clock.lap()}
     for rule in sorted(path.name for path in (results / "timings").iterdir()):
         seconds[rule] = job_seconds(results, rules=[rule])
-    names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
-    arrays = artefact.read(results / "reconstruction/models.h5", "models", ["photo_offset", "photo"])
+    run = Run.open(results)
+    names, arrays = run.photos["name"], run.models
     bounds = zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)
     return [[Path(names[photo]).name for photo in arrays["photo"][start:stop]] for start, stop in bounds], seconds
 

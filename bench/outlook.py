@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bow2cnn.config.model import Pairs
-from bow2cnn.core import artefact
-from bow2cnn.pairs.negatives import used_rows
+from bow2cnn.run.arrays import Arrays
+from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 
 # Photos that are described before an epoch at most: the pool of negatives (`negative_pool_size`), and what a running validation ranks.
@@ -47,7 +47,7 @@ def main():
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--run-threads", type=int, default=2)
     options = parser.parse_args()
-    run, curves = Run(options.results, options.run_threads), json.loads(options.scale.read_text())
+    run, curves = MeasuredRun(options.results, options.run_threads), json.loads(options.scale.read_text())
     costs = outlook(run, curves, options)
     print("| stage | jobs | core hours | minutes of a job |\n|---|---|---|---|")
     for cost in costs:
@@ -59,25 +59,20 @@ def main():
     print(f"| all | {sum(disk(run, options).values()) / 1e9:,.0f} |")
 
 
-class Run:
+class MeasuredRun:
     """A finished run: its counts, the core seconds of its rules, the bytes of its folders."""
 
     def __init__(self, results, threads):
         self._results, self._threads = results, threads
-        with artefact.Reader(results / "index/index.h5", "index") as reader:
-            self.photos, self.words = reader.shape("norm")[0], reader.shape("idf")[0]
-        counts = []
-        for path in (results / "features").glob("shard-*.h5"):
-            with artefact.Reader(path, "features") as reader:
-                counts.append(int(reader["offset"][-1]))
-        self.features = sum(counts) / self.photos
-        graph = artefact.read(results / "clustering/graph.h5", "graph", ["queried", "verified", "pair", "refused"])
+        run = Run.open(results)
+        graph, histories = run.graph, [run.history(name) for name in run.experiments]
+        self.photos, self.words = run.index.shape("norm")[0], run.index.shape("idf")[0]
+        self.features = sum(int(Arrays(path, "features")["offset"][-1]) for path in run.shards("features")) / self.photos
         self.queried, self.probed = graph["verified"][graph["queried"]], graph["verified"][~graph["queried"]]
         self.pairs = len(graph["pair"]) + len(graph["refused"])
-        self.used = len(used_rows(results / "pairs/models/negatives.h5"))
-        histories = [artefact.read(path, "history", ["epoch", "tried/share"]) for path in sorted(results.glob("experiments/*/history.h5"))]
+        self.used = int(run.negatives("models").used.sum())
         self._trainings = [(len(history["epoch"]) - 1, len(history["tried/share"]) - 1) for history in histories]
-        self.registered = int((artefact.read(results / "reconstruction/models.h5", "models", ["model"])["model"] >= 0).sum())
+        self.registered = int((run.models["model"] >= 0).sum())
 
     def seconds(self, rule, threads=None, only="*"):
         """Core seconds of all jobs of a rule whose names match."""
@@ -156,7 +151,7 @@ def disk(run, options):
     matches = found * options.partners / run.pairs * options.features / run.features
     return {name: run.bytes(name) * features for name in ("features", "words", "index")} | {
         "clustering": run.bytes("clustering") * matches,
-        "models": run.bytes("models") * found / run.registered,
+        "models": run.bytes("reconstruction") * found / run.registered,
         "descriptors (of one network)": 4 * 1280 * options.photos,
     }
 

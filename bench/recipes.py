@@ -10,21 +10,20 @@ validation, marked by *, is no proof of one elsewhere.
 import argparse
 from pathlib import Path
 
-from bow2cnn.core import artefact
 from bow2cnn.evaluation.gains import main_rows
-from bow2cnn.evaluation.results import read_gains
+from bow2cnn.run.run import Run
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    results = parser.parse_args().results
-    gains = read_gains(results / "evaluation/gains.json")
+    run = Run.open(parser.parse_args().results)
+    gains = run.gains
     names = [title(row) for row in main_rows(next(iter(gains.values()))["rows"])]
     print("| experiment | epoch | share |", *(f"{name} |" for name in names))
     print("|---|" + "---|" * (2 + len(names)))
     for experiment, found in gains.items():
-        history = artefact.read(results / "experiments" / experiment / "history.h5", "history", ["tried/share", "tried/chosen"])
+        history = run.history(experiment)
         share = history["tried/share"][history["tried/chosen"]]
         print(f"| {experiment} | {found['chosen_epoch']} | {share:g} |", *map(cell, main_rows(found["rows"])))
 

@@ -16,8 +16,8 @@ import yaml
 from grow import list_photos, run
 from PIL import Image, ImageOps
 
-from bow2cnn.core import artefact
 from bow2cnn.core.progress import progress
+from bow2cnn.run.run import Run
 
 
 def main():
@@ -36,7 +36,7 @@ def main():
         enlarge(photos, options.folder / name, factor, options.cores)
         mine = {**config, "photos": [str(options.folder / name)], "results": str(options.folder / f"results-{name}"), "benchmarks": {}}
         run(mine, options.folder / f"{name}.yaml", options.cores, ["clustering"])
-        found = read_pairs(Path(mine["results"]))
+        found = read_pairs(Run.open(mine["results"]))
         first = first or found
         print(f"{name}: {describe(found, first)}", flush=True)
 
@@ -57,8 +57,7 @@ def _enlarge(photo, folder, factor):
 
 def read_pairs(results):
     """Inliers of the verified pairs, by the names of their two photos."""
-    names = np.array(artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"])
-    graph = artefact.read(results / "clustering/graph.h5", "graph", ["pair", "inliers"])
+    names, graph = np.array(results.photos["name"]), results.graph
     return {tuple(sorted(pair)): inliers for pair, inliers in zip(names[graph["pair"]].tolist(), graph["inliers"].tolist(), strict=True)}
 
 

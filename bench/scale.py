@@ -23,12 +23,12 @@ from apart import apart
 
 from bow2cnn.core import artefact
 from bow2cnn.core.progress import progress
-from bow2cnn.core.same_photos import shards_of
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
 from bow2cnn.index.engine import Engine
 from bow2cnn.index.query_words import quantise_query
 from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -46,13 +46,14 @@ def main():
     parser.add_argument("--builds", type=int, default=3)
     options = parser.parse_args()
     options.folder.mkdir(parents=True)
-    real = Real(options.results, options.features)
-    queries = real_queries(options.results, options.features, options.queries)
+    run = Run.open(options.results)
+    real = Real(run, options.features)
+    queries = real_queries(run, options.features, options.queries)
     rows = []
     for photos in options.photos:
         folder = options.folder / str(photos)
         words = make_words(real, photos, folder)
-        arguments = build, folder, words, options.results / "vocabulary/vocabulary.h5"
+        arguments = build, folder, words, run.path("vocabulary")
         built = sorted((apart(*arguments) for _ in range(options.builds)), key=lambda found: found["seconds"])[options.builds // 2]
         for path in words:
             path.unlink()
@@ -71,11 +72,10 @@ def main():
     (options.folder / "scale.json").write_text(json.dumps(curves, indent=1))
 
 
-def real_queries(results, features, count):
+def real_queries(run, features, count):
     """`QuantisedFeatures` of some photos of the run as of photos from outside, of their strongest `features` features."""
-    store = FeatureStore(shards_of(results, "features"))
-    size = artefact.read(results / "index/index.h5", "index", ["size"])["size"]
-    vocabulary = Vocabulary.load(results / "vocabulary/vocabulary.h5")
+    store, size = FeatureStore(run.shards("features")), run.index["size"]
+    vocabulary = Vocabulary.load(run.path("vocabulary"))
     rows = np.linspace(0, len(store) - 1, count).astype(int).tolist()
     return [quantise_query(*(part[:features] for part in store[row]), size[row], vocabulary, DEFAULTS["soft_words"]) for row in rows]
 
@@ -83,8 +83,8 @@ def real_queries(results, features, count):
 class Real:
     """The words of a run's photos, the strongest `features` of each, and those of invented ones."""
 
-    def __init__(self, results, features):
-        arrays = artefact.read(results / "index/index.h5", "index", ["offset", "word", "signature", "feature", "keypoint", "size"])
+    def __init__(self, run, features):
+        arrays = run.index
         photo = np.repeat(np.arange(len(arrays["size"])), np.diff(arrays["offset"]))
         kept = arrays["feature"] < features
         self.counts = np.bincount(photo[kept], minlength=len(arrays["size"]))

@@ -18,9 +18,9 @@ import numpy as np
 import pycolmap
 from truth import read_labels
 
-from bow2cnn.core import artefact
 from bow2cnn.geometry.verify import match_words, verify
 from bow2cnn.index.engine import TOLERANCE, Engine
+from bow2cnn.run.run import Run
 
 PRECISION = 0.98
 PIXELS = 4.0  # of the peers: pycolmap's default
@@ -35,10 +35,10 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    names = artefact.read(options.results / "collection/collection.h5", "collection", ["name"])["name"]
+    run = Run.open(options.results)
     places = read_labels([options.truth])
-    place = np.array([places.get(Path(name).name, "-") for name in names])
-    engine = Engine.load(options.results / "index/index.h5", max_hamming=24)
+    place = np.array([places.get(Path(name).name, "-") for name in run.photos["name"]])
+    engine = Engine.load(run.path("index"), max_hamming=24)
     pairs = list_pairs(engine, np.flatnonzero(place != "-"), options)
     right = place[pairs[:, 0]] == place[pairs[:, 1]]
     words = {int(photo): engine.words(int(photo)) for photo in np.unique(pairs)}

@@ -21,7 +21,6 @@ from bow2cnn.clustering.minhash import collide_sketches
 from bow2cnn.clustering.seeds import find_seeds
 from bow2cnn.config.model import Clustering
 from bow2cnn.core import artefact
-from bow2cnn.core.same_photos import shards_of
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
@@ -32,6 +31,7 @@ from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_header
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
 from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
@@ -52,10 +52,10 @@ def main():
     parser.add_argument("--graph", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    names = artefact.read(options.results / "collection/collection.h5", "collection", ["name"])["name"]
+    run = Run.open(options.results)
     labels = read_places(options.truth)
-    place = np.array([labels.get(Path(name).name, "-") for name in names])
-    others = read_others(options, set(place))
+    place = np.array([labels.get(Path(name).name, "-") for name in run.photos["name"]])
+    others = read_others(run, options, set(place))
     print(
         "photos, draw: words; inliers of a verified photo; queries of other places with an answer | "
         f"own queries: answers, right %, of the right ones with {FIXED} inliers or more % | pairs"
@@ -64,7 +64,7 @@ def main():
         for draw in range(options.draws if size else 1):
             rows = draw_rows(place, size, [size, draw]) if size else np.arange(len(place))
             with tempfile.TemporaryDirectory() as folder:
-                print(f"{len(rows)}, {draw}: {measure(Path(folder), options, rows, place[rows], others)}", flush=True)
+                print(f"{len(rows)}, {draw}: {measure(Path(folder), run, options, rows, place[rows], others)}", flush=True)
 
 
 def read_places(path):
@@ -72,13 +72,13 @@ def read_places(path):
         return {row["photo"]: row["place"] for row in csv.DictReader(file)}
 
 
-def read_others(options, known):
+def read_others(run, options, known):
     """(keypoint, descriptor, size) of photos of other places."""
     labels = read_places(options.others_truth)
     names = sorted(path.name for path in options.others.iterdir())
     names = [name for name in names if labels.get(name, "-") not in known | {"-"}]
     rng = np.random.default_rng(0)
-    with artefact.Reader(shards_of(options.results, "features")[0], "features") as reader:
+    with artefact.Reader(run.shards("features")[0], "features") as reader:
         detector = Detector(*(reader.params[name] for name in Detector._fields))
     found = []
     for number in np.sort(rng.choice(len(names), min(OTHERS, len(names)), replace=False)):
@@ -102,9 +102,9 @@ def draw_rows(place, size, seed):
     return np.sort(rows[:size])
 
 
-def measure(folder, options, rows, place, others):
+def measure(folder, run, options, rows, place, others):
     """One line on a part of the collection."""
-    collection, features = write_part(options.results, rows, folder)
+    collection, features = write_part(run, rows, folder)
     vocabulary, words, watermarks, index = (folder / f"{name}.h5" for name in ("vocabulary", "words", "watermarks", "index"))
     threads, max_hamming = options.threads, DEFAULTS["max_hamming"]
     train_vocabulary([features], vocabulary, words=0, sample=10_000_000, iterations=12, seed=0, threads=threads)
@@ -153,23 +153,21 @@ def pairs(folder, index, features, place, threads):
     return f"{counted.sum()} with a label, {100 * right.sum() / max(counted.sum(), 1):.2f} % right"
 
 
-def write_part(results, rows, folder):
+def write_part(run, rows, folder):
     """The collection and the features of some rows, as artefacts of one shard."""
-    source = results / "collection/collection.h5"
-    arrays = artefact.read(source, "collection")
+    arrays = artefact.read(run.path("collection"), "collection")
     count = len(arrays["path"])
     chosen = {name: [values[row] for row in rows] if len(values) == count else values for name, values in arrays.items()}
     chosen = {name: np.array(values) if isinstance(arrays[name], np.ndarray) else values for name, values in chosen.items()}
-    with artefact.Reader(source, "collection") as reader:
-        artefact.write(folder / "collection.h5", "collection", chosen, reader.params)
-    parts = [artefact.read(path, "features") for path in shards_of(results, "features")]
+    artefact.write(folder / "collection.h5", "collection", chosen, run.photos.params)
+    parts = [artefact.read(path, "features") for path in run.shards("features")]
     counts = np.concatenate([np.diff(part["offset"]) for part in parts])
     starts = artefact.offsets(counts)
     taken = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows])
     arrays = {name: np.concatenate([part[name] for part in parts])[taken] for name in ("keypoint", "descriptor")}
     arrays |= {name: np.concatenate([part[name] for part in parts])[rows] for name in ("sha256", "content", "scale")}
     arrays |= {"offset": artefact.offsets(counts[rows]), "error": [""] * len(rows)}
-    with artefact.Reader(shards_of(results, "features")[0], "features") as reader:
+    with artefact.Reader(run.shards("features")[0], "features") as reader:
         artefact.write(folder / "features.h5", "features", arrays, reader.params)
     return folder / "collection.h5", folder / "features.h5"
 

@@ -1,8 +1,8 @@
 """The teacher's verified ranking beside COLMAP's: vocabulary-tree pairing, matching, verification; a whole collection as distractors.
 
-    python bench/vocabulary_tree.py RESULTS FOLDER BENCHMARK [--shortlist 100] [--threads 2] [--rows bow2cnn COLMAP]
+    python bench/vocabulary_tree.py RESULTS BENCHMARK [--shortlist 100] [--threads 2] [--rows bow2cnn COLMAP]
 
-RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK, whose photos and gnd.json lie in FOLDER. The database is the
+RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK. The database is the
 benchmark's and all photos of the collection. COLMAP extracts its own features (SIFT, at most 4,096), builds a vocabulary tree of 16,384
 words from the collection, takes the tree's shortlist of every query, matches and verifies it (its defaults), and ranks it by inliers.
 Both sides verify a shortlist of one length. Seconds are from features to ranking, all queries together, indexing not counted: by the wall,
@@ -29,14 +29,13 @@ SAMPLE = 40 * WORDS  # descriptors that COLMAP's tree is built from: as many as 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("folder", type=Path)
     parser.add_argument("benchmark")
     parser.add_argument("--shortlist", type=int, default=DEFAULTS["shortlist"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     options = parser.parse_args()
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
-    pool = Pool(options.results, options.folder, options.benchmark)
+    pool = Pool(options.results, options.benchmark)
     for name in options.rows:
         rankings, seconds = ROWS[name](pool, options)
         wall, processor = (1000 * part / len(rankings) for part in seconds)
@@ -49,8 +48,8 @@ def ours(pool, options):
     settings = {"expansion_inliers": DEFAULTS["expansion_inliers"], "shortlist": options.shortlist, "max_expansion": 0}
     settings["min_inliers"] = EVIDENCE
     with threadpool_limits(1):
-        search(engine, words(*pool.own[pool.task.query[0]]), **settings)  # compiles
-        features = [pool.own[row] for row in pool.task.query.tolist()]
+        search(engine, words(*pool.own[pool.truth.query[0]]), **settings)  # compiles
+        features = [pool.own[row] for row in pool.truth.query.tolist()]
         clock = Clock()
         rankings = [search(engine, words(*found), **settings)["sv"].photo for found in features]
         return rankings, clock.lap()
@@ -87,7 +86,7 @@ class Colmap:
         self._files = {name: image.name for name, image in found.items()}
         self._ids = {name: image.image_id for name, image in found.items()}
         self._names = {number: name for name, number in self._ids.items()}
-        collection = [self._ids[name] for name in map(str, range(len(pool.task.database), len(photos))) if name in self._ids]
+        collection = [self._ids[name] for name in map(str, range(len(pool.truth.database), len(photos))) if name in self._ids]
         self._tree = build_tree(self._database, collection, folder / "tree.bin", options.threads, SAMPLE)
         self._generator = self._index()
 
