@@ -47,14 +47,14 @@ def write_report(
     run, thumbs = Run(files), ThumbnailCache()
     sections = {
         "summary": ("Gains", show_summary(run, pairings)),
-        "table": ("Table", show_table(run)),
+        "table": ("All systems", show_table(run)),
         **({"clusters": ("Collection", show_clusters(run, thumbs))} if "clusters" in run else {}),
         **({"models": ("3D models", show_models(run, thumbs))} if "models" in run else {}),
         "tuples": ("Tuples", show_tuples(run, sources, thumbs)),
         "rankings": ("Rankings", show_rankings(run, pairings, validations, thumbs)),
         "curves": ("Curves", show_curves(run)),
         "rejections": ("Dropped", show_rejections(run, thumbs)),
-        "provenance": ("Making", show_provenance(config or {}, timings)),
+        "provenance": ("Provenance", show_provenance(config or {}, timings)),
     }
     # File names need not be UTF-8; what is not becomes a question mark.
     write_bytes(out, environment().get_template("page.html").render(sections=sections).encode("utf-8", "replace"))

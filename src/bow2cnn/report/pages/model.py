@@ -1,4 +1,4 @@
-"""What the page of a 3D model shows: its points and cameras, its photos, the match graph of its cluster, its hardest true pairs."""
+"""The page of a 3D model: its points and cameras, its photos, the match graph of its cluster, its hardest true pairs."""
 
 import numpy as np
 
@@ -12,10 +12,10 @@ from bow2cnn.report.pages.network import draw_network
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import SIDES
 
-_POINTS = 25_000  # of the viewer
+_POINTS = 25_000  # in the viewer
 _PHOTOS = 400  # shown
 _PAIRS = 8
-_MIN_SHARED = 15  # points of a pair that is shown
+_MIN_SHARED = 15  # least common points of a pair that is shown
 
 
 class ModelPages:
@@ -71,7 +71,7 @@ class ModelPages:
             shared = self._covisibility.shared(views.start + a)[views]
             others = a + 1 + np.flatnonzero(shared[a + 1 :] >= _MIN_SHARED)
             share = shared[others] / np.minimum(size[a], np.take(size, others))
-            # Of one photo's pairs at most two are chosen, and at most so many are passed over, because the other photo is used up.
+            # At most two pairs of one photo are chosen, and at most `_PAIRS` are skipped because the other photo is in two pairs already.
             order = np.argsort(share, kind="stable")[: _PAIRS + 2]
             pairs += zip(share[order].tolist(), [a] * len(order), others[order].tolist(), strict=True)
         used = np.zeros(len(size), int)

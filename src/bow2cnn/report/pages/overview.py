@@ -1,4 +1,4 @@
-"""All clusters on one page, each with what became of it."""
+"""All clusters on one page, each with its models or the reasons why it has none."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from bow2cnn.pictures.thumbnails import ThumbnailCache
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import SIDES
 
-_STRIP = 10  # photos of a cluster
+_STRIP = 10  # photos shown of a cluster
 
 
 def overview(run: Run, thumbs: ThumbnailCache, name_of: Callable[[int], str]) -> dict:

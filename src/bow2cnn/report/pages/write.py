@@ -1,4 +1,4 @@
-"""The folder of pages: `index.html`, an overview of all clusters, and `model-NNN.html`. Each needs no network and no other file."""
+"""The folder of pages: `index.html`, an overview of all clusters, and `model-NNN.html`. No page needs a network or another file."""
 
 import shutil
 from collections.abc import Mapping

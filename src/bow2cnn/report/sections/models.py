@@ -7,8 +7,8 @@ from bow2cnn.report import cloud
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import DROPPED, SIDES
 
-_SHOWN = 40
-_TURNABLE = 12
+_SHOWN = 40  # models
+_TURNABLE = 12  # models that can be turned
 _POINTS = 4000  # of a model that can be turned
 
 
@@ -41,7 +41,7 @@ def models(run: Run, thumbs: ThumbnailCache) -> dict:
 
 
 def _central(arrays, views):
-    """The photo whose camera is nearest to the middle one."""
+    """The photo whose camera is nearest to the median of the cameras."""
     rotation, translation = arrays["rotation"][views], arrays["translation"][views]
     center = -np.einsum("nji,nj->ni", rotation, translation)
     away = np.linalg.norm(center - np.median(center, 0), axis=1)

@@ -1,4 +1,4 @@
-"""How the run was made: its config, how long its stages took, which versions it used."""
+"""How the run was made: its config, the times of its rules, the versions of its libraries."""
 
 import csv
 import platform

@@ -9,7 +9,7 @@ from bow2cnn.run.run import Run
 
 _TOP = 8  # photos of a ranking
 _PICKED = (("most improved", 3), ("most hurt", 3), ("picked at random", 2))
-_PROTOCOLS = ("medium", "all")  # by which queries are compared
+_PROTOCOLS = ("medium", "all")  # by the first of these that there is, queries are compared
 _PURPOSE = 91  # of random numbers
 
 
@@ -68,7 +68,14 @@ def _part(run, thumbs, name, source, before, after):
 
 
 def pick(gain: np.ndarray) -> list[tuple[str, list[int]]]:
-    """(title, positions) of the queries to show from their gains (NaN does not count): every query once, empty groups left out."""
+    """Choose the queries that are shown: the most improved, the most hurt, and some others at random; no query twice.
+
+    Args:
+        gain: of every query, float [q]; NaN for a query that cannot be shown.
+
+    Returns:
+        title and positions of each group that is not empty.
+    """
     usable = np.flatnonzero(np.isfinite(gain))
     order = usable[np.argsort(-gain[usable], kind="stable")]
     best = order[: _PICKED[0][1]]
@@ -80,19 +87,19 @@ def pick(gain: np.ndarray) -> list[tuple[str, list[int]]]:
 
 
 def _truth(run, name, source, queries, protocol):
-    """(`path` and `name` of the ranked photos, per query of the ranking the sets of positives and junk), all rows of its collection."""
+    """The ranked photos, and for each query of the ranking the sets of its positives and junk, as rows of these photos."""
     truth = run.truth(name) if source is None else run.validation(source)
     photos = run.arrays("benchmark_photos", name) if source is None else run.photos
     sets = [tuple(set(rows.tolist()) for rows in both) for both in truth.protocols[protocol]]
     if len(queries) == len(truth.query):
         return photos, sets
-    # Of validation a query may be left out; a photo is one query there.
+    # Validation may leave out queries. There a photo is one query only.
     known = dict(zip(truth.query.tolist(), sets, strict=True))
     return photos, [known[query] for query in queries.tolist()]
 
 
 def _top(photos, thumbs, ranking, system, number, truth):
-    """The first photos of a query's ranking, itself left out."""
+    """The first photos of a query's ranking, without the query itself."""
     start, stop = ranking[f"{system}/offset"][number : number + 2]
     query, (positives, junk) = int(ranking["query"][number]), truth
     found = []

@@ -11,12 +11,12 @@ from bow2cnn.run.run import Run
 
 _EXAMPLES = 5  # file names of a reason
 _CROPS = 8
-_MIN_MASKED = 12  # features of a photo that is worth showing
-_BRIDGES = 12
+_MIN_MASKED = 12  # least masked features of a photo that is shown
+_BRIDGES = 12  # cut pairs that are shown
 
 
 def rejections(run: Run, thumbs: ThumbnailCache) -> dict:
-    """Files, features, pairs, models and photos that were left out; what the run does not have is None."""
+    """Files, features, pairs, models and photos that were left out; None for an artefact that the run does not have."""
     return {
         "files": _files(run.photos),
         "left_out": left_out_after_collection(run),
@@ -78,7 +78,7 @@ def masked_points(run: Run, row: int) -> np.ndarray:
 
 
 def _pairs(run, thumbs):
-    """Pairs that were kept, refused and cut, the first of these in pictures; and photos that serve as negatives of all models."""
+    """Numbers of pairs that were verified, refused and cut, with pictures of some cut pairs; number of negatives outside all models."""
     return {
         "kept": len(run.graph["pair"]),
         "refused": count_refused(run),

@@ -1,4 +1,4 @@
-"""What was gained, on what and with which interval; and the run in a row of numbers."""
+"""The gains with their intervals, and the main numbers of the run."""
 
 import math
 from collections.abc import Mapping
@@ -35,14 +35,14 @@ def summary(run: Run, pairings: Mapping[str, str]) -> dict:
 def _headline(experiments):
     """The first experiment in a line."""
     if not experiments:
-        return "What these photos hold"
+        return "What was found in the photos"
     first = experiments[0]
     if not first["learned"]:
         return f"{first['name']} {'diverged' if first['diverged'] else 'learned nothing'}"
     gains = [
-        f"{row['text']} mAP on {row['benchmark']}{' (which chose it)' if row['chosen_on'] else ''}" for row in main_rows(first["rows"])
+        f"{row['text']} mAP on {row['benchmark']}{' (used to choose it)' if row['chosen_on'] else ''}" for row in main_rows(first["rows"])
     ]
-    return f"{first['name']}: {', '.join(gains) or 'trained, and nothing to measure it on'}"
+    return f"{first['name']}: {', '.join(gains) or 'trained, but not measured'}"
 
 
 def _experiment(run, name, untrained):
@@ -116,7 +116,7 @@ def _of_teacher(run):
 
 def _of_models(run):
     models = run.models
-    outside = f"{count_outsiders(run):,} more serve as negatives" if "clusters" in run else ""
+    outside = f"{count_outsiders(run):,} more are used as negatives" if "clusters" in run else ""
     return [
         (len(models["cluster"]), "3D models", f"{len(models['point']):,} points"),
         (int(np.count_nonzero(models["model"] >= 0)), "photos registered", outside),

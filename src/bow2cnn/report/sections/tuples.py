@@ -9,7 +9,7 @@ from bow2cnn.run.run import Run
 from bow2cnn.training.augment import another_view
 
 _SHOWN = 10  # tuples of all experiments together
-_EXEMPLARS = 2  # besides, of each
+_EXEMPLARS = 2  # tuples besides, of each experiment, whose positive is a copy of the query
 
 
 def tuples(run: Run, sources: Mapping[str, str], thumbs: ThumbnailCache) -> dict:
@@ -55,18 +55,18 @@ def _tuples(run, thumbs, source, arrays, count):
 
 
 def _exemplar(run, thumbs, arrays, epoch, place):
-    """A tuple whose query is its own positive; the copies of the training are kept nowhere, so another one is made here."""
+    """A tuple whose positive is a changed copy of the query. The copies of the training are not kept, so another copy is made here."""
     row = int(arrays["negatives/query"][epoch][place])
     copy = thumbs.changed(run.photos["path"][row], lambda rgb: another_view(rgb, np.random.default_rng(row)))
     return {
         "query": _picture(run, thumbs, row),
-        "positive": {"uri": copy, "name": run.photos["name"][row], "evidence": "a changed copy of it"},
+        "positive": {"uri": copy, "name": run.photos["name"][row], "evidence": "changed copy of the query"},
         "mined": [{"epoch": epoch + 1, "negatives": _negatives(run, thumbs, arrays, epoch, place)}],
     }
 
 
 def _one_per_place(rule, queries, count):
-    """Positions of queries of as many places as there are, in the order of places."""
+    """Positions of queries, of as many places as possible, in the order of places."""
     place = rule.place[queries]
     order = np.lexsort((np.arange(len(queries)), place))
     starts = order[np.flatnonzero(np.diff(place[order], prepend=-2))]
@@ -81,7 +81,7 @@ def _negatives(run, thumbs, arrays, epoch, place):
 
 
 def _evidence(positives, query, positive):
-    """What the 3D model knows of a pair, as text; nothing where there is none."""
+    """The evidence of the 3D model for a pair, as text; empty without a model."""
     pool = positives.pool_of(query)
     if pool is None or not {"shared", "overlap"} <= pool.keys():
         return ""
