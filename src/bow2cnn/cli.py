@@ -12,7 +12,6 @@ import numpy as np
 from bow2cnn.core import artefact
 from bow2cnn.core.atomic_files import ReadError
 from bow2cnn.core.printable import printable
-from bow2cnn.evaluation.gains import main_rows
 from bow2cnn.run.left_out import left_out
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import TRAIN, VALIDATION
@@ -103,7 +102,7 @@ def _rejected(file):
 
 
 def _search(options):
-    # Imported here, because the imports take a second that the other commands need not wait.
+    # Imported here, because the imports take a second, which the other commands need not wait for.
     from bow2cnn.core.atomic_files import WriteError
     from bow2cnn.photos.decode import PhotoError
     from bow2cnn.pictures.panels import SheetError, format_of
@@ -250,6 +249,8 @@ def _models(run):
 
 def _gains(run):
     """Gains in mAP of every experiment."""
+    from bow2cnn.evaluation.gains import main_rows  # takes seconds to import
+
     parts = []
     for name, found in run.gains.items():
         if found["diverged"]:
