@@ -288,7 +288,7 @@ def other_photos(results):
     [
         (other_version, "index/index.h5: index version 99"),
         (other_words, "index/index.h5: is of other words than"),
-        (other_photos, "index/index.h5: is of other photos than"),
+        (other_photos, "index/watermarks.h5: is of other photos than"),
         (lambda results: (results / "vocabulary/vocabulary.h5").unlink(), "vocabulary/vocabulary.h5: no such file"),
     ],
 )
@@ -339,9 +339,9 @@ def plain(tmp_path):
     empty = QuantisedFeatures(*(np.zeros(0) for _ in range(4)), (400, 300))
     query = Query(str(tmp_path / "query.png"), (40, 30, 140, 130), empty, 0)
     match = Match(np.array([[60.0, 100.0]]), np.array([[160.0, 150.0]]), np.array([[1, 0, 100.0], [0, 1, 50.0]]))
-    lookup = SimpleNamespace(
-        paths=[str(tmp_path / "photo.png")], names=["photo.png"], size=[(400, 300)], match=lambda *_: match, settings={"min_inliers": 1}
-    )
+    photos = {"path": [str(tmp_path / "photo.png")], "name": ["photo.png"]}
+    run = SimpleNamespace(photos=photos, size=lambda _: (400, 300))
+    lookup = SimpleNamespace(run=run, match=lambda *_: match, settings={"min_inliers": 1})
     return lookup, query, match
 
 
