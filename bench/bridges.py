@@ -2,10 +2,10 @@
 
     python bench/bridges.py RESULTS [--rates 0 0.0001 0.001 0.01] [--min-photos 5] [--min-bridge-inliers 30] [--seed 0]
 
-RESULTS is a run up to the stage `clustering`. So many pairs per verified pair are planted, each of two photos of different clusters, or of
-none, drawn at random, with the inliers of a verified pair drawn at random. Two clusters count as joined when a cluster holds
-`--min-photos` photos of both. Then what is needed between two groups of 50 photos, at one wrong pair in a thousand and five pairs per
-photo, as photos grow.
+RESULTS is a run up to the stage `clustering`. `--rates` are planted pairs per verified pair. Each joins two random photos of different
+clusters, or of no cluster, and has the inliers of a random verified pair. Two clusters count as joined if a new cluster holds
+`--min-photos` photos of each. The last lines say how many links two groups of 50 photos need, as the number of photos grows, with one wrong
+pair in a thousand and five pairs per photo.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def clusters(graph, planted, options):
 
 
 def plant(graph, cluster, count, seed):
-    """Pairs of photos that are not of one cluster and do not match, int [count, 2]."""
+    """Random pairs of photos that are in different clusters or none and do not match, int [count, 2]."""
     rng = np.random.default_rng(seed)
     known, pairs = {tuple(pair) for pair in graph["pair"].tolist()}, []
     while len(pairs) < count:
@@ -73,7 +73,7 @@ def plant(graph, cluster, count, seed):
 
 
 def joined(before, after, min_photos):
-    """How many pairs of clusters are one now."""
+    """How many pairs of clusters are joined."""
     count = 0
     for number in range(after.max() + 1):
         held = Counter(before[after == number].tolist())

@@ -1,9 +1,9 @@
-"""How right the 3D models of a demo are: its cameras beside those that rendered the photos.
+"""How accurate the 3D models of a demo are: their cameras compared with those that rendered the photos.
 
     python bench/cameras.py RESULTS CAMERAS.json
 
 RESULTS is a run up to the stage `reconstruction` on photos that `python -m bow2cnn_demo FOLDER` rendered; CAMERAS.json is in
-FOLDER/truth. The camera centres of each model are laid over the true ones by the similarity with the least squared
+FOLDER/truth. The camera centres of each model are aligned with the true ones by the similarity with the least squared
 error (Umeyama, PAMI 1991). Errors are fractions of the scene's size: the largest extent of the true centres along an axis.
 """
 

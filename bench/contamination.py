@@ -1,11 +1,11 @@
-"""Photos of a benchmark planted in a run's collection, changed: how many are found, and which clean models go with them.
+"""Changed photos of a benchmark planted in a run's collection: how many are found, and how many clean models are lost with them.
 
     python bench/contamination.py RESULTS BENCHMARK [--photos 100] [--inliers 15] [--seed 0] [--threads 2]
 
 RESULTS is a run up to the stage `split` with the benchmark BENCHMARK, whose places the collection does not show. Every planted photo is cut
-to half its area, scaled, changed in colour and gamma, and compressed strongly. Nothing of the run is touched: the planted photos get
-features and words of the run's vocabulary, and with them the index is made anew, in a folder for the time. A planted photo counts as
-found when the stage finds it for any photo of the benchmark; a model is lost when the stage finds one of its photos, which are all clean.
+to half its area, scaled, changed in colour and gamma, and compressed strongly. The run itself is not changed: the planted photos get
+features and words of the run's vocabulary, and a new index with them is built in a temporary folder. A planted photo counts as found if the
+stage finds it for any photo of the benchmark. A model is lost if the stage finds one of its photos, which are all clean.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def main():
 
 
 def find(folder, run, options):
-    """What the stage finds with the planted photos in the index: rows from the number of the run's photos on are planted."""
+    """The photos that the stage finds with the planted photos in the index; planted photos have the last rows."""
     vocabulary, photos = run.path("vocabulary"), run.path("benchmark_photos", options.benchmark)
     plant(photos, folder, options)
     with artefact.Reader(run.shards("features")[0], "features") as reader:
@@ -96,7 +96,7 @@ def change(image, rng):
 
 
 def join(first, kind, second, out):
-    """Write the arrays that both artefacts have, one behind the other."""
+    """Write the arrays that both artefacts have, concatenated."""
     with artefact.Reader(second, kind) as reader:
         names = [name for name in reader.names() if name != "path"]
     parts = [artefact.read(path, kind, names) for path in (first, second)]
@@ -104,7 +104,7 @@ def join(first, kind, second, out):
 
 
 def mark(watermarks, folder):
-    """Write the run's `watermarks` with the planted photos, of whose features none is marked."""
+    """Write the run's `watermarks` with the planted photos, which have no masked features."""
     arrays = artefact.read(watermarks, "watermarks")
     offset = artefact.read(folder / "words.h5", "words", ["offset"])["offset"]
     arrays["offset"] = np.concatenate([arrays["offset"], arrays["offset"][-1] + offset[1:]])

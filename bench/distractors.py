@@ -40,15 +40,19 @@ class Pool:
         return [own[row] for row in self.truth.query], [*(own[row] for row in self.truth.database), *others]
 
     def maps(self, rankings):
-        """mAP by protocol as a text, of a ranking (numbers of the pool, best first) per query."""
+        """mAP by protocol as text.
+
+        Args:
+            rankings: per query the numbers of the ranked photos, best first.
+        """
         count = len(self.truth.database)
-        # Rows of the benchmark's photos; what lies beyond are distractors.
+        # Rows of the benchmark's photos; distractors have higher numbers.
         rows = [np.where(found < count, self.truth.database[found % count], len(self.own) + found) for found in rankings]
         scores = {protocol: np.nanmean(score_rankings(rows, answers)["mAP"]) for protocol, answers in self.truth.protocols.items()}
         return ", ".join(f"{protocol} {score:.2f}" for protocol, score in scores.items())
 
     def engine(self):
-        """(`Engine`, function that makes the `QuantisedFeatures` of a query's features); watermarks stay in, as with the peers."""
+        """The `Engine`, and a function that quantises the features of a query. Watermarks are not masked, as in the compared programs."""
         run, own = self._run, (self._run.path(name, self._benchmark) for name in ("benchmark_photos", "benchmark_features"))
         photos = BenchmarkPhotos(run.path("vocabulary"), *own, 1)
         others = read_words(run.shards("words"))

@@ -2,10 +2,10 @@
 
     python bench/fine_words.py RESULTS [--words 65536 1048576 16777216] [--descriptors 32000000] [--threads 2]
 
-RESULTS is a run that has its features. To its descriptors come invented ones, real ones with noise (standard deviation 10 of 255, about
-what two views of one point differ by), until there are `--descriptors`, or 30 for every word where that is less. Words are trained by the
-stage's own function in a process of its own. 100,000 descriptors with other noise are given their words; of 2,000 of these the nearest of
-all words is found by looking at every one. Below 30 descriptors a word it is a matter of time and memory only, no quality is claimed.
+RESULTS is a run up to the stage `features`. Its descriptors are padded with copies that have noise (standard deviation 10 of 255, about the
+difference between two views of one point), up to `--descriptors`, or 30 per word if that is less. The stage's own function trains the
+words, in a process of its own. Then words are assigned to 100,000 descriptors with other noise; for 2,000 of these the nearest of all words
+is found by exhaustive search. With fewer than 30 descriptors per word only time and memory count, not the quality.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def measure(real, words, options):
 
 
 def extended(real, count):
-    """So many descriptors: the real ones as far as they reach, then real ones with noise."""
+    """`count` descriptors: the real ones, then copies of them with noise."""
     if count <= len(real):
         return real[:count]
     out = np.empty((count, real.shape[1]), np.uint8)

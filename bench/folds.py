@@ -1,16 +1,16 @@
-"""What the recipes of a config are worth when every model of a run validates once.
+"""The gains of the recipes of a config, when every model of a run is used for validation once.
 
     python bench/folds.py CONFIG RESULTS FOLDER [--folds 3]
 
-CONFIG names the experiments (`bench/folds.yaml`), RESULTS is a run whose models, graph and features are used. The places are
-dealt to `--folds` parts; every experiment is trained once without each part and validated on it, so no network is judged by a place that it
-has seen. Nothing of a benchmark is read. FOLDER keeps what is finished; the command goes on from there.
+CONFIG names the experiments (`bench/folds.yaml`), RESULTS is a run whose models, graph and features are used. The places are divided into
+`--folds` parts. Every experiment is trained once without each part and validated on it, so no network is measured on a place that it has
+seen. No benchmark is read. FOLDER keeps what is finished; the same command again goes on from there.
 
-Printed are mAP of the untrained network, the gain, and the gain less that of the first experiment with the same network, means over all
-queries of all parts; in brackets the widths of their one-sided 95 % intervals, over places. Epoch and share of the way are chosen on the
-part on which a network is judged, of all experiments alike: the gains are too large by that, their differences hardly.
+The table has the mAP of the untrained network, the gain, and the gain minus that of the first experiment with the same network: means over
+all queries of all parts. In brackets are the widths of the one-sided 95 % intervals, over places. For all experiments, epoch and share of
+the way are chosen on the part on which the network is measured. So the gains are too large, but their differences are hardly affected.
 
-How a default is chosen by it: the value of the paper stays unless another gains more than that width over it.
+How defaults are chosen: the value of the paper stays, unless another value gains more than that width over it.
 """
 
 import argparse
@@ -136,7 +136,7 @@ class Folds:
 
 
 def units_of(split):
-    """The number of every model's component of places that doubt links, which stay in one part."""
+    """For every model the number of its component of places that doubtful pairs link; a component stays in one part."""
     unit = np.arange(int(split["place"].max(initial=-1)) + 1)
     for component in find_components(np.unique(split["place"][split["side"] != DROPPED]).tolist(), split["doubt"]):
         unit[list(component)] = min(component)
@@ -144,7 +144,7 @@ def units_of(split):
 
 
 def parts_of(place, models, folds):
-    """Part of every model: places are dealt by falling number of photos, to and fro, so that the parts are of equal size."""
+    """Part of every model. Places are dealt in the order of falling numbers of photos, to and fro, so that the parts have equal sizes."""
     photos = np.bincount(place, np.diff(models["photo_offset"]))
     rank = np.argsort(np.argsort(-photos, kind="stable"))
     turn, seat = np.divmod(rank, folds)

@@ -2,11 +2,11 @@
 
     python bench/grow.py CONFIG FOLDER [--late 20] [--cores 2] [--full RESULTS] [--truth TRUTH.csv]
 
-CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, new, one of every `--late` photos is held back, the rest runs up to
-the models and the teacher's rankings, then the late photos join and it runs again. `--full` names the results of a run on all photos
-that is already there, of which the jobs of the same rules are counted; without it that is run too. With `--truth` every labelled photo
-of the collection is a query too: a benchmark has some dozen queries, so that another vocabulary alone moves its mAP by a point or two.
-Photos are linked, not copied, where the disk allows.
+CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, which must be new, one of every `--late` photos is held back at first. The
+others run up to the models and the teacher's rankings; then the late photos are added, and it runs again. `--full` names the results of a
+run on all photos, if there is one already; its jobs of the same rules are counted. Without `--full` that run is made too. With `--truth`
+every labelled photo of the collection is a query too, because a benchmark has some dozen queries, and another vocabulary alone changes its
+mAP by a point or two. Photos are linked, not copied, where the disk allows it.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""The grown graph of a run beside the exhaustive one, for which every photo is a query: what is found, for how many verifications.
+"""The grown graph of a run compared with the exhaustive graph, for which every photo is a query: photos found, and verifications needed.
 
     python bench/growth.py CONFIG RESULTS
 
-CONFIG is the config of the run RESULTS, which has its graph. The exhaustive graph is made here, by the stage's own code. A verification is
-a pair of photos whose geometry is looked at: those of colliding sketches, those of the shortlists, those that parts of a photo find, and
-those that are matched in full.
+CONFIG is the config of the run RESULTS, whose stage `clustering` is done. The stage's own code makes the exhaustive graph here. A
+verification is a pair of photos that are compared by geometry: pairs with colliding sketches, pairs of the shortlists, pairs that parts of
+a photo find, and pairs that are matched with all their features.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python bench/minhash.py RESULTS [--photos 10000 100000 1000000] [--features 700] [--threads 2]
 
-RESULTS is a run that has its index. Photos of it come first, with the words of their strongest `--features` features; the others have as
-many, drawn from all of theirs. A larger collection has a finer vocabulary: words are cut by the first bits of the features' signatures
-into as many as the default gives a collection of that size. Sketches and bounds are the defaults of a run. Every size is measured in a
-process of its own.
+RESULTS is a run up to the stage `index`. Its photos come first, with the words of their strongest `--features` features. The others have as
+many features, drawn from all features of the real photos. A larger collection has a finer vocabulary: the first bits of the features'
+signatures divide the words into as many as the default gives to a collection of that size. Sketches and limits are the defaults of a run.
+Every size is measured in a process of its own.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main():
 
 
 class Bags:
-    """The words of a run's photos, the strongest `features` of each, under the vocabulary of a collection of so many photos."""
+    """Words of the strongest `features` features of a run's photos, by the vocabulary of a collection of `photos` photos."""
 
     def __init__(self, results, features, photos):
         arrays = Run.open(results).index

@@ -2,14 +2,14 @@
 
     python bench/models.py CONFIG TRUTH.csv WORK [--rows labels heap bow2cnn] [--threads 2]
 
-CONFIG is of a run whose `results` is not there yet: bow2cnn's time begins with nothing and ends with the models. TRUTH.csv has the columns
-photo, landmark, place (`-`: belongs to nothing). pycolmap has SIFT of at most 4,096 features and keeps every component of 5 photos or
-more. `labels`, which no user could do, matches every pair of photos of one landmark. `heap` is told nothing: a vocabulary tree of 16,384
-words built from the photos, 20 neighbours per photo, pycolmap's own test for watermarks obeyed. A photo counts for the largest model
-that registers it, and as wrong when its place is not the most frequent one there. Seconds are by the wall, and in brackets of the
-processor, which other work disturbs less; bow2cnn's stages run side by side, and the processor's seconds of each are Snakemake's samples,
-which miss some (those of `all` are whole). WORK keeps pycolmap's databases and models, and what was
-measured, so that rows can be asked for one by one.
+CONFIG is of a run whose `results` folder does not exist yet: bow2cnn's time is that of the whole run up to the models. TRUTH.csv has the
+columns photo, landmark, place (`-`: belongs to nothing). pycolmap uses at most 4,096 SIFT features per photo and keeps every component of 5
+photos or more. `labels` matches every pair of photos of one landmark, which needs labels that users do not have. `heap` knows no labels: it
+uses a vocabulary tree of 16,384 words built from the photos, 20 neighbours per photo, and pycolmap's own test for watermarks. A photo
+counts for the largest model that registers it, and as wrong if its place is not the most frequent place there. Seconds are wall time, with
+processor time in brackets, which other work disturbs less. bow2cnn's stages run in parallel; the processor time of each is sampled by
+Snakemake, which misses some of it (the time of `all` is complete). WORK keeps pycolmap's databases and models and the measurements, so that
+rows can be made one by one.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""What a collection of any size would cost: the times of a run and the curves of bench/scale.py, carried on.
+"""The cost of a collection of any size: an extrapolation of the times of a run and of the curves of bench/scale.py.
 
     python bench/outlook.py RESULTS SCALE.json [--photos 7400000] [--features 700] [--words 1048576] [--found 0.05] [--partners 50]
 
-RESULTS is a finished run whose jobs had `--run-threads` threads, SCALE.json what bench/scale.py wrote. `--found` is the share of photos
-that come into clusters; of each of these `--partners` pairs are verified in full. A stage grows as its work does (`outlook`): with the
-photos, their features, the queries that it asks the index, the words; networks describe the photos that can be used, those that come into
-clusters and `--outsiders` others. Nothing here was measured at that size.
+RESULTS is a finished run whose jobs had `--run-threads` threads; SCALE.json is the output of bench/scale.py. `--found` is the share of
+photos that are in clusters; `--partners` pairs of each of these are verified with all features. The time of a stage grows with its work
+(`outlook`): the photos, their features, its queries to the index, the words. Networks describe the photos that can be used: those in
+clusters and `--outsiders` others. Nothing was measured at that size.
 """
 
 import argparse
@@ -24,7 +24,7 @@ _POOL, _VALIDATION = 20_000, 20_000
 
 
 class Cost(NamedTuple):
-    """Core seconds of a stage in so many jobs; `threads`, those that one job can use."""
+    """Core seconds of a stage, the number of its jobs, and the threads that one job can use."""
 
     stage: str
     jobs: int
@@ -80,7 +80,7 @@ class MeasuredRun:
         return sum(float(row["s"]) for row in rows) * (threads or self._threads)
 
     def described(self, used):
-        """Descriptions of a photo in all trainings where so many photos are used: each at the start, some before every epoch, those of
+        """How often photos are described in all trainings, if `used` photos are used: all at the start, some before every epoch, those of
         validation for every share of the way."""
         some, few = min(used, _POOL + _VALIDATION), min(used, _VALIDATION)
         return sum(used + epochs * some + shares * few for epochs, shares in self._trainings)
@@ -92,7 +92,7 @@ class MeasuredRun:
         return sorted((self._results / "timings" / rule).rglob(f"{only}.tsv"))
 
     def bytes(self, folder):
-        """Bytes of a folder; what has several names (hard links) counts once."""
+        """Bytes of a folder; a file with several names (hard links) counts once."""
         found = [path.stat() for path in (self._results / folder).rglob("*") if path.is_file()]
         return sum({file.st_ino: file.st_size for file in found}.values())
 
@@ -108,7 +108,7 @@ def outlook(run, curves, options):
     larger = options.photos / most["photos"]
 
     def query(count, words, verified=DEFAULTS["shortlist"]):
-        """Seconds of one query of the index and of so many verifications; `seconds` has two of each shortlist, for the expansion."""
+        """Seconds of one query to the index and of `verified` verifications. `seconds` has two shortlists, because of query expansion."""
         postings = most["ranking"] * count / most["photos"] * (options.features / curves["features"]) ** 2 * run.words / words
         return postings + (most["seconds"] - 2 * most["ranking"]) / 2 * verified / DEFAULTS["shortlist"]
 

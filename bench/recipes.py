@@ -2,9 +2,9 @@
 
     python bench/recipes.py RESULTS
 
-mAP without whitening; in brackets the width of the one-sided 95 % bootstrap interval of the paired difference, over places (nan for too few
-queries or places). `epoch` and `share` are what validation chose: the best epoch, and how much of the way to its weights. So the gain on
-validation, marked by *, is no proof of one elsewhere.
+The numbers are mAP without whitening. In brackets is the width of the one-sided 95 % bootstrap interval of the paired difference, over
+places (nan for too few queries or places). Validation chose `epoch`, the best epoch, and `share`, how much of the way to its weights was
+gone. So the gain on validation, marked by *, does not prove a gain elsewhere.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python bench/resolution.py CONFIG FOLDER [--factors 2.5 5] [--cores 2]
 
 CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, new, the photos are enlarged by each factor (JPEG of quality 95, bicubic),
-the run goes up to the clusters with those of the collection as they are and with each enlarged copy of it, and its verified pairs are
-compared by the photos' names. Enlarged photos hold nothing that the others do not, so that any difference is the fault of the run.
+the run goes up to the clusters with the photos as they are and with each enlarged copy, and the verified pairs are compared by the names of
+the photos. Enlarged photos show nothing more than the others, so the run causes every difference.
 """
 
 import argparse

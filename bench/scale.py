@@ -2,13 +2,13 @@
 
     python bench/scale.py RESULTS FOLDER [--photos 1000 4000 16000 64000 256000] [--features 700] [--queries 50] [--builds 3]
 
-RESULTS is a run that has its index. Photos of it come first, with their strongest `--features` features; the others are made from what
-the real ones have: their sizes and numbers of features, and features drawn from all of theirs with word and frame, with the signature of
-another feature of that word, of which three bits in ten are drawn anew. Every size is built by `build_index` in FOLDER (which needs
-room for 160 bytes a feature), three times, of which the middle one counts, and asked with real photos, soft assignment, verification and
-expansion included, each in a process of its own on one thread. "Ranking" is what a shortlist takes. Memory is what a process has of its
-own at most; what of the mapped files lies in memory too stands beside it, and can be given back. The figures go to FOLDER/scale.json
-too, for bench/outlook.py.
+RESULTS is a run up to the stage `index`. Its photos come first, with their strongest `--features` features. The other photos are invented:
+they have the size and the number of features of a real photo, and features drawn from all real ones, with word and frame, and the signature
+of another feature of that word with three bits in ten drawn anew. `build_index` builds every size in FOLDER (which needs 160 bytes per
+feature) three times, and the median time counts. Then real photos are searched, with soft assignment, verification and expansion. Each
+measurement is a process of its own with one thread. "Ranking" is the time of a shortlist. Memory is the largest memory that belongs to the
+process alone; the part of the mapped files that is in memory is given beside it, and can be released. The figures are also written to
+FOLDER/scale.json, for bench/outlook.py.
 """
 
 import argparse
@@ -124,7 +124,7 @@ class Real:
 
 
 def make_words(real, photos, folder):
-    """The `words` artefacts of so many photos, and their `collection`; paths of the words."""
+    """Write the `words` artefacts of `photos` photos, and their `collection`. Returns the paths of the words."""
     folder.mkdir()
     paths, sizes = [], []
     starts = list(range(0, photos, SHARD))

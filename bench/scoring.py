@@ -3,10 +3,10 @@
     python -m pip install cython && python -m pip install --no-build-isolation asmk
     python bench/scoring.py RESULTS BENCHMARK [--words 16k] [--sample 200000] [--rows bow2cnn ASMK]
 
-RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK. The database is the
-benchmark's and all photos of the collection; both codebooks are trained on the collection. ASMK (Tolias, Avrithis, Jegou, ICCV 2013; the
-authors' package, binary, with the parameters of their HOW configuration) trains `--words` words on `--sample` features. The time of a
-query is from its features to its ranking; features are not counted.
+RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK. The database has the photos of the benchmark and all photos of
+the collection; both codebooks are trained on the collection. ASMK (Tolias, Avrithis, Jegou, ICCV 2013; the authors' package, binary, with
+the parameters of their HOW configuration) trains `--words` words on `--sample` features. The time of a query begins with its features and
+ends with its ranking.
 """
 
 import argparse

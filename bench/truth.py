@@ -1,13 +1,12 @@
-"""How right a run is, measured against held-back labels: precision of verified pairs and of those that were cut, size and purity of the 3D
-models.
+"""A run measured with labels that it does not know: precision of verified pairs and of cut pairs, size and purity of the 3D models.
 
     python bench/truth.py RESULTS TRUTH.csv [TRUTH.csv ...] [--same PLACE,PLACE ...] [--before RESULTS]
 
-TRUTH.csv has the columns photo, landmark, place (place `-`: belongs to nothing). A pair of two `-` photos counts neither way; a pair
-with one labelled photo is right when both show one place. A registered photo is in a model of another place when the place of its
-label is not the most frequent place of its model (`-` photos count as wrong there only if the model's place is a labelled one).
-Where labels are known to confuse places, `--same` names these: a pair of two of them has no label. `--before` tells how many of the right
-pairs of an earlier run, on the same photos, are pairs of this one, and of how many the two photos are in one cluster.
+TRUTH.csv has the columns photo, landmark, place (place `-`: belongs to nothing). A pair of two `-` photos counts neither way; a pair with
+one labelled photo is right if both show one place. A registered photo is in a model of another place if the place of its label is not the
+most frequent place of its model (`-` photos count as wrong there only if the model's place is a labelled one). `--same` names places that
+the labels confuse: a pair of two of them has no label. `--before` compares with an earlier run on the same photos: how many of its right
+pairs are pairs of this run, and in how many of them both photos are in one cluster.
 """
 
 import argparse
@@ -23,7 +22,7 @@ LARGE = 8  # photos
 
 
 def main():
-    parser = argparse.ArgumentParser(description="How right a run is, measured against held-back labels.")
+    parser = argparse.ArgumentParser(description="A run measured with labels that it does not know.")
     parser.add_argument("results", type=Path)
     parser.add_argument("truths", nargs="+", metavar="TRUTH.csv")
     parser.add_argument("--same", nargs="*", default=[], type=lambda text: set(text.split(",")), metavar="PLACE,PLACE")
@@ -83,14 +82,22 @@ def kept(run, before, place):
 
 
 def judge(ends, same):
-    """Which pairs have a label that tells, and which of them show one place: bool [m] each, from the places of their photos, [m, 2]."""
+    """Which pairs have a label that counts, and which of these show one place.
+
+    Args:
+        ends: places of the two photos of every pair, str [m, 2].
+        same: sets of places that the labels confuse.
+
+    Returns:
+        bool [m] each.
+    """
     confused = np.array([a != b and any({a, b} <= group for group in same) for a, b in ends.tolist()], bool)
     counted = (ends != "-").any(1) & ~confused
     return counted, counted & (ends[:, 0] == ends[:, 1])
 
 
 def tell(counted, right):
-    """How many pairs there are, how many have a label, and how many of those are right and wrong."""
+    """The numbers of all pairs, of those with a label, and of right and wrong ones, as text."""
     return f"{len(counted)}, with a label {counted.sum()}: right {right.sum()}, wrong {(counted & ~right).sum()}"
 
 

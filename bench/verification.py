@@ -1,11 +1,11 @@
-"""Spatial verification beside pycolmap's and OpenCV's, on the same tentative matches of real photos, each on one thread.
+"""Spatial verification compared with pycolmap's and OpenCV's, on the same tentative matches of real photos, each on one thread.
 
     python bench/verification.py RESULTS TRUTH.csv [--queries 400] [--shortlist 50] [--seed 0]
 
 RESULTS is a run up to the stage `index`. Labelled photos, drawn at random, are queries; every pair of a query and a photo of its shortlist
-has its tentative matches (same word, similar signature) verified by all sides. A pair is right when both photos have the same place in
-TRUTH.csv. Each side accepts pairs from so many inliers that 98 % of what it accepts is right; recall is the share of all right pairs
-that it then accepts. Fewer matches than a minimal sample are no inliers.
+has its tentative matches (same word, similar signature) verified by all methods. A pair is right if both photos have the same place in
+TRUTH.csv. Each method accepts pairs from the number of inliers at which 98 % of its accepted pairs are right; recall is the share of all
+right pairs that it then accepts. With fewer matches than a minimal sample a pair has 0 inliers.
 """
 
 import argparse

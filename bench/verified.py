@@ -1,12 +1,12 @@
-"""What "verified" means in collections of every size: parts of a run's collection are asked with photos of other places and with their own.
+"""How reliable "verified" is in collections of every size: parts of a run's collection are searched with their own and with other photos.
 
     python bench/verified.py RESULTS TRUTH.csv OTHERS OTHERS.csv [--sizes 100 300 1000 0] [--draws 3] [--graph] [--threads 2]
 
 RESULTS is a run up to the stage `features`, TRUTH.csv has the columns photo, place (`-`: belongs to nothing). OTHERS is a folder with
-photos of other places, OTHERS.csv their labels (photos of a place that the run has too are left out): 100 are drawn. A part of the
-collection is drawn place by place, no more than a third of it from one place (size 0: the whole collection), and everything from the
-vocabulary on is made anew for it, with the defaults. An answer counts as right when its photo has the label of the query; one where both
-belong to nothing counts neither way. With `--graph` the part is grown to the graph of verified pairs too.
+photos of other places, OTHERS.csv has their labels (photos of a place that the run has too are left out); 100 of them are drawn. A part of
+the collection is drawn place by place, at most a third of it from one place (size 0: the whole collection). Everything from the vocabulary
+on is made anew for it, with the defaults. An answer is right if its photo has the label of the query; it does not count if both belong to
+nothing. With `--graph` the graph of verified pairs is made for the part too.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def read_others(run, options, known):
 
 
 def draw_rows(place, size, seed):
-    """Rows of a part of the collection, sorted; what belongs to nothing is a place of its own."""
+    """Rows of a part of the collection, sorted; a photo that belongs to nothing is a place of its own."""
     rng = np.random.default_rng(seed)
     key = np.array([name if name != "-" else f"-{row}" for row, name in enumerate(place)])
     rows = []

@@ -1,11 +1,11 @@
-"""How far the teacher's mAP moves with the vocabulary: by chance, and because it was trained before the collection grew.
+"""How much the teacher's mAP varies with the vocabulary: by chance, and because it was trained before the collection grew.
 
     python bench/vocabularies.py CONFIG RESULTS [--late 20] [--seeds 8]
 
-CONFIG is a run's config (tests/configs/riviera.yaml), RESULTS that run. A grown run keeps the vocabulary of the photos that it began
-with, so it ranks a benchmark otherwise than a run from nothing. Here `--seeds` vocabularies are trained on the features of all photos, and
-as many without one of every `--late` photos, and every benchmark is ranked with each. Printed are means over the vocabularies, the
-standard deviation of one vocabulary, and the difference within a seed: its mean with its standard error, and the largest.
+CONFIG is a run's config (tests/configs/riviera.yaml), RESULTS is that run. A grown run keeps the vocabulary of the photos that it began
+with, so it ranks a benchmark differently from a new run. Here `--seeds` vocabularies are trained on the features of all photos, and as many
+without one of every `--late` photos; every benchmark is ranked with each. The output has means over the vocabularies, the standard
+deviation of one vocabulary, and the difference within a seed: its mean with its standard error, and the largest.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main():
 
 
 def without_late(path, out, late):
-    """The `features` artefact without one of every `late` photos; what a vocabulary needs of it."""
+    """Write the part of a `features` artefact that a vocabulary needs, without one of every `late` photos."""
     arrays = artefact.read(path, "features", ["offset", "descriptor", "error"])
     kept = np.arange(len(arrays["error"])) % late != 0
     lengths = np.diff(arrays["offset"])
@@ -68,7 +68,7 @@ def without_late(path, out, late):
 
 
 def teacher(config, run, features, folder, seed):
-    """Row of the table -> mAP, with a vocabulary of its own; the mean of all rows too."""
+    """mAP by row of the table, with a vocabulary of its own, and the mean of all rows."""
     vocabulary, threads = folder / "vocabulary.h5", config["threads"]
     train_vocabulary(features=features, out=vocabulary, seed=seed, threads=threads, **config["vocabulary"])
     found = {}

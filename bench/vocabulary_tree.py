@@ -2,11 +2,11 @@
 
     python bench/vocabulary_tree.py RESULTS BENCHMARK [--shortlist 100] [--threads 2] [--rows bow2cnn COLMAP]
 
-RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK. The database is the
-benchmark's and all photos of the collection. COLMAP extracts its own features (SIFT, at most 4,096), builds a vocabulary tree of 16,384
-words from the collection, takes the tree's shortlist of every query, matches and verifies it (its defaults), and ranks it by inliers.
-Both sides verify a shortlist of one length. Seconds are from features to ranking, all queries together, indexing not counted: by the wall,
-where the peer has `--threads` and ours has one, and of the processor.
+RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK. The database has the photos of the benchmark and all photos of
+the collection. COLMAP extracts its own features (SIFT, at most 4,096), builds a vocabulary tree of 16,384 words from the collection, takes
+the tree's shortlist of every query, matches and verifies it (with its defaults), and ranks it by inliers. Both programs verify shortlists
+of the same length. Seconds are from features to ranking for all queries together, without indexing: wall time, for which COLMAP has
+`--threads` threads and bow2cnn has one, and processor time.
 """
 
 import argparse
