@@ -29,6 +29,7 @@ class _Place(NamedTuple):
     of_photos: bool = False
 
 
+# Every artefact of a run that others read, by name.
 PLACES = {
     "collection": _Place("collection", "collection/collection.h5", "collection"),
     "features": _Place("features", "features/shard-{:03d}.h5", "features", True),
@@ -70,7 +71,7 @@ class Run:
 
     Args:
         files: name of `PLACES` to a path; to a list of paths, one per shard; or to a dict from a source of pairs, a benchmark or an
-            experiment to a path. The run does not have what is not there, None or empty.
+            experiment to a path. If a name is missing, None or empty, the run does not have that artefact.
         results: the run's folder, None if it is not known.
     """
 
