@@ -2,10 +2,10 @@
 
     python bench/bridges.py RESULTS [--rates 0 0.0001 0.001 0.01] [--min-photos 5] [--min-bridge-inliers 30] [--seed 0]
 
-RESULTS is a run up to the stage `clustering`. A rate is the number of planted pairs per verified pair. A planted pair joins two photos of
-different clusters, or of none, drawn at random; its inliers are those of a random verified pair. Two clusters count as joined if a new
-cluster holds `--min-photos` photos of each. The last lines print how many pairs two groups of 50 photos need to be joined, for collections
-of growing size with one wrong pair in a thousand and five pairs per photo.
+RESULTS is a run up to the stage `clustering`. `--rates` are planted pairs per verified pair. Each joins two random photos of different
+clusters, or of no cluster, and has the inliers of a random verified pair. Two clusters count as joined if a new cluster holds
+`--min-photos` photos of each. The last lines say how many links two groups of 50 photos need, as the number of photos grows, with one wrong
+pair in a thousand and five pairs per photo.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import numpy as np
 
 from bow2cnn.clustering.clusters import cut_weak, links_needed
 from bow2cnn.config.model import Clustering
-from bow2cnn.core import artefact
+from bow2cnn.run.run import Run
 
 
 def main():
@@ -28,7 +28,7 @@ def main():
     parser.add_argument("--min-bridge-inliers", type=int, default=Clustering().min_bridge_inliers)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    graph = artefact.read(options.results / "clustering/graph.h5", "graph", ["pair", "inliers", "unmoved", "queried"])
+    graph = Run.open(options.results).graph
     before, _ = clusters(graph, np.zeros((0, 2), int), options)
     for rate in options.rates:
         planted = plant(graph, before, round(rate * len(graph["pair"])), options.seed)
@@ -61,7 +61,7 @@ def clusters(graph, planted, options):
 
 
 def plant(graph, cluster, count, seed):
-    """Draw pairs of photos that do not match and are not in the same cluster, int [count, 2]."""
+    """Random pairs of photos that are in different clusters or none and do not match, int [count, 2]."""
     rng = np.random.default_rng(seed)
     known, pairs = {tuple(pair) for pair in graph["pair"].tolist()}, []
     while len(pairs) < count:
@@ -73,7 +73,7 @@ def plant(graph, cluster, count, seed):
 
 
 def joined(before, after, min_photos):
-    """Number of pairs of clusters that are one cluster now."""
+    """How many pairs of clusters are joined."""
     count = 0
     for number in range(after.max() + 1):
         held = Counter(before[after == number].tolist())

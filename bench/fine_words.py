@@ -2,11 +2,10 @@
 
     python bench/fine_words.py RESULTS [--words 65536 1048576 16777216] [--descriptors 32000000] [--threads 2]
 
-RESULTS is a run that has its features. The descriptors are those of the run, followed by invented ones: real ones with noise of a standard
-deviation of 10 of 255, which is about the difference between two views of one point. There are `--descriptors` of them, or 30 per word if
-that is less. The stage's own function trains the words in a process of its own. 100,000 descriptors with other noise get their words. For
-2,000 of these, the nearest of all words is found exhaustively. With fewer than 30 descriptors per word only time and memory are meaningful,
-not quality.
+RESULTS is a run up to the stage `features`. Its descriptors are padded with copies that have noise (standard deviation 10 of 255, about the
+difference between two views of one point), up to `--descriptors`, or 30 per word if that is less. The stage's own function trains the
+words, in a process of its own. Then words are assigned to 100,000 descriptors with other noise; for 2,000 of these the nearest of all words
+is found by exhaustive search. With fewer than 30 descriptors per word only time and memory count, not the quality.
 """
 
 import argparse
@@ -17,7 +16,7 @@ import numpy as np
 from apart import apart
 
 from bow2cnn.config.model import Vocabulary
-from bow2cnn.core.same_photos import shards_of
+from bow2cnn.run.run import Run
 from bow2cnn.vocabulary.nearest import NONE, nearest
 from bow2cnn.vocabulary.sample import sample_descriptors
 from bow2cnn.vocabulary.train import train_words
@@ -34,7 +33,7 @@ def main():
     parser.add_argument("--iterations", type=int, default=Vocabulary().iterations)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    real = sample_descriptors(shards_of(options.results, "features"), options.descriptors, seed=0)
+    real = sample_descriptors(Run.open(options.results).shards("features"), options.descriptors, seed=0)
     for words in options.words:
         found = apart(measure, real, words, options, threads=options.threads)
         share = found["descriptors"] / found["words"]
@@ -65,7 +64,7 @@ def measure(real, words, options):
 
 
 def extended(real, count):
-    """A number of descriptors: the real ones, followed by real ones with noise."""
+    """`count` descriptors: the real ones, then copies of them with noise."""
     if count <= len(real):
         return real[:count]
     out = np.empty((count, real.shape[1]), np.uint8)

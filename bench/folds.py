@@ -1,16 +1,16 @@
-"""Measure the recipes of a config with every model of a run validating once.
+"""The gains of the recipes of a config, when every model of a run is used for validation once.
 
     python bench/folds.py CONFIG RESULTS FOLDER [--folds 3]
 
-CONFIG names the experiments (`bench/folds.yaml`). RESULTS is a run whose models, graph and features are used. The places are divided into
-`--folds` parts. Every experiment is trained once without each part and validated on it, so no network is judged by a place that it has
-seen. Benchmarks are not used. FOLDER keeps what is finished; if you repeat the command it goes on from there.
+CONFIG names the experiments (`bench/folds.yaml`), RESULTS is a run whose models, graph and features are used. The places are divided into
+`--folds` parts. Every experiment is trained once without each part and validated on it, so no network is measured on a place that it has
+seen. No benchmark is read. FOLDER keeps what is finished; the same command again goes on from there.
 
-It prints the mAP of the untrained network, the gain, and the gain minus that of the first experiment with the same network. All are means
-over the queries of all parts; in brackets are the widths of their one-sided 95 % intervals over places. Epoch and share are chosen on the
-part on which a network is judged. This makes the gains of all experiments too large, but hardly changes their differences.
+The table has the mAP of the untrained network, the gain, and the gain minus that of the first experiment with the same network: means over
+all queries of all parts. In brackets are the widths of the one-sided 95 % intervals, over places. For all experiments, epoch and share of
+the way are chosen on the part on which the network is measured. So the gains are too large, but their differences are hardly affected.
 
-Defaults are chosen by this rule: the value of the paper stays unless another value gains more than that width over it.
+How defaults are chosen: the value of the paper stays, unless another value gains more than that width over it.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from bow2cnn.evaluation.bootstrap import paired_gain
 from bow2cnn.evaluation.validation import validation_scores
 from bow2cnn.pairs.found import write_pairs
 from bow2cnn.pairs.mine import mine_pairs
+from bow2cnn.run.run import Run
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 from bow2cnn.split.split import find_components
 from bow2cnn.training.start import start_network
@@ -55,9 +56,9 @@ class Folds:
     """The places of a run in parts, and the networks of every experiment trained without each part."""
 
     def __init__(self, config, results, folder, folds):
-        self.config, self._results, self._folder, self._folds = config, results, folder, folds
+        self.config, self._run, self._folder, self._folds = config, Run.open(results), folder, folds
         folder.mkdir(parents=True, exist_ok=True)
-        self._collection = results / "collection/collection.h5"
+        self._collection = self._run.path("collection")
         self._pairs = [self._mine(fold) for fold in range(folds)]
 
     def _mine(self, fold):
@@ -66,22 +67,19 @@ class Folds:
         out = {name: self._folder / f"pairs-{fold}/{name}.h5" for name in names}
         if out["validation"].exists():
             return out
-        split, changed = self._results / "split/split.h5", self._folder / f"split-{fold}.h5"
-        arrays = artefact.read(split, "split")
-        part = parts_of(
-            units_of(arrays), artefact.read(self._results / "reconstruction/models.h5", "models", ["photo_offset"]), self._folds
-        )
+        run, changed = self._run, self._folder / f"split-{fold}.h5"
+        arrays = artefact.read(run.path("split"), "split")
+        part = parts_of(units_of(arrays), run.models, self._folds)
         usable = arrays["side"] != DROPPED
         arrays["side"] = np.where(usable, np.where(part == fold, VALIDATION, TRAIN), DROPPED).astype(np.int8)
         artefact.write(changed, "split", arrays, {})
-        config, results = self.config, self._results
-        models = results / "reconstruction/models.h5"
+        config, models = self.config, run.path("models")
         found = mine_pairs(
             models=models,
             split=changed,
-            graph=results / "clustering/graph.h5",
-            clusters=results / "clustering/clusters.h5",
-            index=results / "index/index.h5",
+            graph=run.path("graph"),
+            clusters=run.path("clusters"),
+            index=run.path("index"),
             validation=1 / self._folds,
             shortlist=config["retrieval"]["shortlist"],
             max_hamming=config["retrieval"]["max_hamming"],
@@ -140,7 +138,7 @@ class Folds:
 
 
 def units_of(split):
-    """Component of every model: places that doubt links are one component and stay in one part."""
+    """For every model the number of its component of places that doubtful pairs link; a component stays in one part."""
     unit = np.arange(int(split["place"].max(initial=-1)) + 1)
     for component in find_components(np.unique(split["place"][split["side"] != DROPPED]).tolist(), split["doubt"]):
         unit[list(component)] = min(component)
@@ -148,7 +146,7 @@ def units_of(split):
 
 
 def parts_of(place, models, folds):
-    """Part of every model. Places are dealt in the order of falling size, back and forth, so the parts have about the same size."""
+    """Part of every model. Places are dealt in the order of falling numbers of photos, to and fro, so that the parts have equal sizes."""
     photos = np.bincount(place, np.diff(models["photo_offset"]))
     rank = np.argsort(np.argsort(-photos, kind="stable"))
     turn, seat = np.divmod(rank, folds)

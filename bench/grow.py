@@ -2,11 +2,11 @@
 
     python bench/grow.py CONFIG FOLDER [--late 20] [--cores 2] [--full RESULTS] [--truth TRUTH.csv]
 
-CONFIG is a run's config (tests/configs/riviera.yaml). In the new folder FOLDER, one of every `--late` photos is held back. The rest runs up
-to the models and the teacher's rankings. Then the late photos are added and it runs again. `--full` names the results of an existing run on
-all photos, of which the jobs of the same rules are counted; without it that run is made too. With `--truth`, every labelled photo of the
-collection is a query too: a benchmark has only some dozen queries, so another vocabulary alone changes its mAP by a point or two. Photos
-are linked, not copied, if the disk allows.
+CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, which must be new, one of every `--late` photos is held back at first. The
+others run up to the models and the teacher's rankings; then the late photos are added, and it runs again. `--full` names the results of a
+run on all photos, if there is one already; its jobs of the same rules are counted. Without `--full` that run is made too. With `--truth`
+every labelled photo of the collection is a query too, because a benchmark has some dozen queries, and another vocabulary alone changes its
+mAP by a point or two. Photos are linked, not copied, where the disk allows it.
 """
 
 import argparse
@@ -22,14 +22,14 @@ import numpy as np
 import yaml
 from truth import read_labels
 
-from bow2cnn.benchmarks.truth import read_truth
 from bow2cnn.collection.scan import scan
 from bow2cnn.core import artefact
 from bow2cnn.core.progress import progress
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.index.engine import Engine
-from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
+from bow2cnn.retrieval.verified_search import search
+from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 
 ROOT = Path(__file__).parents[1]
@@ -105,8 +105,8 @@ def report(name, seconds, config, truth):
     whole = "" if seconds[0] is None else f"{seconds[0]:.0f} s, "
     print(f"{name}: {whole}processor time of its jobs {seconds[2]:.0f} s")
     if config:
-        results = Path(config["results"])
-        model = artefact.read(results / "reconstruction/models.h5", "models", ["model"])["model"]
+        results = Run.open(config["results"])
+        model = results.models["model"]
         print(f"  registered: {np.count_nonzero(model >= 0)} in {model.max(initial=-1) + 1} models")
         everything = []
         for benchmark in config["benchmarks"]:
@@ -123,8 +123,8 @@ def report(name, seconds, config, truth):
 
 def teacher(results, benchmark):
     """The teacher's mAP by protocol and step: plain, verified, expanded."""
-    truth = read_truth(results / f"benchmarks/{benchmark}/truth.h5")
-    rankings = bow_rankings(truth, results / f"retrieval/{benchmark}.h5", benchmark)
+    truth = results.truth(benchmark)
+    rankings = bow_rankings(truth, results.path("teacher_ranking", benchmark), benchmark)
     return {
         protocol: {post or "plain": np.nanmean(score_rankings(lists, answers)["mAP"]) for post, lists in rankings.items()}
         for protocol, answers in truth.protocols.items()
@@ -132,11 +132,11 @@ def teacher(results, benchmark):
 
 
 def teacher_on_collection(results, truth):
-    """mAP as text, with every labelled photo as a query and the photos of its place as positives."""
-    names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
+    """mAP with every labelled photo as a query, the photos of its place being the positives, as a text."""
+    names = results.photos["name"]
     places = read_labels([truth])
     place = np.array([places.get(Path(name).name, "-") for name in names])
-    engine = Engine.load(results / "index/index.h5", DEFAULTS["max_hamming"])
+    engine = Engine.load(results.path("index"), DEFAULTS["max_hamming"])
     settings = {name: DEFAULTS[name] for name in ("shortlist", "max_expansion", "expansion_inliers")}
     settings["min_inliers"] = MIN_EVIDENCE
     queries = [row for row in np.flatnonzero(place != "-").tolist() if np.count_nonzero(place == place[row]) > 1]

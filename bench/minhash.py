@@ -2,10 +2,10 @@
 
     python bench/minhash.py RESULTS [--photos 10000 100000 1000000] [--features 700] [--threads 2]
 
-RESULTS is a run that has its index. Its photos come first, with the words of their strongest `--features` features. Invented photos have as
-many words, drawn from all of theirs. A larger collection has a finer vocabulary: words are divided by the first bits of the signatures of
-their features, up to the default number of words for a collection of that size. Sketches and thresholds are the defaults. Every size is
-measured in a process of its own.
+RESULTS is a run up to the stage `index`. Its photos come first, with the words of their strongest `--features` features. The others have as
+many features, drawn from all features of the real photos. A larger collection has a finer vocabulary: the first bits of the features'
+signatures divide the words into as many as the default gives to a collection of that size. Sketches and limits are the defaults of a run.
+Every size is measured in a process of its own.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from apart import apart
 from bow2cnn.clustering.minhash import BagOfWords, collide
 from bow2cnn.core import artefact
 from bow2cnn.index.engine import first_of_word
+from bow2cnn.run.run import Run
 from bow2cnn.vocabulary.train import words_for
 
 SKETCH_SIZE, SKETCHES, MIN_SIMILARITY = 3, 512, 0.02
@@ -48,10 +49,10 @@ def main():
 
 
 class Bags:
-    """The words of a run's photos, of the strongest `features` each, in the vocabulary of a collection of a given size."""
+    """Words of the strongest `features` features of a run's photos, by the vocabulary of a collection of `photos` photos."""
 
     def __init__(self, results, features, photos):
-        arrays = artefact.read(results / "index/index.h5", "index", ["offset", "word", "signature", "feature", "idf"])
+        arrays = Run.open(results).index
         self.words = max(words_for(photos * features), len(arrays["idf"]))
         finer = self.words // len(arrays["idf"])
         kept = arrays["feature"] < features

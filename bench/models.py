@@ -2,18 +2,14 @@
 
     python bench/models.py CONFIG TRUTH.csv WORK [--rows labels heap bow2cnn] [--threads 2]
 
-CONFIG is the config of a run whose `results` do not exist yet: bow2cnn's time begins with nothing and ends with the models. TRUTH.csv has
-the columns photo, landmark, place (`-`: no place). pycolmap finds at most 4,096 SIFT features per photo and keeps every
-component of 5 photos or more.
-
-- `labels` matches every pair of photos of one landmark, which no user could do.
-- `heap` uses no labels: a vocabulary tree of 16,384 words built from the photos, 20 neighbours per photo, and pycolmap's own watermark
-  test.
-
-A photo counts for the largest model that registers it. It is wrong if its place is not the most frequent place of that model. Seconds are
-wall time, and in brackets processor time, which other jobs on the machine disturb less. bow2cnn's stages run side by side. The processor
-time of each stage is Snakemake's samples, which miss some; that of `all` is complete. WORK keeps pycolmap's databases and models and all
-measurements, so you can run the rows one by one.
+CONFIG is of a run whose `results` folder does not exist yet: bow2cnn's time is that of the whole run up to the models. TRUTH.csv has the
+columns photo, landmark, place (`-`: belongs to nothing). pycolmap uses at most 4,096 SIFT features per photo and keeps every component of 5
+photos or more. `labels` matches every pair of photos of one landmark, which needs labels that users do not have. `heap` knows no labels: it
+uses a vocabulary tree of 16,384 words built from the photos, 20 neighbours per photo, and pycolmap's own test for watermarks. A photo
+counts for the largest model that registers it, and as wrong if its place is not the most frequent place there. Seconds are wall time, with
+processor time in brackets, which other work disturbs less. bow2cnn's stages run in parallel; the processor time of each is sampled by
+Snakemake, which misses some of it (the time of `all` is complete). WORK keeps pycolmap's databases and models and the measurements, so that
+rows can be made one by one.
 """
 
 import argparse
@@ -33,7 +29,7 @@ from colmap_peer import WORDS, build_tree, extract
 from grow import job_seconds
 from truth import LARGE, read_labels
 
-from bow2cnn.core import artefact
+from bow2cnn.run.run import Run
 
 SMALLEST = 5  # photos of a model
 NEIGHBOURS = 20
@@ -147,8 +143,8 @@ def ours(bench):
     seconds = {"all": clock.lap()}
     for rule in sorted(path.name for path in (results / "timings").iterdir()):
         seconds[rule] = job_seconds(results, rules=[rule])
-    names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
-    arrays = artefact.read(results / "reconstruction/models.h5", "models", ["photo_offset", "photo"])
+    run = Run.open(results)
+    names, arrays = run.photos["name"], run.models
     bounds = zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)
     return [[Path(names[photo]).name for photo in arrays["photo"][start:stop]] for start, stop in bounds], seconds
 

@@ -2,29 +2,28 @@
 
     python bench/recipes.py RESULTS
 
-The gains are in mAP without whitening. In brackets is the width of the one-sided 95 % bootstrap interval of the paired difference, over
-places (nan for too few queries or places). Validation chose `epoch` and `share`: the best epoch, and the step towards its weights. So the
-gain on validation, marked by *, does not prove a gain elsewhere.
+The numbers are mAP without whitening. In brackets is the width of the one-sided 95 % bootstrap interval of the paired difference, over
+places (nan for too few queries or places). Validation chose `epoch`, the best epoch, and `share`, how much of the way to its weights was
+gone. So the gain on validation, marked by *, does not prove a gain elsewhere.
 """
 
 import argparse
 from pathlib import Path
 
-from bow2cnn.core import artefact
 from bow2cnn.evaluation.gains import main_rows
-from bow2cnn.evaluation.results import read_gains
+from bow2cnn.run.run import Run
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    results = parser.parse_args().results
-    gains = read_gains(results / "evaluation/gains.json")
+    run = Run.open(parser.parse_args().results)
+    gains = run.gains
     names = [title(row) for row in main_rows(next(iter(gains.values()))["rows"])]
     print("| experiment | epoch | share |", *(f"{name} |" for name in names))
     print("|---|" + "---|" * (2 + len(names)))
     for experiment, found in gains.items():
-        history = artefact.read(results / "experiments" / experiment / "history.h5", "history", ["tried/share", "tried/chosen"])
+        history = run.history(experiment)
         share = history["tried/share"][history["tried/chosen"]]
         print(f"| {experiment} | {found['chosen_epoch']} | {share:g} |", *map(cell, main_rows(found["rows"])))
 

@@ -2,14 +2,13 @@
 
     python bench/scale.py RESULTS FOLDER [--photos 1000 4000 16000 64000 256000] [--features 700] [--queries 50] [--builds 3]
 
-RESULTS is a run that has its index. Its photos come first, with their strongest `--features` features. Invented photos take the size and
-the number of features from real ones. Each of their features takes word and frame from a random real feature, and the signature from
-another feature of that word, with three bits in ten drawn again.
-
-`build_index` builds every size in FOLDER (160 bytes per feature) three times; the middle time counts. Then real photos are queries, with
-soft assignment, verification and expansion. Each measurement runs on one thread in a process of its own. "Ranking" is the time of a
-shortlist. Memory is the peak of a process's own memory; the mapped files in memory, which can be given back, are printed beside it. The
-figures are also written to FOLDER/scale.json, for bench/outlook.py.
+RESULTS is a run up to the stage `index`. Its photos come first, with their strongest `--features` features. The other photos are invented:
+they have the size and the number of features of a real photo, and features drawn from all real ones, with word and frame, and the signature
+of another feature of that word with three bits in ten drawn anew. `build_index` builds every size in FOLDER (which needs 160 bytes per
+feature) three times, and the median time counts. Then real photos are searched, with soft assignment, verification and expansion. Each
+measurement is a process of its own with one thread. "Ranking" is the time of a shortlist. Memory is the largest memory that belongs to the
+process alone; the part of the mapped files that is in memory is given beside it, and can be released. The figures are also written to
+FOLDER/scale.json, for bench/outlook.py.
 """
 
 import argparse
@@ -24,12 +23,12 @@ from apart import apart
 
 from bow2cnn.core import artefact
 from bow2cnn.core.progress import progress
-from bow2cnn.core.same_photos import shards_of
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
 from bow2cnn.index.engine import Engine
 from bow2cnn.index.query_words import quantise_query
-from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
+from bow2cnn.retrieval.verified_search import search
+from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -47,13 +46,14 @@ def main():
     parser.add_argument("--builds", type=int, default=3)
     options = parser.parse_args()
     options.folder.mkdir(parents=True)
-    real = Real(options.results, options.features)
-    queries = real_queries(options.results, options.features, options.queries)
+    run = Run.open(options.results)
+    real = Real(run, options.features)
+    queries = real_queries(run, options.features, options.queries)
     rows = []
     for photos in options.photos:
         folder = options.folder / str(photos)
         words = make_words(real, photos, folder)
-        arguments = build, folder, words, options.results / "vocabulary/vocabulary.h5"
+        arguments = build, folder, words, run.path("vocabulary")
         built = sorted((apart(*arguments) for _ in range(options.builds)), key=lambda found: found["seconds"])[options.builds // 2]
         for path in words:
             path.unlink()
@@ -72,11 +72,10 @@ def main():
     (options.folder / "scale.json").write_text(json.dumps(curves, indent=1))
 
 
-def real_queries(results, features, count):
-    """`QuantisedFeatures` of some photos of the run as queries from outside, with their strongest `features` features."""
-    store = FeatureStore(shards_of(results, "features"))
-    size = artefact.read(results / "index/index.h5", "index", ["size"])["size"]
-    vocabulary = Vocabulary.load(results / "vocabulary/vocabulary.h5")
+def real_queries(run, features, count):
+    """`QuantisedFeatures` of some photos of the run as of photos from outside, of their strongest `features` features."""
+    store, size = FeatureStore(run.shards("features")), run.index["size"]
+    vocabulary = Vocabulary.load(run.path("vocabulary"))
     rows = np.linspace(0, len(store) - 1, count).astype(int).tolist()
     return [quantise_query(*(part[:features] for part in store[row]), size[row], vocabulary, DEFAULTS["soft_words"]) for row in rows]
 
@@ -84,8 +83,8 @@ def real_queries(results, features, count):
 class Real:
     """The words of a run's photos, of the strongest `features` of each, and those of invented photos."""
 
-    def __init__(self, results, features):
-        arrays = artefact.read(results / "index/index.h5", "index", ["offset", "word", "signature", "feature", "keypoint", "size"])
+    def __init__(self, run, features):
+        arrays = run.index
         photo = np.repeat(np.arange(len(arrays["size"])), np.diff(arrays["offset"]))
         kept = arrays["feature"] < features
         self.counts = np.bincount(photo[kept], minlength=len(arrays["size"]))
@@ -125,7 +124,7 @@ class Real:
 
 
 def make_words(real, photos, folder):
-    """Write the `words` artefacts of a number of photos and their `collection`; returns the paths of the words."""
+    """Write the `words` artefacts of `photos` photos, and their `collection`. Returns the paths of the words."""
     folder.mkdir()
     paths, sizes = [], []
     starts = list(range(0, photos, SHARD))

@@ -1,12 +1,12 @@
 """Compare the teacher's verified ranking with COLMAP's (vocabulary tree, matching, verification), with a whole collection as distractors.
 
-    python bench/vocabulary_tree.py RESULTS FOLDER BENCHMARK [--shortlist 100] [--threads 2] [--rows bow2cnn COLMAP]
+    python bench/vocabulary_tree.py RESULTS BENCHMARK [--shortlist 100] [--threads 2] [--rows bow2cnn COLMAP]
 
-RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK, whose photos and gnd.json are in FOLDER. The database holds the
-photos of the benchmark and of the collection. COLMAP extracts its own features (SIFT, at most 4,096), builds a vocabulary tree of 16,384
-words from the collection, takes the tree's shortlist of every query, matches and verifies it (with its defaults), and ranks it by inliers.
-Both sides verify shortlists of the same length. Seconds are from features to ranking, for all queries together, without indexing: wall time
-(COLMAP has `--threads` threads, bow2cnn one) and processor time.
+RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK. The database has the photos of the benchmark and all photos of
+the collection. COLMAP extracts its own features (SIFT, at most 4,096), builds a vocabulary tree of 16,384 words from the collection, takes
+the tree's shortlist of every query, matches and verifies it (with its defaults), and ranks it by inliers. Both programs verify shortlists
+of the same length. Seconds are from features to ranking for all queries together, without indexing: wall time, for which COLMAP has
+`--threads` threads and bow2cnn has one, and processor time.
 """
 
 import argparse
@@ -29,14 +29,13 @@ SAMPLE = 40 * WORDS  # descriptors that COLMAP's tree is built from: as many as 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("folder", type=Path)
     parser.add_argument("benchmark")
     parser.add_argument("--shortlist", type=int, default=DEFAULTS["shortlist"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     options = parser.parse_args()
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
-    pool = Pool(options.results, options.folder, options.benchmark)
+    pool = Pool(options.results, options.benchmark)
     for name in options.rows:
         rankings, seconds = ROWS[name](pool, options)
         wall, processor = (1000 * part / len(rankings) for part in seconds)
@@ -49,8 +48,8 @@ def ours(pool, options):
     settings = {"expansion_inliers": DEFAULTS["expansion_inliers"], "shortlist": options.shortlist, "max_expansion": 0}
     settings["min_inliers"] = MIN_EVIDENCE
     with threadpool_limits(1):
-        search(engine, words(*pool.own[pool.task.query[0]]), **settings)  # compiles
-        features = [pool.own[row] for row in pool.task.query.tolist()]
+        search(engine, words(*pool.own[pool.truth.query[0]]), **settings)  # compiles
+        features = [pool.own[row] for row in pool.truth.query.tolist()]
         clock = Clock()
         rankings = [search(engine, words(*found), **settings)["sv"].photo for found in features]
         return rankings, clock.lap()
@@ -87,7 +86,7 @@ class Colmap:
         self._files = {name: image.name for name, image in found.items()}
         self._ids = {name: image.image_id for name, image in found.items()}
         self._names = {number: name for name, number in self._ids.items()}
-        collection = [self._ids[name] for name in map(str, range(len(pool.task.database), len(photos))) if name in self._ids]
+        collection = [self._ids[name] for name in map(str, range(len(pool.truth.database), len(photos))) if name in self._ids]
         self._tree = build_tree(self._database, collection, folder / "tree.bin", options.threads, SAMPLE)
         self._generator = self._index()
 

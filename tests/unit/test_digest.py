@@ -217,7 +217,7 @@ EDITS = [
     ("core/isolated.py", {"extract_features"}, {"train_network", "grow_graph"}),
     ("geometry/matching.py", {"grow_graph"}, {"build_index", "extract_features"}),
     ("pictures/thumbnails.py", {"write_report"}, {"grow_graph", "evaluate_systems"}),
-    ("run/run_data.py", {"write_report"}, {"evaluate_systems"}),
+    ("run/run.py", {"write_report", "write_pages"}, {"evaluate_systems"}),
     ("descriptors/describe.py", {"describe_collection", "train_network"}, {*PAIRS, "rank_benchmark", "start_network"}),
     ("clustering/growth.py", {"grow_graph"}, {"find_seeds", "build_index", "rank_benchmark"}),
     ("evaluation/table.py", {"evaluate_systems"}, {"train_network", *PAIRS, "learn_whitening"}),

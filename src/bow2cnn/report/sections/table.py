@@ -1,11 +1,12 @@
 """The table: every system on every benchmark and on validation."""
 
 from bow2cnn.report import charts
+from bow2cnn.run.run import Run
 
 _MAIN = "mAP"
 
 
-def table(run):
+def table(run: Run) -> dict:
     """Pivots by metric (mAP first) and a bar chart of mAP for each benchmark and protocol."""
     metrics = list(dict.fromkeys(row["metric"] for row in run.table))
     metrics.sort(key=lambda name: name != _MAIN)
@@ -58,4 +59,4 @@ def _column(benchmark, protocol):
 
 
 def _style(run, system):
-    return "tuned" if system in run.histories else "teacher" if system == "bow" else "shelf"
+    return "tuned" if system in run.experiments else "teacher" if system == "bow" else "shelf"
