@@ -30,7 +30,7 @@ _DEMO = {
     "clustering.min_inliers": 18,
     "clustering.min_bridge_inliers": 45,
     "split.contamination_inliers": 30,
-    "description.image_size": 256,
+    "experiments.gem.test.image_size": 256,
     "benchmarks.demo.photos": "demo-photos/benchmark/photos",
     "benchmarks.demo.gnd": "demo-photos/benchmark/gnd.json",
 }
@@ -183,6 +183,8 @@ def _allowed(key):
         return ", ".join(f"`{choice}`" for choice in choices(annotation))
     if get_origin(annotation) is list:
         item = get_args(annotation)[0]
+        if choices(item):
+            return "a list of " + ", ".join(f"`{choice}`" for choice in choices(item))
         inner = [limit for part in getattr(item, "__metadata__", ()) for limit in getattr(part, "metadata", ())]
         return f"a list of {'paths' if item is UserPath else 'numbers'}{_limits(inner)}"
     return expected(annotation).replace("text", "a path").replace("nothing", "`null`") + _limits(metadata)  # all free text is a path

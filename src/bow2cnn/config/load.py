@@ -18,7 +18,7 @@ from bow2cnn.network import backbones
 
 
 def load(config: dict) -> dict:
-    """The checked config with every default filled in, as nested dicts.
+    """The checked config with every default filled in, and every size that 0 stands for, as nested dicts.
 
     Args:
         config: what the user wrote.
@@ -31,9 +31,11 @@ def load(config: dict) -> dict:
     _check_keys(config)
     check_renamed(config)
     try:
-        filled = Config.model_validate(config).model_dump()
+        checked = Config.model_validate(config)
     except ValidationError as error:
         raise ConfigError(explain(error, Config)) from None
+    experiments = {name: experiment.with_sizes() for name, experiment in checked.experiments.items()}
+    filled = checked.model_copy(update={"experiments": experiments}).model_dump()
     _check_names(filled)
     _check_paths(filled)
     _check_networks(filled)

@@ -70,7 +70,7 @@ def find(model: type[Section], place: tuple[str | int, ...]) -> Any:
     inside: Any = model
     for step in place:
         if isinstance(inside, type) and issubclass(inside, Section):
-            inside = inside.model_fields[step].annotation
+            inside = inside.model_fields[str(step)].annotation
         else:  # a name that the user gives, or a number in a list
             inside = get_args(inside)[-1]
     return inside

@@ -1,12 +1,14 @@
-"""Whether descriptors say anything."""
+"""Whether photos can be ranked by descriptors."""
 
 import numpy as np
 
-_LOOKED_AT = 1000  # photos that have to be alike before all are taken to be
+_LOOKED_AT = 1000  # where the first so many photos are alike, all are taken to be
 
 
-def find_fault(descriptors, missing):
-    """Why nothing can be ranked by descriptors; None where something can. What is ranked all the same comes in the order of its list.
+def find_fault(descriptors: np.ndarray, missing: np.ndarray) -> str | None:
+    """The reason why nothing can be ranked by descriptors; None where something can.
+
+    A ranking by descriptors that say nothing would be in the order of its list.
 
     Args:
         descriptors: float [n, D].

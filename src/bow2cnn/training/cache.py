@@ -39,6 +39,7 @@ class PhotoCache:
     def __init__(self, folder, paths, rows, input, image_size, threads, key, limit=_LIMIT):
         folder = Path(folder)
         self._paths, self._input, self._image_size = paths, input, image_size
+        self._arguments = {"folder": folder, "threads": threads, "key": key, "limit": limit}
         self._data, self._list = folder / "photos.bin", folder / "photos.list"
         key = json.dumps([key, dataclasses.asdict(input), image_size, limit, *map(int, rows)])
         found = self._find(key)
@@ -60,6 +61,18 @@ class PhotoCache:
     def load(self, row):
         """A function that returns the photo."""
         return partial(self.__getitem__, int(row))
+
+    def at_size(self, image_size: int, rows: np.ndarray) -> "PhotoCache":
+        """These photos at another size, in a file of their own below the folder; the cache itself where the size is its own.
+
+        Args:
+            image_size: longer side in pixels.
+            rows: int [r], the ones to keep ready.
+        """
+        if image_size == self._image_size:
+            return self
+        options = self._arguments | {"folder": self._arguments["folder"] / f"{image_size}px"}
+        return PhotoCache(paths=self._paths, rows=rows, input=self._input, image_size=image_size, **options)
 
     def blank(self):
         """What stands for a photo that is gone."""

@@ -84,7 +84,7 @@ def start_model(path, settings):
 
 def _key(paths, sha256, settings, seed, device):
     """What the result depends on, as a text: the checkpoint of anything else is useless."""
-    total = hashlib.sha256(json.dumps(settings.model_dump(), sort_keys=True).encode())
+    total = hashlib.sha256(json.dumps(settings.of_training(), sort_keys=True).encode())
     for path in paths:
         with open(path, "rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
@@ -97,7 +97,7 @@ def _write(run, network, history, settings, seed):
     """The chosen network and the history as artefacts."""
     chosen, curve = run.chosen, run.history
     params = {
-        "settings": settings.model_dump(),
+        "settings": settings.of_training(),
         "seed": seed,
         "chosen_epoch": chosen["epoch"],
         "chosen_share": chosen["share"],

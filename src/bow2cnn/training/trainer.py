@@ -45,10 +45,12 @@ class Trainer:
         diverged: the epoch in which it did, 0 if it did not.
         tuples: per epoch what `Plan.mine` returned.
         viewer: a network of the same kind to load weights into.
+
+    Negatives are mined among photos as the training sees them, validation describes its photos as at test time.
     """
 
     def __init__(self, model, pairs, photos, settings, seed, threads, checkpoint):
-        self._model, self._pairs, self._photos, self._settings = model, pairs, photos, settings
+        self._model, self._pairs, self._settings = model, pairs, settings
         self._threads, self._checkpoint = threads, checkpoint
         self._start = copy_weights(model)
         self._mean = copy_weights(model) if settings.ema_decay else None
@@ -57,11 +59,18 @@ class Trainer:
         self._epoch, self._step, self._loss = 0, 0, 0.0
         self._best, self.tuples, self.diverged = None, [], 0
         self.history = {"loss": [], "validation_map": [], "pooling_p": []}
+        # How photos are described: the photos, and the scales.
+        self._for_mining = photos, (1.0,)
         try:
-            self._first = self._describe(self._start, pairs.rule.rows(), progress_label="start")
+            self._first = self._describe(self._start, pairs.rule.rows(), self._for_mining, progress_label="start")
+            self.plan = EpochSampler(pairs, settings, seed, self._first)
+            rows = self.plan.validation_rows()
+            self._for_validation = photos.at_size(settings.test.image_size, rows), tuple(settings.test.scales)
+            self._first_validated = self._first
+            if self._for_validation != self._for_mining:
+                self._first_validated = self._describe(self._start, rows, self._for_validation, progress_label="start, as at test time")
         except Diverged as error:
             raise TrainingError(f"the network to start from overflows or is damaged: {error}; take other weights") from error
-        self.plan = EpochSampler(pairs, settings, seed, self._first)
         self._batches = TupleLoader(photos, settings, seed, torch.from_numpy(self._first) if settings.feature_distillation else None)
 
     def run(self):
@@ -113,13 +122,14 @@ class Trainer:
     def _validate_and_mine(self):
         """Between two epochs: describe the photos, validate, mine the next epoch's negatives."""
         last = self._epoch == self._settings.epochs
-        rows = self.plan.validation_rows()
-        wanted = rows if last else np.union1d(rows, self.plan.needed(self._epoch + 1))
-        if self._epoch and not len(wanted):  # without validation something else has to tell a network that diverged
-            wanted = np.unique(self.tuples[-1]["query"])
         learned = copy_weights(self._model) if self._mean is None else self._mean
-        descriptors = self._describe(learned, wanted, progress_label=f"look {self._epoch}") if self._epoch else self._first
-        score = mean_of(self._validate(descriptors))
+        descriptors, validated = self._first, self._first_validated
+        if self._epoch:
+            mined = np.zeros(0, np.int64) if last else self.plan.needed(self._epoch + 1)
+            if last and not len(self.plan.validation_rows()):  # without validation something else has to tell a network that diverged
+                mined = np.unique(self.tuples[-1]["query"])
+            descriptors, validated = self._describe_both(learned, mined)
+        score = mean_of(self._validate(validated))
         # Without any validation the last epoch is the best.
         if self._epoch and (self._best is None or not score <= self._best["score"]):
             kept = {name: value.detach().clone() for name, value in learned.items()}
@@ -132,11 +142,12 @@ class Trainer:
 
     def _choose(self):
         """The network to keep of those on the way from the start to the best epoch."""
-        rows, networks, scores = self.plan.validation_rows(), [(0, 0.0, self._start)], [self._validate(self._first)]
+        rows, networks, scores = self.plan.validation_rows(), [(0, 0.0, self._start)], [self._validate(self._first_validated)]
         for share in sorted(self._settings.interpolation) if self._best else []:
             weights = interpolate(self._start, self._best["weights"], share)
             networks.append((self._best["epoch"], share, weights))
-            scores.append(self._validate(self._describe(weights, rows, progress_label=f"share {share:g}")))
+            described = self._describe(weights, rows, self._for_validation, progress_label=f"share {share:g}")
+            scores.append(self._validate(described))
             _LOG.info("training: %g of the way to epoch %d, %s", share, self._best["epoch"], _told(mean_of(scores[-1])))
         chosen = one_standard_error_choice(scores)
         self.chosen = dict(zip(("epoch", "share", "weights"), networks[chosen], strict=True))
@@ -148,13 +159,32 @@ class Trainer:
         """AP of the validation queries, float [q]."""
         return validation_scores(self.plan.validation, descriptors)
 
-    def _describe(self, weights, rows, progress_label):
-        """Descriptors float32 [n, D] by collection row of some rows, zero elsewhere; `Diverged` where they say nothing."""
+    def _describe_both(self, weights, mined):
+        """Descriptors float32 [n, D] for mining, of some rows, and those for validation, of its rows; one array where the two agree."""
+        rows, label = self.plan.validation_rows(), f"look {self._epoch}"
+        if self._for_validation == self._for_mining:
+            both = self._describe(weights, np.union1d(rows, mined), self._for_mining, progress_label=label)
+            return both, both
+        return (
+            self._describe(weights, mined, self._for_mining, progress_label=label),
+            self._describe(weights, rows, self._for_validation, progress_label=f"{label}, as at test time"),
+        )
+
+    def _describe(self, weights, rows, way, progress_label):
+        """Descriptors float32 [n, D] by collection row of some rows, zero elsewhere; `Diverged` where they say nothing.
+
+        Args:
+            weights: of the network.
+            rows: int [r].
+            way: photos, and the scales at which they are described.
+            progress_label: of the progress bar.
+        """
+        photos, scales = way
         descriptors = np.zeros((len(self._pairs.rule), self.viewer.dimension), np.float32)
         if len(rows):
             self.viewer.load_state_dict(weights)
-            loads = [self._photos.load(row) for row in rows]
-            found, lost = describe_photos(self.viewer, loads, (1.0,), self._threads, progress_label)
+            loads = [photos.load(row) for row in rows]
+            found, lost = describe_photos(self.viewer, loads, scales, self._threads, progress_label)
             fault = find_fault(found, lost)
             if fault:
                 raise Diverged(fault)
