@@ -112,7 +112,7 @@ def report(name, seconds, config, truth):
         for benchmark in config["benchmarks"]:
             scores = teacher(results, benchmark)
             lines = (
-                f"{protocol} {', '.join(f'{post} {score:.2f}' for post, score in found.items())}" for protocol, found in scores.items()
+                f"{protocol} {', '.join(f'{steps} {score:.2f}' for steps, score in found.items())}" for protocol, found in scores.items()
             )
             print(f"  teacher on {benchmark}: {'; '.join(lines)}")
             everything += [score for found in scores.values() for score in found.values()]
@@ -126,7 +126,7 @@ def teacher(results, benchmark):
     truth = read_truth(results / f"benchmarks/{benchmark}/truth.h5")
     rankings = bow_rankings(truth, results / f"retrieval/{benchmark}.h5", benchmark)
     return {
-        protocol: {post or "plain": np.nanmean(score_rankings(lists, answers)["mAP"]) for post, lists in rankings.items()}
+        protocol: {steps or "plain": np.nanmean(score_rankings(lists, answers)["mAP"]) for steps, lists in rankings.items()}
         for protocol, answers in truth.protocols.items()
     }
 

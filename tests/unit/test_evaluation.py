@@ -405,9 +405,9 @@ def test_the_table(evaluated):
     table = {tuple(row[name] for name in COLUMNS[:5]): float(row["value"]) for row in rows}
     assert len(table) == len(rows)
     protocols = [("bench", "easy"), ("bench", "medium"), ("bench", "hard")]
-    expected = {("bow", *where, post, metric) for where in protocols for post in ("", "sv", "sv+qe") for metric in METRICS}
+    expected = {("bow", *where, steps, metric) for where in protocols for steps in ("", "sv", "sv+qe") for metric in METRICS}
     networks = [(system, *where) for system in ("off-the-shelf:net", "mine") for where in [*protocols, ("validation", "all")]]
-    assert set(table) == expected | {(*network, post, metric) for network in networks for post in ("", "lw") for metric in METRICS}
+    assert set(table) == expected | {(*network, steps, metric) for network in networks for steps in ("", "lw") for metric in METRICS}
     assert all(row["low"] == row["high"] == "" for row in rows), "two queries and one say nothing about others"
     # the teacher finds c/d for both, which is right for the second of hard and of medium; what it does not find is in no place
     assert table["bow", "bench", "easy", "", "mAP"] == 0.0 and table["bow", "bench", "hard", "", "mAP"] == 50.0
@@ -422,13 +422,13 @@ def change(path, **arrays):
 @pytest.mark.parametrize(
     ("name", "changes", "said"),
     [
-        ("mine.b.h5", {"descriptor": np.full((5, 3), np.nan, np.float32)}, "3 of 3 descriptors are no numbers"),
-        ("mine.b.h5", {"descriptor": np.diag(np.float32([1, np.inf, 1, 1, 1]))[:, :3]}, "1 of 3 descriptors are no numbers"),
+        ("mine.b.h5", {"descriptor": np.full((5, 3), np.nan, np.float32)}, "3 of 3 descriptors are not numbers"),
+        ("mine.b.h5", {"descriptor": np.diag(np.float32([1, np.inf, 1, 1, 1]))[:, :3]}, "1 of 3 descriptors are not numbers"),
         ("mine.b.h5", {"descriptor": np.zeros((5, 3), np.float32)}, "all descriptors are zero"),
         ("mine.b.h5", {"query": np.float32([[1, 0, 0], [0, 0, 0]])}, "that of a query is zero"),
-        ("mine.b.h5", {"query": np.float32([[1, 0, 0], [np.nan, 0, 0]])}, "1 of 2 descriptors are no numbers"),
+        ("mine.b.h5", {"query": np.float32([[1, 0, 0], [np.nan, 0, 0]])}, "1 of 2 descriptors are not numbers"),
         ("mine.c.h5", {"descriptor": np.full((8, 3), 3**-0.5, np.float32)}, "all descriptors are the same"),
-        ("mine.c.h5", {"descriptor": np.full((8, 3), np.inf, np.float32)}, "7 of 7 descriptors are no numbers"),
+        ("mine.c.h5", {"descriptor": np.full((8, 3), np.inf, np.float32)}, "7 of 7 descriptors are not numbers"),
     ],
 )
 def test_nothing_is_ranked_by_descriptors_that_say_nothing(evaluated, tmp_path, name, changes, said):
@@ -443,7 +443,7 @@ def test_nothing_is_ranked_by_descriptors_that_say_nothing(evaluated, tmp_path, 
 
 
 def test_a_similarity_that_is_no_number_is_not_ranked():
-    with pytest.raises(EvidenceError, match="is no number"):
+    with pytest.raises(EvidenceError, match="is not a number"):
         rank(np.float32([[1, 0]]), np.float32([[1, 0], [np.nan, 0]]))
     order, _ = rank(np.float32([[1, 0]]), np.float32([[1, 0], [np.nan, 0]]), np.array([False, True]))
     assert order.tolist() == [[0, 1]], "a photo that is missing anyway comes last"
@@ -490,8 +490,8 @@ def test_rows_are_called_after_the_whitening(evaluated, tmp_path):
     out = evaluated()
     gains = read_gains(out["gains.json"])
     rows = read_table(out["table.csv"], gains)
-    posts = {system: {row["postprocessing"] for row in rows if row["system"] == system} for system in ("off-the-shelf:net", "mine")}
-    assert posts == {"off-the-shelf:net": {"", "lw"}, "mine": {"", "pca"}}
+    found = {system: {row["postprocessing"] for row in rows if row["system"] == system} for system in ("off-the-shelf:net", "mine")}
+    assert found == {"off-the-shelf:net": {"", "lw"}, "mine": {"", "pca"}}
     assert {row["postprocessing"] for row in gains["mine"]["rows"]} == {""}, "what is whitened in another way is not compared"
 
 
@@ -560,11 +560,11 @@ def test_steps_are_applied_in_their_order(evaluated, registered, tmp_path):
 
 
 def test_a_step_that_gives_no_numbers_is_one_line(evaluated, registered, tmp_path):
-    with pytest.raises(EvidenceError, match=r"off-the-shelf:net\.b\.h5: .* are no numbers, so nothing can be ranked by them"):
+    with pytest.raises(EvidenceError, match=r"off-the-shelf:net\.b\.h5: .* are not numbers, so nothing can be ranked by them"):
         evaluated(with_steps(tmp_path, ["whitened", "nothing"]))
     arrays = artefact.read(tmp_path / "mine.w.h5", "whitening")
     artefact.write(tmp_path / "mine.w.h5", "whitening", arrays | {"mean": np.full(3, np.nan, np.float32)}, {"whitening": "learned"})
-    with pytest.raises(EvidenceError, match=r"mine\.w\.h5: .* are no numbers, so nothing can be ranked by them"):
+    with pytest.raises(EvidenceError, match=r"mine\.w\.h5: .* are not numbers, so nothing can be ranked by them"):
         evaluated()
 
 

@@ -13,10 +13,10 @@ GAINS = {
 }
 LINES = [",".join(COLUMNS)]
 LINES += [
-    f"{system},{benchmark},all,{post},{metric},50.00,40.00,"
+    f"{system},{benchmark},all,{steps},{metric},50.00,40.00,"
     for benchmark in ("b", "validation")
     for system in ("shelf", "gem")
-    for post in ("", "w")
+    for steps in ("", "w")
     for metric in ("mAP", "mP@5")
 ]
 

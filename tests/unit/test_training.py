@@ -754,7 +754,7 @@ def test_a_start_that_overflows_is_one_line(made, tmp_path):
             weight.mul_(1e20)
     save_network(tmp_path / "start.h5", model)
     with pytest.raises(
-        TrainingError, match=r"the network to start from overflows or is damaged: .* descriptors are no numbers; take other"
+        TrainingError, match=r"the network to start from overflows or is damaged: .* descriptors are not numbers; take other"
     ):
         train_experiment(*(made.folder / name for name in (*PAIRS, "collection.h5")), tmp_path / "start.h5",
                          tmp_path / "n.h5", tmp_path / "h.h5", tmp_path / "state", SETTINGS, 7, 1)  # fmt: skip

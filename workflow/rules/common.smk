@@ -1,4 +1,4 @@
-"""What the rules share: the run's shards, benchmarks and systems, and every function. The rules themselves stay declarative."""
+"""Shared by all rules: the run's shards, benchmarks and systems, and every function. The rules themselves stay declarative."""
 
 import math
 import re
@@ -14,7 +14,7 @@ from bow2cnn.pairs.sources import SOURCES as PAIR_SOURCES
 PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
 SKETCH_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["sketches"])]
 CLUSTER_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["clusters"])]
-# Where the pairs of an experiment come from that names no source: 3D models, of the run's own or given, or the user's database.
+# The source of pairs for an experiment that names none: 3D models (found by the run, or the user's), or the user's database.
 MAIN_SOURCE = "models" if config["database"] is None else "database"
 
 
@@ -91,7 +91,7 @@ def steps_of(system):
 
 # Off the shelf, every network stands beside the experiments that fine-tune it.
 NETWORKS = {off_the_shelf(name): config["experiments"][name] for name in EXPERIMENTS}
-# What networks are chosen on: name in the table to the source of its truth.
+# The validations, on which networks are chosen: name in the table to the source of its truth.
 VALIDATIONS = {with_source("validation", source): source for source in SOURCES}
 # The rows of the table (besides the teacher's) and the folders of their files.
 SYSTEMS = {f"off-the-shelf:{name}": f"networks/{name}" for name in NETWORKS} | {
@@ -99,7 +99,7 @@ SYSTEMS = {f"off-the-shelf:{name}": f"networks/{name}" for name in NETWORKS} | {
 }
 # On which validation a system is measured.
 VALIDATION_OF = {name: with_source("validation", source_of(experiments_of(system)[0])) for name, system in SYSTEMS.items()}
-# What the steps of the systems learn: (system, step) to the file.
+# The artefacts that steps learn: (system, step) to the file.
 LEARNED = {
     (name, step): f"<results>/{system}/{STEPS[step].learned}.h5"
     for name, system in SYSTEMS.items()
@@ -132,8 +132,8 @@ def digest(script):
 
 
 def memory(megabytes, at_most=math.inf, **times):
-    """Memory of a job: so much, and so many times the size of these inputs, but no more than `at_most` for them; half as much again at
-    every further attempt (`--retries`).
+    """Memory of a job: some megabytes, and for each of the named inputs its size times a factor, together at most `at_most` megabytes. Every
+    further attempt (`--retries`) gets half as much again.
 
     `docs/scaling.md` says where the numbers come from.
     """
@@ -205,7 +205,7 @@ def negatives_of_system(wildcards):
     return pairs_of_system(wildcards)["negatives"]
 
 
-# What a source of pairs may need, by the names that it has there.
+# The artefacts that sources of pairs may need, by their names there.
 ARTEFACTS = {
     "collection": "<results>/collection/collection.h5",
     "index": "<results>/index/index.h5",
@@ -245,7 +245,7 @@ def settings_of_source(wildcards):
 
 
 def digest_of_source(wildcards):
-    """Digest of what the function of a source reaches, see `digest`."""
+    """Digest of the code that the function of a source reaches, see `digest`."""
     path = PAIR_SOURCES[wildcards.source].function.rpartition(".")[0].replace(".", "/")
     return digest_of_code(f"{workflow.basedir}/src/{path}.py")
 
@@ -258,7 +258,7 @@ def memory_of_source(wildcards, input, attempt):
     )
 
 
-# Files of the user's are `ancient` inputs beside a digest of what is in them: what replaces a file may be older, and what is newer the same.
+# Files of the user's are `ancient` inputs beside a digest of their bytes: another file may be older, and a newer one may be the same.
 def content(*paths):
     """Digest of the bytes of files of the user's."""
     try:
@@ -276,7 +276,7 @@ def content_of_gnd(wildcards):
 
 
 def seen_of_benchmark(wildcards):
-    """What the scan saw of a benchmark's photos; nothing before the first one."""
+    """The file in which the scan noted a benchmark's photos; none before the first scan."""
     path = f"{config['results']}/collection/benchmark-{wildcards.benchmark}.json"
     return path if os.path.exists(path) else []
 
@@ -324,7 +324,7 @@ def drop_gathered_shards():
 
 
 def tell_left_out():
-    """Print what the run left out of what it was given, and why."""
+    """Print which files, photos and pairs the run left out, and why."""
     from bow2cnn.run.left_out import left_out  # only here, because every job reads this file
 
     for line in left_out(config["results"]):

@@ -1,4 +1,5 @@
-"""Writes what is made from the model: the schema for editors, the demo's `config.yaml`, and `docs/config.md`, the page of all keys.
+"""Writes the files that are made from the model: the schema for editors, the demo's `config.yaml`, and `docs/config.md`, the page of all
+keys.
 
 `make config` runs it. A test fails where one of these files differs from the model.
 """
@@ -129,7 +130,7 @@ def _demo_section(model, path):
 
 
 def _demo_value(place, field):
-    """Value of a key in the demo, and what its comment says of the default if that is another."""
+    """Value of a key in the demo, and for its comment the default if that is another."""
     path = ".".join(place)
     value = _DEMO.get(path, field.default)
     if value == field.default or field.is_required():

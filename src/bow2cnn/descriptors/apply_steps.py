@@ -7,9 +7,9 @@ All of them have one signature, `Function`, and keep to this:
 - A row of zeros is a photo without a descriptor. It stays a row of zeros.
 - The result depends on the arguments alone, and the arguments are not changed.
 
-So a step may treat every row by itself (whitening), replace queries by what they find in the database (query expansion), replace the
-database by what its photos find in it (database augmentation), or give both the coordinates of an embedding whose inner products are the
-similarities wanted (diffusion, as in Iscen et al., Fast spectral ranking for similarity search, CVPR 2018).
+So a step may treat every row by itself (whitening), join every query with its best results (query expansion), join every photo of the
+database with its neighbours there (database augmentation), or give both the coordinates of an embedding whose inner products are the wanted
+similarities (diffusion, as in Iscen et al., Fast spectral ranking for similarity search, CVPR 2018).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -30,11 +30,11 @@ FUNCTIONS: dict[str, Function] = {"whitened": whitened}
 
 
 class Learned(NamedTuple):
-    """What a step has learned for a network.
+    """The learned part of a step, for one network.
 
     Attributes:
         arrays: those of its artefact; none for a step that learns nothing.
-        label: what the table calls the step.
+        label: name of the step in the table.
     """
 
     arrays: Arrays
@@ -42,11 +42,14 @@ class Learned(NamedTuple):
 
 
 def read_learned(names: Iterable[str], paths: Mapping[str, str | Path]) -> dict[str, Learned]:
-    """What steps have learned for a network, by step.
+    """Read the learned parts of steps, for one network.
 
     Args:
         names: the steps.
         paths: step to its artefact, for those of the steps that learn something.
+
+    Returns:
+        step to its learned part.
 
     Raises:
         ArtefactError: an artefact is damaged.
@@ -71,7 +74,7 @@ def apply_steps(
         names: the steps, in their order.
         queries: float32 [q, D].
         database: float32 [n, D].
-        learned: what `read_learned` returned for these steps.
+        learned: step to its learned part, see `read_learned`.
 
     Returns:
         queries float32 [q, d] and database float32 [n, d], by whose inner products photos are ranked.
@@ -82,5 +85,5 @@ def apply_steps(
 
 
 def label_of(names: Iterable[str], learned: Mapping[str, Learned]) -> str:
-    """What the table calls these steps in this order; "" for none."""
+    """Name of these steps, in this order, in the table; "" for none."""
     return "+".join(learned[name].label for name in names)

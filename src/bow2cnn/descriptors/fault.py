@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_LOOKED_AT = 1000  # where the first so many photos are alike, all are taken to be
+_LOOKED_AT = 1000  # photos; if the descriptors of the first ones are the same, those of the others are taken to be
 
 
 def find_fault(descriptors: np.ndarray, missing: np.ndarray) -> str | None:
@@ -17,7 +17,7 @@ def find_fault(descriptors: np.ndarray, missing: np.ndarray) -> str | None:
     length = np.einsum("ij,ij->i", descriptors, descriptors)
     broken = int(np.count_nonzero(~np.isfinite(length)))
     if broken:
-        return f"{broken} of {len(length)} descriptors are no numbers"
+        return f"{broken} of {len(length)} descriptors are not numbers"
     present = np.flatnonzero(~missing)
     if len(present) and not length[present].any():
         return "all descriptors are zero"

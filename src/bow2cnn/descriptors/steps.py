@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 
 class Step(NamedTuple):
-    """What is known of a step without running it.
+    """The names of a step.
 
     Attributes:
-        labels: what the table calls the step, by how it was learned: by the value of the parameter `learned` of its artefact. The only
-            key is "" for a step that learns nothing.
-        learned: the kind of the artefact that holds what the step has learned for a network, and the name of its file beside the network;
-            "" for a step that learns nothing.
+        labels: name of the step in the table, by the way in which it was learned. The artefact says that way in a parameter that is called
+            like its kind. A step that learns nothing has one label, for "".
+        learned: kind of the artefact that the step learns for a network, and name of its file beside the network; "" for a step that
+            learns nothing.
     """
 
     labels: Mapping[str, str]
@@ -29,5 +29,5 @@ STEPS = {
 
 
 def prefixes_of(lists: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
-    """What the table has a row for: every beginning of some lists of steps, each once, the empty one first."""
+    """Every beginning of some lists of steps, each once, the empty one first: the table has a row for each."""
     return list(dict.fromkeys([(), *(tuple(names[:count]) for names in lists for count in range(1, len(names) + 1))]))

@@ -1,6 +1,6 @@
 """Intervals for means over queries.
 
-Queries of one place are no independent samples: a network that is better on a building is better on all of its photos. So the bootstrap
+Queries of one place are not independent samples: a network that is better on a building is better on all of its photos. So the bootstrap
 draws places, each with all of its queries (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8; drawing
 queries once more within them would count their noise twice). Percentiles of few places are too narrow, so the interval is Student's t with
 the bootstrap's standard error (Hesterberg, What teachers should know about the bootstrap, 2015, section 3.2); a place counts by its share
@@ -74,6 +74,6 @@ def _width(values, places, seed, samples, level):
         return np.nan
     drawn = np.random.default_rng([seed, _PURPOSE]).integers(0, len(count), (samples, len(count)))
     effective = len(values) ** 2 / (count.astype(np.float64) ** 2).sum()
-    # The deviation of a sample is smaller than that of what it was drawn from, by this factor.
+    # By this factor the deviation of a sample is too small.
     error = (total[drawn].sum(1) / count[drawn].sum(1)).std() * np.sqrt(effective / (effective - 1))
     return float(stats.t.ppf(level, effective - 1) * error)

@@ -36,12 +36,12 @@ def rank(queries: np.ndarray, database: np.ndarray, missing: np.ndarray | None =
         int64 [q, n] indices and float32 [q, n] similarities, in the order of the ranking.
 
     Raises:
-        EvidenceError: a descriptor is no number: the order would be that of the rows.
+        EvidenceError: a descriptor is not a number, so the order would be that of the rows.
     """
     similarity = np.asarray(queries, np.float32) @ np.asarray(database, np.float32).T
     if missing is not None:
         similarity[:, missing] = -2.0
     if not np.isfinite(similarity).all():
-        raise EvidenceError("a descriptor is no number, so nothing can be ranked by it")
+        raise EvidenceError("a descriptor is not a number, so nothing can be ranked by it")
     order = np.argsort(-similarity, axis=1, kind="stable")
     return order, np.take_along_axis(similarity, order, 1)

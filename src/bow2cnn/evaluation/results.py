@@ -82,7 +82,7 @@ def _complete(rows, gains):
 
 
 def _place(row):
-    """Where a row stands: on what it was measured, and after how many steps."""
+    """Benchmark, protocol and number of steps of a row."""
     steps = row["postprocessing"]
     return row["benchmark"], row["protocol"], steps.count("+") + bool(steps)
 

@@ -75,5 +75,5 @@ def score_rankings(rankings: Iterable[ArrayLike], truth: Sequence[tuple[ArrayLik
 
 
 def in_percent(rows: Sequence[dict[str, float]]) -> dict[str, np.ndarray]:
-    """Scores of all queries, as `score_rankings` returns them, from what `score_ranking` returned for each."""
+    """Scores of all queries, as `score_rankings` returns them, from the scores of each, see `score_ranking`."""
     return {name: 100.0 * np.array([row[name] for row in rows], np.float64) for name in score_ranking([], [], [])}

@@ -66,7 +66,7 @@ def network_rankings(
         descriptors: artefact.
         of_benchmark: whether the descriptors are of a benchmark, which has its queries in an array of their own.
         steps: lists of steps, see `bow2cnn.descriptors.steps`.
-        learned: step to the artefact of what it learned, for those that learn something.
+        learned: step to the artefact that it learned, for those that learn something.
 
     Yields:
         postprocessing, and per query (rows int64 [n], similarities float32 [n]), best first.

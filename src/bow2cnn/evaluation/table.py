@@ -41,7 +41,7 @@ def write_table(
 
     Args:
         systems: by name {"descriptors": {"collection": artefact, BENCHMARK: artefact, ...}, "steps": lists of steps after the descriptor,
-            "learned": {step: artefact of what it learned}, "validation": a key of `validations`}.
+            "learned": {step: the artefact that it learned}, "validation": a key of `validations`}.
         benchmarks: by name {"truth", "collection", "ranking"}; `ranking` is the teacher's artefact, or None.
         validations: name to artefact of kind `truth`.
         pairings: experiment to the off-the-shelf system it is compared with.

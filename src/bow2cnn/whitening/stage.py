@@ -34,8 +34,8 @@ def learn_whitening(
         positives: artefact, the pairs of a source.
         negatives: artefact of the same source.
         validation: artefact of the same source, of kind `truth`.
-        out: the artefact: `mean` [D], `projection` [d, D], `shrinkage` (the chosen one, NaN for no whitening), and what each
-            candidate scored on validation (NaN without queries): `tried/shrinkage`, `tried/validation_map`.
+        out: the artefact: `mean` [D], `projection` [d, D], `shrinkage` (the chosen one, NaN for no whitening), and for every
+            candidate `tried/shrinkage` and its mAP on validation, `tried/validation_map` (NaN without queries).
         whitening: `learned` or `pca`.
         dimensions: of the result; 0 keeps all. With fewer than the network gives, the weakest whitening is a rotation.
 
