@@ -28,6 +28,8 @@ _SAVE_EVERY = 60.0  # seconds within an epoch
 class Trainer:
     """A training; its state is what `_save` saves.
 
+    Negatives are mined among photos as the training sees them. Validation describes its photos as at test time.
+
     Args:
         model: the starting network, its frozen weights marked.
         pairs: `Pairs`.
@@ -45,8 +47,6 @@ class Trainer:
         diverged: the epoch in which it did, 0 if it did not.
         tuples: per epoch what `Plan.mine` returned.
         viewer: a network of the same kind to load weights into.
-
-    Negatives are mined among photos as the training sees them, validation describes its photos as at test time.
     """
 
     def __init__(self, model, pairs, photos, settings, seed, threads, checkpoint):
