@@ -20,6 +20,7 @@ import numpy as np
 import yaml
 
 from bow2cnn.benchmarks.truth import read_truth
+from bow2cnn.config.experiment import Experiment
 from bow2cnn.config.load import load
 from bow2cnn.core import artefact
 from bow2cnn.descriptors.describe import describe_collection
@@ -34,7 +35,6 @@ from bow2cnn.training.start import start_network
 from bow2cnn.training.train import train_experiment
 
 SAMPLES = 10_000  # resamplings
-ELSEWHERE = ("weights", "pairs", "whitening", "dimensions")  # settings of other stages
 
 
 def main():
@@ -111,7 +111,7 @@ class Folds:
             network=out,
             history=self._folder / f"{name}-{fold}-history.h5",
             state=self._folder / "state",
-            settings={key: value for key, value in config["experiments"][name].items() if key not in ELSEWHERE},
+            settings=Experiment.model_validate(config["experiments"][name]).of_training(),
             seed=config["seed"],
             threads=config["threads"],
         )
@@ -122,19 +122,26 @@ class Folds:
         """
         scores, places, count = [], [], 0
         for fold, pairs in enumerate(self._pairs):
-            described, missing = self._describe(self._folder / f"{name}-{fold}.h5" if trained else self.start_of(name))
+            described, missing = self._describe(self._folder / f"{name}-{fold}.h5" if trained else self.start_of(name), name)
             validation = read_truth(pairs["validation"]).without(missing)
             scores.append(validation_scores(validation, described))
             places.append(count + validation.place)
             count += len(np.unique(places[-1]))
         return np.concatenate(scores), np.concatenate(places)
 
-    def _describe(self, network):
-        out = network.with_name(f"{network.stem}-descriptors.h5")
+    def _describe(self, network, name):
+        """Descriptors by a network, as an experiment describes photos at test time."""
+        size, scales = at_test_time(self.config["experiments"][name])
+        out = network.with_name("-".join([network.stem, f"{size}px", *map(str, scales), "descriptors.h5"]))
         if not out.exists():
-            describe_collection(network, self._collection, out, threads=self.config["threads"], **self.config["description"])
+            describe_collection(network, self._collection, out, size, scales, self.config["threads"])
         found = artefact.read(out, "descriptors", ["descriptor", "missing"])
         return found["descriptor"], found["missing"]
+
+
+def at_test_time(settings):
+    """Size and scales by which an experiment describes photos outside the training."""
+    return settings["test"]["image_size"], tuple(settings["test"]["scales"])
 
 
 def units_of(split):
@@ -158,7 +165,7 @@ def report(bench):
     print("| experiment | untrained | gain (width) | gain less the first's (width) |")
     print("|---|---|---|---|")
     for name, settings in bench.config["experiments"].items():
-        network = settings["network"], settings["pooling"]
+        network = settings["network"], settings["pooling"], at_test_time(settings)
         if network not in untrained:
             untrained[network], _ = bench.scores(name, trained=False)
         before = untrained[network]

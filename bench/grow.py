@@ -28,7 +28,7 @@ from bow2cnn.core.progress import progress
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.index.engine import Engine
-from bow2cnn.retrieval.verified_search import search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
 from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 
@@ -112,7 +112,7 @@ def report(name, seconds, config, truth):
         for benchmark in config["benchmarks"]:
             scores = teacher(results, benchmark)
             lines = (
-                f"{protocol} {', '.join(f'{post} {score:.2f}' for post, score in found.items())}" for protocol, found in scores.items()
+                f"{protocol} {', '.join(f'{steps} {score:.2f}' for steps, score in found.items())}" for protocol, found in scores.items()
             )
             print(f"  teacher on {benchmark}: {'; '.join(lines)}")
             everything += [score for found in scores.values() for score in found.values()]
@@ -126,7 +126,7 @@ def teacher(results, benchmark):
     truth = results.truth(benchmark)
     rankings = bow_rankings(truth, results.path("teacher_ranking", benchmark), benchmark)
     return {
-        protocol: {post or "plain": np.nanmean(score_rankings(lists, answers)["mAP"]) for post, lists in rankings.items()}
+        protocol: {steps or "plain": np.nanmean(score_rankings(lists, answers)["mAP"]) for steps, lists in rankings.items()}
         for protocol, answers in truth.protocols.items()
     }
 

@@ -27,7 +27,7 @@ from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
 from bow2cnn.index.engine import Engine
 from bow2cnn.index.query_words import quantise_query
-from bow2cnn.retrieval.verified_search import search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
 from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.vocabulary import Vocabulary

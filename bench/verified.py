@@ -30,7 +30,7 @@ from bow2cnn.index.watermarks import find_watermarks
 from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_header
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
-from bow2cnn.retrieval.verified_search import search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
 from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.train import train_vocabulary

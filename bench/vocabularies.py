@@ -86,9 +86,9 @@ def teacher(config, run, features, folder, seed):
             **config["watermarks"],
         )
         truth = run.truth(benchmark)
-        for post, lists in bow_rankings(truth, ranking, benchmark).items():
+        for steps, lists in bow_rankings(truth, ranking, benchmark).items():
             for protocol, answers in truth.protocols.items():
-                found[f"{benchmark} {protocol} {post or 'plain'}"] = np.nanmean(score_rankings(lists, answers)["mAP"])
+                found[f"{benchmark} {protocol} {steps or 'plain'}"] = np.nanmean(score_rankings(lists, answers)["mAP"])
     return found | {"mean of the rows": np.mean(list(found.values()))}
 
 

@@ -98,13 +98,12 @@ def test_summary_counts_what_was_found(tmp_path, capsys):
     artefact.write(tmp_path / "pairs/models/positives.h5", "positives", {"query": np.array([0, 1, 2])})
     artefact.write(tmp_path / "pairs/models/negatives.h5", "negatives", {"side": np.array([1, 1, 2, 0, 2], np.int8)})
     (tmp_path / "evaluation").mkdir()
-    row = {"benchmark": "dvd", "protocol": "all", "post": "", "before": 20.0, "after": 22.0, "low": 1.0, "high": 3.0}
+    row = {"benchmark": "dvd", "protocol": "all", "postprocessing": "", "before": 20.0, "after": 22.0, "low": 1.0, "high": 3.0}
     row |= {"gain": 2.0, "clear": "gain", "width": 0.8, "queries": 60, "places": 9, "chosen_on": False}
     few = {**row, "benchmark": "mine", "low": None, "high": None, "width": None}
     chosen = {**row, "benchmark": "validation", "clear": "", "chosen_on": True}
-    gains = {
-        "gem": {"against": "shelf", "chosen_epoch": 2, "diverged": 0, "rows": [row, few, chosen, {**row, "post": "lw", "after": 99.0}]}
-    }
+    whitened = {**row, "postprocessing": "lw", "after": 99.0}
+    gains = {"gem": {"against": "shelf", "chosen_epoch": 2, "diverged": 0, "rows": [row, few, chosen, whitened]}}
     gains["other"] = {"against": "shelf", "chosen_epoch": 0, "diverged": 0, "rows": [row]}
     gains["wild"] = {"against": "shelf", "chosen_epoch": 0, "diverged": 3, "rows": [row]}
     (tmp_path / "evaluation/gains.json").write_text(json.dumps(gains))

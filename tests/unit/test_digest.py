@@ -237,7 +237,8 @@ EDITS = [
     ("training/train.py", {"train_network"}, {*PAIRS, "start_network", "extract_features"}),
     ("vocabulary/kmeans.py", {"train_vocabulary"}, {"extract_features", "start_network"}),
     ("whitening/stage.py", {"learn_whitening"}, {"train_network", "evaluate_systems"}),
-    ("descriptors/whitening.py", {"learn_whitening", "evaluate_systems"}, {*PAIRS, "start_network"}),
+    ("descriptors/whitening.py", {"learn_whitening", "evaluate_systems"}, {*PAIRS, "start_network", "train_network"}),
+    ("descriptors/apply_steps.py", {"evaluate_systems"}, {"train_network", "describe_collection", "learn_whitening"}),
 ]
 
 

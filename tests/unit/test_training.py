@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from bow2cnn.core import artefact
+from bow2cnn.descriptors.describe import describe_photo
 from bow2cnn.network import input as input_module
 from bow2cnn.network.backbones import BACKBONES, Choice
 from bow2cnn.network.input import IMAGENET, Input
@@ -136,7 +137,7 @@ def made(tiny_network, tmp_path_factory):
 
 
 SETTINGS = {"network": "tiny", "epochs": 2, "batch": 3, "queries_per_epoch": 8, "exemplars": 1, "negatives": 2}
-SETTINGS |= {"image_size": 32, "learning_rate": 1e-3}
+SETTINGS |= {"image_size": 32, "learning_rate": 1e-3, "test": {"image_size": 0}}
 
 
 def train(made, out, threads=1, device="cpu", **changes):
@@ -624,6 +625,55 @@ def test_the_network_kept_is_the_one_that_validated_better(made, tmp_path, ema_d
     assert np.mean(kept) > np.mean(start)
 
 
+def described_average_precision(made, path, size, scales):
+    """mAP of the photos of model 4 among all that may be used, described by the network in a file at a size and at scales."""
+    model, rows = load_network(path), np.flatnonzero(made.group >= 0)
+    found = np.stack([describe_photo(model, model.input.load(made.paths[row], size), scales) for row in rows])
+    scores = []
+    for query in range(16, 20):
+        order = [row for row in np.argsort(-(found @ found[query]), kind="stable").tolist() if row != query]
+        right = [place for place, row in enumerate(order) if made.group[row] == made.group[query]]
+        scores.append(100 * np.mean([((n / place if place else 1) + (n + 1) / (place + 1)) / 2 for n, place in enumerate(right)]))
+    return np.mean(scores)
+
+
+@pytest.mark.parametrize(("size", "scales"), [(0, (1.0, 0.5)), (48, (1.0,)), (12, (1.0,)), (12, (1.0, 2.0))])
+def test_validation_describes_photos_as_at_test_time(made, tmp_path, monkeypatch, size, scales):
+    """And negatives are mined by descriptors of the size of the training: the same as with other settings for the test."""
+    monkeypatch.setattr("bow2cnn.config.experiment._SMALLEST", 1)
+    train(made, tmp_path, learning_rate=0.02, interpolation=[1.0])
+    there, plain = tmp_path / "test", history(tmp_path)
+    there.mkdir()
+    train(made, there, learning_rate=0.02, interpolation=[1.0], test={"image_size": size, "scales": list(scales)})
+    curve = history(there)
+    for name in ("loss", "negatives/photo", "negatives/similarity"):
+        np.testing.assert_array_equal(curve[name], plain[name])
+    start, kept = (described_average_precision(made, path, size or 32, scales) for path in (made.folder / "start.h5", there / "network.h5"))
+    assert curve["validation_map"][0] == curve["tried/validation_map"][0] == pytest.approx(start, abs=1e-3)
+    assert curve["tried/validation_map"][curve["tried/chosen"]] == pytest.approx(kept, abs=1e-3)
+    if size == 48:  # photos of 32 pixels are never enlarged
+        assert curve["validation_map"].tolist() == plain["validation_map"].tolist()
+    else:
+        assert curve["validation_map"].tolist() != plain["validation_map"].tolist()
+    assert not (there / "state").exists()
+
+
+def test_a_training_with_another_size_at_test_time_goes_on(made, tmp_path, monkeypatch):
+    """Killed before its end it has the same bytes; the photos of both sizes are found again."""
+    changes = {"test": {"image_size": 40, "scales": [1.0, 0.5]}}
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = train(made, tmp_path / "whole", **changes)
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "_write", kill)
+        with pytest.raises(Killed):
+            train(made, tmp_path / "killed", **changes)
+    found = sorted(path.relative_to(tmp_path / "killed/state").as_posix() for path in (tmp_path / "killed/state").rglob("photos.bin"))
+    assert found == ["40px/photos.bin", "photos.bin"]
+    monkeypatch.setattr(input_module, "read_rgb", None)
+    assert train(made, tmp_path / "killed", **changes) == whole
+
+
 def scored(monkeypatch, scores):
     """Validation by these mAP in turn: every epoch, then the interpolations. All queries have the same AP, so no mean has an error."""
     scores = iter(scores)
@@ -721,7 +771,7 @@ def test_a_start_that_overflows_is_one_line(made, tmp_path):
             weight.mul_(1e20)
     save_network(tmp_path / "start.h5", model)
     with pytest.raises(
-        TrainingError, match=r"the network to start from overflows or is damaged: .* descriptors are no numbers; take other"
+        TrainingError, match=r"the network to start from overflows or is damaged: .* descriptors are not numbers; take other"
     ):
         train_experiment(*(made.folder / name for name in (*PAIRS, "collection.h5")), tmp_path / "start.h5",
                          tmp_path / "n.h5", tmp_path / "h.h5", tmp_path / "state", SETTINGS, 7, 1)  # fmt: skip

@@ -5,8 +5,10 @@ import re
 
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
+from bow2cnn.config.experiment import Experiment
 from bow2cnn.core.code_digest import digest as digest_of_code
 from bow2cnn.core.user_files import content_of
+from bow2cnn.descriptors.steps import STEPS
 from bow2cnn.pairs.sources import SOURCES as PAIR_SOURCES
 
 PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
@@ -47,11 +49,16 @@ def with_source(name, source):
     return name if source == PLAIN_SOURCE else f"{name}-{source}"
 
 
-def off_the_shelf(experiment):
-    """Name of an experiment's network before training.
+def description_of(experiment):
+    """How an experiment describes photos at test time."""
+    test = config["experiments"][experiment]["test"]
+    return {"image_size": test["image_size"], "scales": test["scales"]}
 
-    It consists of the backbone (`timm-NAME` for one of timm's), the pooling if it is not GeM, and the source of the pairs if it is not the
-    plain one. The source counts because the pairs decide on the whitening and on the photos that are described.
+
+def untrained(experiment):
+    """An experiment's network before training, and its pairs: the backbone (`timm-NAME` for one of timm's), the pooling where it is not
+    GeM, and the source of the pairs where it is not the plain one, because the pairs decide on the whitening and on the photos that are
+    described.
     """
     settings = config["experiments"][experiment]
     network = settings["network"].replace(":", "-")
@@ -59,18 +66,45 @@ def off_the_shelf(experiment):
     return with_source(pooled, source_of(experiment))
 
 
-# Every network is evaluated off the shelf too, beside the experiments that fine-tune it.
+def off_the_shelf(experiment):
+    """Name of the network off the shelf that an experiment is compared with. Both describe photos in the same way: where that is not the
+    way of the first experiment with this network, the size or the scales are part of the name.
+    """
+    network, own = untrained(experiment), description_of(experiment)
+    first = description_of(next(name for name in EXPERIMENTS if untrained(name) == network))
+    size = f"-{own['image_size']}px" if own["image_size"] != first["image_size"] else ""
+    scales = "-".join(str(scale).removesuffix(".0") for scale in own["scales"])
+    return f"{network}{size}{f'-scales-{scales}' if own['scales'] != first['scales'] else ''}"
+
+
+def experiments_of(system):
+    """The experiments that the folder of a system belongs to: its own one, or all that are compared with this network off the shelf."""
+    folder, name = system.split("/")
+    return [name] if folder == "experiments" else [one for one in EXPERIMENTS if off_the_shelf(one) == name]
+
+
+def steps_of(system):
+    """The lists of steps after the descriptor that a system is measured with."""
+    lists = [config["experiments"][name]["test"]["steps"] for name in experiments_of(system)]
+    return [steps for number, steps in enumerate(lists) if steps not in lists[:number]]
+
+
+# Off the shelf, every network stands beside the experiments that fine-tune it.
 NETWORKS = {off_the_shelf(name): config["experiments"][name] for name in EXPERIMENTS}
-SOURCE_OF_NETWORK = {off_the_shelf(name): source_of(name) for name in EXPERIMENTS}
-# The validations that choose networks: name in the table to the source of the truth.
+# The validations, on which networks are chosen: name in the table to the source of its truth.
 VALIDATIONS = {with_source("validation", source): source for source in SOURCES}
 # The rows of the table (besides the teacher's) and the folders of their files.
 SYSTEMS = {f"off-the-shelf:{name}": f"networks/{name}" for name in NETWORKS} | {
     name: f"experiments/{name}" for name in EXPERIMENTS
 }
-# The validation on which a system is measured.
-VALIDATION_OF = {f"off-the-shelf:{name}": with_source("validation", source) for name, source in SOURCE_OF_NETWORK.items()} | {
-    name: with_source("validation", source_of(name)) for name in EXPERIMENTS
+# On which validation a system is measured.
+VALIDATION_OF = {name: with_source("validation", source_of(experiments_of(system)[0])) for name, system in SYSTEMS.items()}
+# The artefacts that steps learn: (system, step) to the file.
+LEARNED = {
+    (name, step): f"<results>/{system}/{STEPS[step].learned}.h5"
+    for name, system in SYSTEMS.items()
+    for step in dict.fromkeys(step for steps in steps_of(system) for step in steps)
+    if STEPS[step].learned
 }
 # The row with which an experiment is compared.
 PAIRINGS = {name: f"off-the-shelf:{off_the_shelf(name)}" for name in EXPERIMENTS}
@@ -154,9 +188,8 @@ def of_index(paths):
 
 
 def source_of_system(wildcards):
-    """The source of the pairs of a system."""
-    folder, name = wildcards.system.split("/")
-    return source_of(name) if folder == "experiments" else SOURCE_OF_NETWORK[name]
+    """The source of a system's pairs."""
+    return source_of(experiments_of(wildcards.system)[0])
 
 
 def pairs_of(source):
@@ -269,9 +302,13 @@ def content_of_weights(wildcards):
 
 
 def training_settings(wildcards):
-    """The settings of an experiment that concern its training (the weights belong to the starting network)."""
-    elsewhere = ("weights", "pairs", "whitening", "dimensions")
-    return {key: value for key, value in config["experiments"][wildcards.experiment].items() if key not in elsewhere}
+    """An experiment's settings without those of other stages (the weights are the start network's)."""
+    return Experiment.model_validate(config["experiments"][wildcards.experiment]).of_training()
+
+
+def description_settings(wildcards):
+    """How a system describes photos."""
+    return description_of(experiments_of(wildcards.system)[0])
 
 
 def whitening_settings(wildcards):

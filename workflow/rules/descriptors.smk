@@ -19,7 +19,7 @@ rule describe_collection:
         mem_mb=memory(3000 + config["threads"] * DECODING, collection=40, network=3),
         gpu=GPU,
     params:
-        settings=settings("description"),
+        settings=description_settings,
         threads=config["threads"],
         device=config["device"],
         digest=digest("describe_collection"),
@@ -41,7 +41,7 @@ use rule describe_collection as describe_benchmark with:
     benchmark:
         "<timings>/describe/{system}/{benchmark}.tsv"
     params:
-        settings=settings("description"),
+        settings=description_settings,
         threads=config["threads"],
         device=config["device"],
         digest=digest("describe_collection"),

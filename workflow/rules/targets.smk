@@ -59,7 +59,7 @@ rule training:
 
 rule whitening:
     input:
-        after_scan(*expand("<results>/{system}/whitening.h5", system=SYSTEMS.values())),
+        after_scan(*(path for (_, step), path in LEARNED.items() if STEPS[step].learned == "whitening")),
 
 
 rule evaluation:

@@ -55,6 +55,7 @@ class PhotoCache:
     ) -> None:
         folder = Path(folder)
         self._paths, self._input, self._image_size = paths, input, image_size
+        self._arguments = {"folder": folder, "threads": threads, "key": key, "limit": limit}
         self._data, self._list = folder / "photos.bin", folder / "photos.list"
         key = json.dumps([key, dataclasses.asdict(input), image_size, limit, *map(int, rows)])
         found = self._find(key)
@@ -80,6 +81,18 @@ class PhotoCache:
     def load(self, row: int) -> Callable[[], np.ndarray]:
         """A function that returns a photo."""
         return partial(self.__getitem__, int(row))
+
+    def at_size(self, image_size: int, rows: np.ndarray) -> "PhotoCache":
+        """Cache of the same photos at another size, in a file of its own below the folder; this cache if the size is the same.
+
+        Args:
+            image_size: longer side in pixels.
+            rows: int [r] photos to decode at once.
+        """
+        if image_size == self._image_size:
+            return self
+        options = self._arguments | {"folder": self._arguments["folder"] / f"{image_size}px"}
+        return PhotoCache(paths=self._paths, rows=rows, input=self._input, image_size=image_size, **options)
 
     def blank(self) -> np.ndarray:
         """The grey photo, uint8 [h, w, c], that replaces a photo which cannot be read any more."""

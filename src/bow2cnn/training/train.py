@@ -109,7 +109,7 @@ def start_model(path: str | Path, settings: Settings) -> RetrievalNetwork:
 
 def _key(paths, sha256, settings, seed, device):
     """Digest of everything on which the result depends; a checkpoint with another key is not used."""
-    total = hashlib.sha256(json.dumps(settings.model_dump(), sort_keys=True).encode())
+    total = hashlib.sha256(json.dumps(settings.of_training(), sort_keys=True).encode())
     for path in paths:
         with open(path, "rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
@@ -122,7 +122,7 @@ def _write(trainer, network, history, settings, seed):
     """The chosen network and the history as artefacts."""
     chosen, curve = trainer.chosen, trainer.history
     params = {
-        "settings": settings.model_dump(),
+        "settings": settings.of_training(),
         "seed": seed,
         "chosen_epoch": chosen["epoch"],
         "chosen_share": chosen["alpha"],

@@ -34,6 +34,8 @@ _SAVE_EVERY = 60.0  # seconds between two checkpoints within an epoch
 class Trainer:
     """One training. `_save` and `_load` define its state.
 
+    Negatives are mined among photos as the training sees them. Validation describes its photos as at test time.
+
     Args:
         model: the starting network; the weights that do not require a gradient are frozen.
         pairs: the pairs of a source.
@@ -69,7 +71,7 @@ class Trainer:
         threads: int,
         checkpoint: Checkpoint,
     ) -> None:
-        self._model, self._pairs, self._photos, self._settings = model, pairs, photos, settings
+        self._model, self._pairs, self._settings = model, pairs, settings
         self._threads, self._checkpoint = threads, checkpoint
         self._start = copy_weights(model)
         self._average = moving_average(model, settings.ema_decay)
@@ -81,11 +83,18 @@ class Trainer:
         self.tuples: list[dict[str, np.ndarray]] = []
         self.diverged = 0
         self.history: dict[str, list[float]] = {"loss": [], "validation_map": [], "pooling_p": []}
+        # How photos are described: the photos, and the scales.
+        self._for_mining = photos, (1.0,)
         try:
-            self._initial_descriptors = self._describe(self._start, pairs.rule.rows(), progress_label="descriptors, start")
+            self._initial_descriptors = self._describe(self._start, pairs.rule.rows(), self._for_mining, "descriptors, start")
+            self.plan = EpochSampler(pairs, settings, seed, self._initial_descriptors)
+            rows = self.plan.validation_rows()
+            self._for_validation = photos.at_size(settings.test.image_size, rows), tuple(settings.test.scales)
+            self._initial_validated = self._initial_descriptors
+            if self._for_validation != self._for_mining:
+                self._initial_validated = self._describe(self._start, rows, self._for_validation, "descriptors for validation, start")
         except Diverged as error:
             raise TrainingError(f"the network to start from overflows or is damaged: {error}; take other weights") from error
-        self.plan = EpochSampler(pairs, settings, seed, self._initial_descriptors)
         start = torch.from_numpy(self._initial_descriptors) if settings.feature_distillation else None
         self._batches = TupleLoader(photos, settings, seed, start)
 
@@ -138,15 +147,14 @@ class Trainer:
     def _validate_and_mine(self):
         """Between two epochs: describe the photos, validate, mine the next epoch's negatives."""
         last = self._epoch == self._settings.epochs
-        rows = self.plan.validation_rows()
-        wanted = rows if last else np.union1d(rows, self.plan.needed(self._epoch + 1))
-        if self._epoch and not len(wanted):  # without validation, descriptors of the queries show whether the training diverged
-            wanted = np.unique(self.tuples[-1]["query"])
         learned = copy_weights(self._average.module)
-        descriptors = self._initial_descriptors
+        descriptors, validated = self._initial_descriptors, self._initial_validated
         if self._epoch:
-            descriptors = self._describe(learned, wanted, progress_label=f"descriptors, epoch {self._epoch}")
-        score = mean_of(self._validate(descriptors))
+            mined = np.zeros(0, np.int64) if last else self.plan.needed(self._epoch + 1)
+            if last and not len(self.plan.validation_rows()):
+                mined = np.unique(self.tuples[-1]["query"])  # without validation, these show whether the training diverged
+            descriptors, validated = self._describe_both(learned, mined)
+        score = mean_of(self._validate(validated))
         # Without any validation the last epoch is the best.
         if self._epoch and (self._best is None or not score <= self._best["score"]):
             self._best = {"score": score, "epoch": self._epoch, "weights": learned}
@@ -158,11 +166,12 @@ class Trainer:
 
     def _choose(self):
         """Choose the network to keep among those between the start and the best epoch."""
-        rows, networks, scores = self.plan.validation_rows(), [(0, 0.0, self._start)], [self._validate(self._initial_descriptors)]
+        rows, networks, scores = self.plan.validation_rows(), [(0, 0.0, self._start)], [self._validate(self._initial_validated)]
         for alpha in sorted(self._settings.interpolation) if self._best else []:
             weights = interpolate(self._start, self._best["weights"], alpha)
             networks.append((self._best["epoch"], alpha, weights))
-            scores.append(self._validate(self._describe(weights, rows, progress_label=f"descriptors, interpolation {alpha:g}")))
+            described = self._describe(weights, rows, self._for_validation, f"descriptors, interpolation {alpha:g}")
+            scores.append(self._validate(described))
             score = _score_text(mean_of(scores[-1]))
             _LOG.info("training: interpolation %g between the start and epoch %d, %s", alpha, self._best["epoch"], score)
         chosen = one_standard_error_choice(scores)
@@ -175,13 +184,32 @@ class Trainer:
         """AP of the validation queries, float [q]."""
         return validation_scores(self.plan.validation, descriptors)
 
-    def _describe(self, weights, rows, progress_label):
-        """Descriptors of some photos, float32 [n, D] by collection row, zero for all others; raises `Diverged` if they are useless."""
+    def _describe_both(self, weights, mined):
+        """Describe the photos to mine among, and those of validation: two arrays float32 [n, D], or twice one if the ways are the same."""
+        rows, label = self.plan.validation_rows(), f"descriptors, epoch {self._epoch}"
+        if self._for_validation == self._for_mining:
+            both = self._describe(weights, np.union1d(rows, mined), self._for_mining, label)
+            return both, both
+        return (
+            self._describe(weights, mined, self._for_mining, label),
+            self._describe(weights, rows, self._for_validation, f"{label}, validation"),
+        )
+
+    def _describe(self, weights, rows, way, progress_label):
+        """Describe some photos: float32 [n, D] by collection row, zero for all others; raises `Diverged` if the descriptors are useless.
+
+        Args:
+            weights: of the network.
+            rows: int [r].
+            way: `PhotoCache`, and the scales at which the photos are described.
+            progress_label: of the progress bar.
+        """
+        photos, scales = way
         descriptors = np.zeros((len(self._pairs.rule), self.eval_model.dimension), np.float32)
         if len(rows):
             self.eval_model.load_state_dict(weights)
-            loads = [self._photos.load(row) for row in rows]
-            found, lost = describe_photos(self.eval_model, loads, (1.0,), self._threads, progress_label)
+            loads = [photos.load(row) for row in rows]
+            found, lost = describe_photos(self.eval_model, loads, scales, self._threads, progress_label)
             fault = find_fault(found, lost)
             if fault:
                 raise Diverged(fault)

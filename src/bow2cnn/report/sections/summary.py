@@ -11,7 +11,7 @@ from bow2cnn.report import charts
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import TRAIN, VALIDATION
 
-_POSTS = {"": "", "lw": ", whitened", "pca": ", whitened by PCA"}
+_POSTPROCESSINGS = {"": "", "lw": ", whitened", "pca": ", whitened by PCA"}
 _STYLES = {"gain": "better", "loss": "worse"}
 
 
@@ -48,9 +48,9 @@ def _headline(experiments):
 def _experiment(run, name, untrained):
     history, gains = run.history(name), run.gains.get(name, {})
     rows, chosen = gains.get("rows", []), int(history["chosen"])
-    plain = sorted((row for row in rows if not row["post"]), key=lambda row: not row["chosen_on"])
-    whitened = sorted((row for row in rows if row["post"]), key=lambda row: not row["chosen_on"])
-    bars = [(_where(row), row["gain"], row["low"], row["high"], _STYLES.get(row.get("clear"), "even")) for row in plain + whitened]
+    plain = sorted((row for row in rows if not row["postprocessing"]), key=lambda row: not row["chosen_on"])
+    processed = sorted((row for row in rows if row["postprocessing"]), key=lambda row: not row["chosen_on"])
+    bars = [(_where(row), row["gain"], row["low"], row["high"], _STYLES.get(row.get("clear"), "even")) for row in plain + processed]
     return {
         "name": name,
         "against": gains.get("against", untrained),
@@ -60,9 +60,9 @@ def _experiment(run, name, untrained):
         "learned": chosen > 0,
         "diverged": int(history["diverged"]),
         "validated": bool(np.isfinite(history["validation_map"]).any()),
-        "gained": [_row(row) for row in plain + whitened if row.get("clear") == "gain"],
-        "lost": [_row(row) for row in plain + whitened if row.get("clear") == "loss"],
-        "rows": [_row(row) for row in plain + whitened],
+        "gained": [_row(row) for row in plain + processed if row.get("clear") == "gain"],
+        "lost": [_row(row) for row in plain + processed if row.get("clear") == "loss"],
+        "rows": [_row(row) for row in plain + processed],
         "judged": any(not row["chosen_on"] and math.isfinite(row["low"]) for row in rows),
         "chart": charts.forest(bars) if bars else None,
     }
@@ -81,7 +81,7 @@ def interval(row: dict) -> str:
 
 def _where(row):
     protocol = "" if row["protocol"] == "all" else f", {row['protocol']}"
-    return f"{row['benchmark']}{protocol}{_POSTS.get(row['post'], ', ' + row['post'])}"
+    return f"{row['benchmark']}{protocol}{_POSTPROCESSINGS.get(row['postprocessing'], ', ' + row['postprocessing'])}"
 
 
 def _figures(run):
