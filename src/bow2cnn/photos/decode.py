@@ -10,14 +10,14 @@ import warnings
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TILELENGTH, TILEWIDTH
 
 from bow2cnn.core.printable import first_line
 from bow2cnn.photos.formats import FORMATS, RAW, STRANGE_TIFF, is_raw, is_strange, what_else
 from bow2cnn.photos.high_bit_depth import to_bytes
 from bow2cnn.photos.jpeg import count_scans
-from bow2cnn.photos.orientation import UPRIGHT, is_sideways
+from bow2cnn.photos.orientation import ORIENTATIONS, UPRIGHT, is_sideways
 
 _FULL_FRAME_MM = 36.0  # width of the 35 mm film frame, which FocalLengthIn35mmFilm refers to
 _LARGEST_TILE = 2**24  # pixels; tiles of a TIFF may stand out over its edges, but by no more
@@ -28,16 +28,6 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _MOST_TIMES = 20  # the shorter side may be in the longer one; a strip is searched a few pixels high
 _OPAQUE = 255
 _DARK = 128  # a photo of 16 bits that gets no brighter than this in 8 does not use them all
-# What brings a photo of an EXIF orientation upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class PhotoError(ValueError):
@@ -94,8 +84,7 @@ def read_rgb(path, max_side=None):
                 scale = max_side / max(box)
                 size = [max(1, round(side * scale)) for side in box[2:]]
                 image = image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.LANCZOS, box)
-            if turn in _UPRIGHT:
-                image = image.transpose(_UPRIGHT[turn])
+            _turn_upright(image, turn)
             return np.asarray(image)
         except MemoryError:  # says nothing of the photo
             raise
@@ -187,12 +176,19 @@ def _exif(image):
 def _orientation(image):
     """EXIF's orientation of an opened photo's file, 1 to 8."""
     found = _exif(image).get(ExifTags.Base.Orientation, UPRIGHT)
-    return found if found in _UPRIGHT else UPRIGHT
+    return found if found in ORIENTATIONS else UPRIGHT
 
 
 def _turn(image):
     """The orientation from which Pillow's pixels have to be turned. TIFFs are upright: Pillow turns them itself."""
     return UPRIGHT if image.format == "TIFF" else _orientation(image)
+
+
+def _turn_upright(image, orientation):
+    """Turn decoded pixels in place. `exif_transpose` gets the orientation alone: it would fail on a damaged EXIF block."""
+    image.info = {}
+    image.getexif()[ExifTags.Base.Orientation] = orientation
+    ImageOps.exif_transpose(image, in_place=True)
 
 
 def _is_deep(image):

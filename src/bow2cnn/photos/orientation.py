@@ -1,6 +1,7 @@
-"""EXIF's orientations: how the pixels of a file lie in the upright photo.
+"""EXIF orientations: how the pixels of a file lie in the upright photo.
 
-Everything here is upright. COLMAP and hloc take the pixels of a file as they lie.
+bow2cnn uses upright coordinates everywhere. COLMAP and hloc use the pixels as the file stores them, so exports convert coordinates here.
+Pillow's `exif_transpose` turns pixels, not coordinates.
 """
 
 import numpy as np
@@ -20,6 +21,7 @@ _STEPS = np.array(
     ],
     np.float64,
 )
+ORIENTATIONS = range(1, 9)
 UPRIGHT = 1
 
 
