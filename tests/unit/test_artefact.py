@@ -115,13 +115,13 @@ from bow2cnn.core import artefact
 def stop(*_):
     raise SystemExit(5)
 
-class Image(artefact._Image):
+class MemoryFile(artefact._MemoryFile):
     def write(self, content):
         os.kill(os.getpid(), signal.SIGTERM)
         super().write(content)
 
 signal.signal(signal.SIGTERM, stop)
-artefact._Image = Image
+artefact._MemoryFile = MemoryFile
 artefact.write(sys.argv[1], "models", {"point": np.zeros(100_000)})
 """
 
