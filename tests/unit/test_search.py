@@ -287,7 +287,7 @@ def other_photos(results):
     [
         (other_version, "index/index.h5: index version 99"),
         (other_words, "index/index.h5: is of other words than"),
-        (other_photos, "index/index.h5: is of other photos than"),
+        (other_photos, "index/index.h5: describes other photos than"),
         (lambda results: (results / "vocabulary/vocabulary.h5").unlink(), "vocabulary/vocabulary.h5: no such file"),
     ],
 )
