@@ -322,7 +322,7 @@ def tiff_of_tiles(side):
         (chunks(bomb(40), (b"zTXt", b"k\0\0" + zlib.compress(bytes(10**8)))), "damaged (Decompressed data too large"),
         (chunks(bomb(40), (b"iCCP", b"k\0\0" + zlib.compress(bytes(10**8)))), "damaged (Decompressed data too large"),
         (scan_bomb(500), "damaged (more than 200 scans)"),
-        (tiff_of_strips(1000), "damaged (more tiles than room)"),
+        (tiff_of_strips(1000), "damaged (its tiles cover far more than its area)"),
     ],
     ids=["text", "profile", "scans", "strips"],
 )
@@ -677,7 +677,7 @@ def test_a_photo_that_is_all_one_grey_is_not_spread(tmp_path):
     assert (decode(tmp_path, encoded(Image.fromarray(np.full((40, 40), np.nan, np.float32)), "TIFF")) == 0).all()
 
 
-def film(seed, length):
+def video(seed, length):
     """What a phone appends to a photo: bytes in which JPEG's markers occur by chance."""
     data = bytearray(np.random.default_rng(seed).integers(0, 256, length, dtype=np.uint8).tobytes())
     for place in range(0, length - 2, 4000):
@@ -692,7 +692,7 @@ def test_motion_photos_are_photos(tmp_path, options):
     block = exif(Tags(28, 1, 2, "2012:01:01 00:00:00", 0)).tobytes() + thumbnail
     data = encoded(Image.fromarray(noise(0, 256, 192)), "JPEG", exif=block, quality=95, **options)
     alone = decode(tmp_path, data)
-    (tmp_path / "photo").write_bytes(data + film(1, 2_000_000))
+    (tmp_path / "photo").write_bytes(data + video(1, 2_000_000))
     assert (tmp_path / "photo").read_bytes().count(b"\xff\xda") > 400
     assert read_header(tmp_path / "photo", MIN_SIDE, MAX_PIXELS)["width"] == 256
     np.testing.assert_array_equal(read_rgb(tmp_path / "photo"), alone)
@@ -768,13 +768,13 @@ def test_raw_files_are_rejected_as_such(tmp_path, name, data):
         (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60), "JPEG XL cannot be read: convert it"),
         (b"\0\0\0\x18ftypheic" + bytes(60), "HEIC that is damaged or of an unknown kind"),
         (b"\0\0\0\x18ftypavif" + bytes(60), "AVIF that is damaged or of an unknown kind"),
-        (film(0, 5000), "film"),
-        (b"RIFF\x99\0\0\0AVI LIST" + bytes(60), "film"),
+        (video(0, 5000), "video"),
+        (b"RIFF\x99\0\0\0AVI LIST" + bytes(60), "video"),
         (
             cv2.imencode(".tif", np.zeros((40, 60, 3), np.float32))[1].tobytes(),
             "TIFF of a kind that cannot be read, such as floats in colour: save it with 8 or 16 bits",
         ),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "pointer of Git LFS: fetch the photo itself"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS pointer: fetch the photo itself"),
         (b"%PDF-1.7", "not a photo"),
     ],
     ids=range(9),

@@ -11,7 +11,7 @@ from bow2cnn.benchmarks.truth import Truth, write_truth
 from bow2cnn.core import artefact
 from bow2cnn.core.same_photos import photos_of
 from bow2cnn.photos.files import judge_file, read_row, to_arrays, walk
-from bow2cnn.photos.reasons import tell_rejected
+from bow2cnn.photos.reasons import warn_rejected
 
 
 def read_benchmark(photos, gnd, out, truth, distractors, min_side, max_pixels, follow_links=False):
@@ -49,7 +49,7 @@ def read_benchmark(photos, gnd, out, truth, distractors, min_side, max_pixels, f
             rejected.append((path, row["reason"]))
         else:
             rows.append({**row, "path": path, "name": path, "shard": 0})
-    tell_rejected([reason for _, reason in rejected], len(files), "distractors")
+    warn_rejected([reason for _, reason in rejected], len(files), "distractors")
     artefact.write(out, "collection", to_arrays(rows, rejected), {"photos": str(photos), "gnd": str(gnd), "named": named})
     row_of = {row["name"]: number for number, row in enumerate(rows[:named])}
     write_truth(truth, truth_in_rows(known, row_of, len(rows)), photos_of(out), {"gnd": str(gnd)})

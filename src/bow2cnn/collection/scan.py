@@ -16,7 +16,7 @@ from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.core.lineage import lineage
 from bow2cnn.core.progress import progress
 from bow2cnn.photos.files import judge_file, read_row, to_arrays, walk
-from bow2cnn.photos.reasons import list_kinds, tell_rejected
+from bow2cnn.photos.reasons import list_kinds, warn_rejected
 
 _LOG = logging.getLogger("bow2cnn")
 # Reasons that may pass while the file stays the same; they are not remembered.
@@ -65,7 +65,7 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None, follow_l
     bounds = np.searchsorted([row["shard"] for row in rows], np.arange(shards + 1))
     for shard, (start, stop) in enumerate(itertools.pairwise(bounds)):
         artefact.write_if_changed(folder / f"shard-{shard:03d}.h5", "collection", to_arrays(rows[start:stop], []))
-    tell_rejected([why for _, why in rejected], len(files), "files")
+    warn_rejected([why for _, why in rejected], len(files), "files")
     if not rows:
         raise EmptyStageError(_nothing(photos, folder, rejected))
 
