@@ -246,7 +246,7 @@ def test_photos_are_found_by_path_name_and_content(results, tmp_path):
     assert [files.find(name) for name in ("photos/a copy.png", "a copy.png")] == [7, 7]
     for name, reason in (
         ("bad.png", "is not in the collection: not a photo$"),  # case P16
-        ("twice.png", r"is not in the collection: 1 video, 1 too large \(`collection.max_pixels` is the limit\)$"),
+        ("twice.png", r"is not in the collection: 1 too large \(`collection.max_pixels` is the limit\), 1 video$"),
         ("photos/bad.png", "is not in the collection: not a photo"),
         ("0.png", "no such file"),
     ):
@@ -278,7 +278,7 @@ def test_the_command(results, capsys):
     assert Image.open("story.png").format == "PNG"
     for arguments, reason in (
         (["nothing.png"], "error: nothing.png: no such file, and no photo of that name\n"),
-        (["03.png", "--draw", "story.pdf"], "error: story.pdf: the name of a picture ends in .png, .jpg, .jpeg\n"),
+        (["03.png", "--draw", "story.pdf"], "error: story.pdf: the name of a picture must end in .png, .jpg, .jpeg\n"),
     ):
         with pytest.raises(SystemExit) as ended:
             main(["explain", str(results), *arguments])

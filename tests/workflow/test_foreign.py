@@ -55,7 +55,7 @@ def complaint(own, target):
         (["x.png", "gone.png"], "imlist names 'gone.png', which is not in queries"),
         (["../photos/a.png"], "imlist names '../photos/a.png', which is outside its folder"),
         (["link.png"], "imlist names 'link.png', which is outside its folder"),
-        (["text.png"], "names text.png, which is not a photo"),
+        (["text.png"], "names text.png, which cannot be used: not a photo"),
     ],
 )
 def test_ground_truth_that_names_what_is_no_photo_of_its_folder(own, names, cause):

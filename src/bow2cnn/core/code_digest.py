@@ -231,12 +231,12 @@ def _is_neutral(node):
     return getattr(function, "id", None) == "log_reuse"  # `bow2cnn.core.lineage.log_reuse`
 
 
-def _arguments(call, given):
+def _arguments(call, values):
     """Arguments of a call without labels of progress bars, which go to `progress` directly or through other functions."""
     own = getattr(call.func, "id", None) == "progress"
     labels = {"progress_label", "label"} if own else {"progress_label"}
     return [
         argument
-        for number, argument in enumerate(given)
+        for number, argument in enumerate(values)
         if not (argument.arg in labels if isinstance(argument, ast.keyword) else own and number == 1)
     ]
