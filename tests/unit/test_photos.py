@@ -1,4 +1,4 @@
-"""Artefacts of other photos are refused, by the name of their file; the stages pass on which photos theirs are about."""
+"""Artefacts of other photos are refused with the name of the file; every stage writes the digests of its photos."""
 
 import shutil
 
@@ -61,7 +61,7 @@ def test_what_does_not_say_its_photos_passes(all_photos, tmp_path):
         check_photos(all_photos, tmp_path / "split.h5", put(tmp_path / "g.h5", "graph", 1, 2, 3))
 
 
-def test_every_stage_says_which_photos_it_is_about(modelled):
+def test_every_stage_writes_the_digests_of_its_photos(modelled):
     everything = modelled.photos["sha256"]
     for path in (modelled.watermarks, modelled.index, modelled.seeds, modelled.graph, modelled.clusters, modelled.shard, modelled.models):
         np.testing.assert_array_equal(photos_of(path)["sha256"], everything, str(path))

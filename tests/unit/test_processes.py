@@ -13,7 +13,7 @@ from bow2cnn.core.isolated import TaskLost, isolated_map
 
 
 def work(task):
-    """What the task says: a number is squared, everything else is misfortune."""
+    """Square a number, or fail in the way that the task names."""
     if task == "dies":
         os.kill(os.getpid(), signal.SIGKILL)
     if task == "leaves":
@@ -29,7 +29,7 @@ def work(task):
 
 
 def unlucky(path):
-    """Dies at the first attempt, as the neighbour of one that takes all memory does."""
+    """Dies at the first attempt, as if a neighbour had used all memory."""
     try:
         path.touch(exist_ok=False)
     except FileExistsError:
@@ -38,7 +38,7 @@ def unlucky(path):
 
 
 def killed_while_sending(folder):
-    """At the first attempt: waits until nobody reads from it, and is killed while it sends more than a pipe holds."""
+    """Killed at the first attempt, while it sends more than a pipe holds and nobody reads."""
     if (folder / "pid").exists():
         return "saved"
     (folder / "pid").write_text(str(os.getpid()))
@@ -69,7 +69,7 @@ def test_a_task_that_kills_its_process_costs_only_itself(workers):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_task_that_stalls_is_ended(workers):
-    """And the others have the time that they are given themselves."""
+    """The limits of the other tasks are their own."""
     assert outcome([2, "sleeps", 3], workers, [1800, 0.5, 1800]) == [4, "took longer than 0.5 seconds", 9]
 
 
@@ -78,7 +78,7 @@ def test_a_task_that_dies_by_bad_luck_is_tried_again(tmp_path):
 
 
 def test_a_process_killed_while_it_sends_costs_only_its_task(tmp_path):
-    """The system may end a process at any moment, when memory runs out."""
+    """As the system may do when memory runs out."""
     tasks = [tmp_path, 1, 2, 3]
     results = isolated_map(lambda task: task * task if isinstance(task, int) else killed_while_sending(task), tasks, 2, [1800.0] * 4)
     found = [next(results)]
