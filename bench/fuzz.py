@@ -25,7 +25,7 @@ from PIL import Image
 
 from bow2cnn.collection.scan import scan
 from bow2cnn.core import artefact
-from bow2cnn.core.isolated import work_apart
+from bow2cnn.core.isolated import isolated_map
 from bow2cnn.features import extract
 from bow2cnn.photos.decode import PhotoError, read_rgb
 from bow2cnn_demo.distractors import distractor
@@ -214,7 +214,7 @@ def look(folder, seconds):
     extract.extract_features(folder / "collection.h5", folder / "features.h5", 2, 2000, 1024)
     collection = artefact.read(folder / "collection.h5", "collection", ["path", "rejected/reason"])
     errors = [error for error in artefact.read(folder / "features.h5", "features", ["error"])["error"] if error]
-    small = [str(result) for _, result in work_apart(_decode, collection["path"], 2, [seconds] * len(collection["path"])) if result]
+    small = [str(result) for _, result in isolated_map(_decode, collection["path"], 2, [seconds] * len(collection["path"])) if result]
     every = errors + small
     found = {
         "usable": len(collection["path"]),

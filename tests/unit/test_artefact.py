@@ -1,4 +1,4 @@
-"""Artefacts: whole or not at all, the same bytes for the same content, one clear line for everything that is wrong."""
+"""Artefacts: written whole or not at all, the same bytes for the same content, an error of one line for every fault."""
 
 import errno
 import fcntl
@@ -115,13 +115,13 @@ from bow2cnn.core import artefact
 def stop(*_):
     raise SystemExit(5)
 
-class Image(artefact._Image):
+class MemoryFile(artefact._MemoryFile):
     def write(self, content):
         os.kill(os.getpid(), signal.SIGTERM)
         super().write(content)
 
 signal.signal(signal.SIGTERM, stop)
-artefact._Image = Image
+artefact._MemoryFile = MemoryFile
 artefact.write(sys.argv[1], "models", {"point": np.zeros(100_000)})
 """
 
@@ -177,7 +177,7 @@ def test_refuses_what_it_cannot_use(tmp_path):
 
 @pytest.mark.parametrize("name", ["open", "read"])
 def test_an_error_of_the_system_is_no_damage(tmp_path, monkeypatch, name):
-    """Neither when the file is opened nor when an array is read."""
+    """Both when the file is opened and when an array is read."""
     path = tmp_path / "a.h5"
     artefact.write(path, "collection", {"xy": np.arange(9)}, {"lineage": "made so"})
     reader = artefact.Reader(path)
@@ -207,7 +207,7 @@ def test_an_array_that_does_not_fit_into_memory_is_not_damaged(tmp_path, monkeyp
 
 
 def test_a_file_that_another_program_holds_is_locked(tmp_path):
-    """As HDF5 itself meets it."""
+    """HDF5 itself meets the lock."""
     path = tmp_path / "a.h5"
     artefact.write(path, "collection", {"xy": np.arange(9)}, {"lineage": "made so"})
     with open(path, "rb+") as file:
@@ -305,7 +305,7 @@ def test_a_flipped_bit_is_one_line_or_harmless(tmp_path):
     assert found > len(whole) // 5 / 2
 
 
-def test_a_flipped_bit_is_found_by_whoever_reads_its_rows(tmp_path, monkeypatch):
+def test_a_flipped_bit_is_found_when_its_rows_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr(artefact, "_BLOCK", 400)
     path, point = tmp_path / "a.h5", np.arange(1000, dtype=np.float32)
     write(path, "models", {"point": point})

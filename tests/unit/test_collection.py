@@ -1,4 +1,4 @@
-"""The collection: every kind of file is sorted with the right reason, headers are read, nothing is touched without need."""
+"""The collection: every kind of file is listed or rejected with the right reason; unchanged files are not read or written again."""
 
 import errno
 import hashlib
@@ -61,7 +61,7 @@ def bomb(side):
 
 
 def scanned(root, folder, shards=3):
-    """The collection's arrays with name -> reason of what was rejected."""
+    """The collection's arrays, and path -> reason of the rejected files."""
     scan([root], folder, shards, MIN_SIDE, MAX_PIXELS)
     arrays = artefact.read(folder / "collection.h5", "collection")
     names = [os.path.relpath(path, root) for path in arrays["rejected/path"]]
@@ -201,7 +201,7 @@ def test_a_photo_that_changed_is_read_again(tmp_path):
 
 
 def test_a_photo_in_the_place_of_one_of_the_same_size_and_time_is_noticed(tmp_path):
-    """Photos without compression have one size, and what unpacks an archive may set all times alike."""
+    """Photos without compression have equal sizes, and a program that unpacks an archive may set equal times."""
     for name, grey in (("a", 10), ("b", 200)):
         (tmp_path / name).mkdir()
         Image.new("RGB", (80, 70), (grey, grey, grey)).save(tmp_path / name / "p.bmp")
@@ -216,7 +216,7 @@ def test_a_photo_in_the_place_of_one_of_the_same_size_and_time_is_noticed(tmp_pa
 
 
 def test_what_pillow_warns_of_is_silent_and_nothing_else(tmp_path):
-    """In threads too: whoever reads a photo leaves the filters of the process as they are."""
+    """In threads too: reading a photo does not change the warning filters of the process."""
     with open(tmp_path / "p.jpg", "wb") as file:
         file.write(encoded(quarters(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\x99\0\0\0\x99\x99\0\0"))
     code = """
@@ -296,7 +296,7 @@ def scan_bomb(count):
 
 
 def tiff(*fields, data):
-    """A grey TIFF of 64 x 64 pixels: more fields (tag, count, value or place), and what lies at place 200."""
+    """A grey TIFF of 64 x 64 pixels, with further fields (tag, count, value or offset) and the bytes at offset 200."""
     fields = sorted([(256, 1, 64), (257, 1, 64), (258, 1, 8), (262, 1, 1), (277, 1, 1), *fields])
     ifd = struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", tag, 4, *field) for tag, *field in fields)
     return (struct.pack("<2sHI", b"II", 42, 8) + ifd + bytes(4)).ljust(200, b"\0") + data
@@ -322,7 +322,7 @@ def tiff_of_tiles(side):
         (chunks(bomb(40), (b"zTXt", b"k\0\0" + zlib.compress(bytes(10**8)))), "damaged (Decompressed data too large"),
         (chunks(bomb(40), (b"iCCP", b"k\0\0" + zlib.compress(bytes(10**8)))), "damaged (Decompressed data too large"),
         (scan_bomb(500), "damaged (more than 200 scans)"),
-        (tiff_of_strips(1000), "damaged (more tiles than room)"),
+        (tiff_of_strips(1000), "damaged (its tiles cover far more than its area)"),
     ],
     ids=["text", "profile", "scans", "strips"],
 )
@@ -436,8 +436,8 @@ def test_links_lead_nowhere(tmp_path):
     assert arrays["name"] == ["b.jpg"] and reasons == dict.fromkeys(links, "symbolic link")
 
 
-def test_links_are_followed_when_the_user_says_so(tmp_path, caplog, monkeypatch):
-    """Case P17: what git-annex and photo managers lay; circles end, and what leads nowhere is told."""
+def test_links_are_followed_if_the_config_says_so(tmp_path, caplog, monkeypatch):
+    """Case P17: links of git-annex and photo managers. Cycles end, and links without a target are reported."""
     (tmp_path / "elsewhere/deep").mkdir(parents=True)
     (tmp_path / "photos/.git").mkdir(parents=True)
     (tmp_path / "photos/sub").mkdir()
@@ -512,7 +512,7 @@ def test_a_broken_exif_block_does_not_cost_the_photo(tmp_path):
 
 
 def turned(picture, orientation):
-    """What EXIF's orientation makes of a picture, from its definition: which side of the pixels is the top, which the left."""
+    """Turn a picture by the definition of EXIF's orientation: the sides of the pixels that are the top and the left."""
     array = np.asarray(picture)
     if orientation in (5, 6, 7, 8):
         array = array.transpose(1, 0, 2)
@@ -551,10 +551,10 @@ def scene(width=120, height=80):
 
 
 LOSSLESS = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
-NOWHERE = np.arange(80)[:, None] + np.zeros(120) < 30  # where a file says that there is no measurement
+NOWHERE = np.arange(80)[:, None] + np.zeros(120) < 30  # pixels without a measurement
 
 
-# What a deep file may hold of the scene, and how far that is from its 8 bits.
+# Values of a scene in files of more than 8 bits, and their tolerance against the scene in 8 bits.
 DEEP = {
     "10 of 16 bits": (lambda image: np.rint(image * 1023).astype(np.uint16), 1),
     "12 of 16 bits": (lambda image: np.rint(image * 4095).astype(np.uint16), 1),
@@ -601,7 +601,7 @@ def deep_tiff(values, *fields):
 
 @pytest.mark.parametrize("kind", DEEP)
 def test_deep_photos_are_scaled_to_what_they_hold(tmp_path, kind):
-    """Case P2: as their copies of 8 bits."""
+    """Case P2: they look like their copies of 8 bits."""
     make, off = DEEP[kind]
     values = make(scene())
     rgb = decode(tmp_path, deep_tiff(values))
@@ -635,7 +635,7 @@ def test_what_would_be_garbled_is_no_photo(tmp_path, values):
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
 def test_deep_colours_are_scaled_to_what_they_hold(tmp_path, bits):
-    """In every format that has room for 16 bits; what covers them is scaled as they are, and hides nothing."""
+    """In every format with 16 bits. An alpha channel is scaled like the colours, and hides nothing."""
     image = np.stack([scene(), scene()[::-1], np.full_like(scene(), 0.3)], 2)
     values = np.rint(image[..., ::-1] * (2**bits - 1)).astype(np.uint16)
     layer = np.concatenate([values, np.full((80, 120, 1), 2**bits - 1, np.uint16)], 2)
@@ -677,8 +677,8 @@ def test_a_photo_that_is_all_one_grey_is_not_spread(tmp_path):
     assert (decode(tmp_path, encoded(Image.fromarray(np.full((40, 40), np.nan, np.float32)), "TIFF")) == 0).all()
 
 
-def film(seed, length):
-    """What a phone appends to a photo: bytes in which JPEG's markers occur by chance."""
+def video(seed, length):
+    """The video that a phone appends to a photo: bytes in which JPEG markers occur by chance."""
     data = bytearray(np.random.default_rng(seed).integers(0, 256, length, dtype=np.uint8).tobytes())
     for place in range(0, length - 2, 4000):
         data[place : place + 2] = b"\xff\xda"
@@ -687,12 +687,12 @@ def film(seed, length):
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])
 def test_motion_photos_are_photos(tmp_path, options):
-    """Case P3: what lies behind the end of the photo counts for nothing."""
+    """Case P3: bytes after the end of the photo do not count."""
     thumbnail = encoded(quarters(), "JPEG", progressive=True)
     block = exif(Tags(28, 1, 2, "2012:01:01 00:00:00", 0)).tobytes() + thumbnail
     data = encoded(Image.fromarray(noise(0, 256, 192)), "JPEG", exif=block, quality=95, **options)
     alone = decode(tmp_path, data)
-    (tmp_path / "photo").write_bytes(data + film(1, 2_000_000))
+    (tmp_path / "photo").write_bytes(data + video(1, 2_000_000))
     assert (tmp_path / "photo").read_bytes().count(b"\xff\xda") > 400
     assert read_header(tmp_path / "photo", MIN_SIDE, MAX_PIXELS)["width"] == 256
     np.testing.assert_array_equal(read_rgb(tmp_path / "photo"), alone)
@@ -754,7 +754,7 @@ def preview(size, *fields):
     ],
 )
 def test_raw_files_are_rejected_as_such(tmp_path, name, data):
-    """Case P4: their previews are no photos."""
+    """Case P4: their previews are not photos."""
     (tmp_path / name).write_bytes(data)
     for read in (lambda path: read_header(path, MIN_SIDE, MAX_PIXELS), read_rgb):
         with pytest.raises(PhotoError, match=r"^RAW: develop it into a JPEG or TIFF$"):
@@ -768,13 +768,13 @@ def test_raw_files_are_rejected_as_such(tmp_path, name, data):
         (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60), "JPEG XL cannot be read: convert it"),
         (b"\0\0\0\x18ftypheic" + bytes(60), "HEIC that is damaged or of an unknown kind"),
         (b"\0\0\0\x18ftypavif" + bytes(60), "AVIF that is damaged or of an unknown kind"),
-        (film(0, 5000), "film"),
-        (b"RIFF\x99\0\0\0AVI LIST" + bytes(60), "film"),
+        (video(0, 5000), "video"),
+        (b"RIFF\x99\0\0\0AVI LIST" + bytes(60), "video"),
         (
             cv2.imencode(".tif", np.zeros((40, 60, 3), np.float32))[1].tobytes(),
             "TIFF of a kind that cannot be read, such as floats in colour: save it with 8 or 16 bits",
         ),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "pointer of Git LFS: fetch the photo itself"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS pointer: fetch the photo itself"),
         (b"%PDF-1.7", "not a photo"),
     ],
     ids=range(9),
@@ -787,7 +787,7 @@ def test_files_of_other_kinds_are_named(tmp_path, data, reason):
 
 
 def test_a_strip_is_too_narrow(tmp_path):
-    """Case P13: at the size at which it is searched it is a few pixels high."""
+    """Case P13: at the size at which features are found it is a few pixels high."""
     for size, fits in (((1000, 50), True), ((50, 1000), True), ((1050, 50), False), ((50, 1050), False)):
         (tmp_path / "a.png").write_bytes(encoded(Image.new("RGB", size), "PNG"))
         if fits:
@@ -876,7 +876,7 @@ def test_what_a_benchmark_shows_is_noted_by_name(tmp_path, monkeypatch):
     assert noted() == {**after, f"distractor {tmp_path}/more/d.jpg": hashlib.sha256(jpeg(noise(6))).hexdigest()}
 
 
-def test_distractors_that_are_left_out_are_told(tmp_path, caplog):
+def test_rejected_distractors_are_reported(tmp_path, caplog):
     (tmp_path / "photos").mkdir()
     (tmp_path / "more").mkdir()
     (tmp_path / "photos/q.jpg").write_bytes(jpeg(noise(0)))
@@ -896,7 +896,7 @@ def test_distractors_that_are_left_out_are_told(tmp_path, caplog):
 
 
 def told_by_the_rules(name):
-    """Bytes per pixel that the rules ask for."""
+    """Bytes per pixel that the rules reserve."""
     rules = (Path(__file__).parents[2] / "workflow/rules/common.smk").read_text()
     return int(re.search(rf"^{name} = (\d+) \*", rules, re.M)[1])
 
@@ -917,7 +917,7 @@ print(peak() - before)
 
 
 def peak(small, large):
-    """Bytes that the large piece of work takes when a small one of its kind has been done, in a process of their own."""
+    """Additional memory of the large task after a small one of its kind, in bytes, measured in a separate process."""
     return int(subprocess.run([sys.executable, "-c", PEAK.format(small=small, large=large)], capture_output=True, check=True).stdout)
 
 

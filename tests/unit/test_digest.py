@@ -360,8 +360,8 @@ def test_no_artefact_mixes_rows_of_two_versions(tmp_path, upgraded, monkeypatch)
         (tmp_path / f"photos/{seed}.jpg").write_bytes(jpeg(pixels))
     scan([tmp_path / "photos"], tmp_path, 1, 32, 10**7)
     made = []
-    extract_apart = extract.extract_isolated
-    monkeypatch.setattr(extract, "extract_isolated", lambda tasks, *rest: made.append(len(tasks)) or extract_apart(tasks, *rest))
+    extract_isolated = extract.extract_isolated
+    monkeypatch.setattr(extract, "extract_isolated", lambda tasks, *rest: made.append(len(tasks)) or extract_isolated(tasks, *rest))
     job = SimpleNamespace(
         input=SimpleNamespace(collection=tmp_path / "collection.h5"),
         output=SimpleNamespace(features=tmp_path / "features.h5"),

@@ -212,9 +212,9 @@ def test_a_truth_without_difficulties_has_one_protocol(tmp_path):
         ({"qimlist": ["x\\y.png"]}, "outside its folder"),
         ({"gnd": [{"ok": [0], "bbx": [0, 0, 0, 4]}]}, "bbx must be"),
         ({"gnd": [{"ok": [0], "bbx": [False, False, True, True]}]}, "bbx must be"),
-        ({"gndd": []}, "no such key: 'gndd'; known here: imlist, qimlist, gnd, place"),
-        ({"gnd": [{"ok": [0], "bbox": [0, 0, 9, 9]}]}, "gnd[0] (q.png): no such key: 'bbox'; known here: ok, easy, hard, junk, bbx"),
-        ({"gnd": [{"ok": [0], "easy": [1]}]}, "gnd[0] (q.png): ok is not what easy and hard are together"),
+        ({"gndd": []}, "unknown key 'gndd'; the keys are imlist, qimlist, gnd, place"),
+        ({"gnd": [{"ok": [0], "bbox": [0, 0, 9, 9]}]}, "gnd[0] (q.png): unknown key 'bbox'; the keys are ok, easy, hard, junk, bbx"),
+        ({"gnd": [{"ok": [0], "easy": [1]}]}, "gnd[0] (q.png): ok is not the union of easy and hard"),
         ({"gnd": [{"ok": [0, 2], "junk": [2]}]}, "gnd[0] (q.png): 2 is in both ok and junk"),
         ({"gnd": [{"easy": [0, 1], "hard": [1]}]}, "gnd[0] (q.png): 1 is in both easy and hard"),
         ({"gnd": [{"hard": [0], "junk": [0, 1]}]}, "gnd[0] (q.png): 0 is in both hard and junk"),
@@ -245,18 +245,18 @@ def test_a_key_that_stands_twice_is_one_line(tmp_path):
         ('{"imlist": ["a.png"], "qimlist": ["q.png"], "gnd": [{"ok": [0], "ok": []}]}', "ok"),
     ):
         path.write_text(content)
-        with pytest.raises(GroundTruthError, match=rf"gnd\.json: .*the key '{key}' stands twice in one object"):
+        with pytest.raises(GroundTruthError, match=rf"gnd\.json: .*the key '{key}' is twice in one object"):
             read_ground_truth(path)
 
 
 @pytest.mark.parametrize(
     ("region", "said"),
     [
-        ([0.1, 0.1, 0.9, 0.9], "too small; it has to be in pixels of the upright photo, which has 640 x 480"),
+        ([0.1, 0.1, 0.9, 0.9], "too small; it must be in pixels of the upright photo, which has 640 x 480"),
         ([100, 100, 107, 400], "too small"),
-        ([700, 100, 800, 300], "stands out of the upright photo, which has 640 x 480 pixels"),
-        ([100, 100, 300, 600], "stands out"),
-        ([-100, 0, 100, 100], "stands out"),
+        ([700, 100, 800, 300], "extends beyond the upright photo, which has 640 x 480 pixels"),
+        ([100, 100, 300, 600], "extends beyond"),
+        ([-100, 0, 100, 100], "extends beyond"),
         ([0, 0, 640, 480], None),
         ([-2, -3, 650, 485.5], None),
         ([100, 100, 108, 108], None),

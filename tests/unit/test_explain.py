@@ -38,7 +38,7 @@ def results(tmp_path, monkeypatch):
     folder, pixel = tmp_path / "run", np.full(PHOTOS, 80, np.int32)
     sha256 = np.random.default_rng(0).integers(0, 256, (PHOTOS, 32)).astype(np.uint8)
     arrays = {"path": paths, "name": [path.removeprefix("photos/") for path in paths], "sha256": sha256, "width": pixel}
-    rejected = {"bad.png": "not a photo", "a/twice.png": "film", "b/twice.png": "too large (9 x 9 pixels)"}
+    rejected = {"bad.png": "not a photo", "a/twice.png": "video", "b/twice.png": "too large (9 x 9 pixels)"}
     rejected["a copy.png"] = "same bytes as photos/07.png"  # case P9
     lists = {"rejected/path": [f"photos/{name}" for name in rejected], "rejected/reason": list(rejected.values())}
     artefact.write(folder / "collection/collection.h5", "collection", arrays | lists | {"height": pixel - 20}, {"shards": 1})
@@ -258,7 +258,7 @@ def test_photos_are_found_by_path_name_and_content(results, tmp_path):
     assert [run.find(name) for name in ("photos/a copy.png", "a copy.png")] == [7, 7]
     for name, reason in (
         ("bad.png", "is not in the collection: not a photo$"),  # case P16
-        ("twice.png", r"is not in the collection: 1 film, 1 too large \(`collection.max_pixels` is the limit\)$"),
+        ("twice.png", r"is not in the collection: 1 too large \(`collection.max_pixels` is the limit\), 1 video$"),
         ("photos/bad.png", "is not in the collection: not a photo"),
         ("0.png", "no such file"),
     ):
@@ -290,7 +290,7 @@ def test_the_command(results, capsys):
     assert Image.open("story.png").format == "PNG"
     for arguments, reason in (
         (["nothing.png"], "error: nothing.png: no such file, and no photo of that name\n"),
-        (["03.png", "--draw", "story.pdf"], "error: story.pdf: the name of a picture ends in .png, .jpg, .jpeg\n"),
+        (["03.png", "--draw", "story.pdf"], "error: story.pdf: the name of a picture must end in .png, .jpg, .jpeg\n"),
     ):
         with pytest.raises(SystemExit) as ended:
             main(["explain", str(results), *arguments])

@@ -1,4 +1,4 @@
-"""Disks with too little room, from none to nearly enough: one line that names the file, and nothing half written."""
+"""Disks with too little room, from none to nearly enough: an error of one line that names the file, and no half-written file."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from bow2cnn.reconstruction.model_cache import Source
 
-# Writes again and again with more and more room; prints per attempt the room, the exit code, stderr, and the files there are then.
+# Writes repeatedly, with more room at every attempt; prints the room, the exit code, stderr and the list of files of every attempt.
 ATTEMPTS = """
 import contextlib, io, json, resource, subprocess, sys
 from pathlib import Path
@@ -17,7 +17,7 @@ from bow2cnn.core.stage import stage
 
 kind, folder, most, code, *given = sys.argv[1:]
 folder, most = Path(folder), int(most)
-resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))  # what half a file makes of itself must not take the machine with it
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))  # a half-written file must not make a reader exhaust the memory
 scope = dict(folder=folder, given=given)
 exec(code, scope)
 
@@ -118,6 +118,6 @@ def test_no_room_is_one_line_and_leaves_nothing(writer, kind, tmp_path, request)
     for room, ended, said, files in failed:
         (line,) = [line for line in said.splitlines() if line and not line.startswith("photos:")]
         assert ended == 1 and f" error: {tmp_path}/disk/" in line and line.endswith(f": cannot be written ({CAUSES[kind]})"), (room, line)
-        # Of two files the first may be whole when there is no room for the second.
+        # The first of two files may be complete where there is no room for the second.
         assert [file for file in files if file not in ("job.log", "photos.bin")] == [], room
     assert [file for file in last[3] if Path(file).match(name) or Path(file).is_relative_to(name)], last

@@ -64,7 +64,7 @@ def test_jobs_of_a_run_share_its_folder(tmp_path, other):
     acquire_job_lock(tmp_path)
 
 
-def test_a_file_system_without_locks_is_told_as_such(tmp_path, monkeypatch):
+def test_a_file_system_without_locks_is_reported(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -74,7 +74,7 @@ def test_a_file_system_without_locks_is_told_as_such(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("folder", "before"), [("logs", "results"), ("logs", "file"), ("timings", "locked"), ("collection", "locked")])
-def test_a_folder_that_cannot_be_written_is_told_before_the_first_job(tmp_path, monkeypatch, folder, before):
+def test_a_folder_that_cannot_be_written_is_reported_before_the_first_job(tmp_path, monkeypatch, folder, before):
     if before == "file":
         (tmp_path / folder).touch()
     else:

@@ -1,4 +1,4 @@
-"""Artefacts of other photos are refused, by the name of their file; the stages pass on which photos theirs are about."""
+"""Artefacts of other photos are refused with the name of the file; every stage writes the digests of its photos."""
 
 import shutil
 
@@ -46,7 +46,10 @@ def test_shards_are_those_of_the_collection(all_photos, tmp_path, shards, strang
         return check_photos(all_photos, paths)
     with pytest.raises(ArtefactError) as caught:
         check_photos(all_photos, paths)
-    assert str(caught.value) == f"{paths[strange]}: is of other photos than {all_photos}; delete what is not of this run and start it again"
+    assert (
+        str(caught.value)
+        == f"{paths[strange]}: describes other photos than {all_photos}; delete the files of other runs and start this run again"
+    )
 
 
 def test_what_does_not_say_its_photos_passes(all_photos, tmp_path):
@@ -58,7 +61,7 @@ def test_what_does_not_say_its_photos_passes(all_photos, tmp_path):
         check_photos(all_photos, tmp_path / "split.h5", put(tmp_path / "g.h5", "graph", 1, 2, 3))
 
 
-def test_every_stage_says_which_photos_it_is_about(modelled):
+def test_every_stage_writes_the_digests_of_its_photos(modelled):
     everything = modelled.photos["sha256"]
     for path in (modelled.watermarks, modelled.index, modelled.seeds, modelled.graph, modelled.clusters, modelled.shard, modelled.models):
         np.testing.assert_array_equal(photos_of(path)["sha256"], everything, str(path))
@@ -88,7 +91,7 @@ def test_a_stage_refuses_what_is_of_other_photos(grown, tmp_path, kind):
         ),
     }
     stages |= {"features": stages["seeds"], "clusters": stages["graph"]}
-    with pytest.raises(ArtefactError, match=f"^{strange}: is of other photos than "):
+    with pytest.raises(ArtefactError, match=f"^{strange}: describes other photos than "):
         stages[kind]()
     assert not out.exists()
 
@@ -98,7 +101,7 @@ def test_a_split_says_whose_models_it_divides(modelled, tmp_path):
     split_models(modelled.models, {}, split, 0.2, 0, modelled.graph, modelled.clusters)
     np.testing.assert_array_equal(photos_of(split)["sha256"], modelled.photos["sha256"])
     artefact.write(foreign, "split", {**artefact.read(split, "split"), "sha256": modelled.photos["sha256"][::-1]})
-    with pytest.raises(ArtefactError, match=f"^{foreign}: is of other photos than "):
+    with pytest.raises(ArtefactError, match=f"^{foreign}: describes other photos than "):
         mine_pairs(
             modelled.models, foreign, 10, 100, 60, 1, 5, 100, 0.2, 100, 24, 0, 1,
             modelled.graph, modelled.clusters, modelled.index,

@@ -1,4 +1,4 @@
-"""A collection that grows: what is known of a photo is kept, and only that."""
+"""A collection that grows: the rows of unchanged photos are kept, and no others."""
 
 import shutil
 from types import SimpleNamespace

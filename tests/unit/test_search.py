@@ -250,7 +250,7 @@ def test_a_blank_photo_finds_nothing_and_says_why(run, asked, tmp_path, capsys):
         ({"region": (9000, 0, 9100, 50)}, "region 9000 0 9100 50 lies outside the photo, which is 860 x 320 pixels"),
         ({"region": (50, 10, 20, 40)}, "region 50 10 20 40 is empty"),
         ({"region": ("nan", 10, 20, 40)}, "is empty"),
-        ({"draw": "out.pdf"}, "out.pdf: the name of a picture ends in .png"),
+        ({"draw": "out.pdf"}, "out.pdf: the name of a picture must end in .png"),
         ({"draw": "text.jpg/out.png"}, "text.jpg/out.png: cannot be written"),
     ],
 )
@@ -288,7 +288,7 @@ def other_photos(results):
     [
         (other_version, "index/index.h5: index version 99"),
         (other_words, "index/index.h5: is of other words than"),
-        (other_photos, "index/watermarks.h5: is of other photos than"),
+        (other_photos, "index/watermarks.h5: describes other photos than"),
         (lambda results: (results / "vocabulary/vocabulary.h5").unlink(), "vocabulary/vocabulary.h5: no such file"),
     ],
 )

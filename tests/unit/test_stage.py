@@ -1,4 +1,4 @@
-"""What surrounds a stage: its log, its threads, the way it ends."""
+"""The frame of a stage: its log, its threads, its end."""
 
 import contextlib
 import os

@@ -55,7 +55,7 @@ def complaint(own, target):
         (["x.png", "gone.png"], "imlist names 'gone.png', which is not in queries"),
         (["../photos/a.png"], "imlist names '../photos/a.png', which is outside its folder"),
         (["link.png"], "imlist names 'link.png', which is outside its folder"),
-        (["text.png"], "names text.png, which is not a photo"),
+        (["text.png"], "names text.png, which cannot be used: not a photo"),
     ],
 )
 def test_ground_truth_that_names_what_is_no_photo_of_its_folder(own, names, cause):
@@ -163,11 +163,11 @@ def meddled(finished, tmp_path):
     [
         (
             lambda results: shutil.copy(results / "features/shard-001.h5", results / "features/shard-000.h5"),
-            "features/shard-000.h5: is of other photos than {results}/collection/shard-000.h5; delete",
+            "features/shard-000.h5: describes other photos than {results}/collection/shard-000.h5; delete",
         ),
         (
             lambda results: shutil.copy(results / "words/shard-000.h5", results / "words/shard-001.h5"),
-            "words/shard-001.h5: is of other photos than {results}/collection/collection.h5; delete",
+            "words/shard-001.h5: describes other photos than {results}/collection/collection.h5; delete",
         ),
         (lambda results: os.truncate(results / "evaluation/gains.json", 50), "evaluation/gains.json: damaged (not the gains of"),
         (lambda results: os.truncate(results / "evaluation.csv", 333), "evaluation.csv: damaged (not a table); delete"),

@@ -1,11 +1,13 @@
 """Ground truth of a benchmark: `gnd.json` as in the Oxford and Paris benchmarks and their revisited versions.
 
-`imlist` (database file names), `qimlist` (query file names), `gnd` (per query `ok` or `easy` and `hard`, `junk`, perhaps `bbx`), perhaps
-`place` (per query what it shows, a name or a number).
+The keys are `imlist` (file names of the database), `qimlist` (file names of the queries), `gnd` (per query `ok` or `easy` and `hard`,
+`junk`, optionally `bbx`) and optionally `place` (a name or a number per query). Sources: Philbin et al., CVPR 2007 and 2008; Radenović et
+al., Revisiting Oxford and Paris, CVPR 2018.
 """
 
 import itertools
 import json
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -14,53 +16,69 @@ import numpy as np
 PROTOCOLS = ("all", "easy", "medium", "hard")
 _KEYS = ("imlist", "qimlist", "gnd", "place")
 _ENTRY_KEYS = ("ok", "easy", "hard", "junk", "bbx")
-_LARGEST = 1e9  # pixels; no photo is that wide
-_SMALLEST = 8  # pixels; nothing is to be seen in a smaller region
-_BEYOND = 0.02  # of the photo's longer side, by so much a region may stand out of it
+_LARGEST = 1e9  # pixels, more than any photo has
+_SMALLEST = 8  # pixels, shortest side of a region
+_BEYOND = 0.02  # how far a region may extend beyond its photo, as a fraction of the photo's longer side
 
 
 class GroundTruthError(ValueError):
-    """A ground truth that cannot be used; the message names the file and the cause in one line."""
+    """A ground truth cannot be used; the message names the file and the cause in one line."""
 
 
 class Query(NamedTuple):
-    """One query. `ok`, `easy`, `hard`, `junk` are sorted int64 arrays of database indices (easy and hard None where not
-    distinguished), `region` is (left, top, right, bottom) in pixels or None."""
+    """One query.
+
+    Attributes:
+        ok: positives, sorted indices of `imlist`, int64 [n].
+        easy, hard: the same, divided; None if the benchmark does not distinguish them.
+        junk: photos that count neither as right nor as wrong, sorted indices of `imlist`, int64 [n].
+        region: left, top, right, bottom in pixels of the upright photo; None for the whole photo.
+    """
 
     ok: np.ndarray
     easy: np.ndarray | None
     hard: np.ndarray | None
     junk: np.ndarray
-    region: tuple | None
+    region: tuple[float, float, float, float] | None
 
 
 class GroundTruth(NamedTuple):
-    """A benchmark: `imlist` and `qimlist` as lists of names, `queries` as a list of `Query`, `place` per query a text or None."""
+    """The content of `gnd.json`.
 
-    imlist: list
-    qimlist: list
-    queries: list
-    place: list | None = None
+    Attributes:
+        imlist: file names of the database.
+        qimlist: file names of the queries.
+        queries: one per name in `qimlist`.
+        place: name of the place that each query shows; None if the file has none.
+    """
 
-    def protocols(self):
-        """Names of the protocols that apply: easy, medium and hard where the benchmark distinguishes them, else all."""
+    imlist: list[str]
+    qimlist: list[str]
+    queries: list[Query]
+    place: list[str] | None = None
+
+    def protocols(self) -> tuple[str, ...]:
+        """Names of the benchmark's protocols: easy, medium and hard if it distinguishes easy and hard positives, otherwise all."""
         split = all(query.easy is not None for query in self.queries)
         return PROTOCOLS[1:] if split else PROTOCOLS[:1]
 
-    def select(self, protocol):
-        """Per query (positives, junk) under a protocol (field.md 3.6: in easy the hard ones are junk, and the other way)."""
+    def select(self, protocol: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Per query the positives and the junk under a protocol, int64 indices of `imlist`.
+
+        Hard photos are junk under the protocol easy, and easy ones under hard (Radenović et al., CVPR 2018).
+        """
         return [_select(query, protocol) for query in self.queries]
 
 
-def read_ground_truth(gnd, photos=None):
+def read_ground_truth(gnd: str | Path, photos: str | Path | None = None) -> GroundTruth:
     """Read and check a ground truth.
 
     Args:
         gnd: the JSON file.
-        photos: its folder; if given, every named photo must lie in it.
+        photos: the folder that must contain every named photo; None does not check this.
 
     Raises:
-        GroundTruthError: the file is damaged, an index is out of range, or a name leaves the folder.
+        GroundTruthError: the file is missing or damaged, has an unknown key or an index out of range, or names a photo outside its folder.
     """
     try:
         content = json.loads(Path(gnd).read_text(encoding="utf-8"), object_pairs_hook=_once)
@@ -110,7 +128,7 @@ def _names(content, key, gnd, photos):
 
 
 def _check_file(photos, name, where):
-    """The photo is there, and no symbolic link leads out of the folder."""
+    """Check that the photo exists, and that no symbolic link leads out of the folder."""
     path = photos / name
     if not path.is_file():
         raise GroundTruthError(f"{where} names {name!r}, which is not in {photos}")
@@ -118,16 +136,16 @@ def _check_file(photos, name, where):
         raise GroundTruthError(f"{where} names {name!r}, which is outside its folder")
 
 
-def check_regions(truth, sizes, gnd):
-    """See to it that the regions of queries lie in their photos.
+def check_regions(truth: GroundTruth, sizes: Mapping[str, tuple[int, int]], gnd: str | Path) -> None:
+    """Check that the regions of queries are inside their photos.
 
     Args:
-        truth: `GroundTruth`.
-        sizes: name to (width, height) of the upright photo in pixels.
-        gnd: path, to be named.
+        truth: the ground truth.
+        sizes: file name to width and height of the upright photo in pixels.
+        gnd: path of the ground truth, for the message.
 
     Raises:
-        GroundTruthError: a region stands out of its photo, or is so small that it must be in other units.
+        GroundTruthError: a region extends beyond its photo, or is so small that its unit cannot be pixels.
     """
     for number, (name, query) in enumerate(zip(truth.qimlist, truth.queries, strict=True)):
         if query.region is None:
@@ -135,17 +153,17 @@ def check_regions(truth, sizes, gnd):
         (left, top, right, bottom), (width, height) = query.region, sizes[name]
         where = f"{gnd}: gnd[{number}] ({name}): bbx {left:g} {top:g} {right:g} {bottom:g}"
         if min(right - left, bottom - top) < _SMALLEST:
-            raise GroundTruthError(f"{where} is too small; it has to be in pixels of the upright photo, which has {width} x {height}")
+            raise GroundTruthError(f"{where} is too small; it must be in pixels of the upright photo, which has {width} x {height}")
         if max(-left, -top, right - width, bottom - height) > _BEYOND * max(width, height):
-            raise GroundTruthError(f"{where} stands out of the upright photo, which has {width} x {height} pixels")
+            raise GroundTruthError(f"{where} extends beyond the upright photo, which has {width} x {height} pixels")
 
 
 def _once(pairs):
-    """An object whose keys are all different: JSON allows others, and Python takes the last."""
+    """An object without duplicate keys: JSON allows these, and Python would keep the last."""
     found = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key!r} stands twice in one object")
+            raise ValueError(f"the key {key!r} is twice in one object")
         found[key] = value
     return found
 
@@ -153,7 +171,7 @@ def _once(pairs):
 def _check_keys(content, known, where):
     for key in content:
         if key not in known:
-            raise GroundTruthError(f"{where}: no such key: {key!r}; known here: {', '.join(known)}")
+            raise GroundTruthError(f"{where}: unknown key {key!r}; the keys are {', '.join(known)}")
 
 
 def _query(entry, size, where):
@@ -171,7 +189,7 @@ def _query(entry, size, where):
     easy, hard = lists.get("easy"), lists.get("hard")
     ok = np.union1d(easy, hard) if split else lists["ok"]
     if split and "ok" in entry and not np.array_equal(ok, _indices(entry, "ok", size, where)):
-        raise GroundTruthError(f"{where}: ok is not what easy and hard are together; leave it out")
+        raise GroundTruthError(f"{where}: ok is not the union of easy and hard; leave it out")
     return Query(ok, easy, hard, lists["junk"], _region(entry, where))
 
 

@@ -1,16 +1,21 @@
-"""Which queries ask for the same place."""
+"""Find the queries that show the same place."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 
-def find_places(queries: np.ndarray, shown: list) -> np.ndarray:
-    """Number of every query's place, int64 [q]: queries that share a photo, or a chain of them does, ask for one place.
+def find_places(queries: np.ndarray, shown: Sequence[np.ndarray]) -> np.ndarray:
+    """Number the places of queries. Two queries have the same place if they share a right photo, or are linked by a chain of such queries.
 
     Args:
-        queries: int [q], the photo of every query.
-        shown: per query int photos of what it shows, rows of the same collection.
+        queries: int [q], row of every query's photo.
+        shown: per query int [n], rows of its right photos, in the same collection.
+
+    Returns:
+        Place of every query, int64 [q], from 0.
     """
     queries = np.asarray(queries, np.int64)
     first = np.repeat(queries, [len(photos) for photos in shown])

@@ -1,5 +1,6 @@
-"""A benchmark's photos as a collection of their own, so that features and descriptors are made as for any other."""
+"""Make a collection from a benchmark's photos, so that features and descriptors are made in the same way as for the user's photos."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,34 +12,45 @@ from bow2cnn.benchmarks.truth import Truth, write_truth
 from bow2cnn.core import artefact
 from bow2cnn.core.same_photos import photos_of
 from bow2cnn.photos.files import judge_file, read_row, to_arrays, walk
-from bow2cnn.photos.reasons import tell_rejected
+from bow2cnn.photos.reasons import warn_rejected
 
 
-def read_benchmark(photos, gnd, out, truth, distractors, min_side, max_pixels, follow_links=False):
-    """Write the collection of a benchmark and its truth, in rows of this collection.
+def read_benchmark(
+    photos: str | Path,
+    gnd: str | Path,
+    out: str | Path,
+    truth: str | Path,
+    distractors: Sequence[str | Path],
+    min_side: int,
+    max_pixels: int,
+    follow_links: bool = False,
+) -> None:
+    """Write the collection of a benchmark and its truth.
 
-    The rows are the sorted set of the database's and the queries' file names, then the distractors.
-
-    Distractors that cannot be used are rejected with a reason, like those with the bytes of a photo before them.
+    The rows of the collection are the named photos, sorted by file name, then the distractors. Distractors that cannot be used, and copies
+    of photos before them, are rejected with a reason.
 
     Args:
-        photos, gnd: folder and ground truth.
-        out, truth: the artefacts, of kinds `collection` and `truth`.
-        distractors: folders, searched recursively, with photos that show nothing of what is asked for.
+        photos: folder of the named photos.
+        gnd: the ground truth, `gnd.json`.
+        out: the artefact of kind `collection`.
+        truth: the artefact of kind `truth`.
+        distractors: folders, searched recursively, with photos that are wrong for every query.
         min_side, max_pixels: see `read_header`.
         follow_links: see `scan`.
 
     Raises:
-        GroundTruthError: the ground truth is wrong or damaged, leaves its folder, names a photo that cannot be used, or a region that
-            is not in its photo.
+        GroundTruthError: the ground truth is wrong or damaged, names a photo that cannot be used or is outside its folder, or has a region
+            that is not inside its photo.
+        WriteError: an artefact cannot be written.
     """
     known, rows = read_ground_truth(gnd, photos), []
     read = partial(read_row, min_side=min_side, max_pixels=max_pixels)
     for name in sorted({*known.imlist, *known.qimlist}):
-        path = Path(photos) / name
+        path = str(Path(photos) / name)
         row = read(path)
         if "reason" in row:
-            raise GroundTruthError(f"{gnd}: names {name}, which is {row['reason']}")
+            raise GroundTruthError(f"{gnd}: names {name}, which cannot be used: {row['reason']}")
         rows.append({**row, "path": path, "name": name, "shard": 0})
     check_regions(known, {row["name"]: (row["width"], row["height"]) for row in rows}, gnd)
     named, seen, rejected = len(rows), {row["sha256"]: row["path"] for row in rows}, []
@@ -49,19 +61,19 @@ def read_benchmark(photos, gnd, out, truth, distractors, min_side, max_pixels, f
             rejected.append((path, row["reason"]))
         else:
             rows.append({**row, "path": path, "name": path, "shard": 0})
-    tell_rejected([reason for _, reason in rejected], len(files), "distractors")
+    warn_rejected([reason for _, reason in rejected], len(files), "distractors")
     artefact.write(out, "collection", to_arrays(rows, rejected), {"photos": str(photos), "gnd": str(gnd), "named": named})
     row_of = {row["name"]: number for number, row in enumerate(rows[:named])}
     write_truth(truth, truth_in_rows(known, row_of, len(rows)), photos_of(out), {"gnd": str(gnd)})
 
 
-def truth_in_rows(known: GroundTruth, row_of: dict, count: int) -> Truth:
-    """The truth of a benchmark in rows of its collection.
+def truth_in_rows(known: GroundTruth, row_of: dict[str, int], count: int) -> Truth:
+    """Convert a ground truth to rows of the benchmark's collection.
 
     Args:
-        known: what `gnd.json` says.
+        known: the content of `gnd.json`.
         row_of: file name to row.
-        count: rows; those that no file name has are distractors, at the end of the database.
+        count: number of rows. Rows without a file name are distractors; they are added at the end of the database.
     """
     distractors = np.setdiff1d(np.arange(count), list(row_of.values()))
     database = np.concatenate([np.array([row_of[name] for name in known.imlist], np.int64), distractors])
@@ -75,7 +87,14 @@ def truth_in_rows(known: GroundTruth, row_of: dict, count: int) -> Truth:
     return Truth(query, database, protocols, place, region)
 
 
-def named_rows(collection) -> np.ndarray:
-    """Rows of the photos of a benchmark that its ground truth names, int64: all but the distractors."""
+def named_rows(collection: str | Path) -> np.ndarray:
+    """Rows of a benchmark's photos without the distractors, int64 [n].
+
+    Args:
+        collection: path of the benchmark's artefact of kind `collection`.
+
+    Raises:
+        ArtefactError, ReadError: see `artefact.read`.
+    """
     with artefact.Reader(collection, "collection") as reader:
         return np.arange(reader.params["named"])

@@ -1,5 +1,6 @@
-"""Truth: what is right for every query of a benchmark, or of validation. One artefact and one reader for all of them."""
+"""Truth: the right photos for every query, of a benchmark or of validation. One artefact and one reader for both."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,38 +11,41 @@ ALL = "all"  # the protocol where there is only one
 
 
 class Truth(NamedTuple):
-    """Rows are those of one collection: that of a benchmark, or that of the run.
+    """The right answers to queries. All rows are rows of one collection: of a benchmark's, or of the run's for validation.
 
     Attributes:
-        query: int64 [q] rows.
-        database: int64 [d] rows.
-        protocols: name to a list with, per query, the rows of its positives and of its junk (neither right nor wrong), both int64; a row in
-            neither is wrong.
-        place: int64 [q], number of the place that a query asks for.
-        region: float64 [q, 4], the part of its photo that a query asks with: left, top, right, bottom in pixels of the upright photo; NaN
-            for the whole photo.
+        query: int64 [q], row of every query's photo.
+        database: int64 [d], rows of the photos that are ranked.
+        protocols: name to a list with one (positives, junk) per query, both int64 rows. Junk counts neither as right nor as wrong; all
+            other rows of the database are wrong.
+        place: int64 [q], number of the place that a query shows.
+        region: float64 [q, 4], the part of its photo that is the query: left, top, right, bottom in pixels of the upright photo; NaN for
+            the whole photo.
     """
 
     query: np.ndarray
     database: np.ndarray
-    protocols: dict
+    protocols: dict[str, list[tuple[np.ndarray, np.ndarray]]]
     place: np.ndarray
     region: np.ndarray
 
     def region_of(self, number: int) -> tuple[float, float, float, float] | None:
-        """The region of a query by its number, None for the whole photo."""
+        """The region of a query (its number from 0) in pixels, None for the whole photo."""
         return None if np.isnan(self.region[number, 0]) else tuple(self.region[number].tolist())
 
     def without(self, missing: np.ndarray) -> "Truth":
-        """The same without some photos, for instance those that cannot be decoded: as queries, in the database and among the answers.
+        """Leave out photos, such as those that cannot be decoded, from the queries, the database, the positives and the junk.
 
-        A query that keeps no positive under any protocol is left out too. Places stay what they are: a photo that cannot be decoded does
-        not make two places of one.
+        A query without a positive under any protocol is left out too. The other queries keep their places: a missing photo does not divide
+        a place.
 
         Args:
-            missing: bool [n] by row.
+            missing: bool [n], True for the rows that are left out.
         """
-        lists = {name: [tuple(rows[~missing[rows]] for rows in both) for both in answers] for name, answers in self.protocols.items()}
+        lists = {
+            name: [(positives[~missing[positives]], junk[~missing[junk]]) for positives, junk in answers]
+            for name, answers in self.protocols.items()
+        }
         answered = [any(len(answers[number][0]) for answers in lists.values()) for number in range(len(self.query))]
         kept = np.flatnonzero(~missing[self.query] & np.array(answered, bool))
         protocols = {name: [answers[number] for number in kept.tolist()] for name, answers in lists.items()}
@@ -49,11 +53,11 @@ class Truth(NamedTuple):
         return Truth(self.query[kept], self.database[~missing[self.database]], protocols, place, self.region[kept])
 
 
-def read_truth(path) -> Truth:
+def read_truth(path: str | Path) -> Truth:
     """Read an artefact of kind `truth`.
 
     Raises:
-        ArtefactError: it cannot be used.
+        ArtefactError, ReadError: see `artefact.read`.
     """
     with artefact.Reader(path, "truth") as reader:
         query, database, place = (reader[name].astype(np.int64) for name in ("query", "database", "place"))
@@ -65,14 +69,17 @@ def read_truth(path) -> Truth:
     return Truth(query, database, protocols, place, region)
 
 
-def write_truth(path, truth: Truth, photos: dict, params: dict | None = None) -> None:
+def write_truth(path: str | Path, truth: Truth, photos: dict[str, np.ndarray], params: dict | None = None) -> None:
     """Write an artefact of kind `truth`.
 
     Args:
         path: the file.
-        truth: what is written.
+        truth: its content.
         photos: the column of the photos, see `photos_of`.
-        params: what else is noted in the file.
+        params: further parameters of the artefact.
+
+    Raises:
+        WriteError: the file cannot be written.
     """
     arrays = {name: getattr(truth, name).astype(np.int32) for name in ("query", "database", "place")}
     if np.isfinite(truth.region).any():

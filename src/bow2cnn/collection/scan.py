@@ -1,10 +1,12 @@
-"""The scan: which photos the folders hold now, which files are no photos and why."""
+"""The scan: lists the photos in the folders, and the rejected files with the reasons."""
 
 import itertools
 import json
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,37 +18,48 @@ from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.core.lineage import lineage
 from bow2cnn.core.progress import progress
 from bow2cnn.photos.files import judge_file, read_row, to_arrays, walk
-from bow2cnn.photos.reasons import list_kinds, tell_rejected
+from bow2cnn.photos.reasons import list_kinds, warn_rejected
 
 _LOG = logging.getLogger("bow2cnn")
-# Reasons that may pass while the file stays the same; they are not remembered.
-_PASSING = ("not readable", "vanished", "outside the folders")
+# Beginnings of reasons that may disappear although the file stays the same; they are not remembered.
+_TEMPORARY = ("not readable", "vanished", "outside the folders")
 
 
-def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None, follow_links=False):
-    """List the photos below some folders and write `collection.h5` and a list per shard, each only if it changed.
+def scan(
+    photos: Sequence[str | Path],
+    folder: str | Path,
+    shards: int,
+    min_side: int,
+    max_pixels: int,
+    benchmarks: Mapping[str, Mapping[str, Any]] | None = None,
+    follow_links: bool = False,
+) -> None:
+    """List the photos below folders.
 
-    So is `benchmark-NAME.json`, what every photo of a benchmark is: name to sha256, or to why it cannot be used.
+    Three kinds of files are written, each only if it changed: `collection.h5`; `shard-NNN.h5`, the photos of one shard;
+    `benchmark-NAME.json`, which maps the photos of a benchmark to their sha256, or to the reason why they cannot be used.
 
-    A photo's shard follows from its content (sha256), so adding photos moves none of the others. Files whose bytes have not
-    changed since the last scan (same path, size and times) are not read again.
+    A photo's shard depends on its sha256 alone, so new photos do not move others to another shard. Files that have not changed since the
+    last scan (same path, size and times) are not read again.
 
-    Hidden files and folders (thumbnails, rubbish bins) are passed over. Every other file is either listed or rejected with a reason.
+    Hidden files and folders (thumbnails, recycle bins) are ignored. Every other file is either listed or rejected with a reason.
 
     Args:
         photos: folders, searched recursively.
-        folder: where the lists go.
+        folder: the folder of the lists.
         shards: number of shards.
         min_side, max_pixels: see `read_header`.
-        follow_links: symbolic links are what they lead to; else they are rejected, because they may lead out of the folders.
         benchmarks: name to `photos`, `gnd` and `distractors`: the folder, the ground truth, and folders of more photos.
+        follow_links: whether symbolic links are followed. If not, they are rejected, because they may lead out of the folders.
 
     Raises:
-        EmptyStageError: there is not one usable photo. The lists are written all the same.
+        EmptyStageError: there is no usable photo. The lists are written nevertheless.
+        WriteError: a list cannot be written.
     """
     folder = Path(folder)
     known = _Memory(folder / "scan-memory.h5", (min_side, max_pixels))
-    rows, rejected, seen = [], [], {}
+    rows, rejected = [], []
+    seen: dict[str, str] = {}
     files = [(root, path) for root in photos for path in walk(root, follow_links)]
     for root, (path, reason) in progress(files, "scan"):
         row = judge_file(path, reason, known.row, seen)
@@ -56,7 +69,8 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None, follow_l
             shard = int(row["sha256"][:15], 16) % shards
             rows.append({**row, "path": path, "name": os.path.relpath(path, root), "shard": shard})
     for name, benchmark in (benchmarks or {}).items():
-        write_if_changed(folder / f"benchmark-{name}.json", json.dumps(_look_at(known, follow_links, **benchmark), indent=0).encode())
+        listed = _list_benchmark(known, follow_links, **benchmark)
+        write_if_changed(folder / f"benchmark-{name}.json", json.dumps(listed, indent=0).encode())
     known.save()
     rows.sort(key=lambda row: (row["shard"], row["sha256"]))
     params = {"photos": [str(root) for root in photos], "shards": shards, "min_side": min_side, "max_pixels": max_pixels}
@@ -65,13 +79,13 @@ def scan(photos, folder, shards, min_side, max_pixels, benchmarks=None, follow_l
     bounds = np.searchsorted([row["shard"] for row in rows], np.arange(shards + 1))
     for shard, (start, stop) in enumerate(itertools.pairwise(bounds)):
         artefact.write_if_changed(folder / f"shard-{shard:03d}.h5", "collection", to_arrays(rows[start:stop], []))
-    tell_rejected([why for _, why in rejected], len(files), "files")
+    warn_rejected([why for _, why in rejected], len(files), "files")
     if not rows:
-        raise EmptyStageError(_nothing(photos, folder, rejected))
+        raise EmptyStageError(_why_empty(photos, folder, rejected))
 
 
-def _look_at(known, follow_links, photos, gnd, distractors):
-    """What the photos of a benchmark are, by name; nothing where its ground truth is wrong, as the benchmark's own stage will tell."""
+def _list_benchmark(known, follow_links, photos, gnd, distractors):
+    """Name to sha256, or to the reason, of a benchmark's photos. Empty if the ground truth is wrong; `read_benchmark` reports that."""
     try:
         truth = read_ground_truth(gnd)
     except GroundTruthError:
@@ -82,8 +96,8 @@ def _look_at(known, follow_links, photos, gnd, distractors):
     return {name: row.get("reason") or row["sha256"] for name, row in rows.items()}
 
 
-def _nothing(photos, folder, rejected):
-    """Why a collection is empty."""
+def _why_empty(photos, folder, rejected):
+    """The message for a collection without photos."""
     where = ", ".join(map(str, photos))
     if not rejected:
         return f"collection: there is no file in {where}; put photos there, or name another folder in `photos`"
@@ -95,10 +109,12 @@ def _nothing(photos, folder, rejected):
 
 
 class _Memory:
-    """What the last scan saw: a file of the same path, size and times is not read again by the same code. The time of the last change of
-    its entry is among them, because a file that takes another's place may have the other's size and modification time.
+    """The results of the last scan, by which the same code does not read a file of the same path, size and times again.
 
-    Kept beside the lists and never an input of a stage, because times of modification are not content.
+    The times include that of the last change of the file's inode, because a file that replaces another may have the same size and
+    modification time.
+
+    The file is stored beside the lists and is not an input of any stage, because times are not content.
     """
 
     FIELDS = ("sha256", "width", "height", "orientation", "focal", "gps")
@@ -133,7 +149,7 @@ class _Memory:
             return {"reason": f"not readable ({error.strerror})"}
         key = (path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
         row = self._old.get(key) or read_row(path, *self._limits)
-        if not row.get("reason", "").startswith(_PASSING):
+        if not row.get("reason", "").startswith(_TEMPORARY):
             self._new[key] = row
         return row
 

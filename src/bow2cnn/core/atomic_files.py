@@ -1,15 +1,16 @@
-"""Files that are written whole or not at all, with one line for whoever cannot write."""
+"""Files that are written whole or not at all, with an error of one line where they cannot be written."""
 
 import contextlib
 import errno
 import glob
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from bow2cnn.core.printable import first_line
 
-_SEAL = 32  # bytes of a SHA-256
+_CHECKSUM = 32  # bytes of a SHA-256
 
 
 class WriteError(Exception):
@@ -17,20 +18,22 @@ class WriteError(Exception):
 
 
 class ReadError(OSError):
-    """The system does not let a file be read (locked, no right, no memory, a failing disk), which says nothing of what is in it; the
-    message names the file and the cause in one line."""
+    """The system refuses to read a file (locked, no permission, no memory, a failing disk). The file need not be damaged.
+
+    The message names the file and the cause in one line.
+    """
 
 
 class ChecksumError(Exception):
-    """A file that does not hold what was written to it, or is not the one that is wanted."""
+    """A file whose checksum differs, or that was written under another key."""
 
 
 @contextlib.contextmanager
-def write_errors(path):
-    """Around whatever writes to a file or folder.
+def write_errors(path: str | Path) -> Iterator[None]:
+    """Turn an OSError in the block into a `WriteError` that names the file or folder; the system's own errors often do not.
 
     Raises:
-        WriteError: the system refused; its own errors do not say which file it was.
+        WriteError: the system refused to write.
     """
     try:
         yield
@@ -38,24 +41,25 @@ def write_errors(path):
         raise WriteError(f"{path}: cannot be written ({error.strerror or first_line(error)})") from error
 
 
-def read_error_of(path, error):
-    """The `ReadError` of an error of the system, which is met where damaged files are too; None for any other error."""
-    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # a damaged file may ask the system for nonsense
+def read_error_of(path: str | Path, error: Exception) -> ReadError | None:
+    """The `ReadError` for an error of the system; None for any other error, which means damage."""
+    # A damaged file may lead to requests with nonsensical arguments: EINVAL means damage too.
+    if isinstance(error, OSError) and error.errno is not None and error.errno != errno.EINVAL:
         return ReadError(f"{path}: cannot be read ({os.strerror(error.errno)})")
     return None
 
 
 @contextlib.contextmanager
-def atomic_write(path):
-    """The path of a temporary file in the same folder, which takes the place of `path` when the block ends well.
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Provide the path of a temporary file in the same folder, which replaces `path` when the block ends without an exception.
 
-    Whatever else happens, the old file stays as it was. What writers of the same file left behind when they were killed is removed.
+    Otherwise the old file stays unchanged. Temporary files of earlier writers of the same file that were killed are removed.
 
     Args:
-        path: where; parent folders are made.
+        path: the file; parent folders are made.
 
     Raises:
-        WriteError: see `writing`.
+        WriteError: the system refused to write.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -72,15 +76,26 @@ def atomic_write(path):
             left.unlink(missing_ok=True)
 
 
-def write_bytes(path, *parts):
-    """Write a file atomically: bytes-like parts, one after the other."""
+def write_bytes(path: str | Path, *parts: bytes | memoryview) -> None:
+    """Write a file atomically from consecutive parts.
+
+    Raises:
+        WriteError: the system refused to write.
+    """
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         for part in parts:
             file.write(part)
 
 
-def write_if_changed(path, *parts):
-    """Like `write_bytes`, but a file that already holds exactly this stays untouched (its time too). Returns whether it was written."""
+def write_if_changed(path: str | Path, *parts: bytes | memoryview) -> bool:
+    """Like `write_bytes`, but a file that already has exactly this content is not touched, and keeps its time.
+
+    Returns:
+        Whether the file was written.
+
+    Raises:
+        WriteError: the system refused to write.
+    """
     changed = not _holds(path, parts)
     if changed:
         write_bytes(path, *parts)
@@ -88,7 +103,7 @@ def write_if_changed(path, *parts):
 
 
 def _holds(path, parts):
-    """Whether a file is there that consists of these parts."""
+    """Whether the file exists and consists of exactly these parts."""
     try:
         with open(path, "rb") as file:
             return all(file.read(len(part)) == part for part in parts) and not file.read(1)
@@ -96,26 +111,35 @@ def _holds(path, parts):
         return False
 
 
-def write_checksummed(path, key, content):
-    """Write bytes atomically, behind a SHA-256 of them and of a key: a text that says what they belong to."""
-    write_bytes(path, _seal(key, content), content)
+def write_checksummed(path: str | Path, key: str, content: bytes) -> None:
+    """Write bytes atomically, preceded by a SHA-256 of the key and the bytes.
 
-
-def read_checksummed(path, key):
-    """The bytes that `write_sealed` wrote.
+    Args:
+        path: the file.
+        key: names the inputs from which the content was made.
+        content: the bytes.
 
     Raises:
-        SealError: they are not what was written, or were written under another key.
+        WriteError: the system refused to write.
+    """
+    write_bytes(path, _checksum(key, content), content)
+
+
+def read_checksummed(path: str | Path, key: str) -> bytes:
+    """Read the bytes that `write_checksummed` wrote.
+
+    Raises:
+        ChecksumError: the file is damaged, or was written under another key.
         OSError: there is no such file, or it cannot be read.
     """
     with open(path, "rb") as file:
-        seal, content = file.read(_SEAL), file.read()
-    if seal != _seal(key, content):
+        checksum, content = file.read(_CHECKSUM), file.read()
+    if checksum != _checksum(key, content):
         raise ChecksumError(f"{path}: damaged, or made from something else")
     return content
 
 
-def _seal(key, content):
+def _checksum(key, content):
     total = hashlib.sha256(hashlib.sha256(key.encode()).digest())
     total.update(content)
     return total.digest()

@@ -1,13 +1,13 @@
-"""Digests of the code a script reaches, so that an edit reruns exactly the stages that it can change.
+"""Digests of the code that a script reaches, so that an edit reruns exactly the stages whose results it can change.
 
 Snakemake tracks a script's own file only. A rule therefore passes `digest=` of every module of this package that its script
 imports, directly or through others, at the top of a module or inside a function, and of the versions of the libraries that these
-import. The same digest, taken by the job in its own environment, is part of the lineages by which `bow2cnn.core.lineage` keeps rows.
-Modules are parsed and libraries looked up; none is imported.
+import. The job takes the same digest in its own environment, as a part of the lineages by which `bow2cnn.core.lineage` keeps rows.
+Modules are parsed and versions are looked up; nothing is imported.
 
-Of a module counts what can change a result: its syntax tree (comments and formatting are not in it) without docstrings, without
-annotations of functions, and without messages to whoever watches (the log, labels of progress bars). Texts of errors do count, because
-artefacts hold some of them: why a photo was rejected, why a cluster has no model.
+The digest of a module covers its syntax tree (without comments and formatting), but not docstrings, annotations of functions, log messages
+and labels of progress bars. It covers texts of errors, because artefacts contain some of them: why a photo was rejected, why a cluster has
+no model.
 """
 
 import ast
@@ -19,27 +19,27 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[2]
 PACKAGE = Path(__file__).parents[1].name
 
-# Modules of the package that no result comes from; what they import counts as ever. Whoever moves an algorithm, or a text that artefacts
-# hold, into one of them takes it off this list. Not here, though they look alike: `printable` (names in COLMAP's files), `isolated`
-# (its reasons for lost photos are stored), `threads` (sums may depend on them), `lineage` and `same_photos` (they decide which rows belong
-# together).
+# Modules of the package that cannot change a result. The modules that they import still count. If you move an algorithm into one of
+# these, or a text that artefacts contain, take the module off this list. Some modules look similar but count: `printable` (names in
+# COLMAP's files), `isolated` (artefacts contain its reasons for lost photos), `threads` (sums may depend on them), `lineage` and
+# `same_photos` (they decide which rows belong together).
 PLUMBING = (
-    "config/base",  # a job gets all that it needs of the config as params of its rule, which count
+    "config/base",  # a job gets its part of the config as params of its rule, which count
     "config/experiment",
     "config/messages",
     "config/model",
-    "core/code_digest",  # an edit of it that matters changes the digests themselves
-    "core/atomic_files",  # writes the bytes that it is given, whole or not at all
+    "core/code_digest",  # an edit that matters changes the digests themselves
+    "core/atomic_files",  # writes bytes unchanged, whole or not at all
     "core/run_lock",  # one run at a time
     "descriptors/steps",  # names; the functions, in `descriptors/apply_steps`, count
-    "pairs/sources",  # what it says of a source is a param of its rule, and the function's module counts
+    "pairs/sources",  # a source's entry is a param of its rule, and the module of its function counts
     "core/parallel",  # the same work in more threads, in the order of the items
-    "core/progress",  # bars
-    "core/stage",  # log, signals and the line that tells of an error
+    "core/progress",  # progress bars
+    "core/stage",  # the log, signals and the line of an error
 )
 
-# Libraries that compute: module -> the distributions that may bring it. NumPy too: a generator's numbers and the sums of its linear
-# algebra may be others in another version. What only stores or shows (h5py, tqdm, Jinja, ...) changes no result.
+# Libraries that compute: module -> the distributions that may install it. NumPy is one of them: its random numbers and the sums of its
+# linear algebra may differ between versions. Libraries that only store or show (h5py, tqdm, Jinja, ...) change no result.
 LIBRARIES = {
     "PIL": ("pillow",),
     "cv2": ("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"),
@@ -55,14 +55,18 @@ LIBRARIES = {
 }
 
 
-def digest(script, source=SOURCE, package=PACKAGE):
-    """Hex digest of what a file reaches of the package and of `LIBRARIES`, in this process's environment.
+def digest(script: str | Path, source: str | Path = SOURCE, package: str = PACKAGE) -> str:
+    """Hexadecimal digest of the modules of the package and the versions of `LIBRARIES` that a file imports.
 
     Args:
-        script: a Python file. A module of the package counts itself; a script's own text does not (Snakemake tracks that).
-        source: the folder in which the package lies.
+        script: a Python file. A module of the package is included itself; a script is not (Snakemake tracks it).
+        source: the folder that contains the package.
         package: name of the package.
+
+    Raises:
+        OSError, SyntaxError: a file cannot be read or parsed.
     """
+    source = Path(source)
     total = hashlib.sha256()
     for path in sorted(reached(script, source, package)):
         total.update(f"{path.relative_to(source)}\0".encode())
@@ -72,18 +76,18 @@ def digest(script, source=SOURCE, package=PACKAGE):
     return total.hexdigest()[:16]
 
 
-def reached(script, source=SOURCE, package=PACKAGE):
-    """Set of the package's files that a script imports, and of what lies beside them and is no Python (a page's template).
+def reached(script: str | Path, source: str | Path = SOURCE, package: str = PACKAGE) -> set[Path]:
+    """Files of the package that a script imports, and files beside them that are not Python (such as the templates of a page).
 
-    Plumbing is left out.
+    `PLUMBING` is left out. Arguments as for `digest`.
     """
     files = {_file(module, Path(source)) for module in _walk(script, source, package)}
     plumbing = {Path(source, package, f"{name}.py") for name in PLUMBING}
     return (files - plumbing) | {extra for path in files for extra in _companions(path.parent)}
 
 
-def libraries(script, source=SOURCE, package=PACKAGE):
-    """Sorted list of those of `LIBRARIES` that a script imports, itself or through the package."""
+def libraries(script: str | Path, source: str | Path = SOURCE, package: str = PACKAGE) -> list[str]:
+    """Sorted names of the `LIBRARIES` that a script imports, itself or through the package. Arguments as for `digest`."""
     script, source = Path(script), Path(source)
     names = set(_names(script, "")) if _module(script, source, package) is None else set()
     for module in _walk(script, source, package):
@@ -93,7 +97,7 @@ def libraries(script, source=SOURCE, package=PACKAGE):
 
 @functools.cache
 def version(library: str) -> str:
-    """The distributions that a library is installed from with their versions; an empty text where none is."""
+    """Names and versions of the installed distributions of a library, one of `LIBRARIES`; an empty text where none is installed."""
     found = []
     for name in LIBRARIES[library]:
         try:
@@ -104,7 +108,7 @@ def version(library: str) -> str:
 
 
 def _walk(script, source, package):
-    """Set of the package's modules that a script imports, and the script itself if it is one of them."""
+    """Names of the package's modules that a script imports, and of the script itself if it is one of them."""
     script, source = Path(script), Path(source)
     own = _module(script, source, package)
     waiting = {own} if own else set(_imports(script, "", source, package))
@@ -117,7 +121,7 @@ def _walk(script, source, package):
 
 
 def _module(script, source, package):
-    """The name of a file of the package as a module, None for any other file."""
+    """The module name of a file of the package, None for any other file."""
     folder = source.resolve() / package
     if folder not in script.resolve().parents:
         return None
@@ -127,7 +131,7 @@ def _module(script, source, package):
 
 @functools.cache
 def _imports(path, module, source, package):
-    """Modules of the package that a file imports, with every package on the way to them."""
+    """Modules of the package that a file imports, with all packages that contain them."""
     found = {name for name in _names(path, module) if name == package or name.startswith(f"{package}.")}
     ways = {".".join(name.split(".")[:n]) for name in found for n in range(1, name.count(".") + 2)}
     return frozenset(name for name in ways if _file(name, source))
@@ -135,7 +139,7 @@ def _imports(path, module, source, package):
 
 @functools.cache
 def _names(path, module):
-    """Names that a file imports; of `from package import name` both, because the name may be a module or something inside one."""
+    """Names that a file imports. `from package import name` adds `package` and `package.name`, which may be a module too."""
     found = set()
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
@@ -174,7 +178,7 @@ def _companions(folder):
 
 @functools.cache
 def _content(path):
-    """SHA-256 of what counts of a file: all bytes where it is no Python."""
+    """SHA-256 of the parts of a file that count: of Python see `_add_essence`, of other files all bytes."""
     content = path.read_bytes()
     if path.suffix == ".py":
         parts = []
@@ -184,9 +188,9 @@ def _content(path):
 
 
 def _add_essence(node: object, parts: list[str]) -> None:
-    """Add the parts of a syntax tree that can change a result to a list, as texts.
+    """Append the parts of a syntax tree that can change a result to a list, as texts.
 
-    Empty fields are left out: which there are depends on the version of Python.
+    Empty fields are left out: which ones a node has depends on the version of Python.
     """
     if isinstance(node, ast.Constant):
         parts.append(repr(node.value))
@@ -210,30 +214,30 @@ def _add_essence(node: object, parts: list[str]) -> None:
 
 
 def _neutral_fields(node):
-    """Fields of a node that no result depends on."""
+    """Fields of a node that cannot change a result."""
     if isinstance(node, ast.arg):
         return {"annotation", "type_comment"}
     return {"returns", "type_comment"} if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else {"type_comment"}
 
 
 def _is_neutral(node):
-    """Whether a statement only says something: a docstring, a line for the log."""
+    """Whether a statement is a docstring or a log message."""
     if not isinstance(node, ast.Expr):
         return False
     if isinstance(node.value, ast.Constant):
         return isinstance(node.value.value, str)
     function = getattr(node.value, "func", None)
     if isinstance(function, ast.Attribute):
-        return getattr(function.value, "id", None) == "_LOG"  # a module's logger, by the custom of this package
+        return getattr(function.value, "id", None) == "_LOG"  # the name of a module's logger in this package
     return getattr(function, "id", None) == "log_reuse"  # `bow2cnn.core.lineage.log_reuse`
 
 
-def _arguments(call, given):
-    """Arguments of a call without labels of progress bars: of `progress` itself, and those that go there through other functions."""
+def _arguments(call, values):
+    """Arguments of a call without labels of progress bars, which go to `progress` directly or through other functions."""
     own = getattr(call.func, "id", None) == "progress"
     labels = {"progress_label", "label"} if own else {"progress_label"}
     return [
         argument
-        for number, argument in enumerate(given)
+        for number, argument in enumerate(values)
         if not (argument.arg in labels if isinstance(argument, ast.keyword) else own and number == 1)
     ]

@@ -1,5 +1,5 @@
-"""The error of a stage that found nothing."""
+"""The error of a stage with an empty result."""
 
 
 class EmptyStageError(Exception):
-    """A stage found nothing that the next one could go on with; the message says in one line what was found and what to do."""
+    """A stage found nothing that the next stage could use; the message says in one line why, and how to change that."""

@@ -1,6 +1,8 @@
-"""Work on untrusted data in worker processes, one piece at a time, so that a piece that kills or stalls its process costs only itself.
+"""Work on untrusted data in worker processes, one task at a time: a task that kills or stalls its process loses only its own result.
 
-The standard library's pool gives up on all work when one worker dies, and does not say which piece killed it.
+Libraries lose this promise. The pool of the standard library gives up all work when one worker dies. In Pebble's pool all workers answer
+through one pipe under one lock: where a worker is killed while it sends its result (by the system, when memory runs out), the pool waits
+for minutes and then loses all results. Here every worker has a pipe of its own.
 """
 
 import contextlib
@@ -10,44 +12,50 @@ import multiprocessing
 import multiprocessing.connection
 import signal
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 _FORK = multiprocessing.get_context("fork")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of limits in glibc's malloc.h
 
 
-class Lost(str):
-    """Stands for the result of a piece that has none; the text is the reason."""
+class TaskLost(str):
+    """Takes the place of a result that was lost; the text is the reason."""
 
 
-def work_apart(function, tasks, workers, seconds):
-    """Results of `function` in the order of the tasks; a `Lost` where the process died or took too long, twice.
+def isolated_map(function: Callable[[Any], Any], tasks: list, workers: int, seconds: list[float]) -> Iterator[tuple[int, Any]]:
+    """Apply a function to tasks in worker processes.
 
-    What was lost is tried again alone, when nothing else competes for memory and time: so the outcome does not depend on the neighbours.
+    A lost task is tried once more, alone, when nothing else competes for memory and time: the outcome does not depend on its neighbours.
 
     Args:
-        function: of one task; an exception in it ends the work and is raised here.
-        tasks: list.
-        workers: processes.
-        seconds: list, how long each task may take.
+        function: takes one task. Tasks need not be picklable (workers are forked), results must be.
+        tasks: one argument of the function each.
+        workers: number of processes, at least one is used.
+        seconds: time limit of each task.
 
     Yields:
-        (number of the task, result) as they come; every number once.
+        (number of the task, result) in the order in which they are done, every number once. The result is a `TaskLost` where the process
+        died or took too long, twice.
+
+    Raises:
+        Exception: whatever the function raises, but for a MemoryError, which loses the task. All workers are then ended.
     """
-    again = []
-    for number, result in _round(function, tasks, range(len(tasks)), min(workers, len(tasks)), seconds):
-        if isinstance(result, Lost):
-            again.append(number)
+    lost = []
+    for number, result in _run(function, tasks, range(len(tasks)), min(workers, len(tasks)), seconds):
+        if isinstance(result, TaskLost):
+            lost.append(number)
         else:
             yield number, result
-    for number in sorted(again):
-        yield from _round(function, tasks, [number], 1, seconds)
+    for number in sorted(lost):
+        yield from _run(function, tasks, [number], 1, seconds)
 
 
 @functools.cache
-def keep_memory():
-    """Let this process keep what it frees, and not ask for it anew with every photo: a tenth of the time of finding features.
+def keep_memory() -> None:
+    """Let this process keep freed memory for the next photo. This saves a tenth of the time of finding features.
 
-    Only glibc can be told so; elsewhere nothing is done.
+    Only glibc has the setting; elsewhere nothing is done.
     """
     set_limit = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_limit is not None:
@@ -55,56 +63,56 @@ def keep_memory():
         set_limit(_MMAP_THRESHOLD, 2**30)
 
 
-def _round(function, tasks, numbers, workers, seconds):
-    """(number, result) of every task, as they come."""
-    waiting, crew = list(reversed(numbers)), []
+def _run(function, tasks, numbers, count, seconds):
+    """Run each of these tasks once, in `count` processes; yields (number, result) in the order in which they are done."""
+    waiting, workers = list(reversed(numbers)), []
     try:
-        while waiting or crew:
-            while waiting and len(crew) < max(1, workers):
-                crew.append(_Worker(function, tasks, crew))
-                crew[-1].begin(waiting.pop(), seconds)
-            soonest = max(0.0, min(worker.deadline for worker in crew) - time.monotonic())
-            ready = multiprocessing.connection.wait([worker.pipe for worker in crew], soonest)
-            for worker in list(crew):
+        while waiting or workers:
+            while waiting and len(workers) < max(1, count):
+                workers.append(_Worker(function, tasks, workers))
+                workers[-1].begin(waiting.pop(), seconds)
+            soonest = max(0.0, min(worker.deadline for worker in workers) - time.monotonic())
+            ready = multiprocessing.connection.wait([worker.pipe for worker in workers], soonest)
+            for worker in list(workers):
                 if worker.pipe in ready:
                     result = worker.result()
                 elif time.monotonic() >= worker.deadline:
-                    result = Lost(f"took longer than {seconds[worker.number]:g} seconds")
+                    result = TaskLost(f"took longer than {seconds[worker.number]:g} seconds")
                 else:
                     continue
                 yield worker.number, result
-                if waiting and not isinstance(result, Lost):
+                if waiting and not isinstance(result, TaskLost):
                     worker.begin(waiting.pop(), seconds)
                 else:
-                    crew.remove(worker)
+                    workers.remove(worker)
                     worker.end()
     finally:
-        for worker in crew:
+        for worker in workers:
             worker.end()
 
 
 class _Worker:
     """A process that works on one task after another."""
 
-    def __init__(self, function, tasks, crew):
+    def __init__(self, function, tasks, others):
         self.pipe, end = _FORK.Pipe()
-        inherited = [self.pipe, *(worker.pipe for worker in crew)]
+        inherited = [self.pipe, *(worker.pipe for worker in others)]
         self._process = _FORK.Process(target=_serve, args=(function, tasks, end, inherited), daemon=True)
         self._process.start()
-        end.close()  # the worker's is then the only one, and its death closes the pipe
+        end.close()  # now only the worker holds this end, so its death closes the pipe
 
     def begin(self, number, seconds):
         self.number, self.deadline = number, time.monotonic() + seconds[number]
-        with contextlib.suppress(BrokenPipeError):  # it died between two tasks; the answer will say so
+        with contextlib.suppress(BrokenPipeError):  # it died between two tasks; `result` will report that
             self.pipe.send(number)
 
     def result(self):
-        """What the worker answers, a `Lost` where it died."""
+        """The worker's result, a `TaskLost` where the worker died."""
         try:
             result = self.pipe.recv()
         except (EOFError, OSError):
             self._process.join()
-            return Lost(f"its process died ({_cause(self._process.exitcode)})")
+            return TaskLost(f"its process died ({_cause(self._process.exitcode)})")
         if isinstance(result, Exception):
             raise result
         return result
@@ -116,19 +124,20 @@ class _Worker:
 
 
 def _serve(function, tasks, pipe, inherited):
+    """The loop of a worker process: receive the number of a task, send its result."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     for other in inherited:
-        other.close()  # else the workers of a killed parent would wait for each other for ever
+        other.close()  # else the workers of a killed parent would keep each other's pipes open and wait for ever
     while True:
         try:
             number = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):  # the parent was killed
             return
         try:
             result = function(tasks[number])
         except MemoryError:
-            result = Lost("out of memory")
+            result = TaskLost("out of memory")
         except Exception as error:
             result = error
         try:

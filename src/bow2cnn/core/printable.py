@@ -1,11 +1,11 @@
-"""Text that is not ours, such as the names of files and what other libraries say of errors."""
+"""Text from outside, such as names of files and error messages of other libraries."""
 
 
-def printable(text):
-    """The text with every character escaped that is no letter, sign or space: line breaks, control codes, bytes that are no UTF-8."""
+def printable(text: str) -> str:
+    """Escape every character that cannot be printed: line breaks, control codes, surrogates of bytes that are not UTF-8."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def first_line(error):
-    """The first line of an error's message, its type where it has none."""
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its type if the message is empty."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,28 +1,29 @@
-"""One run at a time in a results folder. The kernel holds the locks and lets go of them when a process ends, however it ends.
+"""One run at a time in a results folder. The kernel holds the locks and releases them when a process ends, even if it is killed.
 
-A run holds one lock, and each of its jobs a share of another: a run that is killed may leave jobs that are still at work.
+A run holds one lock exclusively, and each of its jobs shares another: when a run is killed, some of its jobs may still be at work.
 """
 
 import fcntl
 import os
 from pathlib import Path
+from typing import TextIO
 
 _RUN, _JOBS = ".lock", ".lock-jobs"
-_held = []  # open files: the kernel lets go of a lock when its file is closed
+_held: list[TextIO] = []  # open files: the kernel releases a lock when its file is closed
 
 
 class LockError(Exception):
-    """The results folder belongs to a run that is at work, or cannot be locked or written."""
+    """The results folder is in use by another run, or cannot be locked or written; the message says which, in one line."""
 
 
-def acquire_run_lock(results):
-    """Take a results folder for the rest of this process.
+def acquire_run_lock(results: str | Path) -> None:
+    """Lock a results folder for a run, until this process ends.
 
     Args:
-        results: the folder; made if it is not there.
+        results: the folder; made if it does not exist.
 
     Raises:
-        LockError: another run, or a job that one has left, is at work there; or it cannot be written.
+        LockError: another run, or a job of a killed run, is at work there, or the folder cannot be written.
     """
     _check_writable(Path(results))
     run = _open(results, _RUN)
@@ -42,15 +43,19 @@ def acquire_run_lock(results):
         raise LockError(f"{results}: cannot be locked ({error.strerror})") from error
 
 
-def acquire_job_lock(results):
-    """Note for the rest of this process that a job is at work in a results folder."""
+def acquire_job_lock(results: str | Path) -> None:
+    """Share the lock of the jobs in a results folder, until this process ends.
+
+    Raises:
+        LockError: the folder cannot be locked.
+    """
     jobs = _open(results, _JOBS)
     _lock(results, jobs, fcntl.LOCK_SH)
     _held.append(jobs)
 
 
 def _check_writable(results):
-    """What Snakemake would only find out in the middle of a run, and tell by a traceback."""
+    """Check that a run can write its files. Snakemake would notice only in the middle of the run, and fail with a traceback."""
     for folder in (results, results / "logs", results / "timings"):
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What every script does around its one call of the package: a log, a fixed number of library threads, readable errors."""
+"""The frame of every script's call of the package: a log, a fixed number of library threads, errors of one line."""
 
 import contextlib
 import logging
@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 from bow2cnn.core.atomic_files import write_errors
@@ -15,19 +16,22 @@ from bow2cnn.core.threads import use_threads
 
 
 @contextlib.contextmanager
-def stage(log, threads=1):
-    """Run a stage: log to a file and to stderr, use so many library threads, end with one line where the cause is known.
+def stage(log: str | Path, threads: int = 1) -> Iterator[logging.Logger]:
+    """Run a stage: log to a file and to stderr, set the number of library threads, report errors.
 
-    An error of ours (any class of this package, or an OSError) ends the process with code 1 and its one line, on stderr and in
-    the log. Anything else is a bug: the traceback goes to the log as well and the error goes on.
+    An error with a known cause (an exception class of this package, or an OSError) ends the process with code 1 and one line, on stderr
+    and in the log. Any other exception is a bug: it is raised again, and its traceback is written to the log.
 
     Args:
         log: path of the log file.
-        threads: library threads. A config value and not what the scheduler had to spare, because results may depend on it.
+        threads: number of library threads. It comes from the config, not from the scheduler, because results may depend on it.
+
+    Raises:
+        SystemExit: an error with a known cause, SIGTERM or SIGINT.
     """
     logger = logging.getLogger("bow2cnn")
     logger.setLevel(logging.INFO)
-    logging.raiseExceptions = False  # a log that cannot be written (a full disk) is no reason to fill the screen
+    logging.raiseExceptions = False  # if the log cannot be written (a full disk), do not print a traceback for every line
     with _handler(logger, logging.StreamHandler(sys.stderr)), contextlib.ExitStack() as stack:
         previous = _end_cleanly(logger)
         try:
@@ -50,14 +54,14 @@ def stage(log, threads=1):
 
 @contextlib.contextmanager
 def _handler(logger, handler):
-    """A handler of the logger, in the one format, for a while."""
+    """Add a handler with the common format to the logger for the time of the block."""
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logger.addHandler(handler)
     try:
         yield handler
     finally:
         logger.removeHandler(handler)
-        with contextlib.suppress(OSError):  # what a full disk had no room for is tried again here
+        with contextlib.suppress(OSError):  # closing writes the rest again, which fails on a full disk
             handler.close()
 
 
@@ -68,7 +72,7 @@ def _open_log(path):
 
 
 def _end_cleanly(logger):
-    """Let SIGTERM and SIGINT unwind the stack, so that half-written files are removed. Returns the old handlers by signal."""
+    """Let SIGTERM and SIGINT raise SystemExit, so that half-written files are removed. Returns the old handlers by signal."""
 
     def stop(number, _):
         logger.error("stopped (%s)", signal.Signals(number).name)

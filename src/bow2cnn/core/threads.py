@@ -1,4 +1,4 @@
-"""How many threads numerical libraries use. Results may depend on it, so this is no part of `bow2cnn.core.stage`, which changes none."""
+"""The number of threads of numerical libraries. Results may depend on it, so it is not set in `bow2cnn.core.stage`, which changes none."""
 
 import contextlib
 import importlib
@@ -15,13 +15,13 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-# Libraries with a thread pool of their own and what sets its size.
+# Libraries with a thread pool of their own, and the function that sets its size.
 THREAD_SETTERS = {"cv2": "setNumThreads", "faiss": "omp_set_num_threads", "torch": "set_num_threads"}
 
 
 @contextlib.contextmanager
 def use_threads(threads: int) -> Iterator[None]:
-    """Make every numerical library that is loaded, or will be, use so many threads. (Compiled code of ours runs on its caller's thread.)"""
+    """Set the number of threads of every numerical library, loaded now or later. (Our compiled code runs in its caller's thread.)"""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     with threadpoolctl.threadpool_limits(threads):
         for name, setter in THREAD_SETTERS.items():

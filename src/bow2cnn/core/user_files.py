@@ -1,4 +1,4 @@
-"""Files of the user's that are no photos (weights, ground truth, a database, models): followed by their bytes, not by their times."""
+"""The user's files other than photos (weights, ground truth, a database, models). Changes are found by their bytes, not by their times."""
 
 import hashlib
 import json
@@ -6,25 +6,25 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-_KNOWN = "BOW2CNN_CONTENT"  # in the environment: what the jobs of a run need not read again
+_KNOWN = "BOW2CNN_CONTENT"  # environment variable: digests that the jobs of a run need not compute again
 
 
 def content_of(paths: Iterable[str | Path]) -> str:
-    """Digest of what is in some files. It is made once a run: the jobs, which plan again, find it in their environment.
+    """Digest of the contents of files. It is computed once per run: the jobs, which plan again, find it in their environment.
 
     Raises:
         OSError: one cannot be read.
     """
-    paths = [str(path) for path in paths]
-    if not paths:
+    names = [str(path) for path in paths]
+    if not names:
         return ""
     known = json.loads(os.environ.get(_KNOWN, "{}"))
-    names = hashlib.sha256("\0".join(paths).encode(errors="surrogateescape")).hexdigest()[:16]
-    if names not in known:
+    key = hashlib.sha256("\0".join(names).encode(errors="surrogateescape")).hexdigest()[:16]
+    if key not in known:
         total = hashlib.sha256()
-        for path in paths:
+        for path in names:
             with open(path, "rb") as file:
                 total.update(hashlib.file_digest(file, "sha256").digest())
-        known[names] = total.hexdigest()[:16]
+        known[key] = total.hexdigest()[:16]
         os.environ[_KNOWN] = json.dumps(known)
-    return known[names]
+    return known[key]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from bow2cnn.core import artefact
-from bow2cnn.core.isolated import Lost, keep_memory, work_apart
+from bow2cnn.core.isolated import TaskLost, isolated_map, keep_memory
 from bow2cnn.core.lineage import digests, find_rows, lineage, load_previous, log_reuse
 from bow2cnn.core.printable import printable
 from bow2cnn.core.progress import progress
@@ -112,8 +112,8 @@ def extract_isolated(
     cv2.setNumThreads(1)  # before the fork: a process forked while OpenCV's threads wait hangs at its first call
     try:
         seconds = [_SECONDS + _SECONDS_PER_MEGAPIXEL * width * height / 1e6 for _, width, height in tasks]
-        for number, result in work_apart(functools.partial(_extract_one, detector), tasks, workers, seconds):
-            yield number, _no_features(result) if isinstance(result, Lost) else result
+        for number, result in isolated_map(functools.partial(_extract_one, detector), tasks, workers, seconds):
+            yield number, _no_features(result) if isinstance(result, TaskLost) else result
     finally:
         cv2.setNumThreads(threads)
 

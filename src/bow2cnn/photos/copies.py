@@ -1,20 +1,30 @@
-"""Files with the bytes of a photo that the collection has already: they are that photo, under another name."""
+"""Files with the same bytes as a photo of the collection: copies of it under another name."""
+
+from collections.abc import Mapping
+from typing import Any
 
 _SAME = "same bytes as "
 
 
-def copy_of(path) -> str:
-    """The reason why a file with the bytes of the photo at a path is no photo of its own."""
+def copy_of(path: str) -> str:
+    """The reason for which a copy of the photo at a path is rejected."""
     return f"{_SAME}{path}"
 
 
 def is_copy(reason: str) -> bool:
-    """Whether a reason says so."""
+    """Whether a file was rejected for this reason because it is a copy."""
     return reason.startswith(_SAME)
 
 
-def copies_of(photos):
-    """(path, row of the photo) of every copy in a collection, given `path`, `rejected/path` and `rejected/reason` of it."""
+def copies_of(photos: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """List the copies in a collection.
+
+    Args:
+        photos: the lists of str `path`, `rejected/path` and `rejected/reason` of the `collection` artefact.
+
+    Returns:
+        (path, row of the photo) of every copy.
+    """
     row_of = {copy_of(path): row for row, path in enumerate(photos["path"])}
     rejected = zip(photos["rejected/path"], photos["rejected/reason"], strict=True)
     return [(path, row_of[reason]) for path, reason in rejected if reason in row_of]

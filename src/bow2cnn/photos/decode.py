@@ -1,4 +1,4 @@
-"""One photo: what its header says, and its pixels upright. Photos are untrusted and never modified."""
+"""Read one photo: the header, and the pixels upright. Photos are untrusted and never modified."""
 
 import contextlib
 import functools
@@ -7,57 +7,50 @@ import math
 import os
 import stat
 import warnings
+from collections.abc import Container
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TILELENGTH, TILEWIDTH
 
 from bow2cnn.core.printable import first_line
-from bow2cnn.photos.formats import FORMATS, RAW, STRANGE_TIFF, is_raw, is_strange, what_else
+from bow2cnn.photos.formats import FORMATS, RAW, UNSUPPORTED_TIFF, identify, is_raw, is_unsupported_tiff
 from bow2cnn.photos.high_bit_depth import to_bytes
 from bow2cnn.photos.jpeg import count_scans
-from bow2cnn.photos.orientation import UPRIGHT, is_sideways
+from bow2cnn.photos.orientation import ORIENTATIONS, UPRIGHT, is_sideways
 
 _FULL_FRAME_MM = 36.0  # width of the 35 mm film frame, which FocalLengthIn35mmFilm refers to
-_LARGEST_TILE = 2**24  # pixels; tiles of a TIFF may stand out over its edges, but by no more
-_MOST_LAYERS = 8  # so often a photo's area may be covered by tiles: a TIFF may have one layer per channel
-_MOST_SCANS = 200  # a progressive JPEG has about ten, and each is a walk over all pixels
-# Pillow warns of damaged metadata. Silenced once: a filter that a thread sets and takes back is that of all threads.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-_MOST_TIMES = 20  # the shorter side may be in the longer one; a strip is searched a few pixels high
+_LARGEST_TILE = 2**24  # pixels; the tiles of a TIFF may extend beyond its edges
+_MOST_LAYERS = 8  # how often tiles may cover a photo's area: a TIFF may have one layer per channel
+_MOST_SCANS = 200  # a progressive JPEG has about ten, and decoding each takes a pass over all pixels
+_MOST_TIMES = 20  # longest ratio of the sides: a longer strip would be searched at a height of a few pixels
 _OPAQUE = 255
-_DARK = 128  # a photo of 16 bits that gets no brighter than this in 8 does not use them all
-# What brings a photo of an EXIF orientation upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_DARK = 128  # a photo of 16 bits whose brightest value in 8 bits is below this does not use the upper bits
+# Pillow warns of damaged metadata. This is silenced once for all, because a filter that one thread sets affects all threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class PhotoError(ValueError):
-    """A file that cannot be used as a photo; the message is the reason."""
+    """A file cannot be used as a photo; the message is the reason."""
 
 
-def read_header(path, min_side, max_pixels):
-    """Check a photo without decoding it.
+def read_header(path: str | Path, min_side: int, max_pixels: int) -> dict[str, Any]:
+    """Check a photo and read its header, without decoding the pixels.
 
     Args:
         path: the file.
-        min_side: shorter sides are too small to hold features.
-        max_pixels: larger photos are refused before they are decoded (decompression bombs).
+        min_side: smallest shorter side in pixels.
+        max_pixels: largest width times height (larger photos may be decompression bombs).
 
     Returns:
-        dict with `width`, `height` (upright), `orientation` (EXIF's, 1 to 8: how the pixels lie in the file), `focal` (pixels of the
-        longer side, NaN when EXIF has none), `gps` (latitude, longitude in degrees, NaN when EXIF has none).
+        `width` and `height` (int, pixels of the upright photo), `orientation` (int, 1 to 8, from EXIF: how the pixels lie in the file),
+        `focal` (float, focal length in pixels, NaN if EXIF has none), `gps` (latitude and longitude in degrees, NaN if EXIF has none).
 
     Raises:
-        PhotoError: the reason why this is no usable photo.
+        PhotoError: the file is not a usable photo.
     """
     with _open(path) as image:
         width, height = image.size
@@ -76,17 +69,25 @@ def read_header(path, min_side, max_pixels):
         return {"width": width, "height": height, "orientation": _orientation(image), "focal": focal, "gps": _gps(exif)}
 
 
-def read_rgb(path, max_side=None):
-    """Decode a photo: uint8 [height, width, 3], upright as EXIF says, the longer side shrunk to at most `max_side`.
+def read_rgb(path: str | Path, max_side: int | None = None) -> np.ndarray:
+    """Decode a photo and turn it upright by its EXIF orientation.
+
+    Args:
+        path: the file.
+        max_side: larger photos are shrunk until the longer side has this many pixels; None for the full size.
+
+    Returns:
+        RGB, uint8 [height, width, 3].
 
     Raises:
         PhotoError: the pixels cannot be decoded.
     """
     with _open(path) as image:
         try:
-            # JPEG only: decodes at 1/2, 1/4, 1/8 where that is enough. The last column and row may then stand out over the photo.
+            # JPEG only: decodes at 1/2, 1/4 or 1/8 of the size where that is enough. The last column and row may then extend beyond the
+            # photo; `drafted` has the photo's own part.
             drafted = None if max_side is None else image.draft("RGB", (max_side, max_side))
-            deep_colour = _is_deep_colour(image)  # asked for EXIF, Pillow may load a PNG
+            deep_colour = _is_deep_colour(image)  # before `_turn`: to find the EXIF block of a PNG, Pillow may load it
             turn = _turn(image)
             image = _all_bits(image, path) if deep_colour else _to_rgb(image)
             box = (0, 0, *image.size) if drafted is None else drafted[1]
@@ -94,20 +95,19 @@ def read_rgb(path, max_side=None):
                 scale = max_side / max(box)
                 size = [max(1, round(side * scale)) for side in box[2:]]
                 image = image.resize(size, Image.Resampling.BOX if scale < 0.5 else Image.Resampling.LANCZOS, box)
-            if turn in _UPRIGHT:
-                image = image.transpose(_UPRIGHT[turn])
+            _turn_upright(image, turn)
             return np.asarray(image)
-        except MemoryError:  # says nothing of the photo
+        except MemoryError:  # not the photo's fault
             raise
-        except Exception as error:  # Pillow's decoders raise whatever the broken byte happens to hit
+        except Exception as error:  # the type of the exception depends on the damaged byte
             raise PhotoError(_refused(error) or f"cannot be decoded ({first_line(error)})") from error
 
 
-def is_plain(path, formats):
-    """Whether a photo's file is of one of these of Pillow's formats and has 8 bits a channel.
+def is_plain(path: str | Path, formats: Container[str]) -> bool:
+    """Whether a photo has 8 bits per channel and one of these formats (Pillow's names).
 
     Raises:
-        PhotoError: it cannot be read.
+        PhotoError: the file cannot be read.
     """
     with _open(path) as image:
         return image.format in formats and not _is_deep(image)
@@ -115,12 +115,12 @@ def is_plain(path, formats):
 
 @contextlib.contextmanager
 def _open(path):
-    """The photo, opened by Pillow. Not by name: Pillow would map TIFFs into memory and garble those that EXIF turns."""
+    """Open a photo with Pillow. Pillow gets the open file: by name it would map TIFFs into memory and garble those that EXIF turns."""
     with contextlib.ExitStack() as stack:
         if not _is_in(os.environ.get("BOW2CNN_PHOTOS"), path):
             raise PhotoError("outside the folders of the config")
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
+            if not stat.S_ISREG(os.stat(path).st_mode):  # opening a named pipe would wait for ever
                 raise PhotoError("not a regular file")
             file = stack.enter_context(open(path, "rb"))
         except FileNotFoundError as error:
@@ -132,28 +132,28 @@ def _open(path):
         except Image.DecompressionBombError as error:
             raise PhotoError("too large") from error
         except UnidentifiedImageError as error:
-            raise PhotoError(what_else(file, path)) from error
-        except MemoryError:  # says nothing of the photo
+            raise PhotoError(identify(file, path)) from error
+        except MemoryError:  # not the photo's fault
             raise
         except Exception as error:
             raise PhotoError(_refused(error) or f"damaged ({first_line(error)})") from error
         if is_raw(image, path):
             raise PhotoError(RAW)
-        if is_strange(image):
-            raise PhotoError(STRANGE_TIFF)
+        if is_unsupported_tiff(image):
+            raise PhotoError(UNSUPPORTED_TIFF)
         _check_tiles(image)
         yield image
 
 
 def _refused(error):
-    """What the system said when it refused to read a file; None for any other error."""
+    """The reason if the system refused to read a file; None for any other error."""
     return f"not readable ({error.strerror})" if isinstance(error, OSError) and error.errno is not None else None
 
 
 def _is_in(folders, path):
-    """Whether a path leads into one of some folders (a JSON list; None: anywhere). Paths come from artefacts, which may be anybody's.
+    """Whether a path is inside one of the folders (a JSON list; None: no limit). Paths come from artefacts, which may be untrusted.
 
-    Where the user has links followed (`BOW2CNN_FOLLOW_LINKS`), a link in one of the folders may lead out of it.
+    With `BOW2CNN_FOLLOW_LINKS`, a symbolic link inside one of the folders may lead out of it.
     """
     place = os.path.abspath if os.environ.get("BOW2CNN_FOLLOW_LINKS") else os.path.realpath
     return folders is None or place(path).startswith(_prefixes(folders, place))
@@ -165,10 +165,10 @@ def _prefixes(folders, place):
 
 
 def _check_tiles(image):
-    """A photo is decoded tile by tile, and the tiles may be far more, or larger, than the photo has room for."""
+    """Refuse photos whose tiles are more or larger than the photo needs: decoding all of them could take very long."""
     covered = sum((right - left) * (bottom - top) for _, (left, top, right, bottom), *_ in image.tile)
     if covered > _MOST_LAYERS * image.width * image.height:
-        raise PhotoError("damaged (more tiles than room)")
+        raise PhotoError("damaged (its tiles cover far more than its area)")
     if image.format == "TIFF":
         width, height = (image.tag_v2.get(tag, 1) for tag in (TILEWIDTH, TILELENGTH))
         if not isinstance(width, int) or not isinstance(height, int):
@@ -180,60 +180,75 @@ def _check_tiles(image):
 def _exif(image):
     try:
         return image.getexif()
-    except Exception:  # a broken EXIF block does not make the pixels unusable
+    except Exception:  # the pixels are usable with a damaged EXIF block too
         return Image.Exif()
 
 
 def _orientation(image):
-    """EXIF's orientation of an opened photo's file, 1 to 8."""
+    """EXIF orientation of an opened photo, 1 to 8."""
     found = _exif(image).get(ExifTags.Base.Orientation, UPRIGHT)
-    return found if found in _UPRIGHT else UPRIGHT
+    return found if found in ORIENTATIONS else UPRIGHT
 
 
 def _turn(image):
-    """The orientation from which Pillow's pixels have to be turned. TIFFs are upright: Pillow turns them itself."""
+    """EXIF orientation of the pixels that Pillow decodes: 1 for TIFFs, because Pillow turns those itself."""
     return UPRIGHT if image.format == "TIFF" else _orientation(image)
 
 
+def _turn_upright(image, orientation):
+    """Turn decoded pixels in place. `exif_transpose` gets the orientation alone: it would fail on a damaged EXIF block."""
+    image.info = {}
+    image.getexif()[ExifTags.Base.Orientation] = orientation
+    ImageOps.exif_transpose(image, in_place=True)
+
+
 def _is_deep(image):
-    """Whether an opened photo is grey with more than 8 bits."""
+    """Whether an opened photo is greyscale with more than 8 bits."""
     return image.mode.startswith(("I", "F"))
 
 
 def _is_deep_colour(image):
-    """Whether an opened photo that is not loaded yet may have colours of 16 bits, of which Pillow takes the upper 8."""
+    """Whether an opened photo, not decoded yet, may have 16 bits per colour channel, of which Pillow keeps the upper 8."""
     deep = any(";16" in str(tile[3]) for tile in image.tile)
     return not _is_deep(image) and (image.format in ("PPM", "JPEG2000") or (image.format in ("PNG", "TIFF") and deep))
 
 
 def _all_bits(image, path):
-    """RGB of a photo that may have colours of 16 bits. Where it does not use the upper ones (12 of 16), OpenCV reads the others; as Pillow
-    it turns TIFFs, and nothing else. And those of JPEG 2000, of which Pillow rounds the brightest up to zero.
+    """RGB of a photo that may have 16 bits per colour channel.
+
+    OpenCV decodes the photo if it does not use the upper bits (such as 12 of 16), and JPEG 2000, where Pillow rounds the brightest values
+    up to zero. Like Pillow, OpenCV turns TIFFs here, and no other format.
     """
     rgb = _to_rgb(image)
     if image.format != "JPEG2000" and max(top for _, top in rgb.getextrema()) >= _DARK:
         return rgb
-    del rgb  # else there are three copies in memory
+    del rgb  # saves the memory of a third copy
     values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if values is None or values.shape[:2] != image.size[::-1]:
-        raise ValueError("16 bits a channel, of which only 8 can be read")
+        raise ValueError("16 bits per channel, of which only 8 can be read")
     return Image.fromarray(to_bytes(values[..., 2::-1])) if values.ndim == 3 and values.dtype != np.uint8 else _to_rgb(image)
 
 
 def _to_rgb(image):
-    """RGB of any mode; more bits are scaled to 8 (Pillow would clip them), transparency lies on white, unless nothing is opaque."""
+    """Convert any mode to RGB. More bits are scaled to 8 (Pillow would clip them). Transparent parts become white.
+
+    Transparency is ignored where no pixel is opaque: the channel was never filled, or has 12 of 16 bits.
+    """
     if _is_deep(image):
         return Image.fromarray(_grey(image)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
-        if layer.getchannel("A").getextrema()[1] < _OPAQUE:  # 12 of 16 bits, or a channel that nobody filled
+        if layer.getchannel("A").getextrema()[1] < _OPAQUE:
             return layer.convert("RGB")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
     return image.convert("RGB")
 
 
 def _grey(image):
-    """A deep grey photo as uint8 [h, w]. Pillow reads TIFFs of 32 bits as if they had a sign, and does not heed that zero may be white."""
+    """Scale a greyscale photo of more than 8 bits to uint8 [h, w].
+
+    Two corrections for TIFFs: Pillow reads unsigned numbers of 32 bits as signed ones, and ignores the tag by which zero means white.
+    """
     values = np.asarray(image)
     if image.format != "TIFF":
         return to_bytes(values)
@@ -256,7 +271,7 @@ def _gps(exif):
         north, east = (_degrees(tags[key], tags[key - 1]) for key in (ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLongitude))
     except Exception:
         return (math.nan, math.nan)
-    written = abs(north) <= 90 and abs(east) <= 180 and (north, east) != (0, 0)  # what cameras write that know no place
+    written = abs(north) <= 90 and abs(east) <= 180 and (north, east) != (0, 0)  # cameras without a position write zeros
     return (north, east) if written else (math.nan, math.nan)
 
 

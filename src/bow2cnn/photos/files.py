@@ -1,8 +1,10 @@
-"""Files below folders: which of them are photos of a collection, and the rows of those that are."""
+"""Find the photos below folders and make the rows of a collection from them."""
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +12,19 @@ from bow2cnn.photos.copies import copy_of
 from bow2cnn.photos.decode import PhotoError, read_header
 
 
-def walk(root, follow_links=False):
-    """(path, reason why it is not even looked at, or an empty string) of everything below a folder that is not hidden.
+def walk(root: str | Path, follow_links: bool = False) -> Iterator[tuple[str, str]]:
+    """List the files below a folder, without hidden files and folders.
 
     Args:
         root: the folder.
-        follow_links: links are followed, but for those to folders that a link or the way to it has led through before.
+        follow_links: follow symbolic links, except those to folders that were visited before.
+
+    Yields:
+        (path, reason). The reason says why the file must not be read; it is empty if the file can be read. Links that are not followed and
+        folders that cannot be read are listed too.
     """
-    unreadable, been = [], set()
+    unreadable: list[OSError] = []
+    been: set[str] = set()
     for folder, folders, files in os.walk(root, onerror=unreadable.append, followlinks=follow_links):
         been.add(os.path.realpath(folder))
         visible = sorted(name for name in folders if not name.startswith("."))
@@ -34,13 +41,16 @@ def walk(root, follow_links=False):
         yield error.filename, f"not readable ({error.strerror})"
 
 
-def judge_file(path: str, reason: str, read: Callable, seen: dict) -> dict:
-    """What a file that `walk` found is: its row, or only the `reason` why it is no photo of its own.
+def judge_file(path: str, reason: str, read: Callable[[str], dict[str, Any]], seen: dict[str, str]) -> dict[str, Any]:
+    """Decide whether a file that `walk` found is a photo of the collection.
 
     Args:
-        path, reason: as `walk` gives them.
-        read: path to row, see `read_row`.
-        seen: sha256 to path of the photos so far; this one joins them.
+        path, reason: from `walk`.
+        read: makes the row of a path, see `read_row`.
+        seen: sha256 to path of the photos so far; a photo is added to it.
+
+    Returns:
+        The row of the photo, or {"reason": why the file is rejected}.
     """
     row = {"reason": reason} if reason else read(path)
     if "reason" in row:
@@ -51,8 +61,16 @@ def judge_file(path: str, reason: str, read: Callable, seen: dict) -> dict:
     return row
 
 
-def read_row(path, min_side, max_pixels):
-    """Header and sha256 of one file, or {"reason": why it is no photo}."""
+def read_row(path: str | Path, min_side: int, max_pixels: int) -> dict[str, Any]:
+    """Read the header and the sha256 of one file.
+
+    Args:
+        path: the file.
+        min_side, max_pixels: see `read_header`.
+
+    Returns:
+        The dict of `read_header` with `sha256` (64 hexadecimal digits), or {"reason": why the file cannot be used}.
+    """
     try:
         header = read_header(path, min_side, max_pixels)
         with open(path, "rb") as file:
@@ -64,8 +82,18 @@ def read_row(path, min_side, max_pixels):
         return {"reason": f"not readable ({error.strerror})"}
 
 
-def to_arrays(rows, rejected):
-    """The arrays of a collection artefact from row dicts and (path, reason) pairs."""
+def to_arrays(rows: list[dict[str, Any]], rejected: list[tuple[str, str]]) -> dict[str, Any]:
+    """Make the arrays of a `collection` artefact.
+
+    Args:
+        rows: one dict per photo, from `read_row`, with `path`, `name` and `shard`.
+        rejected: (path, reason) of the rejected files.
+
+    Returns:
+        Name to array: `path` and `name` (str), `sha256` uint8 [n, 32], `width` and `height` int32 [n] in pixels of the upright photo,
+        `orientation` uint8 [n], `focal` float32 [n] in pixels, `gps` float64 [n, 2] in degrees, `shard` int32 [n], `rejected/path` and
+        `rejected/reason` (str).
+    """
     return {
         "path": [str(row["path"]) for row in rows],
         "name": [str(row["name"]) for row in rows],

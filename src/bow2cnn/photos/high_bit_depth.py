@@ -1,19 +1,19 @@
-"""Photos of more than 8 bits a channel: what they hold is brought to 8."""
+"""Photos of more than 8 bits per channel are scaled to 8."""
 
 import numpy as np
 
 _STRIP = 32  # rows that are scaled at once
-_SAMPLE = 1 << 20  # values that tell what a photo holds
+_SAMPLE = 1 << 20  # number of values from which the range is estimated
 _BITS = (8, 10, 12, 14, 16)
-_TOPS = (1.0, 255.0, 65535.0)  # of fractions
-_PERCENT = 0.1  # of the values at either end may be faults of the sensor
-_LEAST = 8  # a photo that uses a smaller part than 1 / 8 of its range is spread
+_TOPS = (1.0, 255.0, 65535.0)  # usual maxima of floating-point photos
+_PERCENT = 0.1  # percentage of the values at either end that may be faults of the sensor
+_LEAST = 8  # a photo that uses less than 1 / 8 of its range is stretched
 
 
 def to_bytes(values: np.ndarray) -> np.ndarray:
-    """Values of any type, [h, w, ...], as uint8 of the same shape. Values that are no numbers are black.
+    """Scale the values of a photo, of any numeric type [h, w, ...], to uint8 of the same shape. NaN becomes black.
 
-    A strip at a time, because double precision takes eight times the memory.
+    This works on strips of rows, because double precision takes eight times the memory.
     """
     low, high = _range(values)
     scaled = np.empty(values.shape, np.uint8)
@@ -25,8 +25,10 @@ def to_bytes(values: np.ndarray) -> np.ndarray:
 
 
 def _range(values):
-    """What becomes black and what white: zero and the top of the bits that are used (12 of 16 in many scans); where that would make nearly
-    everything one grey (counts of thermal cameras, heights), or there are negative values, all but the outermost values.
+    """The values that become black and white.
+
+    These are zero and the maximum of the bits in use (12 of 16 in many scans). Where the photo would then be nearly uniform (counts of
+    thermal cameras, height maps), or has negative values, they are the percentiles `_PERCENT` and 100 - `_PERCENT`.
     """
     step = max(1, round((values.size / _SAMPLE) ** 0.5))
     sample = values[::step, ::step].reshape(-1).astype(np.float64)
@@ -41,8 +43,9 @@ def _range(values):
 
 
 def _measured(sample):
-    """The values without the least and the largest one where these stand further apart from the others than all others from each other:
-    they are no measurements but say that there is none (-9999, the largest float).
+    """The values without placeholders for missing measurements (-9999, the largest float).
+
+    The minimum or maximum is a placeholder if its distance to the other values is larger than the range of these.
     """
     for end, others in ((sample.min(), np.min), (sample.max(), np.max)):
         rest = sample[sample != end]

@@ -1,15 +1,19 @@
 """The structure of a JPEG file."""
 
 import re
+from pathlib import Path
 
 _BLOCK = 1 << 20  # bytes
-_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd8\x01])")  # that begins a segment; not what stands within coded pixels
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd8\x01])")  # begins a segment; others occur within coded pixels
 _END, _SCAN = b"\xd9", b"\xda"
 
 
-def count_scans(path, most: int) -> int:
-    """Scans of a JPEG up to the end of its first image, at most one more than `most`. What lies behind it (the film of a motion photo,
-    further images) does not count.
+def count_scans(path: str | Path, most: int) -> int:
+    """Count the scans of the first image in a JPEG file, up to `most` + 1. The rest of the file (video of a motion photo, further images)
+    is not read.
+
+    Raises:
+        OSError: the file cannot be read.
     """
     count, block, at = 0, b"", 0
     with open(path, "rb") as file:

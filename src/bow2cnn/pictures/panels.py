@@ -1,6 +1,7 @@
-"""Pictures of matches: two photos side by side with lines between the features that agree, many such panels on one sheet."""
+"""Pictures of matches: panels of two photos side by side with lines between matching features, and sheets of many panels."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,32 +12,32 @@ from bow2cnn.core.atomic_files import write_bytes
 from bow2cnn.pictures.view import INK, PAPER, SAMPLES, draw_text
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-_GAP, _MARGIN, _TITLE, _CAPTION = 8, 24, 40, 26  # between the photos of a pair, around pairs, height of the lines of text
-_WIDTH, _NARROWEST = 1760, 1040  # pixels of a sheet, but for its margins
-_LINES = 120  # between two photos, at most; more hide what they lie on
+_GAP, _MARGIN, _TITLE, _CAPTION = 8, 24, 40, 26  # pixels: between the photos of a pair, around pairs, heights of the lines of text
+_WIDTH, _NARROWEST = 1760, 1040  # largest and smallest width of a sheet in pixels, without its margins
+_LINES = 120  # largest number of lines between two photos; more would hide the photos
 
 
 class SheetError(ValueError):
-    """A sheet cannot be written as asked; the message says why."""
+    """A sheet cannot be written as requested; the message says why."""
 
 
-def format_of(out):
-    """Pillow's name of the format that a file name asks for.
+def format_of(out: str | Path) -> str:
+    """Pillow's name of the format for the suffix of a file name.
 
     Raises:
-        SheetError: there is none for it.
+        SheetError: the suffix is not one of `FORMATS`.
     """
     try:
         return FORMATS[Path(out).suffix.lower()]
     except KeyError:
-        raise SheetError(f"{out}: the name of a picture ends in {', '.join(FORMATS)}") from None
+        raise SheetError(f"{out}: the name of a picture must end in {', '.join(FORMATS)}") from None
 
 
-def save_sheet(out, sheet):
-    """Write a sheet, its format by the file's suffix.
+def save_sheet(out: str | Path, sheet: Image.Image) -> None:
+    """Write a sheet; the suffix of the file chooses the format.
 
     Raises:
-        SheetError: the suffix is of no known format.
+        SheetError: the suffix is not one of `FORMATS`.
         WriteError: the file cannot be written.
     """
     buffer = io.BytesIO()
@@ -44,8 +45,14 @@ def save_sheet(out, sheet):
     write_bytes(out, buffer.getvalue())
 
 
-def pair_panel(left, right, start, end, caption):
-    """Two pictures side by side below a caption, with lines between points of the one and of the other, float [k, 2] each."""
+def pair_panel(left: Image.Image, right: Image.Image, start: np.ndarray, end: np.ndarray, caption: str) -> Image.Image:
+    """Draw two pictures side by side below a caption, with lines between matching points.
+
+    Args:
+        left, right: the pictures, `SAMPLES` times as large as shown.
+        start, end: float [k, 2], the matching points in pixels of the left and of the right picture.
+        caption: one line of text.
+    """
     top, middle = _CAPTION * SAMPLES, left.width + _GAP * SAMPLES
     panel = Image.new("RGB", (middle + right.width, top + max(left.height, right.height)), PAPER)
     panel.paste(left, (0, top))
@@ -55,8 +62,13 @@ def pair_panel(left, right, start, end, caption):
     return panel
 
 
-def arrange(panels, title):
-    """The sheet: the panels below the title, as many in a row as there is room for."""
+def arrange(panels: Sequence[Image.Image], title: str) -> Image.Image:
+    """Arrange panels in rows below a title, and shrink the sheet to the size that is shown.
+
+    Args:
+        panels: pictures, `SAMPLES` times as large as shown.
+        title: one line of text.
+    """
     margin = _MARGIN * SAMPLES
     rows = _rows(panels, _WIDTH * SAMPLES, margin)
     heights = [max(panel.height for panel in row) + margin for row in rows]
@@ -74,7 +86,7 @@ def arrange(panels, title):
 
 
 def _rows(panels, width, margin):
-    """The panels cut into rows of at most this width (or of one panel)."""
+    """Divide the panels into rows of at most this width (a panel that is wider has a row of its own)."""
     rows, used = [], width
     for panel in panels:
         if used + margin + panel.width > width:
@@ -86,7 +98,7 @@ def _rows(panels, width, margin):
 
 
 def _draw_matches(panel, start, end):
-    """Dots of all matches and lines of some where they are many. The colour says from where in the query a match comes."""
+    """Draw the points of all matches and at most `_LINES` lines. The colour shows the match's position in the left picture."""
     pen = ImageDraw.Draw(panel, "RGBA")
     colors = _colors(start)
     for i in range(0, len(start), -(-len(start) // _LINES) or 1):
@@ -97,9 +109,9 @@ def _draw_matches(panel, start, end):
 
 
 def _colors(xy):
-    """A colour (red, green, blue) per point, by its place along the direction in which the points extend most."""
+    """A colour (red, green, blue) per point, by its rank along the direction in which the points vary most."""
     centred = xy - xy.mean(0) if len(xy) else xy
     along = centred @ np.linalg.eigh(centred.T @ centred)[1][:, -1]
-    level = np.argsort(np.argsort(along)) * 215 // max(len(xy) - 1, 1) + 20  # without the dark ends of the scale
+    level = np.argsort(np.argsort(along)) * 215 // max(len(xy) - 1, 1) + 20  # skips the dark ends of the scale
     table = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_TURBO).reshape(-1, 3)[:, ::-1]
     return [tuple(color) for color in table[level].tolist()]

@@ -1,14 +1,17 @@
-"""Small pictures inside the page: JPEG data URIs."""
+"""Thumbnails that are embedded in a page, as JPEG data URIs."""
 
 import base64
 import io
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 from markupsafe import Markup
 from PIL import Image, ImageDraw
 
 from bow2cnn.photos.decode import PhotoError, read_rgb
 
-_SIZE = (192, 116)  # pixels; twice as many as shown would look sharper on some screens and cost twice the bytes
+_SIZE = (192, 116)  # width and height in pixels, as shown; twice these would look sharper on some screens and take twice the bytes
 _QUALITY = 62
 _GONE = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='120' height='90'%3E"
@@ -18,24 +21,34 @@ _GONE = (
 
 
 class ThumbnailCache:
-    """Thumbnails of photos; every photo is decoded once."""
+    """Thumbnails of photos; every photo is decoded once per size."""
 
-    def __init__(self):
-        self._known = {}
+    def __init__(self) -> None:
+        self._known: dict[tuple[str | Path, tuple[int, int]], Markup] = {}
 
-    def photo(self, path, size=_SIZE):
-        """Data URI of a photo that fits into `size`, a grey placeholder where it cannot be read any more."""
+    def photo(self, path: str | Path, size: tuple[int, int] = _SIZE) -> Markup:
+        """Data URI of a photo, or of a grey placeholder if the photo cannot be read any more.
+
+        Args:
+            path: the photo.
+            size: width and height in pixels into which it is fitted.
+        """
         if (path, size) not in self._known:
             self._known[path, size] = _shrunk(path, size)
         return self._known[path, size]
 
-    def changed(self, path, change):
-        """The same of what a function makes of the photo, uint8 RGB [h, w, 3]."""
+    def changed(self, path: str | Path, change: Callable[[np.ndarray], np.ndarray]) -> Markup:
+        """Like `photo`, after a function has changed the pixels (RGB, uint8 [h, w, 3])."""
         return _shrunk(path, _SIZE, change)
 
 
-def to_uri(image, quality=_QUALITY):
-    """A picture (Pillow or uint8 [height, width, 3]) as a JPEG data URI."""
+def to_uri(image: Image.Image | np.ndarray, quality: int = _QUALITY) -> Markup:
+    """Encode a picture as a JPEG data URI.
+
+    Args:
+        image: Pillow's, or RGB, uint8 [height, width, 3].
+        quality: of the JPEG, 1 to 95.
+    """
     image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, optimize=True)
@@ -43,13 +56,17 @@ def to_uri(image, quality=_QUALITY):
     return Markup("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode())
 
 
-def crop_around(path, points, full_size, width=300):
-    """Data URI of the part of a photo where points lie, with a ring around each; None where the photo cannot be read.
+def crop_around(path: str | Path, points: np.ndarray, full_size: tuple[int, int], width: int = 300) -> Markup | None:
+    """Data URI of the part of a photo that contains some points, with a ring around each point.
 
     Args:
-        points: float [k, 2] in pixels of the photo at full size, k > 0.
-        full_size: (width, height) of the photo.
-        width: of the picture.
+        path: the photo.
+        points: float [k, 2], k > 0, in pixels of the photo at full size.
+        full_size: width and height of the photo in pixels.
+        width: of the picture, in pixels.
+
+    Returns:
+        None if the photo cannot be read.
     """
     try:
         rgb = read_rgb(path, 1600)
@@ -68,7 +85,7 @@ def crop_around(path, points, full_size, width=300):
 
 
 def _frame(points, size):
-    """A box of 3 : 2 around points that stays inside the photo where it can, at least a third of the photo wide."""
+    """A box (left, top, right, bottom) of ratio 3:2 around points, inside the photo and at least a third of it wide, where possible."""
     low, high = points.min(0), points.max(0)
     width = min(max((high[0] - low[0]) * 1.25, (high[1] - low[1]) * 1.25 * 1.5, size[0] / 3), size[0])
     height = min(width / 1.5, size[1])

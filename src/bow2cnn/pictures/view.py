@@ -1,4 +1,6 @@
-"""Photos as a sheet shows them: fitted into a box, with a way from the photo's pixels to the picture's."""
+"""Photos fitted into a box of a sheet, with the mapping from the photo's pixels to the picture's."""
+
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -6,38 +8,42 @@ from PIL import Image, ImageDraw, ImageFont
 from bow2cnn.core.printable import printable
 from bow2cnn.photos.decode import PhotoError, read_rgb
 
-SAMPLES = 2  # everything is drawn so many times larger than it is shown, and shrunk in the end
-BOX = (420, 300)  # pixels, as shown, that a photo is fitted into
+SAMPLES = 2  # pictures are drawn at this multiple of the size that is shown, and shrunk in the end
+BOX = (420, 300)  # width and height in pixels, as shown, of the box into which a photo is fitted
 PAPER, INK, _GREY = (250, 250, 248), (30, 34, 40), (168, 170, 174)
-_ENLARGED = 2.0  # times, at most
+_ENLARGED = 2.0  # largest magnification
 _FRAME, _HALO = (255, 214, 0), (0, 0, 0)
 
 
 class View:
-    """A photo or a part of it, fitted into the box.
+    """A photo or a part of it, fitted into `BOX`.
 
     Args:
-        path: the photo; where it cannot be read (any more), a grey box with the reason takes its place.
-        size: (width, height) of the photo at full size, upright, which all coordinates refer to.
-        part: (left, top, right, bottom) of what is shown, or None.
+        path: the photo. If it cannot be read (any more), a grey box shows the reason.
+        size: width and height of the upright photo in pixels. All coordinates are pixels of this photo.
+        part: left, top, right, bottom of the part that is shown; None for the whole photo.
 
     Attributes:
-        image: Pillow, `SAMPLES` times as large as shown.
+        image: the picture, `SAMPLES` times as large as shown.
     """
 
-    def __init__(self, path, size, part=None):
-        part = np.array([0, 0, *size] if part is None else part, float)
-        self._origin, extent = part[:2], part[2:] - part[:2]
+    def __init__(self, path: str | Path, size: tuple[int, int], part: tuple[float, float, float, float] | None = None) -> None:
+        box = np.array([0, 0, *size] if part is None else part, float)
+        self._origin, extent = box[:2], box[2:] - box[:2]
         self._scale = min(*(BOX / extent), _ENLARGED) * SAMPLES
         shape = np.maximum(np.rint(extent * self._scale), 1).astype(int)
-        self.image = _read(path, size, part, self._scale, tuple(shape.tolist()))
+        self.image = _read(path, size, box, self._scale, tuple(shape.tolist()))
 
-    def place(self, xy):
-        """Where points of the photo, float [k, 2], are in `image`."""
+    def place(self, xy: np.ndarray) -> np.ndarray:
+        """Convert points of the photo, float [k, 2], to pixels of `image`, float64 [k, 2]."""
         return (np.asarray(xy, float) - self._origin) * self._scale
 
-    def framed(self, corners):
-        """The image with a closed outline (float [m, 2], pixels of the photo) that is visible on bright and on dark ground."""
+    def framed(self, corners: np.ndarray) -> Image.Image:
+        """A copy of `image` with a closed outline that is visible on bright and on dark photos.
+
+        Args:
+            corners: float [m, 2], pixels of the photo.
+        """
         image = self.image.copy()
         pen = ImageDraw.Draw(image)
         points = [tuple(point) for point in self.place(corners)]
@@ -46,8 +52,17 @@ class View:
         return image
 
 
-def draw_text(image, place, text, size, color, width):
-    """A line of text, cut to fit into a width (pixels of the image); `place` and `size` as shown."""
+def draw_text(image: Image.Image, place: tuple[int, int], text: str, size: int, color: tuple[int, int, int], width: int) -> None:
+    """Draw a line of text, shortened to fit.
+
+    Args:
+        image: the picture.
+        place: left and top of the text in pixels, as shown.
+        text: one line; characters that cannot be printed are escaped.
+        size: of the font in pixels, as shown.
+        color: red, green, blue.
+        width: largest width of the text in pixels of the image.
+    """
     font = ImageFont.load_default(size * SAMPLES)
     text = printable(text)
     if font.getlength(text) > width:
@@ -58,9 +73,9 @@ def draw_text(image, place, text, size, color, width):
 
 
 def _read(path, size, part, scale, shape):
-    """The part of a photo at the given shape, or a placeholder."""
+    """The part of a photo at this width and height, or a placeholder."""
     try:
-        # Up to twice as large as it will be: the decoder may then work at half or quarter size.
+        # At up to twice the final size, so that the decoder may work at half or quarter size.
         rgb = read_rgb(path, int(np.ceil(min(2 * scale, 1.0) * max(size))))
     except PhotoError as error:
         image = Image.new("RGB", shape, _GREY)

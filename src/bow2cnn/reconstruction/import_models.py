@@ -10,7 +10,7 @@ import numpy as np
 
 from bow2cnn.core import artefact
 from bow2cnn.core.empty_stage import EmptyStageError
-from bow2cnn.core.isolated import work_apart
+from bow2cnn.core.isolated import isolated_map
 from bow2cnn.core.printable import first_line, printable
 from bow2cnn.core.progress import progress
 from bow2cnn.photos.orientation import is_mirrored, is_sideways, steps
@@ -93,7 +93,7 @@ def _read_all(places, known, size, orientation):
     sizes = [sum(path.stat().st_size for path in place.iterdir() if path.is_file()) for place in places]
     seconds = [_SECONDS + size / _PER_SECOND for size in sizes]
     # COLMAP believes what a file says of its own length, and dies of it.
-    answers = work_apart(partial(_read, known, size, orientation), list(zip(places, sizes, strict=True)), 1, seconds)
+    answers = isolated_map(partial(_read, known, size, orientation), list(zip(places, sizes, strict=True)), 1, seconds)
     return progress(answers, "models", len(places))
 
 
