@@ -38,7 +38,7 @@ def pools(found):
 
 def test_pairs_are_those_of_the_database(tmp_path):
     """Rows are those of the collection; the same number on the two sides is two places; a photo that is not there costs its pairs."""
-    names = ["x/stranger", "ee/ee/ee/eeeeee", "aa/aa/aa/aaaaaa", "ff/ff/ff/ffffff", "bbbbbb", "cccccc"]
+    names = ["x/other", "ee/ee/ee/eeeeee", "aa/aa/aa/aaaaaa", "ff/ff/ff/ffffff", "bbbbbb", "cccccc"]
     found = imported(tmp_path, {"train": TRAIN, "val": VAL}, names)
     assert pools(found) == {2: [4], 3: [1]}
     assert all(pool.keys() == {"photo"} for pool in found.pools), "there is no evidence, so none is made up"

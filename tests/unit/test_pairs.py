@@ -1,4 +1,4 @@
-"""Pairs: evidence against numbers worked out by hand, limits, outsiders, and what is refused."""
+"""Pairs: evidence against numbers worked out by hand, limits, background photos, and what is refused."""
 
 import importlib
 import inspect
@@ -134,7 +134,7 @@ def test_groups_are_places_and_what_is_dropped_is_not_used():
     assert cluster.tolist() == [0, 1, 2, 2, 1, 3]
 
 
-def test_outsiders_get_groups_of_their_own_and_a_drawn_side():
+def test_background_photos_get_places_of_their_own_and_a_drawn_side():
     group, side = np.full(1000, -1, np.int32), np.zeros(1000, np.int8)
     group[:3], side[:3] = (0, 4, 4), TRAIN
     add_background(group, side, np.arange(100, 900), 0.3, seed=0)
@@ -191,7 +191,7 @@ OPTIONS = {
 @pytest.fixture
 def inputs(tmp_path):
     """Three models of photos 0-3, 4-8, 9-11 (train, train, validation); 12 to 15 outside every cluster: 12 and 13 are alike, 14
-    is joined to another by a verified pair, 15 stands alone; 16 is in a cluster but in no model. Photo 4 is also seen by model 2."""
+    is joined to another by a verified pair, nothing matches 15; 16 is in a cluster but in no model. Photo 4 is also seen by model 2."""
     models = [
         {"photos": PHOTOS, "centres": CENTRES, "seen": SEEN},
         {"photos": [4, 5, 6, 7, 8], "centres": [0, 1, 2.1, 3, 9], "seen": [range(20)] * 4 + [range(100, 110)]},
@@ -279,7 +279,7 @@ def test_doubt_joins_groups_and_clusters_but_is_not_passed_on():
     assert rule.by_doubt(5).tolist() == [0, 1, 2, 3, 7] and rule.by_doubt(7).tolist() == [5, 6, 8]
 
 
-def test_a_photo_without_words_is_no_outsider(inputs):
+def test_a_photo_without_words_is_no_background_photo(inputs):
     """It may be one that cannot be read, which neither training nor another program would get far with."""
     words = [(range(10 * i, 10 * i + 10), 0) for i in range(17)]
     words[15] = ([], 0)
@@ -288,13 +288,13 @@ def test_a_photo_without_words_is_no_outsider(inputs):
     assert (rule.place[[12, 13]] >= 0).all() and rule.place[15] == -1 and rule.side[15] == 0
 
 
-def test_an_outsider_that_shows_a_benchmark_is_not_trained_on(inputs):
+def test_a_background_photo_that_shows_a_benchmark_is_not_trained_on(inputs):
     rule = mined(inputs, contaminated=[13]).negatives
     assert rule.place[[12, 15]].tolist() == [3, 4] and rule.place[13] == -1 and rule.side[13] == 0
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2])
-def test_outsiders_are_limited(inputs, limit):
+def test_background_photos_are_limited(inputs, limit):
     """Whoever is not drawn is neither asked for nor used."""
     asked = {}
     for seed in range(8):
@@ -511,5 +511,5 @@ def test_rendered_pairs_show_one_landmark_and_share_what_they_say(modelled, tmp_
         centre = modelled.records[query].shot.camera.centre
         true = [np.linalg.norm(modelled.records[photo].shot.camera.centre - centre) for photo in photos]
         assert len(photos) < 3 or np.corrcoef(true, pool["distance"])[0, 1] > 0.99
-    outsiders = np.flatnonzero(found.negatives.place >= count)
-    assert set(outsiders.tolist()) <= set(np.flatnonzero(modelled.landmark < 0).tolist())
+    background = np.flatnonzero(found.negatives.place >= count)
+    assert set(background.tolist()) <= set(np.flatnonzero(modelled.landmark < 0).tolist())

@@ -306,9 +306,9 @@ def test_exemplars_are_shown_with_a_changed_copy(files):
     page = write(files)
     check(page)
     assert "stand for 1 of every epoch" in page
-    matched, alone = (part.split("</section>")[0] for part in page.split('class="tuple"')[1:])
-    assert "a changed copy of it" in alone and "a changed copy of it" not in matched
-    query, copy = (figure.split('src="')[1].split('"')[0] for figure in alone.split("<figure")[1:3])
+    matched, exemplar = (part.split("</section>")[0] for part in page.split('class="tuple"')[1:])
+    assert "a changed copy of it" in exemplar and "a changed copy of it" not in matched
+    query, copy = (figure.split('src="')[1].split('"')[0] for figure in exemplar.split("<figure")[1:3])
     assert query.startswith("data:image/jpeg") and copy.startswith("data:image/jpeg") and query != copy
 
 

@@ -92,9 +92,9 @@ def put_pairs(folder, found):
     write_pairs(found, "models", folder / "photos.h5", *(folder / name for name in PAIRS))
 
 
-def pairs_in(folder, outsiders=True, missing=None):
+def pairs_in(folder, background=True, missing=None):
     """The pairs of a folder as training reads them."""
-    return read_pairs(*(folder / name for name in PAIRS), outsiders, np.zeros(PHOTOS, bool) if missing is None else missing)
+    return read_pairs(*(folder / name for name in PAIRS), background, np.zeros(PHOTOS, bool) if missing is None else missing)
 
 
 def put_changed(made, folder, pools=None, **changes):
@@ -107,7 +107,7 @@ def put_changed(made, folder, pools=None, **changes):
 
 @pytest.fixture(scope="module")
 def made(tiny_network, tmp_path_factory):
-    """Models 0 to 3 to train (0 and 1 in one cluster), 4 to validate, four photos each; outsiders 20 to 23; 24 and 25 not to be used."""
+    """Models 0 to 3 to train (0 and 1 in one cluster), 4 to validate, four photos each; 20 to 23 are background; 24, 25 unused."""
     folder = tmp_path_factory.mktemp("training")
     generator = np.random.default_rng(0)
     group = np.array([*np.repeat(np.arange(5), 4), 5, 6, 7, 8, -1, -1])
@@ -285,11 +285,11 @@ def test_what_a_cut_pair_joins_are_no_negatives_of_each_other():
 def test_without_a_photo_that_surely_shows_another_place_there_is_no_training(made, tmp_path):
     put_changed(made, tmp_path, doubt=[[0, 8], [4, 12], [8, 12]])
     with pytest.raises(TrainingError, match="photos that surely show another place"):
-        pairs_in(tmp_path, outsiders=False)
+        pairs_in(tmp_path, background=False)
     assert pairs_in(tmp_path).rule.doubt.tolist() == [[0, 8], [4, 12], [8, 12]]
 
 
-def test_an_outsider_is_no_negative_of_the_models_it_may_belong_to():
+def test_a_background_photo_is_no_negative_of_the_models_it_may_belong_to():
     descriptors, mined = np.float32([[1, 0], [0, 1], [-1, 0], [0.9, 0.1]]), []
     for weak in ([], [[3, 1], [3, 2], [3, 2]]):
         rule = NegativeRule(np.arange(4), [0, 1, 2, -1], np.ones(4), weak).wary(descriptors, 1)
@@ -299,15 +299,15 @@ def test_an_outsider_is_no_negative_of_the_models_it_may_belong_to():
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 1000])
-def test_the_nearest_models_of_outsiders_are_found_chunk_by_chunk(monkeypatch, chunk):
+def test_the_nearest_models_of_background_photos_are_found_chunk_by_chunk(monkeypatch, chunk):
     monkeypatch.setattr(negatives, "_CHUNK", chunk)
     generator = np.random.default_rng(0)
     descriptors, group = generator.integers(-9, 9, (200, 8)).astype(np.float32), generator.integers(-1, 12, 200)
-    outsider = np.arange(200) >= 150
-    group[outsider] = 12 + np.arange(50)
-    found = NegativeRule(group, np.where(outsider, -1, 0), np.ones(200)).wary(descriptors, 3)._possible
-    for row in np.flatnonzero(outsider):
-        best = [(descriptors[(group == g) & ~outsider] @ descriptors[row]).max() for g in range(12)]
+    background = np.arange(200) >= 150
+    group[background] = 12 + np.arange(50)
+    found = NegativeRule(group, np.where(background, -1, 0), np.ones(200)).wary(descriptors, 3)._possible
+    for row in np.flatnonzero(background):
+        best = [(descriptors[(group == g) & ~background] @ descriptors[row]).max() for g in range(12)]
         assert found[row].tolist() == np.argsort(-np.array(best), kind="stable")[:3].tolist()
     assert (found[:150] == -1).all()
 
@@ -317,7 +317,7 @@ def test_weak_matches_with_what_may_not_be_used_raise_no_doubt():
     assert rule.wary(np.zeros((5, 2), np.float32), 1)._possible.tolist() == [[-1, -1], [-1, -1], [0, 2], [0, 0], [-1, -1]]
 
 
-def test_negatives_of_a_photo_outside_every_model():
+def test_negatives_of_a_background_photo():
     """Of 0: not 1 (of a model it may belong to), 2 (may belong to that too), 3 and 4 (weak matches, of it and with it), so 5."""
     rule = NegativeRule([10, 0, 11, 12, 13, 14, 1], [-1, 0, -1, -1, -1, -1, 1], np.ones(7), [[0, 1], [0, 3], [2, 1], [4, 0], [5, 6]])
     photo, _ = mine_negatives(np.ones((7, 2), np.float32), np.array([0]), np.arange(6), rule, 5, True)
@@ -330,13 +330,13 @@ def test_exemplars_of_an_epoch(made):
     plan = EpochSampler(pairs, Settings.of(SETTINGS | {"exemplars": 3}), 7, descriptors)
     epochs = [plan.queries(epoch) for epoch in (1, 2)]
     for query, positive in epochs:
-        alone = query == positive
-        assert plan.tuples == len(query) == 11 and alone.sum() == 3 and len(np.unique(query)) == 11
-        assert set(query[alone]) < {20, 21, 22, 23} and (query[~alone] < 16).all()
+        exemplar = query == positive
+        assert plan.tuples == len(query) == 11 and exemplar.sum() == 3 and len(np.unique(query)) == 11
+        assert set(query[exemplar]) < {20, 21, 22, 23} and (query[~exemplar] < 16).all()
     assert set(epochs[0][0][epochs[0][0] > 16]) != set(epochs[1][0][epochs[1][0] > 16])
     np.testing.assert_array_equal(plan.queries(1), epochs[0])
     assert EpochSampler(pairs, Settings.of(SETTINGS | {"exemplars": 99}), 7, descriptors).tuples == 12
-    inside = pairs_in(made.folder, outsiders=False)
+    inside = pairs_in(made.folder, background=False)
     assert EpochSampler(inside, Settings.of(SETTINGS), 7, descriptors).tuples == 8
 
 
@@ -374,7 +374,7 @@ def test_pairs_are_those_of_the_training_side(made):
     assert pairs.query.tolist() == list(range(16)) and pairs.negative.tolist() == [*range(16), 20, 21, 22, 23]
     assert all((made.group[pool["photo"]] == made.group[query]).all() for query, pool in zip(pairs.query, pairs.pools, strict=True))
     assert pairs.validation.query.tolist() == [16, 17, 18, 19]
-    assert pairs_in(made.folder, outsiders=False).negative.tolist() == list(range(16))
+    assert pairs_in(made.folder, background=False).negative.tolist() == list(range(16))
     missing[[0, 1, 20]] = True
     pairs = pairs_in(made.folder, missing=missing)
     assert pairs.query.tolist() == list(range(2, 16)) and pairs.pools[0]["photo"].tolist() == [3] and 20 not in pairs.negative
@@ -477,8 +477,8 @@ def test_what_a_history_tells(made, undisturbed):
     assert curve["epoch"].tolist() == [0, 1, 2] and len(curve["loss"]) == 2 and len(curve["validation_map"]) == 3
     assert curve["validation_map"][curve["chosen"]] == curve["validation_map"].max()
     assert curve["negatives/photo"].shape == (2, 9, 2)
-    alone = curve["negatives/query"] >= 16
-    assert alone.sum(1).tolist() == [1, 1] and (curve["negatives/positive"] == curve["negatives/query"])[alone].all()
+    exemplar = curve["negatives/query"] >= 16
+    assert exemplar.sum(1).tolist() == [1, 1] and (curve["negatives/positive"] == curve["negatives/query"])[exemplar].all()
     query, photo = curve["negatives/query"][..., None], curve["negatives/photo"]
     given = photo >= 0
     assert given.any() and (made.side[photo[given]] == 1).all()

@@ -84,7 +84,7 @@ def grow_graph(
             grower.confirm(grower.ask(np.flatnonzero(~known).tolist(), pool), pool)
         grower.close(pool)
         if orphan_shortlist:
-            grower.confirm(grower.ask(grower.strangers(), pool, orphan_shortlist), pool)
+            grower.confirm(grower.ask(grower.orphans(), pool, orphan_shortlist), pool)
             grower.close(pool)
         while view_shortlist and len(beyond := np.setdiff1d(grower.queried(), asked)):
             asked = grower.queried()
@@ -141,7 +141,7 @@ class Grower:
         """Photos that were asked with, sorted, int64."""
         return np.flatnonzero(self._queried)
 
-    def strangers(self):
+    def orphans(self):
         """Photos that nothing was verified with, sorted."""
         return np.flatnonzero(~self._queried & (self._verified == 0)).tolist()
 

@@ -39,7 +39,7 @@ def _why_not(files, row, source, rule):
         return reason
     if files.split["contaminated"][row]:
         return "it matches a photo of a benchmark"
-    return "other photos outside every cluster were drawn (pairs.max_background)"
+    return "other background photos (outside every cluster) were drawn (pairs.max_background)"
 
 
 def _without_features(files, row):
@@ -80,12 +80,12 @@ def _in_tuples(files, row):
     lines = []
     for name, history in files.histories.items():
         query, positive, photo = (history[f"negatives/{part}"] for part in ("query", "positive", "photo"))
-        alone = (query == row) & (positive == row)
+        exemplar = (query == row) & (positive == row)
         counts = {
-            "query": np.count_nonzero((query == row) & ~alone),
-            "positive": np.count_nonzero((positive == row) & ~alone),
+            "query": np.count_nonzero((query == row) & ~exemplar),
+            "positive": np.count_nonzero((positive == row) & ~exemplar),
             "negative": np.count_nonzero(photo == row),
-            "query with a changed copy of itself": np.count_nonzero(alone),
+            "query with a changed copy of itself": np.count_nonzero(exemplar),
         }
         told = ", ".join(f"{count} x {what}" for what, count in counts.items() if count)
         lines.append(f"  {name}, all epochs: {told or 'in no tuple'}")

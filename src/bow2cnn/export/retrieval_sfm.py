@@ -33,18 +33,18 @@ _SIDES = {"train": TRAIN, "val": VALIDATION}
 _MIN_OVERLAP, _MAX_SCALE = (Experiment.model_fields[key].default for key in ("positives_overlap", "positives_scale"))
 
 
-def export_database(results, out, outsiders=False, source=None):
+def export_database(results, out, background=False, source=None):
     """Write the training database of a run.
 
     Its only rule is that photos of other classes may be negatives, and here these are no photos that our own training holds for doubtful.
-    With outsiders there are: of a photo outside every model our training excepts the models nearest to it (`NegativeRule.wary`), which one
-    number cannot say.
+    With background photos there are some: our training does not take a background photo for a negative of the models nearest to it
+    (`NegativeRule.wary`), and one number cannot say that.
 
     Args:
         results: the run's folder, whose stage `pairs` is done.
         out: folder; the photos are copied into it.
-        outsiders: with the photos outside every model, each a class of its own, unless geometry says that it may show what another class
-            shows.
+        background: with the background photos (outside every model), each a class of its own, unless geometry says that it may show what
+            another class shows.
         source: of the pairs; may be left out where the run has those of one source only.
 
     Returns:
@@ -62,7 +62,7 @@ def export_database(results, out, outsiders=False, source=None):
     database, rows = {}, []
     for name, side in _SIDES.items():
         members = rule.rows(side)
-        members, classes = assign_classes(rule, members if outsiders else members[~rule.background[members]], name)
+        members, classes = assign_classes(rule, members if background else members[~rule.background[members]], name)
         database[name] = _side(positives, members, classes, names, several=side == TRAIN)
         rows += members.tolist()
     for row in progress(rows, "export"):
@@ -85,7 +85,7 @@ def assign_classes(rule, members, name):
     """Members of a side that the database gets, int64 [k], and their classes, int64 [k].
 
     Places that may be the same become one class, named by the first of them, while it has at most half of the side's photos: one class of
-    everything would leave no negatives. Of places that may be the same all the same, the smaller is left out. A photo outside every model
+    everything would leave no negatives. Of places that may be the same all the same, the smaller is left out. A background photo
     joins the class that it may belong to. One that may belong to several is left out, because it must be no negative of any of them. The
     log says what was joined and left out.
 

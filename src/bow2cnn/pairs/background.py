@@ -1,4 +1,4 @@
-"""Photos outside every cluster: which are used, on which side, and what the teacher finds of them, asked with each.
+"""Background photos, which are outside every cluster: which are used, on which side, and what the teacher finds of them, asked with each.
 
 What it finds is too little to join them to anything, but for some photos enough to doubt that they show something else.
 """
@@ -16,11 +16,11 @@ def draw(rows, limit, seed):
     return rows if len(rows) <= limit else np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
 
 
-def add_background(group, side, outsiders, validation, seed):
-    """Give every outsider a group of its own and a drawn side, in place."""
-    group[outsiders] = group.max(initial=-1) + 1 + np.arange(len(outsiders))
-    drawn = np.random.default_rng([seed, 5]).random(len(outsiders))
-    side[outsiders] = np.where(drawn < validation, VALIDATION, TRAIN)
+def add_background(group, side, background, validation, seed):
+    """Give every background photo a group of its own and a drawn side, in place."""
+    group[background] = group.max(initial=-1) + 1 + np.arange(len(background))
+    drawn = np.random.default_rng([seed, 5]).random(len(background))
+    side[background] = np.where(drawn < validation, VALIDATION, TRAIN)
 
 
 def find_weak_matches(index, photos, shortlist, max_inliers, max_hamming, threads):
@@ -41,6 +41,6 @@ def find_weak_matches(index, photos, shortlist, max_inliers, max_hamming, thread
         return found[engine.verify_all(words, found)[0] > max_inliers]
 
     with thread_pool(threads) as pool:
-        matches = list(progress(pool.map(ask, photos), "outsiders", len(photos)))
+        matches = list(progress(pool.map(ask, photos), "background photos", len(photos)))
     pairs = [np.stack([np.full(len(others), photo), others], 1) for photo, others in zip(photos, matches, strict=True)]
     return np.concatenate([np.zeros((0, 2), np.int32), *pairs]).astype(np.int32)

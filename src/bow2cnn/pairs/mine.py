@@ -31,7 +31,7 @@ def mine_pairs(
         min_shared: common 3D points of a positive.
         nearest_cameras: cameras considered for a query's pool of positives.
         max_queries, query_fraction: of a model's photos so many are queries at most.
-        background_max_inliers: a photo outside every cluster is no negative of a place with one of whose photos the teacher finds more
+        background_max_inliers: a background photo is not a negative of a place with one of whose photos the teacher finds more
             inliers than so many; what it finds is noted (`weak`).
         max_background: so many of these photos at most are used, drawn at random: the teacher is asked with each of them.
         validation: share of these photos on the validation side.
@@ -48,9 +48,9 @@ def mine_pairs(
     edges = artefact.read(graph, "graph", ["pair", "inliers"]) if graph else None
     found = artefact.read(clusters, "clusters", ["cluster", "cut/pair"]) if clusters else _NO_CLUSTERS | {"cluster": built["model"]}
     group, side, cluster = assign_groups(built["model"], sides, found["cluster"])
-    strangers = _background_rows(cluster, edges["pair"], index, sides["contaminated"]) if index else np.zeros(0, int)
-    outsiders = draw(strangers, max_background, [seed, 7])
-    add_background(group, side, outsiders, validation, seed)
+    rows = _background_rows(cluster, edges["pair"], index, sides["contaminated"]) if index else np.zeros(0, int)
+    background = draw(rows, max_background, [seed, 7])
+    add_background(group, side, background, validation, seed)
     evidence = Evidence(built, edges)
     queries = []
     for model in np.flatnonzero(sides["side"] != DROPPED).tolist():
@@ -60,7 +60,7 @@ def mine_pairs(
             f"pairs: no two photos of a training model share {min_shared} 3D points (pairs.min_shared), so there is no positive to train "
             "on; lower pairs.min_shared, or add photos that overlap more"
         )
-    weak = find_weak_matches(index, outsiders, shortlist, background_max_inliers, max_hamming, threads)
+    weak = find_weak_matches(index, background, shortlist, background_max_inliers, max_hamming, threads)
     rule = NegativeRule(group, cluster, side, weak, found["cut/pair"])
     rows, pools, positives = ([query[part] for query in queries] for part in range(3))
     params = {"min_shared": min_shared, "nearest_cameras": nearest_cameras, "seed": seed}

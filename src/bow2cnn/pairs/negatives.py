@@ -11,8 +11,8 @@ import numpy as np
 
 from bow2cnn.core import artefact
 
-_NEAREST = 2  # places nearest to a photo of the background that it may belong to
-_CHUNK = 256  # photos of the background at a time, to bound the matrix of similarities
+_NEAREST = 2  # places nearest to a background photo that it may belong to
+_CHUNK = 256  # background photos at a time, to bound the matrix of similarities
 _NO_PAIRS = np.zeros((0, 2), np.int64)
 
 
@@ -21,9 +21,9 @@ class NegativeRule:
 
     Args:
         place: int [n], number of a photo's place; -1 for a photo that must not be used.
-        cluster: int [n], -1 for a photo in none. A photo that is used and in no cluster is of the background: a place of its own.
+        cluster: int [n], -1 for a photo in none. A photo that is used and in no cluster is a background photo: a place of its own.
         side: int [n], `TRAIN`, `VALIDATION`, or 0.
-        weak: int [k, 2], photos of the background and photos with which they have something in common, too little to join them.
+        weak: int [k, 2], background photos and photos with which they have something in common, too little to join them.
         doubt: int [d, 2], pairs of photos that were cut.
         lists: row of a query to the int rows of the only photos that may be its negatives, for sources that say so themselves; queries
             that are not there have no such list.
@@ -71,7 +71,7 @@ class NegativeRule:
         return self._related(photo, others, self.doubt)
 
     def may_show(self, photo: int, others: np.ndarray) -> np.ndarray:
-        """The same, and photos of the background that have something in common with a photo of its place."""
+        """The same, and background photos that have something in common with a photo of its place."""
         matched = self.weak[self.place[self.weak[:, 1]] == self.place[photo], 0]
         return self.related(photo, others) | np.isin(others, matched)
 
@@ -92,12 +92,12 @@ class NegativeRule:
         return rows[self.related(photo, rows) & ~self._related(photo, rows, _NO_PAIRS)]
 
     def weak_places(self, photo: int) -> np.ndarray:
-        """Places with whose photos a photo of the background has something in common, int64, sorted."""
+        """Places with whose photos a background photo has something in common, int64, sorted."""
         found = np.unique(self._possible[photo])
         return found[found >= 0]
 
     def wary(self, descriptors: np.ndarray, count: int = _NEAREST) -> "NegativeRule":
-        """The same, where a photo of the background is no negative of the places nearest to it either.
+        """The same, where a background photo is no negative of the places nearest to it either.
 
         Geometry can vouch for a pair that matches, never for one that does not: another side of the building, or the same at night, shares
         no feature with any photo of its place. So the few nearest places by the starting network are in doubt too.
@@ -130,7 +130,7 @@ class NegativeRule:
         return sorted(found)
 
     def partners(self, members: np.ndarray) -> dict:
-        """Photo of the background to the set of the photos that may show what it shows, weak and doubtful pairs together.
+        """Background photo to the set of the photos that may show what it shows, weak and doubtful pairs together.
 
         Args:
             members: int64 rows, among which doubtful pairs are looked for.
@@ -158,7 +158,7 @@ class NegativeRule:
         return found
 
     def _weak_places(self):
-        """Places that a photo of the background may belong to by its weak pairs, int64 [n, c], -1 where there is none."""
+        """Places that a background photo may belong to by its weak pairs, int64 [n, c], -1 where there is none."""
         found = self.weak[self.background[self.weak[:, 0]] & (self.place[self.weak[:, 1]] >= 0)]
         pairs = np.unique(np.stack([found[:, 0], self.place[found[:, 1]]], 1), axis=0)
         column = np.arange(len(pairs)) - np.searchsorted(pairs[:, 0], pairs[:, 0])

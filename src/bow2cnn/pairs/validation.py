@@ -1,7 +1,7 @@
 """The truth of validation: no label, only what the source of the pairs knows.
 
 Queries are those of the validation side. Junk are photos that may show the query's place all the same. The other photos of the collection
-are wrong answers: those of training places and those outside every cluster too, because with few places the validation photos alone would
+are wrong answers: those of training places and background photos too, because with few places the validation photos alone would
 make retrieval too easy to tell two networks apart. Photos that must not be used take no part: nobody knows what they show.
 """
 

@@ -26,15 +26,15 @@ BEST = 5  # results of a photo that may be its pairs
 def pair_by_words(index, contaminations, validation, max_hamming, max_background, seed, threads) -> Found:
     """The pairs of an index.
 
-    A place with a photo that matches one of a benchmark is not used. Photos of no pair are of the background: each is a place of its own.
+    A place with a photo that matches one of a benchmark is not used. Photos of no pair are background photos: each is a place of its own.
     A photo without words, which may be one that cannot be read, is not used.
 
     Args:
         index: path.
         contaminations: paths of what `find_contamination` found, one for every benchmark.
-        validation: share of the places and of the background that validates.
+        validation: share of the places and of the background photos that validate.
         max_hamming: see `Engine`.
-        max_background: so many photos of the background at most are used, drawn at random.
+        max_background: maximum number of background photos that are used, drawn at random.
         seed: of all random choices.
         threads: worker threads; the result does not depend on it.
 
@@ -56,8 +56,8 @@ def pair_by_words(index, contaminations, validation, max_hamming, max_background
     for number in np.flatnonzero(sides != DROPPED).tolist():
         place[members[number]], side[members[number]] = number, sides[number]
     cluster = place.copy()
-    strangers = np.setdiff1d(photos[~shown[photos]], np.concatenate(members))
-    add_background(place, side, draw(strangers, max_background, [seed, 7]), validation, seed)
+    background = np.setdiff1d(photos[~shown[photos]], np.concatenate(members))
+    add_background(place, side, draw(background, max_background, [seed, 7]), validation, seed)
     rule = NegativeRule(place, cluster, side)
     queries = [row for row in sorted(pools) if cluster[row] >= 0]
     chosen = [{"photo": pools[row]} for row in queries]

@@ -26,7 +26,7 @@ _SECONDS, _PER_SECOND = 60, 1e6  # to read a model, and bytes for each more
 _MEMORY, _PER_BYTE = 1 << 30, 20  # bytes, and for each byte of the files
 
 
-class _Strangers(NamedTuple):
+class _UnknownPhotos(NamedTuple):
     """Registered photos of a model that are not taken, by reason: their names."""
 
     unknown: list
@@ -34,7 +34,7 @@ class _Strangers(NamedTuple):
     twice: list
 
 
-_REASONS = _Strangers(
+_REASONS = _UnknownPhotos(
     "registered photos are not in the collection",
     "registered photos have names that several photos of the collection have",
     "registered photos have the bytes of another photo of their model",
@@ -63,13 +63,13 @@ def read_models(folder, collection, out, min_photos):
         photos = {name: reader[name] for name in _ARRAYS}
         known = KnownNames(photos, reader.params.get("photos", []))
     size = np.stack([photos["width"], photos["height"]], 1)
-    models, rejected, strangers = [], [], _Strangers([], [], [])
+    models, rejected, unknown_photos = [], [], _UnknownPhotos([], [], [])
     for number, found in _read_all(places, known, size, photos["orientation"]):
         if isinstance(found, str):
             rejected.append((number, 0, f"{places[number]}: {found}"))
             continue
         arrays, others = found
-        for all_names, names in zip(strangers, others, strict=True):
+        for all_names, names in zip(unknown_photos, others, strict=True):
             all_names += names
         few = len(arrays["photo"]) < min_photos
         reason = f"only {len(arrays['photo'])} photos of the collection" if few else implausible(arrays, size[arrays["photo"]].max(1))
@@ -79,12 +79,12 @@ def read_models(folder, collection, out, min_photos):
             models.append({**arrays, "cluster": number})
     for _, _, reason in sorted(rejected):
         _LOG.warning("models: rejected %s", reason)
-    by_reason = zip(strangers, _REASONS, strict=True)
+    by_reason = zip(unknown_photos, _REASONS, strict=True)
     left_out = [(len(names), f"{reason}, such as {printable(min(names))}") for names, reason in by_reason if names]
     for count, reason in left_out:
         _LOG.warning("models: %d %s", count, reason)
     if not models:
-        raise EmptyStageError(_nothing(folder, sorted(rejected), strangers))
+        raise EmptyStageError(_nothing(folder, sorted(rejected), unknown_photos))
     write_models(models, rejected, collection, out, {"left_out": left_out})
 
 
@@ -98,7 +98,7 @@ def _read_all(places, known, size, orientation):
 
 
 def _read(known, size, orientation, task):
-    """Arrays of a model, without `cluster`, and its `_Strangers`; or why it cannot be read."""
+    """Arrays of a model, without `cluster`, and its `_UnknownPhotos`; or why it cannot be read."""
     place, length = task
     _limit_memory(_MEMORY + _PER_BYTE * length)
     try:
@@ -113,13 +113,13 @@ def _read(known, size, orientation, task):
 
 
 def _arrays_of(model, known, size, orientation):
-    name_of, ours, strangers = {}, set(), _Strangers([], [], [])
+    name_of, ours, unknown_photos = {}, set(), _UnknownPhotos([], [], [])
     for name in sorted(model.images[number].name for number in model.reg_image_ids()):
         found = known.find(name)
         if found.row < 0:
-            (strangers.several if found.several else strangers.unknown).append(name)
+            (unknown_photos.several if found.several else unknown_photos.unknown).append(name)
         elif found.row in name_of:
-            strangers.twice.append(name)
+            unknown_photos.twice.append(name)
         else:
             name_of[found.row] = name
             if found.ours:
@@ -137,7 +137,7 @@ def _arrays_of(model, known, size, orientation):
             arrays["rotation"][view, :2] = turn @ arrays["rotation"][view, :2]
             arrays["translation"][view, :2] = turn @ arrays["translation"][view, :2]
     arrays["color"] = np.array([model.points3D[point].color for point in sorted(model.points3D)], np.uint8).reshape(-1, 3)
-    return arrays, strangers
+    return arrays, unknown_photos
 
 
 def _lies_as_its_file(seen, size, orientation):
@@ -156,12 +156,12 @@ def _limit_memory(more):
     resource.setrlimit(resource.RLIMIT_AS, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
-def _nothing(folder, rejected, strangers):
+def _nothing(folder, rejected, unknown_photos):
     """Why there is no model."""
     advice = ""
-    if strangers.unknown:
+    if unknown_photos.unknown:
         wanted = "image names have to be paths below a folder of `photos`, or the ends of paths"
-        advice = f"; no photo is called {min(strangers.unknown)}: {wanted}"
-    elif strangers.several:
-        advice = f"; {min(strangers.several)} may be several photos: name in `photos` only the folder of those that the models show"
+        advice = f"; no photo is called {min(unknown_photos.unknown)}: {wanted}"
+    elif unknown_photos.several:
+        advice = f"; {min(unknown_photos.several)} may be several photos: name in `photos` only the folder of those that the models show"
     return f"models: of the {len(rejected)} models in {folder} none can be used ({rejected[0][2]}){advice}"

@@ -32,12 +32,12 @@ class Pairs(NamedTuple):
     source: str
 
 
-def read_pairs(positives, negatives, validation, outsiders, missing):
+def read_pairs(positives, negatives, validation, background, missing):
     """Read the pairs of a source.
 
     Args:
         positives, negatives, validation: artefacts.
-        outsiders: whether photos outside every model may be negatives.
+        background: whether background photos (outside every model) may be negatives.
         missing: bool [n], photos that cannot be decoded and are left out.
 
     Raises:
@@ -51,7 +51,7 @@ def read_pairs(positives, negatives, validation, outsiders, missing):
             raise TrainingError(f"{positives}: {told}, but a positive shows the query's place; nothing to train on")
         _LOG.warning("training: %s and are left out", told)
     negative = rule.rows(TRAIN)
-    negative = negative if outsiders else negative[~rule.background[negative]]
+    negative = negative if background else negative[~rule.background[negative]]
     if not any(rule.allowed(row, negative).any() for row in query.tolist()):
         raise TrainingError(f"{negatives}: no training query with positives and photos that surely show another place; nothing to train on")
     return Pairs(rule, query, pools, negative, read_truth(validation).without(missing), found.source)

@@ -38,9 +38,9 @@ class EpochSampler:
         self._queries = pairs.query[usable]
         self._options = [options[number] for number in usable]
         self.validation = self._validation()
-        self._alone = pairs.negative[pairs.rule.background[pairs.negative]]
+        self._background = pairs.negative[pairs.rule.background[pairs.negative]]
         self._matched = min(settings.queries_per_epoch, len(usable))
-        self._exemplars = min(settings.exemplars, len(self._alone))
+        self._exemplars = min(settings.exemplars, len(self._background))
         self.tuples = self._matched + self._exemplars
         self._rule = pairs.rule.wary(start)
 
@@ -48,9 +48,9 @@ class EpochSampler:
         """Queries int64 [t] of an epoch, in the order of training, and their positives int64 [t]; an exemplar is its own positive."""
         drawn = self._generator(_QUERIES, epoch).permutation(len(self._queries))[: self._matched]
         positives = draw(self._options, self._generator(_POSITIVES, epoch if self._settings.resample_positives else 0))
-        alone = self._generator(_EXEMPLARS, epoch).permutation(self._alone)[: self._exemplars]
+        exemplars = self._generator(_EXEMPLARS, epoch).permutation(self._background)[: self._exemplars]
         order = self._generator(_ORDER, epoch).permutation(self.tuples)
-        return np.concatenate([self._queries[drawn], alone])[order], np.concatenate([positives[drawn], alone])[order]
+        return np.concatenate([self._queries[drawn], exemplars])[order], np.concatenate([positives[drawn], exemplars])[order]
 
     def pool(self, epoch):
         """Rows among which negatives are mined in an epoch, int64, sorted."""

@@ -1,10 +1,10 @@
-"""What is in the collection: contact sheets of its clusters and of the photos in none."""
+"""What is in the collection: contact sheets of its clusters and of its background photos."""
 
 import numpy as np
 
 _SHOWN = 60  # clusters
 _STRIP = 8  # photos of one
-_LONERS = 16
+_BACKGROUND = 16  # background photos
 
 
 def clusters(run, thumbs):
@@ -22,13 +22,13 @@ def clusters(run, thumbs):
                 "outcomes": _outcomes(run, number),
             }
         )
-    alone = np.setdiff1d(np.arange(len(run.photos["path"])), photo)
-    picked = alone[np.linspace(0, len(alone) - 1, min(_LONERS, len(alone))).astype(int)]
+    background = np.setdiff1d(np.arange(len(run.photos["path"])), photo)
+    picked = background[np.linspace(0, len(background) - 1, min(_BACKGROUND, len(background))).astype(int)]
     return {
         "strips": strips,
         "hidden": max(len(offset) - 1 - _SHOWN, 0),
-        "alone": len(alone),
-        "loners": [_picture(run, thumbs, row) for row in picked],
+        "background": len(background),
+        "background_photos": [_picture(run, thumbs, row) for row in picked],
     }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from bow2cnn.photos.reasons import kind_of, with_advice
 from bow2cnn.pictures.thumbnails import crop_around
-from bow2cnn.report.sections.summary import count_outsiders
+from bow2cnn.report.sections.summary import count_background
 
 _EXAMPLES = 5  # file names of a reason
 _CROPS = 8
@@ -67,7 +67,7 @@ def _pairs(run, thumbs):
         "refused": run.graph["refused"],
         "bridges": _bridges(run, thumbs),
         "cut": len(run.clusters["cut/pair"]),
-        "outsiders": count_outsiders(run),
+        "background": count_background(run),
     }
 
 

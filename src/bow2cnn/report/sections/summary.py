@@ -106,15 +106,15 @@ def _of_teacher(run):
 
 def _of_models(run):
     models = run.models
-    outside = f"{count_outsiders(run):,} more serve as negatives" if run.clusters else ""
+    outside = f"{count_background(run):,} more serve as negatives" if run.clusters else ""
     return [
         (len(models["cluster"]), "3D models", f"{len(models['point']):,} points"),
         (int(np.count_nonzero(models["model"] >= 0)), "photos registered", outside),
     ]
 
 
-def count_outsiders(run):
-    """How many photos outside every model are used as negatives."""
+def count_background(run):
+    """Number of background photos (outside every model) that are used as negatives."""
     return int(np.count_nonzero(run.rules["models"].used & (run.models["model"] < 0)))
 
 
