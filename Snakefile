@@ -12,7 +12,7 @@ from snakemake.utils import min_version
 
 min_version("9.19")
 
-# The library is found without an installation too, here and in the jobs (which may run in conda environments).
+# The package is found without an installation, here and in the jobs (which may run in conda environments).
 sys.path.insert(0, f"{workflow.basedir}/src")
 os.environ.update(PYTHONPATH=os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
 
@@ -20,7 +20,8 @@ from bow2cnn.config.load import check_files, load
 from bow2cnn.config.messages import ConfigError
 from bow2cnn.core.run_lock import LockError, acquire_run_lock
 
-# Snakemake merges config files key by key, and nothing of the demo may leak into a run of the user's.
+# Snakemake merges config files key by key. So config.yaml is read only without --configfile; otherwise settings of the demo would reach a
+# run of the user.
 if not workflow.configfiles:
 
     configfile: f"{workflow.basedir}/config.yaml"
@@ -33,7 +34,7 @@ except ConfigError as error:
     sys.exit(f"config: {error}")
 
 
-# Jobs note there that they are at work, and open photos of these folders only.
+# For the jobs: they hold a lock in the results folder while they work, and open only photos in these folders.
 os.environ.update(
     BOW2CNN_RESULTS=config["results"],
     BOW2CNN_PHOTOS=json.dumps(
@@ -52,7 +53,7 @@ pathvars:
 report: "workflow/report/workflow.rst"
 
 
-# In place of Snakemake's own lock, which outlives a killed run (hence `nolock` in the profiles).
+# Replaces Snakemake's own lock, which stays after a killed run (so the profiles have `nolock`).
 onstart:
     try:
         acquire_run_lock(config["results"])
@@ -60,7 +61,7 @@ onstart:
         sys.exit(str(error))
 
 
-# A run killed after a stage's end, before its temporary files were deleted, would leave them for good.
+# If a run is killed between the end of a stage and the deletion of its temporary files, Snakemake never deletes them.
 onsuccess:
     drop_gathered_shards()
     tell_left_out()

@@ -1,9 +1,9 @@
-"""What torchvision's backbones and that of efficientnet-lite-pytorch compute with given weights: the file that tests compare ours with.
+"""Write the activations that the networks' own code computes with given weights; tests compare our backbones with them.
 
     python bench/activations.py tests/unit/activations.json
 
-Both have to be importable. A torchvision of another torch misses its own compiled operators, of which no backbone needs any; they are
-declared here, so that it imports.
+torchvision and efficientnet-lite-pytorch have to be importable. If torchvision was built for another torch, its compiled operators are
+missing. No backbone needs them; they are declared here so that torchvision imports.
 """
 
 import json
@@ -51,7 +51,7 @@ def lite_features():
 
 
 def declare_operators():
-    """Once, before torchvision is imported."""
+    """Declare torchvision's compiled operators; call it once, before torchvision is imported."""
     if "torchvision" in sys.modules:
         return
     folder = Path(find_spec("torchvision").origin).parent

@@ -1,4 +1,4 @@
-"""Functions measured in a process of their own."""
+"""Run functions in a process of their own and measure their memory."""
 
 import json
 import multiprocessing
@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 
 def apart(function, *arguments, threads=1):
-    """What a function returns (a dict of numbers) in a process of its own, with its memory at most: `own` and `mapped` bytes."""
+    """Call a function in a new process; its result (a dict of numbers) with its peak memory in bytes: `own` and `mapped`."""
     receiver, sender = multiprocessing.Pipe(False)
     process = multiprocessing.get_context("fork").Process(target=_work, args=(sender, function, arguments, threads))
     process.start()
@@ -36,6 +36,6 @@ def _watch(before, peaks):
 
 
 def _memory():
-    """Bytes that this process has in memory: its own, and of mapped files."""
+    """Memory of this process in bytes: its own, and that of mapped files."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {name: int(lines[key].split()[0]) * 1024 for name, key in (("own", "RssAnon"), ("mapped", "RssFile"))}

@@ -1,11 +1,11 @@
-"""Wrong pairs planted in a run's graph at growing rates: how many of its clusters they join, and what else is cut because of them.
+"""Add wrong pairs to a run's graph at growing rates: how many clusters do they join, and how many other pairs are cut?
 
     python bench/bridges.py RESULTS [--rates 0 0.0001 0.001 0.01] [--min-photos 5] [--min-bridge-inliers 30] [--seed 0]
 
-RESULTS is a run up to the stage `clustering`. So many pairs per verified pair are planted, each of two photos of different clusters, or of
-none, drawn at random, with the inliers of a verified pair drawn at random. Two clusters count as joined when a cluster holds
-`--min-photos` photos of both. Then what is needed between two groups of 50 photos, at one wrong pair in a thousand and five pairs per
-photo, as photos grow.
+RESULTS is a run up to the stage `clustering`. `--rates` are planted pairs per verified pair. Each joins two random photos of different
+clusters, or of no cluster, and has the inliers of a random verified pair. Two clusters count as joined if a new cluster holds
+`--min-photos` photos of each. The last lines say how many links two groups of 50 photos need, as the number of photos grows, with one wrong
+pair in a thousand and five pairs per photo.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import numpy as np
 
 from bow2cnn.clustering.clusters import cut_weak, links_needed
 from bow2cnn.config.model import Clustering
-from bow2cnn.core import artefact
+from bow2cnn.run.run import Run
 
 
 def main():
@@ -28,7 +28,7 @@ def main():
     parser.add_argument("--min-bridge-inliers", type=int, default=Clustering().min_bridge_inliers)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    graph = artefact.read(options.results / "clustering/graph.h5", "graph", ["pair", "inliers", "unmoved", "queried"])
+    graph = Run.open(options.results).graph
     before, _ = clusters(graph, np.zeros((0, 2), int), options)
     for rate in options.rates:
         planted = plant(graph, before, round(rate * len(graph["pair"])), options.seed)
@@ -44,7 +44,7 @@ def main():
 
 
 def clusters(graph, planted, options):
-    """Cluster of every photo, int [n], -1 for none, and the pairs that are cut."""
+    """Cluster of every photo, int [n], -1 for none; and the pairs that are cut."""
     network = nx.Graph()
     network.add_nodes_from(range(len(graph["queried"])))
     for (a, b), inliers, unmoved in zip(*(graph[name].tolist() for name in ("pair", "inliers", "unmoved")), strict=True):
@@ -61,7 +61,7 @@ def clusters(graph, planted, options):
 
 
 def plant(graph, cluster, count, seed):
-    """Pairs of photos that are not of one cluster and do not match, int [count, 2]."""
+    """Random pairs of photos that are in different clusters or none and do not match, int [count, 2]."""
     rng = np.random.default_rng(seed)
     known, pairs = {tuple(pair) for pair in graph["pair"].tolist()}, []
     while len(pairs) < count:
@@ -73,7 +73,7 @@ def plant(graph, cluster, count, seed):
 
 
 def joined(before, after, min_photos):
-    """How many pairs of clusters are one now."""
+    """How many pairs of clusters are joined."""
     count = 0
     for number in range(after.max() + 1):
         held = Counter(before[after == number].tolist())

@@ -1,9 +1,9 @@
-"""How right the 3D models of a demo are: its cameras beside those that rendered the photos.
+"""How accurate the 3D models of a demo are: their cameras compared with those that rendered the photos.
 
     python bench/cameras.py RESULTS CAMERAS.json
 
 RESULTS is a run up to the stage `reconstruction` on photos that `python -m bow2cnn_demo FOLDER` rendered; CAMERAS.json is in
-FOLDER/truth. The camera centres of each model are laid over the true ones by the similarity with the least squared
+FOLDER/truth. The camera centres of each model are aligned with the true ones by the similarity with the least squared
 error (Umeyama, PAMI 1991). Errors are fractions of the scene's size: the largest extent of the true centres along an axis.
 """
 
@@ -14,16 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bow2cnn.core import artefact
 from bow2cnn.reconstruction.models import unpack_models
+from bow2cnn.run.run import Run
 from bow2cnn_demo.truth import aligned_errors
 
 
 def main(results, truth):
     cameras = json.loads(Path(truth).read_text())
     true = {Path(name).name: camera for name, camera in cameras.items()}
-    names = artefact.read(Path(results) / "collection/collection.h5", "collection", ["name"])["name"]
-    models, _ = unpack_models(artefact.read(Path(results) / "reconstruction/models.h5", "models"))
+    run = Run.open(results)
+    names = run.photos["name"]
+    models, _ = unpack_models(run.models)
     everything = []
     for number, model in enumerate(models):
         shown = [true[Path(names[photo]).name] for photo in model["photo"]]

@@ -1,11 +1,11 @@
-"""The time of a part of a script."""
+"""The time of parts of a script."""
 
 import resource
 import time
 
 
 class Clock:
-    """Seconds since the last look at it: by the wall, and of the processor, this process and those that it has waited for."""
+    """Seconds since the last call: wall time, and processor time of this process and of the processes that it has waited for."""
 
     def __init__(self):
         self._last = self._now()

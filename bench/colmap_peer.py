@@ -1,4 +1,4 @@
-"""What the scripts that measure COLMAP beside bow2cnn share: its features and its vocabulary tree, as a user of it would make them."""
+"""COLMAP's features and vocabulary tree, for the scripts that compare bow2cnn with COLMAP."""
 
 import numpy as np
 import pycolmap
@@ -8,14 +8,14 @@ WORDS = 16_384  # of the tree
 
 
 def extract(database, images, threads):
-    """SIFT of all photos of a folder into a database."""
+    """Write SIFT features of all photos of a folder into a database."""
     settings = pycolmap.FeatureExtractionOptions(num_threads=threads, use_gpu=False)
     settings.sift.max_num_features = FEATURES
     pycolmap.extract_features(database, images, extraction_options=settings)
 
 
 def build_tree(database, images, path, threads, sample):
-    """Write a vocabulary tree of some images of an open database, by their ids, built from so many of their descriptors; its path."""
+    """Build a vocabulary tree from a number of descriptors of some images of an open database; returns its path."""
     descriptors = [database.read_descriptors(image) for image in images]
     everything = np.concatenate([np.asarray(getattr(found, "data", found)) for found in descriptors])
     rows = np.random.default_rng(0).choice(len(everything), min(sample, len(everything)), replace=False)

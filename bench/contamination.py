@@ -1,11 +1,11 @@
-"""Photos of a benchmark planted in a run's collection, changed: how many are found, and which clean models go with them.
+"""Changed photos of a benchmark planted in a run's collection: how many are found, and how many clean models are lost with them.
 
     python bench/contamination.py RESULTS BENCHMARK [--photos 100] [--inliers 15] [--seed 0] [--threads 2]
 
 RESULTS is a run up to the stage `split` with the benchmark BENCHMARK, whose places the collection does not show. Every planted photo is cut
-to half its area, scaled, changed in colour and gamma, and compressed strongly. Nothing of the run is touched: the planted photos get
-features and words of the run's vocabulary, and with them the index is made anew, in a folder for the time. A planted photo counts as
-found when the stage finds it for any photo of the benchmark; a model is lost when the stage finds one of its photos, which are all clean.
+to half its area, scaled, changed in colour and gamma, and compressed strongly. The run itself is not changed: the planted photos get
+features and words of the run's vocabulary, and a new index with them is built in a temporary folder. A planted photo counts as found if the
+stage finds it for any photo of the benchmark. A model is lost if the stage finds one of its photos, which are all clean.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from PIL import Image, ImageEnhance
 
 from bow2cnn.config.model import Split
 from bow2cnn.core import artefact
-from bow2cnn.core.same_photos import shards_of
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.index.build import build_index
 from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_rgb
+from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.split.contamination import find_contamination
 
@@ -37,31 +37,32 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    known = len(artefact.read(options.results / "collection/collection.h5", "collection", ["width"])["width"])
+    run = Run.open(options.results)
+    known = len(run.photos["width"])
     with tempfile.TemporaryDirectory() as folder:
-        found = find(Path(folder), options)
+        found = find(Path(folder), run, options)
     planted = np.unique(found["verified/photo"][found["verified/photo"] >= known])
-    model = artefact.read(options.results / "reconstruction/models.h5", "models", ["model"])["model"]
+    model = run.models["model"]
     clean = np.unique(found["verified/photo"][found["verified/photo"] < known])
     lost = np.unique(model[clean][model[clean] >= 0])
     print(f"planted: {options.photos} photos of {options.benchmark} among {known}, found: {len(planted)}")
     print(f"clean photos found: {len(clean)}; clean models lost: {len(lost)} of {model.max() + 1}")
 
 
-def find(folder, options):
-    """What the stage finds with the planted photos in the index: rows from the number of the run's photos on are planted."""
-    results, benchmark = options.results, options.results / "benchmarks" / options.benchmark
-    vocabulary, shards = results / "vocabulary/vocabulary.h5", shards_of(results, "words")
-    plant(benchmark / "collection.h5", folder, options)
-    with artefact.Reader(shards_of(results, "features")[0], "features") as reader:
+def find(folder, run, options):
+    """The photos that the stage finds with the planted photos in the index; planted photos have the last rows."""
+    vocabulary, photos = run.path("vocabulary"), run.path("benchmark_photos", options.benchmark)
+    plant(photos, folder, options)
+    with artefact.Reader(run.shards("features")[0], "features") as reader:
         detector = Detector(*(reader.params[name] for name in Detector._fields))
     extract_features(folder / "planted.h5", folder / "features.h5", options.threads, *detector)
     quantise_shard(folder / "features.h5", vocabulary, folder / "words.h5", options.threads)
-    join(results / "collection/collection.h5", "collection", folder / "planted.h5", folder / "collection.h5")
-    mark(results / "index/watermarks.h5", folder)
-    words = [*shards, folder / "words.h5"]
+    join(run.path("collection"), "collection", folder / "planted.h5", folder / "collection.h5")
+    mark(run.path("watermarks"), folder)
+    words = [*run.shards("words"), folder / "words.h5"]
     build_index(folder / "collection.h5", words, folder / "watermarks.h5", vocabulary, folder / "index.h5")
-    paths = folder / "index.h5", vocabulary, benchmark / "collection.h5", benchmark / "features.h5", folder / "found.h5"
+    features = run.path("benchmark_features", options.benchmark)
+    paths = folder / "index.h5", vocabulary, photos, features, folder / "found.h5"
     find_contamination(*paths, DEFAULTS["shortlist"], DEFAULTS["max_hamming"], options.inliers, options.threads)
     return artefact.read(folder / "found.h5", "ranking")
 
@@ -83,7 +84,7 @@ def plant(benchmark, folder, options):
 
 
 def change(image, rng):
-    """Half of a photo, in another size, with other colours."""
+    """Change a photo: half of it, in another size and other colours."""
     width, height = (round(side * 0.5**0.5) for side in image.size)
     left, top = (int(rng.integers(side - part + 1)) for side, part in zip(image.size, (width, height), strict=True))
     image = image.crop((left, top, left + width, top + height))
@@ -95,7 +96,7 @@ def change(image, rng):
 
 
 def join(first, kind, second, out):
-    """Write the arrays that both artefacts have, one behind the other."""
+    """Write the arrays that both artefacts have, concatenated."""
     with artefact.Reader(second, kind) as reader:
         names = [name for name in reader.names() if name != "path"]
     parts = [artefact.read(path, kind, names) for path in (first, second)]
@@ -103,7 +104,7 @@ def join(first, kind, second, out):
 
 
 def mark(watermarks, folder):
-    """Write the run's `watermarks` with the planted photos, of whose features none is marked."""
+    """Write the run's `watermarks` with the planted photos, which have no masked features."""
     arrays = artefact.read(watermarks, "watermarks")
     offset = artefact.read(folder / "words.h5", "words", ["offset"])["offset"]
     arrays["offset"] = np.concatenate([arrays["offset"], arrays["offset"][-1] + offset[1:]])

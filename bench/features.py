@@ -1,12 +1,12 @@
-"""Local features beside pycolmap's SIFT, at the same mean number of features: processor time per photo, and the pairs they verify.
+"""Compare local features with pycolmap's SIFT at the same mean number of features: processor time per photo, and verified pairs.
 
     python bench/features.py PHOTOS TRUTH.csv [--pairs 3000] [--max-features 4096] [--seed 0] [--threads 2]
 
-So many pairs of photos of one place, and as many of two (place `-`: belongs to nothing), are drawn from TRUTH.csv. Either side's features
-are matched by the same code (mutual nearest neighbours that pass the ratio test) and verified by pycolmap; a pair is verified from 20
-inliers on. pycolmap keeps `--max-features` places at most, which may have two directions each; ours all of the contrast that gives the
-same mean number on some of the photos. Extraction runs on one thread, from the file to the descriptors, the two taking turns of
-some photos each, either in a process of its own.
+`--pairs` pairs of photos of one place, and as many of two places, are drawn from TRUTH.csv (place `-`: no place).
+Features of both kinds are matched by the same code (mutual nearest neighbours that pass the ratio test) and verified by pycolmap; a pair
+with 20 inliers or more is verified. pycolmap keeps at most `--max-features` places, each with up to two directions. bow2cnn keeps all
+features above the contrast that gives the same mean number on some of the photos. Extraction runs on one thread, from the file to the
+descriptors. The two take turns of some photos each, in processes of their own.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def main():
 
 
 def draw_pairs(place, options):
-    """Pairs int [2 p, 2] of rows, and whether both show one place."""
+    """Draw pairs of rows, int [2 p, 2], and whether both photos show one place."""
     generator, same, other = np.random.default_rng(options.seed), set(), set()
     labelled = np.flatnonzero(place != "-")
     while min(len(same), len(other)) < options.pairs:
@@ -83,7 +83,7 @@ def draw_pairs(place, options):
 
 
 def match_mean(names, options):
-    """The contrast from which ours have as many features, on the mean of some photos."""
+    """The contrast at which our mean number of features on some photos is the same."""
     mean = np.mean([len(xy) for xy, _ in colmap_features(names, options.photos, options.max_features)[0]])
     low, high = 0.002, 0.04
     for _ in range(7):
@@ -94,7 +94,7 @@ def match_mean(names, options):
 
 
 def extract_in_turns(names, contrast, options):
-    """Features of all photos and the processor time, of either side."""
+    """Features of all photos by both sides, with the processor time of each."""
     sides = [([], [], colmap_features, options.max_features), ([], [], our_features, contrast)]
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(1, fork) as first, ProcessPoolExecutor(1, fork) as second:
@@ -107,7 +107,7 @@ def extract_in_turns(names, contrast, options):
 
 
 def colmap_features(names, photos, most):
-    """Per photo xy float32 [N, 2] and descriptors uint8 [N, 128], and the processor time."""
+    """pycolmap's features: per photo xy float32 [N, 2] and descriptors uint8 [N, 128]; and the processor time."""
     settings = pycolmap.FeatureExtractionOptions(num_threads=1, use_gpu=False)
     settings.sift.max_num_features = most
     with tempfile.TemporaryDirectory() as folder:
@@ -122,7 +122,7 @@ def colmap_features(names, photos, most):
 
 
 def our_features(names, photos, contrast):
-    """The same of ours, in a process like those of the stage."""
+    """Our features in the same form, made in a process like those of the stage."""
     keep_memory()
     begin = time.process_time()
     found = []
@@ -133,7 +133,7 @@ def our_features(names, photos, contrast):
 
 
 def match(features, pairs, options):
-    """Rows int32 [k, 2] that match, of every pair."""
+    """Matching rows, int32 [k, 2], of every pair."""
     with distance_pool(options.threads) as pool:
         return list(pool.map(lambda pair: match_descriptors(features[pair[0]][1], features[pair[1]][1]), pairs.tolist()))
 

@@ -1,11 +1,11 @@
-"""Very fine vocabularies: what they cost in time and memory, and how often a descriptor finds its nearest word.
+"""Measure very fine vocabularies: time, memory, and how often a descriptor finds its nearest word.
 
     python bench/fine_words.py RESULTS [--words 65536 1048576 16777216] [--descriptors 32000000] [--threads 2]
 
-RESULTS is a run that has its features. To its descriptors come invented ones, real ones with noise (standard deviation 10 of 255, about
-what two views of one point differ by), until there are `--descriptors`, or 30 for every word where that is less. Words are trained by the
-stage's own function in a process of its own. 100,000 descriptors with other noise are given their words; of 2,000 of these the nearest of
-all words is found by looking at every one. Below 30 descriptors a word it is a matter of time and memory only, no quality is claimed.
+RESULTS is a run up to the stage `features`. Its descriptors are padded with copies that have noise (standard deviation 10 of 255, about the
+difference between two views of one point), up to `--descriptors`, or 30 per word if that is less. The stage's own function trains the
+words, in a process of its own. Then words are assigned to 100,000 descriptors with other noise; for 2,000 of these the nearest of all words
+is found by exhaustive search. With fewer than 30 descriptors per word only time and memory count, not the quality.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import numpy as np
 from apart import apart
 
 from bow2cnn.config.model import Vocabulary
-from bow2cnn.core.same_photos import shards_of
+from bow2cnn.run.run import Run
 from bow2cnn.vocabulary.nearest import NONE, nearest
 from bow2cnn.vocabulary.sample import sample_descriptors
 from bow2cnn.vocabulary.train import train_words
@@ -33,7 +33,7 @@ def main():
     parser.add_argument("--iterations", type=int, default=Vocabulary().iterations)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    real = sample_descriptors(shards_of(options.results, "features"), options.descriptors, seed=0)
+    real = sample_descriptors(Run.open(options.results).shards("features"), options.descriptors, seed=0)
     for words in options.words:
         found = apart(measure, real, words, options, threads=options.threads)
         share = found["descriptors"] / found["words"]
@@ -64,7 +64,7 @@ def measure(real, words, options):
 
 
 def extended(real, count):
-    """So many descriptors: the real ones as far as they reach, then real ones with noise."""
+    """`count` descriptors: the real ones, then copies of them with noise."""
     if count <= len(real):
         return real[:count]
     out = np.empty((count, real.shape[1]), np.uint8)
@@ -82,7 +82,7 @@ def noisy(descriptors, rng):
 
 
 def nearest_of_all(vocabulary, descriptors):
-    """Nearest word of every descriptor, int64 [n], without the coarse level."""
+    """Nearest word of every descriptor by exhaustive search, int64 [n]."""
     word, best = np.zeros(len(descriptors), np.int64), np.full(len(descriptors), NONE, np.int32)
     for cell, fine in enumerate(vocabulary.fine):
         rows, distances = (found[:, 0] for found in nearest(descriptors, fine[: vocabulary.size[cell]]))

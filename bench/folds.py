@@ -1,16 +1,16 @@
-"""What the recipes of a config are worth when every model of a run validates once.
+"""The gains of the recipes of a config, when every model of a run is used for validation once.
 
     python bench/folds.py CONFIG RESULTS FOLDER [--folds 3]
 
-CONFIG names the experiments (`bench/folds.yaml`), RESULTS is a run whose models, graph and features are used. The places are
-dealt to `--folds` parts; every experiment is trained once without each part and validated on it, so no network is judged by a place that it
-has seen. Nothing of a benchmark is read. FOLDER keeps what is finished; the command goes on from there.
+CONFIG names the experiments (`bench/folds.yaml`), RESULTS is a run whose models, graph and features are used. The places are divided into
+`--folds` parts. Every experiment is trained once without each part and validated on it, so no network is measured on a place that it has
+seen. No benchmark is read. FOLDER keeps what is finished; the same command again goes on from there.
 
-Printed are mAP of the untrained network, the gain, and the gain less that of the first experiment with the same network, means over all
-queries of all parts; in brackets the widths of their one-sided 95 % intervals, over places. Epoch and share of the way are chosen on the
-part on which a network is judged, of all experiments alike: the gains are too large by that, their differences hardly.
+The table has the mAP of the untrained network, the gain, and the gain minus that of the first experiment with the same network: means over
+all queries of all parts. In brackets are the widths of the one-sided 95 % intervals, over places. For all experiments, epoch and share of
+the way are chosen on the part on which the network is measured. So the gains are too large, but their differences are hardly affected.
 
-How a default is chosen by it: the value of the paper stays unless another gains more than that width over it.
+How defaults are chosen: the value of the paper stays, unless another value gains more than that width over it.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import numpy as np
 import yaml
 
 from bow2cnn.benchmarks.truth import read_truth
+from bow2cnn.config.experiment import Experiment
 from bow2cnn.config.load import load
 from bow2cnn.core import artefact
 from bow2cnn.descriptors.describe import describe_collection
@@ -27,13 +28,13 @@ from bow2cnn.evaluation.bootstrap import paired_gain
 from bow2cnn.evaluation.validation import validation_scores
 from bow2cnn.pairs.found import write_pairs
 from bow2cnn.pairs.mine import mine_pairs
+from bow2cnn.run.run import Run
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 from bow2cnn.split.split import find_components
 from bow2cnn.training.start import start_network
 from bow2cnn.training.train import train_experiment
 
 SAMPLES = 10_000  # resamplings
-ELSEWHERE = ("weights", "pairs", "whitening", "dimensions")  # settings of other stages
 
 
 def main():
@@ -52,12 +53,12 @@ def main():
 
 
 class Folds:
-    """The places of a run in parts, and the networks of every experiment trained without each."""
+    """The places of a run in parts, and the networks of every experiment trained without each part."""
 
     def __init__(self, config, results, folder, folds):
-        self.config, self._results, self._folder, self._folds = config, results, folder, folds
+        self.config, self._run, self._folder, self._folds = config, Run.open(results), folder, folds
         folder.mkdir(parents=True, exist_ok=True)
-        self._collection = results / "collection/collection.h5"
+        self._collection = self._run.path("collection")
         self._pairs = [self._mine(fold) for fold in range(folds)]
 
     def _mine(self, fold):
@@ -66,22 +67,19 @@ class Folds:
         out = {name: self._folder / f"pairs-{fold}/{name}.h5" for name in names}
         if out["validation"].exists():
             return out
-        split, changed = self._results / "split/split.h5", self._folder / f"split-{fold}.h5"
-        arrays = artefact.read(split, "split")
-        part = parts_of(
-            units_of(arrays), artefact.read(self._results / "reconstruction/models.h5", "models", ["photo_offset"]), self._folds
-        )
+        run, changed = self._run, self._folder / f"split-{fold}.h5"
+        arrays = artefact.read(run.path("split"), "split")
+        part = parts_of(units_of(arrays), run.models, self._folds)
         usable = arrays["side"] != DROPPED
         arrays["side"] = np.where(usable, np.where(part == fold, VALIDATION, TRAIN), DROPPED).astype(np.int8)
         artefact.write(changed, "split", arrays, {})
-        config, results = self.config, self._results
-        models = results / "reconstruction/models.h5"
+        config, models = self.config, run.path("models")
         found = mine_pairs(
             models=models,
             split=changed,
-            graph=results / "clustering/graph.h5",
-            clusters=results / "clustering/clusters.h5",
-            index=results / "index/index.h5",
+            graph=run.path("graph"),
+            clusters=run.path("clusters"),
+            index=run.path("index"),
             validation=1 / self._folds,
             shortlist=config["retrieval"]["shortlist"],
             max_hamming=config["retrieval"]["max_hamming"],
@@ -113,32 +111,41 @@ class Folds:
             network=out,
             history=self._folder / f"{name}-{fold}-history.h5",
             state=self._folder / "state",
-            settings={key: value for key, value in config["experiments"][name].items() if key not in ELSEWHERE},
+            settings=Experiment.model_validate(config["experiments"][name]).of_training(),
             seed=config["seed"],
             threads=config["threads"],
         )
 
     def scores(self, name, trained):
-        """AP of every query of every part, by the networks trained without it or by the untrained one, and the number of its place."""
+        """AP of every query of every part, by the networks trained without the part or by the untrained network; and the number of the
+        query's place.
+        """
         scores, places, count = [], [], 0
         for fold, pairs in enumerate(self._pairs):
-            described, missing = self._describe(self._folder / f"{name}-{fold}.h5" if trained else self.start_of(name))
+            described, missing = self._describe(self._folder / f"{name}-{fold}.h5" if trained else self.start_of(name), name)
             validation = read_truth(pairs["validation"]).without(missing)
             scores.append(validation_scores(validation, described))
             places.append(count + validation.place)
             count += len(np.unique(places[-1]))
         return np.concatenate(scores), np.concatenate(places)
 
-    def _describe(self, network):
-        out = network.with_name(f"{network.stem}-descriptors.h5")
+    def _describe(self, network, name):
+        """Descriptors by a network, as an experiment describes photos at test time."""
+        size, scales = at_test_time(self.config["experiments"][name])
+        out = network.with_name("-".join([network.stem, f"{size}px", *map(str, scales), "descriptors.h5"]))
         if not out.exists():
-            describe_collection(network, self._collection, out, threads=self.config["threads"], **self.config["description"])
+            describe_collection(network, self._collection, out, size, scales, self.config["threads"])
         found = artefact.read(out, "descriptors", ["descriptor", "missing"])
         return found["descriptor"], found["missing"]
 
 
+def at_test_time(settings):
+    """Size and scales by which an experiment describes photos outside the training."""
+    return settings["test"]["image_size"], tuple(settings["test"]["scales"])
+
+
 def units_of(split):
-    """The number of every model's component of places that doubt links, which stay in one part."""
+    """For every model the number of its component of places that doubtful pairs link; a component stays in one part."""
     unit = np.arange(int(split["place"].max(initial=-1)) + 1)
     for component in find_components(np.unique(split["place"][split["side"] != DROPPED]).tolist(), split["doubt"]):
         unit[list(component)] = min(component)
@@ -146,7 +153,7 @@ def units_of(split):
 
 
 def parts_of(place, models, folds):
-    """Part of every model: places are dealt by falling number of photos, to and fro, so that the parts are of equal size."""
+    """Part of every model. Places are dealt in the order of falling numbers of photos, to and fro, so that the parts have equal sizes."""
     photos = np.bincount(place, np.diff(models["photo_offset"]))
     rank = np.argsort(np.argsort(-photos, kind="stable"))
     turn, seat = np.divmod(rank, folds)
@@ -158,7 +165,7 @@ def report(bench):
     print("| experiment | untrained | gain (width) | gain less the first's (width) |")
     print("|---|---|---|---|")
     for name, settings in bench.config["experiments"].items():
-        network = settings["network"], settings["pooling"]
+        network = settings["network"], settings["pooling"], at_test_time(settings)
         if network not in untrained:
             untrained[network], _ = bench.scores(name, trained=False)
         before = untrained[network]

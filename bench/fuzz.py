@@ -1,9 +1,9 @@
-"""Randomly corrupted JPEGs through the scan and the feature extraction: none may crash it, none may stall it, memory is bounded.
+"""Send randomly corrupted JPEGs through the scan and the feature extraction. None may crash or stall it, and memory must stay bounded.
 
     python bench/fuzz.py --files 1000 --seed 0
 
-The photos are rendered by the demo and corrupted by a seed. A child process lists them, extracts features and decodes every photo once more
-as the later stages do; it ends with 1 if a photo crashed or stalled a process, was changed, or took more memory than allowed.
+The demo renders the photos, and a seed corrupts them. A child process lists them, extracts features and decodes every photo once more as
+the later stages do. The script exits with 1 if a photo crashed or stalled a process, was changed, or took more memory than allowed.
 """
 
 import argparse
@@ -39,7 +39,7 @@ MEGABYTE = 2**20
 
 @functools.cache
 def sources(seed):
-    """Whole JPEGs: with EXIF and without, of four inks, turned, progressive."""
+    """Intact JPEGs: with and without EXIF, with four inks, rotated, progressive."""
     tags = Tags(28, 48.1, 11.2, "2016:07:01 12:00:00", 0)
     whole = []
     for number in range(SOURCES):
@@ -54,17 +54,17 @@ def sources(seed):
 
 
 def flip_bits(rng, data, other):
-    """Up to 200 bits anywhere."""
+    """Flip up to 200 bits anywhere."""
     return _flipped(rng, data, 0, len(data), int(2 ** rng.uniform(0, 7.6)))
 
 
 def flip_header(rng, data, other):
-    """Some bits before the pixels: tables, sizes, components."""
+    """Flip some bits before the pixels: tables, sizes, components."""
     return _flipped(rng, data, 2, _pixels(data), int(rng.integers(1, 12)))
 
 
 def flip_exif(rng, data, other):
-    """Random bytes in the EXIF block, which most often holds offsets and counts."""
+    """Write random bytes into the EXIF block, which mostly holds offsets and counts."""
     place = data.find(b"Exif")
     if place < 0:
         return flip_header(rng, data, other)
@@ -75,18 +75,18 @@ def flip_exif(rng, data, other):
 
 
 def cut_end(rng, data, other):
-    """The rest is missing."""
+    """Cut off the end."""
     return data[: rng.integers(len(data))]
 
 
 def cut_middle(rng, data, other):
-    """A part is missing."""
+    """Cut out a part."""
     start, stop = np.sort(rng.integers(0, len(data), 2))
     return data[:start] + data[stop:]
 
 
 def splice_segments(rng, data, other):
-    """Segments of another JPEG (or of this one, many times) between its own."""
+    """Insert segments of another JPEG (or of this one, many times)."""
     own, foreign = _segments(data), _segments(other)
     at = int(rng.integers(1, len(own)))
     picked = foreign[int(rng.integers(len(foreign)))]
@@ -94,29 +94,29 @@ def splice_segments(rng, data, other):
 
 
 def splice_pixels(rng, data, other):
-    """The end of another JPEG."""
+    """Replace the end by that of another JPEG."""
     return data[: rng.integers(len(data))] + other[rng.integers(len(other)) :]
 
 
 def claim_size(rng, data, other):
-    """Another size than the pixels have, up to the largest that a JPEG can claim."""
+    """Write another size than that of the pixels into the header, up to the largest that a JPEG can have."""
     return _resized(rng, data, 65536)
 
 
 def claim_usable_size(rng, data, other):
-    """A size that is just not refused."""
+    """Write the largest size that is still accepted into the header."""
     return _resized(rng, data, 10_000)
 
 
 def write_noise(rng, data, other):
-    """A run of random bytes."""
+    """Write a run of random bytes."""
     start = int(rng.integers(len(data)))
     noise = rng.integers(0, 256, rng.integers(1, 2000), dtype=np.uint8).tobytes()
     return data[:start] + noise + data[start + len(noise) :]
 
 
 def write_markers(rng, data, other):
-    """JPEG's markers at random places: restarts, ends, new scans."""
+    """Write JPEG markers at random places: restarts, ends, new scans."""
     damaged = bytearray(data)
     for at in rng.integers(2, len(data) - 2, rng.integers(1, 30)):
         damaged[at : at + 2] = bytes([0xFF, rng.integers(0xC0, 0x100)])
@@ -137,7 +137,7 @@ def _flipped(rng, data, start, stop, count):
 
 
 def _segments(data):
-    """A JPEG cut before every segment; the last one holds the pixels."""
+    """A JPEG cut before every segment; the last piece holds the pixels."""
     at, parts = 2, [data[:2]]
     while data[at + 1] != 0xDA:
         size = 2 + int.from_bytes(data[at + 2 : at + 4])
@@ -147,7 +147,7 @@ def _segments(data):
 
 
 def _pixels(data):
-    """Where the pixels begin."""
+    """Offset of the pixels."""
     return len(data) - len(_segments(data)[-1]) + 14
 
 
@@ -158,7 +158,7 @@ def _resized(rng, data, limit):
 
 
 def write_files(folder, files, seed):
-    """Corrupted JPEGs, the corruptions in turn; returns the sha256 of all of them."""
+    """Write corrupted JPEGs with the corruptions in turn; returns the sha256 of all of them."""
     whole, total = sources(seed), hashlib.sha256()
     for number in range(files):
         rng = np.random.default_rng([seed, number])
@@ -170,12 +170,12 @@ def write_files(folder, files, seed):
 
 
 def fuzz(files, seed, memory, seconds, folder):
-    """What a child process makes of so many corrupted JPEGs.
+    """Let a child process read a number of corrupted JPEGs.
 
     Args:
-        memory: megabytes that a process may take; the address space is limited to twice as much.
-        seconds: a photo may take.
-        folder: an empty one.
+        memory: limit for a process in megabytes; the address space is limited to twice as much.
+        seconds: time limit for a photo.
+        folder: an empty folder.
 
     Returns:
         dict with `usable`, `rejected` and `broken` (reason to number), `crashes`, `hangs`, `touched`, `memory` (peak, megabytes) and
@@ -207,7 +207,7 @@ def fuzz(files, seed, memory, seconds, folder):
 
 
 def look(folder, seconds):
-    """The child: scan, features, and every photo decoded small; prints what was found as JSON."""
+    """The child: scans, extracts features, decodes every photo small, and prints the findings as JSON."""
     folder = Path(folder)
     scan([folder / "photos"], folder, 1, MIN_SIDE, MAX_PIXELS)
     extract._SECONDS, extract._SECONDS_PER_MEGAPIXEL = seconds, 0.0
@@ -228,7 +228,7 @@ def look(folder, seconds):
 
 
 def _decode(path):
-    """Why a photo cannot be decoded small, nothing if it can."""
+    """Why a photo cannot be decoded small; empty if it can."""
     try:
         read_rgb(path, SMALL)
     except PhotoError as error:
@@ -237,7 +237,7 @@ def _decode(path):
 
 
 def _counted(reasons):
-    """Reason to number, most frequent first; numbers in a reason do not count."""
+    """Reason to number, most frequent first. Numbers within a reason are ignored."""
     return dict(collections.Counter(re.sub(r"\d+", "N", reason) for reason in reasons).most_common())
 
 

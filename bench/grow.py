@@ -1,12 +1,12 @@
-"""What it costs and what it gives to add photos to a finished run, beside a run on all of them from nothing.
+"""Measure the cost and the result of adding photos to a finished run, against a run on all photos.
 
     python bench/grow.py CONFIG FOLDER [--late 20] [--cores 2] [--full RESULTS] [--truth TRUTH.csv]
 
-CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, new, one of every `--late` photos is held back, the rest runs up to
-the models and the teacher's rankings, then the late photos join and it runs again. `--full` names the results of a run on all photos
-that is already there, of which the jobs of the same rules are counted; without it that is run too. With `--truth` every labelled photo
-of the collection is a query too: a benchmark has some dozen queries, so that another vocabulary alone moves its mAP by a point or two.
-Photos are linked, not copied, where the disk allows.
+CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, which must be new, one of every `--late` photos is held back at first. The
+others run up to the models and the teacher's rankings; then the late photos are added, and it runs again. `--full` names the results of a
+run on all photos, if there is one already; its jobs of the same rules are counted. Without `--full` that run is made too. With `--truth`
+every labelled photo of the collection is a query too, because a benchmark has some dozen queries, and another vocabulary alone changes its
+mAP by a point or two. Photos are linked, not copied, where the disk allows it.
 """
 
 import argparse
@@ -22,14 +22,14 @@ import numpy as np
 import yaml
 from truth import read_labels
 
-from bow2cnn.benchmarks.truth import read_truth
 from bow2cnn.collection.scan import scan
 from bow2cnn.core import artefact
 from bow2cnn.core.progress import progress
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.index.engine import Engine
-from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
+from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +78,7 @@ def place(folder, photos):
 
 
 def run(config, path, cores, targets=TARGETS):
-    """Seconds of the run, and of its jobs (wall, processor)."""
+    """Seconds of a run, and of its jobs (wall time, processor time)."""
     path.write_text(yaml.safe_dump(config))
     begin = time.time()
     command = [Path(sys.executable).parent / "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", str(cores), *targets]
@@ -87,12 +87,12 @@ def run(config, path, cores, targets=TARGETS):
 
 
 def known(results, like):
-    """The same of a run that is already there, without its own seconds: its jobs of those rules that another run has."""
+    """The same for an existing run, without its own seconds: only its jobs of the rules that another run has."""
     return None, *job_seconds(results, rules=[path.name for path in (like / "timings").iterdir()])
 
 
 def job_seconds(results, since=0.0, rules=("",)):
-    """Sum over the jobs (of these rules) that began since then: wall and processor seconds."""
+    """Sum over the jobs (of these rules) that began after a time: seconds of wall time and of processor time."""
     rows = []
     for path in (path for rule in rules for path in (results / "timings" / rule).rglob("*.tsv")):
         if path.stat().st_mtime >= since:
@@ -105,14 +105,14 @@ def report(name, seconds, config, truth):
     whole = "" if seconds[0] is None else f"{seconds[0]:.0f} s, "
     print(f"{name}: {whole}processor time of its jobs {seconds[2]:.0f} s")
     if config:
-        results = Path(config["results"])
-        model = artefact.read(results / "reconstruction/models.h5", "models", ["model"])["model"]
+        results = Run.open(config["results"])
+        model = results.models["model"]
         print(f"  registered: {np.count_nonzero(model >= 0)} in {model.max(initial=-1) + 1} models")
         everything = []
         for benchmark in config["benchmarks"]:
             scores = teacher(results, benchmark)
             lines = (
-                f"{protocol} {', '.join(f'{post} {score:.2f}' for post, score in found.items())}" for protocol, found in scores.items()
+                f"{protocol} {', '.join(f'{steps} {score:.2f}' for steps, score in found.items())}" for protocol, found in scores.items()
             )
             print(f"  teacher on {benchmark}: {'; '.join(lines)}")
             everything += [score for found in scores.values() for score in found.values()]
@@ -123,22 +123,22 @@ def report(name, seconds, config, truth):
 
 def teacher(results, benchmark):
     """The teacher's mAP by protocol and step: plain, verified, expanded."""
-    truth = read_truth(results / f"benchmarks/{benchmark}/truth.h5")
-    rankings = bow_rankings(truth, results / f"retrieval/{benchmark}.h5", benchmark)
+    truth = results.truth(benchmark)
+    rankings = bow_rankings(truth, results.path("teacher_ranking", benchmark), benchmark)
     return {
-        protocol: {post or "plain": np.nanmean(score_rankings(lists, answers)["mAP"]) for post, lists in rankings.items()}
+        protocol: {steps or "plain": np.nanmean(score_rankings(lists, answers)["mAP"]) for steps, lists in rankings.items()}
         for protocol, answers in truth.protocols.items()
     }
 
 
 def teacher_on_collection(results, truth):
     """mAP with every labelled photo as a query, the photos of its place being the positives, as a text."""
-    names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
+    names = results.photos["name"]
     places = read_labels([truth])
     place = np.array([places.get(Path(name).name, "-") for name in names])
-    engine = Engine.load(results / "index/index.h5", DEFAULTS["max_hamming"])
+    engine = Engine.load(results.path("index"), DEFAULTS["max_hamming"])
     settings = {name: DEFAULTS[name] for name in ("shortlist", "max_expansion", "expansion_inliers")}
-    settings["min_inliers"] = EVIDENCE
+    settings["min_inliers"] = MIN_EVIDENCE
     queries = [row for row in np.flatnonzero(place != "-").tolist() if np.count_nonzero(place == place[row]) > 1]
     found = [search(engine, engine.words(row), **settings) for row in progress(queries, "queries", len(queries))]
     known = [(np.setdiff1d(np.flatnonzero(place == place[row]), [row]), np.array([row])) for row in queries]

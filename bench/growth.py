@@ -1,10 +1,10 @@
-"""The grown graph of a run beside the exhaustive one, for which every photo is a query: what is found, for how many verifications.
+"""The grown graph of a run compared with the exhaustive graph, for which every photo is a query: photos found, and verifications needed.
 
     python bench/growth.py CONFIG RESULTS
 
-CONFIG is the config of the run RESULTS, which has its graph. The exhaustive graph is made here, by the stage's own code. A verification is
-a pair of photos whose geometry is looked at: those of colliding sketches, those of the shortlists, those that parts of a photo find, and
-those that are matched in full.
+CONFIG is the config of the run RESULTS, whose stage `clustering` is done. The stage's own code makes the exhaustive graph here. A
+verification is a pair of photos that are compared by geometry: pairs with colliding sketches, pairs of the shortlists, pairs that parts of
+a photo find, and pairs that are matched with all their features.
 """
 
 import argparse
@@ -16,11 +16,10 @@ import yaml
 
 from bow2cnn.clustering.growth import Grower
 from bow2cnn.config.load import load
-from bow2cnn.core import artefact
-from bow2cnn.core.same_photos import shards_of
 from bow2cnn.features.distances import distance_pool
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.engine import Engine
+from bow2cnn.run.run import Run
 
 SMALLEST = 5  # photos of a component
 
@@ -30,9 +29,9 @@ def main():
     parser.add_argument("config", type=Path)
     parser.add_argument("results", type=Path)
     options = parser.parse_args()
-    config, clustering = load(yaml.safe_load(options.config.read_text())), options.results / "clustering"
-    grown, whole = artefact.read(clustering / "graph.h5", "graph"), exhaustive(config, options.results)
-    collisions = int(artefact.read(clustering / "seeds.h5", "seeds", ["collisions"])["collisions"])
+    config, run = load(yaml.safe_load(options.config.read_text())), Run.open(options.results)
+    grown, whole = run.graph, exhaustive(config, run)
+    collisions = int(run.seeds["collisions"])
     counts = verifications(grown) + collisions, verifications(whole)
     photos = found_photos(grown), found_photos(whole)
     for name, graph, count, found in zip(("grown", "exhaustive"), (grown, whole), counts, photos, strict=True):
@@ -41,10 +40,10 @@ def main():
     print(f"grown has {both:.1%} of the exhaustive graph's photos for {counts[0] / counts[1]:.1%} of its verifications")
 
 
-def exhaustive(config, results):
+def exhaustive(config, run):
     """Arrays of the graph for which every photo is asked, to the end of its shortlist."""
-    engine = Engine.load(results / "index/index.h5", config["retrieval"]["max_hamming"])
-    store = FeatureStore(shards_of(results, "features"))
+    engine = Engine.load(run.path("index"), config["retrieval"]["max_hamming"])
+    store = FeatureStore(run.shards("features"))
     limits = config["clustering"]["min_word_inliers"], config["clustering"]["min_inliers"]
     shortlist = config["retrieval"]["shortlist"]
     grower = Grower(engine, store, shortlist, *limits, block=shortlist)

@@ -1,11 +1,11 @@
-"""Min-hash over more and more photos, real ones padded with invented ones: time and memory of hashing and joining.
+"""Measure min-hash on growing collections, real photos followed by invented ones: time and memory of hashing and joining.
 
     python bench/minhash.py RESULTS [--photos 10000 100000 1000000] [--features 700] [--threads 2]
 
-RESULTS is a run that has its index. Photos of it come first, with the words of their strongest `--features` features; the others have as
-many, drawn from all of theirs. A larger collection has a finer vocabulary: words are cut by the first bits of the features' signatures
-into as many as the default gives a collection of that size. Sketches and bounds are the defaults of a run. Every size is measured in a
-process of its own.
+RESULTS is a run up to the stage `index`. Its photos come first, with the words of their strongest `--features` features. The others have as
+many features, drawn from all features of the real photos. A larger collection has a finer vocabulary: the first bits of the features'
+signatures divide the words into as many as the default gives to a collection of that size. Sketches and limits are the defaults of a run.
+Every size is measured in a process of its own.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from apart import apart
 from bow2cnn.clustering.minhash import BagOfWords, collide
 from bow2cnn.core import artefact
 from bow2cnn.index.engine import first_of_word
+from bow2cnn.run.run import Run
 from bow2cnn.vocabulary.train import words_for
 
 SKETCH_SIZE, SKETCHES, MIN_SIMILARITY = 3, 512, 0.02
@@ -48,10 +49,10 @@ def main():
 
 
 class Bags:
-    """The words of a run's photos, the strongest `features` of each, under the vocabulary of a collection of so many photos."""
+    """Words of the strongest `features` features of a run's photos, by the vocabulary of a collection of `photos` photos."""
 
     def __init__(self, results, features, photos):
-        arrays = artefact.read(results / "index/index.h5", "index", ["offset", "word", "signature", "feature", "idf"])
+        arrays = Run.open(results).index
         self.words = max(words_for(photos * features), len(arrays["idf"]))
         finer = self.words // len(arrays["idf"])
         kept = arrays["feature"] < features
@@ -60,7 +61,7 @@ class Bags:
         self._counts = np.bincount(photo[kept], minlength=len(arrays["offset"]) - 1)
 
     def make(self, photos):
-        """offset int64 [photos + 1] and sorted words uint32 of the first photos."""
+        """Offsets, int64 [photos + 1], and sorted words, uint32, of the first photos."""
         rng = np.random.default_rng(0)
         known = min(photos, len(self._counts))
         counts = np.concatenate([self._counts[:known], self._counts[rng.integers(len(self._counts), size=photos - known)]])
@@ -87,7 +88,7 @@ def join(offset, word, words, threads):
 
 @numba.njit
 def inverted(offset, word, words):
-    """Where the photos of every word begin, int64 [words + 1], and these photos, sorted, int32 [N]."""
+    """Inverted file: offsets of the words, int64 [words + 1], and their sorted photos, int32 [N]."""
     bounds, photos = np.zeros(words + 1, np.int64), np.empty(len(word), np.int32)
     for one in word:
         bounds[one + 1] += 1

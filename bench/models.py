@@ -1,15 +1,15 @@
-"""3D models of a heap of photos: pycolmap inside the true labels, pycolmap alone on the heap, and bow2cnn.
+"""Compare the 3D models with pycolmap's, within the true labels and on all photos together.
 
     python bench/models.py CONFIG TRUTH.csv WORK [--rows labels heap bow2cnn] [--threads 2]
 
-CONFIG is of a run whose `results` is not there yet: bow2cnn's time begins with nothing and ends with the models. TRUTH.csv has the columns
-photo, landmark, place (`-`: belongs to nothing). pycolmap has SIFT of at most 4,096 features and keeps every component of 5 photos or
-more. `labels`, which no user could do, matches every pair of photos of one landmark. `heap` is told nothing: a vocabulary tree of 16,384
-words built from the photos, 20 neighbours per photo, pycolmap's own test for watermarks obeyed. A photo counts for the largest model
-that registers it, and as wrong when its place is not the most frequent one there. Seconds are by the wall, and in brackets of the
-processor, which other work disturbs less; bow2cnn's stages run side by side, and the processor's seconds of each are Snakemake's samples,
-which miss some (those of `all` are whole). WORK keeps pycolmap's databases and models, and what was
-measured, so that rows can be asked for one by one.
+CONFIG is of a run whose `results` folder does not exist yet: bow2cnn's time is that of the whole run up to the models. TRUTH.csv has the
+columns photo, landmark, place (`-`: belongs to nothing). pycolmap uses at most 4,096 SIFT features per photo and keeps every component of 5
+photos or more. `labels` matches every pair of photos of one landmark, which needs labels that users do not have. `heap` knows no labels: it
+uses a vocabulary tree of 16,384 words built from the photos, 20 neighbours per photo, and pycolmap's own test for watermarks. A photo
+counts for the largest model that registers it, and as wrong if its place is not the most frequent place there. Seconds are wall time, with
+processor time in brackets, which other work disturbs less. bow2cnn's stages run in parallel; the processor time of each is sampled by
+Snakemake, which misses some of it (the time of `all` is complete). WORK keeps pycolmap's databases and models and the measurements, so that
+rows can be made one by one.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from colmap_peer import WORDS, build_tree, extract
 from grow import job_seconds
 from truth import LARGE, read_labels
 
-from bow2cnn.core import artefact
+from bow2cnn.run.run import Run
 
 SMALLEST = 5  # photos of a model
 NEIGHBOURS = 20
@@ -58,7 +58,7 @@ def main():
 
 
 class Bench:
-    """What the rows are made of: the photos as one folder, the options, and pycolmap's features, which two rows share."""
+    """What all rows share: the photos as one folder, the options, and pycolmap's features."""
 
     def __init__(self, options, settings):
         self.options, self.settings, self.work = options, settings, options.work
@@ -71,7 +71,7 @@ class Bench:
                     link.symlink_to(path.resolve())
 
     def database(self, row):
-        """A database of its own with the features of all photos, and the time that these took."""
+        """A new database with the features of all photos, and the time that the features took."""
         features, note = self.work / "features.db", self.work / "features.json"
         if not note.exists():
             features.unlink(missing_ok=True)
@@ -143,8 +143,8 @@ def ours(bench):
     seconds = {"all": clock.lap()}
     for rule in sorted(path.name for path in (results / "timings").iterdir()):
         seconds[rule] = job_seconds(results, rules=[rule])
-    names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
-    arrays = artefact.read(results / "reconstruction/models.h5", "models", ["photo_offset", "photo"])
+    run = Run.open(results)
+    names, arrays = run.photos["name"], run.models
     bounds = zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)
     return [[Path(names[photo]).name for photo in arrays["photo"][start:stop]] for start, stop in bounds], seconds
 
@@ -153,7 +153,7 @@ ROWS = {"labels": inside_labels, "heap": alone, "bow2cnn": ours}
 
 
 def report(found, place):
-    """Lines on the rows that there are."""
+    """Lines on the existing rows."""
     right = {}
     for row, measured in found.items():
         members = assign(measured["models"])
@@ -181,7 +181,7 @@ def report(found, place):
 
 
 def assign(models):
-    """The photos of every model, each only in the largest that registers it; models of `SMALLEST` photos or more, largest first."""
+    """The photos of every model, each only in the largest model that registers it; models of `SMALLEST` photos or more, largest first."""
     taken, members = set(), []
     for photos in sorted(models, key=len, reverse=True):
         own = [photo for photo in photos if photo not in taken]

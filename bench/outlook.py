@@ -1,11 +1,11 @@
-"""What a collection of any size would cost: the times of a run and the curves of bench/scale.py, carried on.
+"""The cost of a collection of any size: an extrapolation of the times of a run and of the curves of bench/scale.py.
 
     python bench/outlook.py RESULTS SCALE.json [--photos 7400000] [--features 700] [--words 1048576] [--found 0.05] [--partners 50]
 
-RESULTS is a finished run whose jobs had `--run-threads` threads, SCALE.json what bench/scale.py wrote. `--found` is the share of photos
-that come into clusters; of each of these `--partners` pairs are verified in full. A stage grows as its work does (`outlook`): with the
-photos, their features, the queries that it asks the index, the words; networks describe the photos that can be used, those that come into
-clusters and `--background` background photos (outside every cluster). Nothing here was measured at that size.
+RESULTS is a finished run whose jobs had `--run-threads` threads; SCALE.json is the output of bench/scale.py. `--found` is the share of
+photos that are in clusters; `--partners` pairs of each of these are verified with all features. The time of a stage grows with its work
+(`outlook`): the photos, their features, its queries to the index, the words. Networks describe the photos that can be used: those in
+clusters and `--background` background photos (outside every cluster). Nothing was measured at that size.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bow2cnn.config.model import Pairs
-from bow2cnn.core import artefact
-from bow2cnn.pairs.negatives import used_rows
+from bow2cnn.run.arrays import Arrays
+from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 
 # Photos that are described before an epoch at most: the pool of negatives (`negative_pool_size`), and what a running validation ranks.
@@ -24,7 +24,7 @@ _POOL, _VALIDATION = 20_000, 20_000
 
 
 class Cost(NamedTuple):
-    """Core seconds of a stage in so many jobs; `threads`, those that one job can use."""
+    """Core seconds of a stage, the number of its jobs, and the threads that one job can use."""
 
     stage: str
     jobs: int
@@ -47,7 +47,7 @@ def main():
     parser.add_argument("--threads", type=int, default=16)
     parser.add_argument("--run-threads", type=int, default=2)
     options = parser.parse_args()
-    run, curves = Run(options.results, options.run_threads), json.loads(options.scale.read_text())
+    run, curves = MeasuredRun(options.results, options.run_threads), json.loads(options.scale.read_text())
     costs = outlook(run, curves, options)
     print("| stage | jobs | core hours | minutes of a job |\n|---|---|---|---|")
     for cost in costs:
@@ -59,25 +59,20 @@ def main():
     print(f"| all | {sum(disk(run, options).values()) / 1e9:,.0f} |")
 
 
-class Run:
+class MeasuredRun:
     """A finished run: its counts, the core seconds of its rules, the bytes of its folders."""
 
     def __init__(self, results, threads):
         self._results, self._threads = results, threads
-        with artefact.Reader(results / "index/index.h5", "index") as reader:
-            self.photos, self.words = reader.shape("norm")[0], reader.shape("idf")[0]
-        counts = []
-        for path in (results / "features").glob("shard-*.h5"):
-            with artefact.Reader(path, "features") as reader:
-                counts.append(int(reader["offset"][-1]))
-        self.features = sum(counts) / self.photos
-        graph = artefact.read(results / "clustering/graph.h5", "graph", ["queried", "verified", "pair", "refused"])
+        run = Run.open(results)
+        graph, histories = run.graph, [run.history(name) for name in run.experiments]
+        self.photos, self.words = run.index.shape("norm")[0], run.index.shape("idf")[0]
+        self.features = sum(int(Arrays(path, "features")["offset"][-1]) for path in run.shards("features")) / self.photos
         self.queried, self.probed = graph["verified"][graph["queried"]], graph["verified"][~graph["queried"]]
         self.pairs = len(graph["pair"]) + len(graph["refused"])
-        self.used = len(used_rows(results / "pairs/models/negatives.h5"))
-        histories = [artefact.read(path, "history", ["epoch", "tried/share"]) for path in sorted(results.glob("experiments/*/history.h5"))]
+        self.used = int(run.negatives("models").used.sum())
         self._trainings = [(len(history["epoch"]) - 1, len(history["tried/share"]) - 1) for history in histories]
-        self.registered = int((artefact.read(results / "reconstruction/models.h5", "models", ["model"])["model"] >= 0).sum())
+        self.registered = int((run.models["model"] >= 0).sum())
 
     def seconds(self, rule, threads=None, only="*"):
         """Core seconds of all jobs of a rule whose names match."""
@@ -85,7 +80,7 @@ class Run:
         return sum(float(row["s"]) for row in rows) * (threads or self._threads)
 
     def described(self, used):
-        """Descriptions of a photo in all trainings where so many photos are used: each at the start, some before every epoch, those of
+        """How often photos are described in all trainings, if `used` photos are used: all at the start, some before every epoch, those of
         validation for every share of the way."""
         some, few = min(used, _POOL + _VALIDATION), min(used, _VALIDATION)
         return sum(used + epochs * some + shares * few for epochs, shares in self._trainings)
@@ -97,7 +92,7 @@ class Run:
         return sorted((self._results / "timings" / rule).rglob(f"{only}.tsv"))
 
     def bytes(self, folder):
-        """Bytes of a folder; what has several names (hard links) counts once."""
+        """Bytes of a folder; a file with several names (hard links) counts once."""
         found = [path.stat() for path in (self._results / folder).rglob("*") if path.is_file()]
         return sum({file.st_ino: file.st_size for file in found}.values())
 
@@ -113,7 +108,7 @@ def outlook(run, curves, options):
     larger = options.photos / most["photos"]
 
     def query(count, words, verified=DEFAULTS["shortlist"]):
-        """Seconds of one query of the index and of so many verifications; `seconds` has two of each shortlist, for the expansion."""
+        """Seconds of one query to the index and of `verified` verifications. `seconds` has two shortlists, because of query expansion."""
         postings = most["ranking"] * count / most["photos"] * (options.features / curves["features"]) ** 2 * run.words / words
         return postings + (most["seconds"] - 2 * most["ranking"]) / 2 * verified / DEFAULTS["shortlist"]
 
@@ -156,7 +151,7 @@ def disk(run, options):
     matches = found * options.partners / run.pairs * options.features / run.features
     return {name: run.bytes(name) * features for name in ("features", "words", "index")} | {
         "clustering": run.bytes("clustering") * matches,
-        "models": run.bytes("models") * found / run.registered,
+        "models": run.bytes("reconstruction") * found / run.registered,
         "descriptors (of one network)": 4 * 1280 * options.photos,
     }
 

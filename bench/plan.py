@@ -24,7 +24,7 @@ def main():
 
 
 def plan(photos, clusters):
-    """(jobs, seconds, megabytes) of a plan with so many shards."""
+    """(jobs, seconds, megabytes) of a plan with these numbers of shards."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "photos").mkdir()
         shards = f"shards: {{photos: {photos}, clusters: {clusters}}}"

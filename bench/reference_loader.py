@@ -1,12 +1,12 @@
-"""The reference trainer's own loader on an exported database: does it read it, and do its tuples keep its rules?
+"""Read an exported database with the loader of the reference trainer: does it load, and do its tuples keep its rules?
 
     git clone https://github.com/filipradenovic/cnnimageretrieval-pytorch reference
     python -m bow2cnn export retrieval-sfm RESULTS DATABASE
     python bench/reference_loader.py reference DATABASE [--tuples 50] [--pool 200]
 
-The loader (Radenovic, Tolias, Chum, TPAMI 2018; class TuplesDataset) is theirs, untouched. Stand-ins take the place of what it needs and
-this installation has not: torchvision's name of an image library, a constant that Pillow no longer has, a GPU (vectors stay where they
-are), and the network, for which the mean colour of a photo will do.
+The loader (Radenovic, Tolias, Chum, TPAMI 2018; class TuplesDataset) is used unchanged. Some of its requirements are replaced because they
+are not installed here: torchvision's name of an image library, a constant that newer versions of Pillow lack, a GPU (vectors stay in
+memory), and the network (the mean colour of a photo is enough).
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main():
 
 
 def describe(dataset):
-    """How many tuples it drew, and how many of these keep the rules."""
+    """Number of tuples that were drawn, and number of those that keep the rules."""
     kept = 0
     for number, (query, positive, negatives) in enumerate(zip(dataset.qidxs, dataset.pidxs, dataset.nidxs, strict=True)):
         photos, target = dataset[number]
@@ -63,7 +63,7 @@ def to_tensor(photo):
 
 
 class MeanColour:
-    """As much of a network as the loader asks for."""
+    """The part of a network that the loader uses."""
 
     meta = types.MappingProxyType({"outputdim": 3})
 

@@ -1,10 +1,10 @@
-"""What a run finds in the same photos at other resolutions: the verified pairs and their inliers.
+"""Compare what a run finds in the same photos at other resolutions: verified pairs and their inliers.
 
     python bench/resolution.py CONFIG FOLDER [--factors 2.5 5] [--cores 2]
 
 CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, new, the photos are enlarged by each factor (JPEG of quality 95, bicubic),
-the run goes up to the clusters with those of the collection as they are and with each enlarged copy of it, and its verified pairs are
-compared by the photos' names. Enlarged photos hold nothing that the others do not, so that any difference is the fault of the run.
+the run goes up to the clusters with the photos as they are and with each enlarged copy, and the verified pairs are compared by the names of
+the photos. Enlarged photos show nothing more than the others, so the run causes every difference.
 """
 
 import argparse
@@ -16,8 +16,8 @@ import yaml
 from grow import list_photos, run
 from PIL import Image, ImageOps
 
-from bow2cnn.core import artefact
 from bow2cnn.core.progress import progress
+from bow2cnn.run.run import Run
 
 
 def main():
@@ -36,13 +36,13 @@ def main():
         enlarge(photos, options.folder / name, factor, options.cores)
         mine = {**config, "photos": [str(options.folder / name)], "results": str(options.folder / f"results-{name}"), "benchmarks": {}}
         run(mine, options.folder / f"{name}.yaml", options.cores, ["clustering"])
-        found = read_pairs(Path(mine["results"]))
+        found = read_pairs(Run.open(mine["results"]))
         first = first or found
         print(f"{name}: {describe(found, first)}", flush=True)
 
 
 def enlarge(photos, folder, factor, workers):
-    """Fill a folder with enlarged copies, upright; with a factor of 1 too, so that all are saved alike."""
+    """Fill a folder with enlarged upright copies; also for a factor of 1, so that all are saved the same way."""
     folder.mkdir()
     with ThreadPoolExecutor(workers) as pool:
         list(progress(pool.map(lambda photo: _enlarge(photo, folder, factor), photos), f"photos {factor:g}x", len(photos)))
@@ -57,8 +57,7 @@ def _enlarge(photo, folder, factor):
 
 def read_pairs(results):
     """Inliers of the verified pairs, by the names of their two photos."""
-    names = np.array(artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"])
-    graph = artefact.read(results / "clustering/graph.h5", "graph", ["pair", "inliers"])
+    names, graph = np.array(results.photos["name"]), results.graph
     return {tuple(sorted(pair)): inliers for pair, inliers in zip(names[graph["pair"]].tolist(), graph["inliers"].tolist(), strict=True)}
 
 

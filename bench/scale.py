@@ -1,14 +1,14 @@
-"""How the index grows: building and asking indexes of more and more photos, real ones padded with invented ones.
+"""Measure how the index grows: build and query indexes of more and more photos, real ones followed by invented ones.
 
     python bench/scale.py RESULTS FOLDER [--photos 1000 4000 16000 64000 256000] [--features 700] [--queries 50] [--builds 3]
 
-RESULTS is a run that has its index. Photos of it come first, with their strongest `--features` features; the others are made from what
-the real ones have: their sizes and numbers of features, and features drawn from all of theirs with word and frame, with the signature of
-another feature of that word, of which three bits in ten are drawn anew. Every size is built by `build_index` in FOLDER (which needs
-room for 160 bytes a feature), three times, of which the middle one counts, and asked with real photos, soft assignment, verification and
-expansion included, each in a process of its own on one thread. "Ranking" is what a shortlist takes. Memory is what a process has of its
-own at most; what of the mapped files lies in memory too stands beside it, and can be given back. The figures go to FOLDER/scale.json
-too, for bench/outlook.py.
+RESULTS is a run up to the stage `index`. Its photos come first, with their strongest `--features` features. The other photos are invented:
+they have the size and the number of features of a real photo, and features drawn from all real ones, with word and frame, and the signature
+of another feature of that word with three bits in ten drawn anew. `build_index` builds every size in FOLDER (which needs 160 bytes per
+feature) three times, and the median time counts. Then real photos are searched, with soft assignment, verification and expansion. Each
+measurement is a process of its own with one thread. "Ranking" is the time of a shortlist. Memory is the largest memory that belongs to the
+process alone; the part of the mapped files that is in memory is given beside it, and can be released. The figures are also written to
+FOLDER/scale.json, for bench/outlook.py.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from apart import apart
 
 from bow2cnn.core import artefact
 from bow2cnn.core.progress import progress
-from bow2cnn.core.same_photos import shards_of
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
 from bow2cnn.index.engine import Engine
 from bow2cnn.index.query_words import quantise_query
-from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
+from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -46,13 +46,14 @@ def main():
     parser.add_argument("--builds", type=int, default=3)
     options = parser.parse_args()
     options.folder.mkdir(parents=True)
-    real = Real(options.results, options.features)
-    queries = real_queries(options.results, options.features, options.queries)
+    run = Run.open(options.results)
+    real = Real(run, options.features)
+    queries = real_queries(run, options.features, options.queries)
     rows = []
     for photos in options.photos:
         folder = options.folder / str(photos)
         words = make_words(real, photos, folder)
-        arguments = build, folder, words, options.results / "vocabulary/vocabulary.h5"
+        arguments = build, folder, words, run.path("vocabulary")
         built = sorted((apart(*arguments) for _ in range(options.builds)), key=lambda found: found["seconds"])[options.builds // 2]
         for path in words:
             path.unlink()
@@ -71,20 +72,19 @@ def main():
     (options.folder / "scale.json").write_text(json.dumps(curves, indent=1))
 
 
-def real_queries(results, features, count):
+def real_queries(run, features, count):
     """`QuantisedFeatures` of some photos of the run as of photos from outside, of their strongest `features` features."""
-    store = FeatureStore(shards_of(results, "features"))
-    size = artefact.read(results / "index/index.h5", "index", ["size"])["size"]
-    vocabulary = Vocabulary.load(results / "vocabulary/vocabulary.h5")
+    store, size = FeatureStore(run.shards("features")), run.index["size"]
+    vocabulary = Vocabulary.load(run.path("vocabulary"))
     rows = np.linspace(0, len(store) - 1, count).astype(int).tolist()
     return [quantise_query(*(part[:features] for part in store[row]), size[row], vocabulary, DEFAULTS["soft_words"]) for row in rows]
 
 
 class Real:
-    """The words of a run's photos, the strongest `features` of each, and those of invented ones."""
+    """The words of a run's photos, of the strongest `features` of each, and those of invented photos."""
 
-    def __init__(self, results, features):
-        arrays = artefact.read(results / "index/index.h5", "index", ["offset", "word", "signature", "feature", "keypoint", "size"])
+    def __init__(self, run, features):
+        arrays = run.index
         photo = np.repeat(np.arange(len(arrays["size"])), np.diff(arrays["offset"]))
         kept = arrays["feature"] < features
         self.counts = np.bincount(photo[kept], minlength=len(arrays["size"]))
@@ -98,12 +98,12 @@ class Real:
         return len(self.size)
 
     def part(self, first, last):
-        """Sizes, numbers of features and columns of some of the real photos."""
+        """Sizes, numbers of features and columns of some real photos."""
         rows = slice(self.starts[first], self.starts[last])
         return self.size[first:last], self.counts[first:last], {name: column[rows] for name, column in self.columns.items()}
 
     def invent(self, count, rng):
-        """The same of invented photos."""
+        """The same for invented photos."""
         like = rng.integers(len(self), size=count)
         counts = self.counts[like]
         total = int(counts.sum())
@@ -124,7 +124,7 @@ class Real:
 
 
 def make_words(real, photos, folder):
-    """The `words` artefacts of so many photos, and their `collection`; paths of the words."""
+    """Write the `words` artefacts of `photos` photos, and their `collection`. Returns the paths of the words."""
     folder.mkdir()
     paths, sizes = [], []
     starts = list(range(0, photos, SHARD))
@@ -151,9 +151,9 @@ def build(folder, words, vocabulary):
 
 
 def ask(folder, queries):
-    """Mean seconds of a query and of ranking its shortlist alone, once the files are in memory as far as they fit."""
+    """Mean seconds of a query, and of ranking its shortlist alone, when the files are in memory as far as they fit."""
     engine = Engine.load(folder / "index.h5", DEFAULTS["max_hamming"])
-    settings = {name: DEFAULTS[name] for name in ("shortlist", "max_expansion", "expansion_inliers")} | {"min_inliers": EVIDENCE}
+    settings = {name: DEFAULTS[name] for name in ("shortlist", "max_expansion", "expansion_inliers")} | {"min_inliers": MIN_EVIDENCE}
     for query in queries[:2]:
         search(engine, query, **settings)  # compiled
     begin = time.perf_counter()

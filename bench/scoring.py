@@ -1,12 +1,12 @@
-"""The teacher's plain ranking beside ASMK's, on the same features, with a whole collection as distractors; each on one thread.
+"""Compare the teacher's plain ranking with ASMK's on the same features, with a whole collection as distractors, each on one thread.
 
     python -m pip install cython && python -m pip install --no-build-isolation asmk
-    python bench/scoring.py RESULTS FOLDER BENCHMARK [--words 16k] [--sample 200000] [--rows bow2cnn ASMK]
+    python bench/scoring.py RESULTS BENCHMARK [--words 16k] [--sample 200000] [--rows bow2cnn ASMK]
 
-RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK, whose photos and gnd.json lie in FOLDER. The database is the
-benchmark's and all photos of the collection; both codebooks are trained on the collection. ASMK (Tolias, Avrithis, Jegou, ICCV 2013; the
-authors' package, binary, with the parameters of their HOW configuration) trains `--words` words on `--sample` features. The time of a
-query is from its features to its ranking; features are not counted.
+RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK. The database has the photos of the benchmark and all photos of
+the collection; both codebooks are trained on the collection. ASMK (Tolias, Avrithis, Jegou, ICCV 2013; the authors' package, binary, with
+the parameters of their HOW configuration) trains `--words` words on `--sample` features. The time of a query begins with its features and
+ends with its ranking.
 """
 
 import argparse
@@ -36,18 +36,17 @@ STEPS = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("folder", type=Path)
     parser.add_argument("benchmark")
     parser.add_argument("--words", default="16k")
     parser.add_argument("--sample", type=int, default=200_000)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)
-    pool = Pool(options.results, options.folder, options.benchmark)
+    pool = Pool(options.results, options.benchmark)
     with threadpool_limits(1):
         for name in options.rows:
             method, rankings, seconds = ROWS[name](pool, options), [], 0.0
-            for query in pool.task.query.tolist():
+            for query in pool.truth.query.tolist():
                 features = pool.own[query]
                 begin = time.perf_counter()
                 rankings.append(method.rank(*features))
@@ -67,10 +66,10 @@ class Asmk:
     """ASMK's codebook and inverted file of the same photos."""
 
     def __init__(self, pool, options):
-        own, distractors, task = pool.own, pool.distractors, pool.task
+        own, distractors, truth = pool.own, pool.distractors, pool.truth
         steps = STEPS | {"train_codebook": {"codebook": {"size": options.words}}}
         method = ASMKMethod.initialize_untrained(steps).train_codebook(_sample(distractors, options.sample))
-        photos = [own[row][1] for row in task.database.tolist()] + [distractors[row][1] for row in range(len(distractors))]
+        photos = [own[row][1] for row in truth.database.tolist()] + [distractors[row][1] for row in range(len(distractors))]
         builder = method.create_ivf_builder()
         for number, descriptor in enumerate(photos):
             if len(descriptor):

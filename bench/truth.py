@@ -1,13 +1,12 @@
-"""How right a run is, measured against held-back labels: precision of verified pairs and of those that were cut, size and purity of the 3D
-models.
+"""A run measured with labels that it does not know: precision of verified pairs and of cut pairs, size and purity of the 3D models.
 
     python bench/truth.py RESULTS TRUTH.csv [TRUTH.csv ...] [--same PLACE,PLACE ...] [--before RESULTS]
 
-TRUTH.csv has the columns photo, landmark, place (place `-`: belongs to nothing). A pair of two `-` photos counts neither way; a pair
-with one labelled photo is right when both show one place. A registered photo is in a model of another place when the place of its
-label is not the most frequent place of its model (`-` photos count as wrong there only if the model's place is a labelled one).
-Where labels are known to confuse places, `--same` names these: a pair of two of them has no label. `--before` tells how many of the right
-pairs of an earlier run, on the same photos, are pairs of this one, and of how many the two photos are in one cluster.
+TRUTH.csv has the columns photo, landmark, place (place `-`: belongs to nothing). A pair of two `-` photos counts neither way; a pair with
+one labelled photo is right if both show one place. A registered photo is in a model of another place if the place of its label is not the
+most frequent place of its model (`-` photos count as wrong there only if the model's place is a labelled one). `--same` names places that
+the labels confuse: a pair of two of them has no label. `--before` compares with an earlier run on the same photos: how many of its right
+pairs are pairs of this run, and in how many of them both photos are in one cluster.
 """
 
 import argparse
@@ -17,36 +16,36 @@ from pathlib import Path
 
 import numpy as np
 
-from bow2cnn.core import artefact
+from bow2cnn.run.run import Run
 
 LARGE = 8  # photos
 
 
 def main():
-    parser = argparse.ArgumentParser(description="How right a run is, measured against held-back labels.")
+    parser = argparse.ArgumentParser(description="A run measured with labels that it does not know.")
     parser.add_argument("results", type=Path)
     parser.add_argument("truths", nargs="+", metavar="TRUTH.csv")
     parser.add_argument("--same", nargs="*", default=[], type=lambda text: set(text.split(",")), metavar="PLACE,PLACE")
     parser.add_argument("--before", type=Path, metavar="RESULTS")
     args = parser.parse_args()
-    place = places(args.results, args.truths)
-    for line in [*pairs(args.results, place, args.same), *cut(args.results, place, args.same)]:
+    run = Run.open(args.results)
+    place = places(run, args.truths)
+    for line in [*pairs(run, place, args.same), *cut(run, place, args.same)]:
         print(line)
     if args.before:
-        print(kept(args.results, args.before, place))
-    if (args.results / "reconstruction/models.h5").exists():
-        print(*models(args.results, place), sep="\n")
+        print(kept(run, Run.open(args.before), place))
+    if "models" in run:
+        print(*models(run, place), sep="\n")
 
 
-def places(results, truths):
+def places(run, truths):
     """Place of every photo of a run."""
-    names = artefact.read(results / "collection/collection.h5", "collection", ["name"])["name"]
     labels = read_labels(truths)
-    return np.array([labels.get(Path(name).name, "-") for name in names])
+    return np.array([labels.get(Path(name).name, "-") for name in run.photos["name"]])
 
 
 def read_labels(paths, column="place"):
-    """Photo file name to its label in a column."""
+    """File name of a photo to its label in a column."""
     labels = {}
     for path in paths:
         with open(path, newline="", encoding="utf-8") as file:
@@ -54,50 +53,57 @@ def read_labels(paths, column="place"):
     return labels
 
 
-def pairs(results, place, same):
+def pairs(run, place, same):
     """Lines on the verified pairs."""
-    counted, right = judge(place[artefact.read(results / "clustering/graph.h5", "graph", ["pair"])["pair"]], same)
+    counted, right = judge(place[run.graph["pair"]], same)
     yield f"verified pairs: {tell(counted, right)}"
     yield f"precision of the pairs with a label: {100 * right.sum() / max(counted.sum(), 1):.2f} %"
 
 
-def cut(results, place, same):
-    """Lines on the verified pairs that were cut, of all and by reason."""
-    found = artefact.read(results / "clustering/clusters.h5", "clusters", ["cut/pair", "cut/reason"])
-    counted, right = judge(place[found["cut/pair"]], same)
-    reason = np.array(found["cut/reason"], object)
+def cut(run, place, same):
+    """Lines on the verified pairs that were cut: on all of them, and by reason."""
+    counted, right = judge(place[run.clusters["cut/pair"]], same)
+    reason = np.array(run.clusters["cut/reason"], object)
     yield f"cut pairs: {tell(counted, right)}"
     for name in sorted(set(reason)):
         yield f"  {name}: {tell(counted[reason == name], right[reason == name])}"
 
 
-def kept(results, before, place):
+def kept(run, before, place):
     """A line on the right pairs of an earlier run."""
-    now, then = (artefact.read(run / "clustering/graph.h5", "graph", ["pair", "sha256"]) for run in (results, before))
-    if not np.array_equal(now["sha256"], then["sha256"]):
-        raise SystemExit(f"{before} is a run on other photos than {results}")
-    pair = then["pair"][judge(place[then["pair"]], [])[1]]
-    again = np.isin(pair @ [len(place), 1], now["pair"] @ [len(place), 1])
-    cluster = artefact.read(results / "clustering/clusters.h5", "clusters", ["cluster"])["cluster"][pair]
+    now, then = run.graph["pair"], before.graph["pair"]
+    if not np.array_equal(run.photos["sha256"], before.photos["sha256"]):
+        raise SystemExit(f"{before.results} is a run on other photos than {run.results}")
+    pair = then[judge(place[then], [])[1]]
+    again = np.isin(pair @ [len(place), 1], now @ [len(place), 1])
+    cluster = run.clusters["cluster"][pair]
     together = (cluster[:, 0] == cluster[:, 1]) & (cluster[:, 0] >= 0)
     return f"right pairs before: {len(pair)}, pairs still {100 * again.mean():.1f} %, in one cluster {100 * together.mean():.1f} %"
 
 
 def judge(ends, same):
-    """Which pairs have a label that tells, and which of them show one place: bool [m] each, from the places of their photos, [m, 2]."""
+    """Which pairs have a label that counts, and which of these show one place.
+
+    Args:
+        ends: places of the two photos of every pair, str [m, 2].
+        same: sets of places that the labels confuse.
+
+    Returns:
+        bool [m] each.
+    """
     confused = np.array([a != b and any({a, b} <= group for group in same) for a, b in ends.tolist()], bool)
     counted = (ends != "-").any(1) & ~confused
     return counted, counted & (ends[:, 0] == ends[:, 1])
 
 
 def tell(counted, right):
-    """How many pairs there are, how many have a label, and how many of those are right and wrong."""
+    """The numbers of all pairs, of those with a label, and of right and wrong ones, as text."""
     return f"{len(counted)}, with a label {counted.sum()}: right {right.sum()}, wrong {(counted & ~right).sum()}"
 
 
-def models(results, place):
+def models(run, place):
     """Lines on the 3D models."""
-    arrays = artefact.read(results / "reconstruction/models.h5", "models", ["model", "photo_offset", "photo"])
+    arrays = run.models
     members = [arrays["photo"][a:b] for a, b in zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)]
     wrong = 0
     for number, photos in enumerate(members):

@@ -1,11 +1,11 @@
-"""Spatial verification beside pycolmap's and OpenCV's, on the same tentative matches of real photos, each on one thread.
+"""Spatial verification compared with pycolmap's and OpenCV's, on the same tentative matches of real photos, each on one thread.
 
     python bench/verification.py RESULTS TRUTH.csv [--queries 400] [--shortlist 50] [--seed 0]
 
 RESULTS is a run up to the stage `index`. Labelled photos, drawn at random, are queries; every pair of a query and a photo of its shortlist
-has its tentative matches (same word, similar signature) verified by all sides. A pair is right when both photos have the same place in
-TRUTH.csv. Each side accepts pairs from so many inliers that 98 % of what it accepts is right; recall is the share of all right pairs
-that it then accepts. Fewer matches than a minimal sample are no inliers.
+has its tentative matches (same word, similar signature) verified by all methods. A pair is right if both photos have the same place in
+TRUTH.csv. Each method accepts pairs from the number of inliers at which 98 % of its accepted pairs are right; recall is the share of all
+right pairs that it then accepts. With fewer matches than a minimal sample a pair has 0 inliers.
 """
 
 import argparse
@@ -18,9 +18,9 @@ import numpy as np
 import pycolmap
 from truth import read_labels
 
-from bow2cnn.core import artefact
 from bow2cnn.geometry.verify import match_words, verify
 from bow2cnn.index.engine import TOLERANCE, Engine
+from bow2cnn.run.run import Run
 
 PRECISION = 0.98
 PIXELS = 4.0  # of the peers: pycolmap's default
@@ -35,10 +35,10 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    names = artefact.read(options.results / "collection/collection.h5", "collection", ["name"])["name"]
+    run = Run.open(options.results)
     places = read_labels([options.truth])
-    place = np.array([places.get(Path(name).name, "-") for name in names])
-    engine = Engine.load(options.results / "index/index.h5", max_hamming=24)
+    place = np.array([places.get(Path(name).name, "-") for name in run.photos["name"]])
+    engine = Engine.load(run.path("index"), max_hamming=24)
     pairs = list_pairs(engine, np.flatnonzero(place != "-"), options)
     right = place[pairs[:, 0]] == place[pairs[:, 1]]
     words = {int(photo): engine.words(int(photo)) for photo in np.unique(pairs)}
@@ -52,14 +52,14 @@ def main():
 
 
 def list_pairs(engine, labelled, options):
-    """Queries with the photos of their shortlists, int [p, 2], no pair twice."""
+    """Queries with the photos of their shortlists, int [p, 2]; no pair twice."""
     queries = np.random.default_rng(options.seed).permutation(labelled)[: options.queries]
     found = [(int(query), int(photo)) for query in queries for photo in engine.rank(engine.words(query), options.shortlist + 1)[0]]
     return np.unique(np.sort([pair for pair in found if pair[0] != pair[1]], axis=1), axis=0)
 
 
 def best_recall(inliers, right):
-    """The inliers from which on at least 98 % of the pairs are right, and the recall there."""
+    """The smallest number of inliers from which at least 98 % of the pairs are right, and the recall there."""
     best = (0, 0.0)
     for threshold in np.unique(inliers[inliers > 0]):
         accepted = inliers >= threshold
@@ -108,7 +108,7 @@ def timed(run, pairs, matches):
 
 
 def colmap(words, pairs, matches):
-    """The database is written before the clock starts; pycolmap reads it and writes its geometries."""
+    """pycolmap's side. The database is written before the clock starts; pycolmap reads it and writes its geometries."""
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "database.db"

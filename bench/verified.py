@@ -1,12 +1,12 @@
-"""What "verified" means in collections of every size: parts of a run's collection are asked with photos of other places and with their own.
+"""How reliable "verified" is in collections of every size: parts of a run's collection are searched with their own and with other photos.
 
     python bench/verified.py RESULTS TRUTH.csv OTHERS OTHERS.csv [--sizes 100 300 1000 0] [--draws 3] [--graph] [--threads 2]
 
 RESULTS is a run up to the stage `features`, TRUTH.csv has the columns photo, place (`-`: belongs to nothing). OTHERS is a folder with
-photos of other places, OTHERS.csv their labels (photos of a place that the run has too are left out): 100 are drawn. A part of the
-collection is drawn place by place, no more than a third of it from one place (size 0: the whole collection), and everything from the
-vocabulary on is made anew for it, with the defaults. An answer counts as right when its photo has the label of the query; one where both
-belong to nothing counts neither way. With `--graph` the part is grown to the graph of verified pairs too.
+photos of other places, OTHERS.csv has their labels (photos of a place that the run has too are left out); 100 of them are drawn. A part of
+the collection is drawn place by place, at most a third of it from one place (size 0: the whole collection). Everything from the vocabulary
+on is made anew for it, with the defaults. An answer is right if its photo has the label of the query; it does not count if both belong to
+nothing. With `--graph` the graph of verified pairs is made for the part too.
 """
 
 import argparse
@@ -21,7 +21,6 @@ from bow2cnn.clustering.minhash import collide_sketches
 from bow2cnn.clustering.seeds import find_seeds
 from bow2cnn.config.model import Clustering
 from bow2cnn.core import artefact
-from bow2cnn.core.same_photos import shards_of
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.build import build_index
@@ -31,7 +30,8 @@ from bow2cnn.index.watermarks import find_watermarks
 from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_header
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
-from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
+from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
@@ -52,10 +52,10 @@ def main():
     parser.add_argument("--graph", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    names = artefact.read(options.results / "collection/collection.h5", "collection", ["name"])["name"]
+    run = Run.open(options.results)
     labels = read_places(options.truth)
-    place = np.array([labels.get(Path(name).name, "-") for name in names])
-    others = read_others(options, set(place))
+    place = np.array([labels.get(Path(name).name, "-") for name in run.photos["name"]])
+    others = read_others(run, options, set(place))
     print(
         "photos, draw: words; inliers of a verified photo; queries of other places with an answer | "
         f"own queries: answers, right %, of the right ones with {FIXED} inliers or more % | pairs"
@@ -64,7 +64,7 @@ def main():
         for draw in range(options.draws if size else 1):
             rows = draw_rows(place, size, [size, draw]) if size else np.arange(len(place))
             with tempfile.TemporaryDirectory() as folder:
-                print(f"{len(rows)}, {draw}: {measure(Path(folder), options, rows, place[rows], others)}", flush=True)
+                print(f"{len(rows)}, {draw}: {measure(Path(folder), run, options, rows, place[rows], others)}", flush=True)
 
 
 def read_places(path):
@@ -72,13 +72,13 @@ def read_places(path):
         return {row["photo"]: row["place"] for row in csv.DictReader(file)}
 
 
-def read_others(options, known):
+def read_others(run, options, known):
     """(keypoint, descriptor, size) of photos of other places."""
     labels = read_places(options.others_truth)
     names = sorted(path.name for path in options.others.iterdir())
     names = [name for name in names if labels.get(name, "-") not in known | {"-"}]
     rng = np.random.default_rng(0)
-    with artefact.Reader(shards_of(options.results, "features")[0], "features") as reader:
+    with artefact.Reader(run.shards("features")[0], "features") as reader:
         detector = Detector(*(reader.params[name] for name in Detector._fields))
     found = []
     for number in np.sort(rng.choice(len(names), min(OTHERS, len(names)), replace=False)):
@@ -91,7 +91,7 @@ def read_others(options, known):
 
 
 def draw_rows(place, size, seed):
-    """Rows of a part of the collection, sorted; what belongs to nothing is a place of its own."""
+    """Rows of a part of the collection, sorted; a photo that belongs to nothing is a place of its own."""
     rng = np.random.default_rng(seed)
     key = np.array([name if name != "-" else f"-{row}" for row, name in enumerate(place)])
     rows = []
@@ -102,9 +102,9 @@ def draw_rows(place, size, seed):
     return np.sort(rows[:size])
 
 
-def measure(folder, options, rows, place, others):
+def measure(folder, run, options, rows, place, others):
     """One line on a part of the collection."""
-    collection, features = write_part(options.results, rows, folder)
+    collection, features = write_part(run, rows, folder)
     vocabulary, words, watermarks, index = (folder / f"{name}.h5" for name in ("vocabulary", "words", "watermarks", "index"))
     threads, max_hamming = options.threads, DEFAULTS["max_hamming"]
     train_vocabulary([features], vocabulary, words=0, sample=10_000_000, iterations=12, seed=0, threads=threads)
@@ -120,8 +120,8 @@ def measure(folder, options, rows, place, others):
     def answers(keypoint, descriptor, size):
         words = quantise_query(keypoint, descriptor, tuple(size), known, DEFAULTS["soft_words"])
         limit = {name: DEFAULTS[name] for name in ("shortlist", "expansion_inliers")}
-        ranking = search(engine, words, min_inliers=EVIDENCE, max_expansion=0, **limit)["sv"]
-        return ranking.photo[ranking.inliers >= EVIDENCE], ranking.inliers[ranking.inliers >= EVIDENCE]
+        ranking = search(engine, words, min_inliers=MIN_EVIDENCE, max_expansion=0, **limit)["sv"]
+        return ranking.photo[ranking.inliers >= MIN_EVIDENCE], ranking.inliers[ranking.inliers >= MIN_EVIDENCE]
 
     answered = sum((answers(*other)[1] >= limits.soft).any() for other in others)
     store = FeatureStore([features])
@@ -139,7 +139,7 @@ def measure(folder, options, rows, place, others):
 
 
 def pairs(folder, index, features, place, threads):
-    """How many pairs the graph has, and how many of those with a label are right."""
+    """Number of pairs in the graph, and number of right ones among those with a label."""
     collisions, seeds, graph = (folder / f"{name}.h5" for name in ("collisions", "seeds", "graph"))
     max_hamming, found = DEFAULTS["max_hamming"], Clustering()
     settings = found.model_dump(include={"sketch_size", "sketches", "min_similarity"})
@@ -153,23 +153,21 @@ def pairs(folder, index, features, place, threads):
     return f"{counted.sum()} with a label, {100 * right.sum() / max(counted.sum(), 1):.2f} % right"
 
 
-def write_part(results, rows, folder):
+def write_part(run, rows, folder):
     """The collection and the features of some rows, as artefacts of one shard."""
-    source = results / "collection/collection.h5"
-    arrays = artefact.read(source, "collection")
+    arrays = artefact.read(run.path("collection"), "collection")
     count = len(arrays["path"])
     chosen = {name: [values[row] for row in rows] if len(values) == count else values for name, values in arrays.items()}
     chosen = {name: np.array(values) if isinstance(arrays[name], np.ndarray) else values for name, values in chosen.items()}
-    with artefact.Reader(source, "collection") as reader:
-        artefact.write(folder / "collection.h5", "collection", chosen, reader.params)
-    parts = [artefact.read(path, "features") for path in shards_of(results, "features")]
+    artefact.write(folder / "collection.h5", "collection", chosen, run.photos.params)
+    parts = [artefact.read(path, "features") for path in run.shards("features")]
     counts = np.concatenate([np.diff(part["offset"]) for part in parts])
     starts = artefact.offsets(counts)
     taken = np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows])
     arrays = {name: np.concatenate([part[name] for part in parts])[taken] for name in ("keypoint", "descriptor")}
     arrays |= {name: np.concatenate([part[name] for part in parts])[rows] for name in ("sha256", "content", "scale")}
     arrays |= {"offset": artefact.offsets(counts[rows]), "error": [""] * len(rows)}
-    with artefact.Reader(shards_of(results, "features")[0], "features") as reader:
+    with artefact.Reader(run.shards("features")[0], "features") as reader:
         artefact.write(folder / "features.h5", "features", arrays, reader.params)
     return folder / "collection.h5", folder / "features.h5"
 

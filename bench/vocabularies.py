@@ -1,11 +1,11 @@
-"""How far the teacher's mAP moves with the vocabulary: by chance, and because it was trained before the collection grew.
+"""How much the teacher's mAP varies with the vocabulary: by chance, and because it was trained before the collection grew.
 
     python bench/vocabularies.py CONFIG RESULTS [--late 20] [--seeds 8]
 
-CONFIG is a run's config (tests/configs/riviera.yaml), RESULTS that run. A grown run keeps the vocabulary of the photos that it began
-with, so it ranks a benchmark otherwise than a run from nothing. Here `--seeds` vocabularies are trained on the features of all photos, and
-as many without one of every `--late` photos, and every benchmark is ranked with each. Printed are means over the vocabularies, the
-standard deviation of one vocabulary, and the difference within a seed: its mean with its standard error, and the largest.
+CONFIG is a run's config (tests/configs/riviera.yaml), RESULTS is that run. A grown run keeps the vocabulary of the photos that it began
+with, so it ranks a benchmark differently from a new run. Here `--seeds` vocabularies are trained on the features of all photos, and as many
+without one of every `--late` photos; every benchmark is ranked with each. The output has means over the vocabularies, the standard
+deviation of one vocabulary, and the difference within a seed: its mean with its standard error, and the largest.
 """
 
 import argparse
@@ -15,14 +15,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from bow2cnn.benchmarks.truth import read_truth
 from bow2cnn.config.load import load
 from bow2cnn.core import artefact
 from bow2cnn.core.progress import progress
-from bow2cnn.core.same_photos import shards_of
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.retrieval.rank_benchmark import rank_benchmark
+from bow2cnn.run.run import Run
 from bow2cnn.vocabulary.train import train_vocabulary
 
 
@@ -34,14 +33,15 @@ def main():
     parser.add_argument("--seeds", type=int, default=8)
     options = parser.parse_args()
     config = load(yaml.safe_load(options.config.read_text()))
-    features = shards_of(options.results, "features")
+    run = Run.open(options.results)
+    features = run.shards("features")
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         early = [without_late(path, folder / path.name, options.late) for path in features]
         scores = {"early": [], "all": []}
         for seed in progress(range(1, options.seeds + 1), "vocabularies"):
             for name, paths in (("early", early), ("all", features)):
-                scores[name].append(teacher(config, options.results, paths, folder, seed))
+                scores[name].append(teacher(config, run, paths, folder, seed))
     for row in scores["all"][0]:
         before, after = (np.array([found[row] for found in scores[name]]) for name in ("early", "all"))
         deviation = np.sqrt((before.var(ddof=1) + after.var(ddof=1)) / 2)
@@ -54,7 +54,7 @@ def main():
 
 
 def without_late(path, out, late):
-    """The `features` artefact without one of every `late` photos; what a vocabulary needs of it."""
+    """Write the part of a `features` artefact that a vocabulary needs, without one of every `late` photos."""
     arrays = artefact.read(path, "features", ["offset", "descriptor", "error"])
     kept = np.arange(len(arrays["error"])) % late != 0
     lengths = np.diff(arrays["offset"])
@@ -67,28 +67,28 @@ def without_late(path, out, late):
     return out
 
 
-def teacher(config, results, features, folder, seed):
-    """Row of the table -> mAP, with a vocabulary of its own; the mean of all rows too."""
+def teacher(config, run, features, folder, seed):
+    """mAP by row of the table, with a vocabulary of its own, and the mean of all rows."""
     vocabulary, threads = folder / "vocabulary.h5", config["threads"]
     train_vocabulary(features=features, out=vocabulary, seed=seed, threads=threads, **config["vocabulary"])
     found = {}
     for benchmark in config["benchmarks"]:
-        place, ranking = results / "benchmarks" / benchmark, folder / "ranking.h5"
+        ranking = folder / "ranking.h5"
         rank_benchmark(
             vocabulary=vocabulary,
-            collection=place / "collection.h5",
-            features=place / "features.h5",
-            truth=place / "truth.h5",
+            collection=run.path("benchmark_photos", benchmark),
+            features=run.path("benchmark_features", benchmark),
+            truth=run.path("truth", benchmark),
             out=ranking,
             seed=seed,
             threads=threads,
             **config["retrieval"],
             **config["watermarks"],
         )
-        truth = read_truth(place / "truth.h5")
-        for post, lists in bow_rankings(truth, ranking, benchmark).items():
+        truth = run.truth(benchmark)
+        for steps, lists in bow_rankings(truth, ranking, benchmark).items():
             for protocol, answers in truth.protocols.items():
-                found[f"{benchmark} {protocol} {post or 'plain'}"] = np.nanmean(score_rankings(lists, answers)["mAP"])
+                found[f"{benchmark} {protocol} {steps or 'plain'}"] = np.nanmean(score_rankings(lists, answers)["mAP"])
     return found | {"mean of the rows": np.mean(list(found.values()))}
 
 

@@ -1,12 +1,12 @@
-"""The teacher's verified ranking beside COLMAP's: vocabulary-tree pairing, matching, verification; a whole collection as distractors.
+"""Compare the teacher's verified ranking with COLMAP's (vocabulary tree, matching, verification), with a whole collection as distractors.
 
-    python bench/vocabulary_tree.py RESULTS FOLDER BENCHMARK [--shortlist 100] [--threads 2] [--rows bow2cnn COLMAP]
+    python bench/vocabulary_tree.py RESULTS BENCHMARK [--shortlist 100] [--threads 2] [--rows bow2cnn COLMAP]
 
-RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK, whose photos and gnd.json lie in FOLDER. The database is the
-benchmark's and all photos of the collection. COLMAP extracts its own features (SIFT, at most 4,096), builds a vocabulary tree of 16,384
-words from the collection, takes the tree's shortlist of every query, matches and verifies it (its defaults), and ranks it by inliers.
-Both sides verify a shortlist of one length. Seconds are from features to ranking, all queries together, indexing not counted: by the wall,
-where the peer has `--threads` and ours has one, and of the processor.
+RESULTS is a run up to the stage `retrieval` with the benchmark BENCHMARK. The database has the photos of the benchmark and all photos of
+the collection. COLMAP extracts its own features (SIFT, at most 4,096), builds a vocabulary tree of 16,384 words from the collection, takes
+the tree's shortlist of every query, matches and verifies it (with its defaults), and ranks it by inliers. Both programs verify shortlists
+of the same length. Seconds are from features to ranking for all queries together, without indexing: wall time, for which COLMAP has
+`--threads` threads and bow2cnn has one, and processor time.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from colmap_peer import WORDS, build_tree, extract
 from distractors import Pool
 from threadpoolctl import threadpool_limits
 
-from bow2cnn.retrieval.verified_search import EVIDENCE, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
 from bow2cnn.search.searcher import DEFAULTS
 
 SAMPLE = 40 * WORDS  # descriptors that COLMAP's tree is built from: as many as faiss, which trains it, asks for
@@ -29,14 +29,13 @@ SAMPLE = 40 * WORDS  # descriptors that COLMAP's tree is built from: as many as 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path)
-    parser.add_argument("folder", type=Path)
     parser.add_argument("benchmark")
     parser.add_argument("--shortlist", type=int, default=DEFAULTS["shortlist"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
     options = parser.parse_args()
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
-    pool = Pool(options.results, options.folder, options.benchmark)
+    pool = Pool(options.results, options.benchmark)
     for name in options.rows:
         rankings, seconds = ROWS[name](pool, options)
         wall, processor = (1000 * part / len(rankings) for part in seconds)
@@ -44,13 +43,13 @@ def main():
 
 
 def ours(pool, options):
-    """Verified rankings and their seconds."""
+    """Our verified rankings and their seconds."""
     engine, words = pool.engine()
     settings = {"expansion_inliers": DEFAULTS["expansion_inliers"], "shortlist": options.shortlist, "max_expansion": 0}
-    settings["min_inliers"] = EVIDENCE
+    settings["min_inliers"] = MIN_EVIDENCE
     with threadpool_limits(1):
-        search(engine, words(*pool.own[pool.task.query[0]]), **settings)  # compiles
-        features = [pool.own[row] for row in pool.task.query.tolist()]
+        search(engine, words(*pool.own[pool.truth.query[0]]), **settings)  # compiles
+        features = [pool.own[row] for row in pool.truth.query.tolist()]
         clock = Clock()
         rankings = [search(engine, words(*found), **settings)["sv"].photo for found in features]
         return rankings, clock.lap()
@@ -70,7 +69,7 @@ ROWS = {"bow2cnn": ours, "COLMAP": theirs}
 
 
 class Colmap:
-    """A database of the pool's photos, its images named by the number of the photo, those of the queries by q and the number."""
+    """A database of the pool's photos. Images are named by the number of the photo, queries by q and their number."""
 
     def __init__(self, pool, folder, options):
         self._options, self._path = options, folder / "peer.db"
@@ -87,7 +86,7 @@ class Colmap:
         self._files = {name: image.name for name, image in found.items()}
         self._ids = {name: image.image_id for name, image in found.items()}
         self._names = {number: name for name, number in self._ids.items()}
-        collection = [self._ids[name] for name in map(str, range(len(pool.task.database), len(photos))) if name in self._ids]
+        collection = [self._ids[name] for name in map(str, range(len(pool.truth.database), len(photos))) if name in self._ids]
         self._tree = build_tree(self._database, collection, folder / "tree.bin", options.threads, SAMPLE)
         self._generator = self._index()
 
@@ -95,7 +94,7 @@ class Colmap:
         return [f"q{query}" for query in range(self._queries)]
 
     def _index(self):
-        """Every image goes into the tree's index. A query may find the other queries in it, so that its shortlist asks for more."""
+        """Add every image to the tree's index. A query may find other queries in it, so it asks for a longer shortlist."""
         pairing = pycolmap.VocabTreePairingOptions(num_threads=self._options.threads, vocab_tree_path=self._tree)
         pairing.num_images = self._options.shortlist + self._queries
         return pycolmap.VocabTreePairGenerator(pairing, self._database, [self._ids[name] for name in self._query_names()])

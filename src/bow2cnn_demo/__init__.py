@@ -1,4 +1,4 @@
-"""A demo collection of rendered photos of little landmarks, with held-out ones for a benchmark."""
+"""The renderer of the demo: a collection of photos of small landmarks, and a benchmark of landmarks that are not in it."""
 
 from .collection import make_collection
 

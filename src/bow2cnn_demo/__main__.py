@@ -11,9 +11,9 @@ from .collection import MARK, PLANS, make_collection
 def main() -> None:
     """Render a demo collection."""
     parser = argparse.ArgumentParser(prog="python -m bow2cnn_demo", description="Render a collection of demo photos.")
-    parser.add_argument("folder", type=Path, help="where to put it; a new or empty folder")
-    parser.add_argument("--size", choices=PLANS, default="full")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("folder", type=Path, help="a new or empty folder for the collection")
+    parser.add_argument("--size", choices=PLANS, default="full", help="number and size of the photos (default: full)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives another collection (default: 0)")
     options = parser.parse_args()
     try:
         with write_errors(options.folder):

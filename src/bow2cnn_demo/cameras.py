@@ -1,4 +1,4 @@
-"""Where the photos of a landmark are taken from, and under which circumstances."""
+"""Viewpoints and conditions of the photos of a landmark."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,18 @@ from .scene import Scene
 
 @dataclass(frozen=True)
 class Shot:
-    """One photo to take: the camera, its azimuth (degrees, 0 is south of the landmark, positive east), the light and
-    the circumstances; `scale` is how large the landmark appears, 1 being well-filling.
+    """A photo that is to be taken.
+
+    Attributes:
+        camera: the camera.
+        azimuth: of the camera seen from the landmark, degrees; 0 is south, positive is east.
+        scale: size of the landmark in the photo; 1 fills it well.
+        light: the light.
+        night: taken at night.
+        occluded: people or things stand before the landmark.
+        heavy: they hide a large part of it.
+        place: number of the viewpoint.
+        query: the photo is a query of the benchmark.
     """
 
     camera: Camera
@@ -26,8 +36,8 @@ class Shot:
     query: bool = False
 
 
-def daylight(rng) -> Light:
-    """A sun somewhere before the landmark, warm when low, with more or fewer clouds."""
+def daylight(rng: np.random.Generator) -> Light:
+    """Daylight: the sun is on the front side of the landmark, warm when it is low, with more or fewer clouds."""
     elevation = rng.uniform(0.45, 1.1)
     warm = np.clip((0.75 - elevation) / 0.3, 0, 1)
     sun = rng.uniform(0.62, 0.9) * np.array([1.02, 0.97 - 0.08 * warm, 0.9 - 0.22 * warm])
@@ -45,7 +55,7 @@ def daylight(rng) -> Light:
     )
 
 
-def floodlight(rng) -> Light:
+def floodlight(rng: np.random.Generator) -> Light:
     """Night: lamps in front of the landmark under a dark sky."""
     return Light(
         azimuth=rng.uniform(-0.9, 0.9),
@@ -60,10 +70,16 @@ def floodlight(rng) -> Light:
     )
 
 
-def place_camera(rng, scene: Scene, azimuth: float, scale: float, size: tuple[int, int]) -> Camera:
-    """A camera at an azimuth (degrees) that shows the landmark at a scale, in a photo of size (width, height) px.
+def place_camera(rng: np.random.Generator, scene: Scene, azimuth: float, scale: float, size: tuple[int, int]) -> Camera:
+    """A camera that shows a landmark.
 
-    The 35 mm equivalent of the focal length is a whole number, because EXIF stores it so.
+    The 35 mm equivalent of the focal length is an integer, as in EXIF.
+
+    Args:
+        rng: random numbers.
+        scene: the landmark.
+        azimuth, scale: see `Shot`.
+        size: (width, height) of the photo, pixels.
     """
     equivalent = int(rng.integers(26, 36))
     focal = equivalent * max(size) / 36
@@ -78,8 +94,15 @@ def place_camera(rng, scene: Scene, azimuth: float, scale: float, size: tuple[in
     return look_at(centre, target, focal, *size, roll=np.radians(rng.normal(0, 1.5)))
 
 
-def collection_shots(rng, scene: Scene, count: int, size: tuple[int, int]) -> list[Shot]:
-    """An arc of overlapping views, -40 to 40 degrees; about a quarter occluded, a few at night, a few upright."""
+def collection_shots(rng: np.random.Generator, scene: Scene, count: int, size: tuple[int, int]) -> list[Shot]:
+    """Overlapping views on an arc from -40 to 40 degrees. About a quarter are occluded, a few are at night, a few in portrait format.
+
+    Args:
+        rng: random numbers.
+        scene: the landmark.
+        count: number of views.
+        size: (width, height) of the photos in landscape format, pixels.
+    """
     shots = []
     nights = rng.random(count) < 0.06
     for i in range(count):
@@ -92,8 +115,17 @@ def collection_shots(rng, scene: Scene, count: int, size: tuple[int, int]) -> li
     return shots
 
 
-def benchmark_shots(rng, scene: Scene, count: int, queries: int, size: tuple[int, int]) -> list[Shot]:
-    """Queries from the front by day first, then easy views near them, then hard ones: side, night, far, occluded."""
+def benchmark_shots(rng: np.random.Generator, scene: Scene, count: int, queries: int, size: tuple[int, int]) -> list[Shot]:
+    """Views for a benchmark: first queries from the front by day, then easy views near them, then hard ones (from the side, at night, from
+    far away, occluded).
+
+    Args:
+        rng: random numbers.
+        scene: the landmark.
+        count: number of views, with the queries.
+        queries: number of queries.
+        size: (width, height) of the photos, pixels.
+    """
     shots = []
     hard = ("side", "night", "far", "hidden")
     easy = (count - queries) // 2
@@ -111,7 +143,7 @@ def benchmark_shots(rng, scene: Scene, count: int, queries: int, size: tuple[int
 
 
 def is_hard(query: Shot, shot: Shot) -> bool:
-    """Whether a benchmark view differs much from a query: more than 35 degrees, night, scale, or hidden in part."""
+    """Whether a view differs much from a query: by more than 35 degrees, by night, by scale, or because the landmark is partly hidden."""
     ratio = shot.scale / query.scale
     turned = abs(shot.azimuth - query.azimuth) > 35
     return turned or shot.night or shot.heavy or not 0.6 < ratio < 1 / 0.6

@@ -1,4 +1,4 @@
-"""Photos that belong to no landmark: places seen once, look-alikes, drawings, plain noise."""
+"""Photos without a landmark: buildings that are seen once, look-alikes, walls, drawings, noise."""
 
 import cv2
 import numpy as np
@@ -8,19 +8,19 @@ from .landmarks import BUILDERS
 from .light import photograph
 from .photo import develop
 from .scene import build_scene, passers_by
-from .styles import random_style
+from .styles import Style, random_style
 from .textures import MATERIALS, TEXELS, mural, noise
 
 KINDS = ("scene", "alike", "wall", "drawing", "alike", "scene", "noise", "wall")
 
 
-def landmark_style(seed: int, landmark: int):
-    """The style that the scene of a landmark has; look-alikes borrow it."""
+def landmark_style(seed: int, landmark: int) -> Style:
+    """The style of a landmark, which look-alikes share."""
     return random_style(np.random.default_rng([seed, landmark]), BUILDERS[landmark % len(BUILDERS)][1])
 
 
-def scene_photo(rng, seed: int, number: int, alike: bool, size) -> np.ndarray:
-    """A building that is photographed only once; alike: in a landmark's materials and colours."""
+def scene_photo(rng: np.random.Generator, seed: int, number: int, alike: bool, size: tuple[int, int]) -> np.ndarray:
+    """A building that is photographed once; if `alike`, in the materials and colors of a landmark."""
     kind = int(rng.integers(len(BUILDERS)))
     style = landmark_style(seed, int(rng.integers(len(BUILDERS)))) if alike else None
     scene = build_scene([seed, 1_000_000, number], kind, style)
@@ -30,24 +30,24 @@ def scene_photo(rng, seed: int, number: int, alike: bool, size) -> np.ndarray:
     return develop(rng, photograph(faces, shot.camera, shot.light, scene.clouds, scene.radius), shot.night)
 
 
-def wall_photo(rng, size) -> np.ndarray:
-    """A close view of one wall or painting, at a slant."""
+def wall_photo(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """An oblique close view of a wall or a painting."""
     width, height = size
     metres = (width / TEXELS * 1.6, height / TEXELS * 1.6)
-    colour = tuple(int(v) for v in rng.integers(90, 220, 3))
+    color = tuple(int(v) for v in rng.integers(90, 220, 3))
     if rng.random() < 0.4:
         texture = mural(rng, *metres, [tuple(int(v) for v in c) for c in rng.integers(30, 240, (5, 3))])
     else:
-        texture = MATERIALS[("brick", "stone", "planks", "plaster", "shingles")[rng.integers(5)]](rng, *metres, colour)
+        texture = MATERIALS[("brick", "stone", "planks", "plaster", "shingles")[rng.integers(5)]](rng, *metres, color)
     h, w = texture.shape[:2]
-    corners = np.float32([[0, 0], [w, 0], [w, h], [0, h]]) * 0.8 + np.float32([w, h]) * 0.1
+    corners = np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32) * 0.8 + np.array([w, h], np.float32) * 0.1
     slanted = corners + rng.uniform(-0.1, 0.1, (4, 2)).astype(np.float32) * [w, h]
-    target = np.float32([[0, 0], [width, 0], [width, height], [0, height]])
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     turn = cv2.getPerspectiveTransform(slanted.astype(np.float32), target)
     return develop(rng, cv2.warpPerspective(texture, turn, size).astype(np.float32) / 255, False)
 
 
-def drawing(rng, size) -> np.ndarray:
+def drawing(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     """Lines, discs and letters on paper."""
     width, height = size
     image = np.full((height, width, 3), rng.integers(225, 250), np.uint8)
@@ -65,8 +65,8 @@ def drawing(rng, size) -> np.ndarray:
     return image
 
 
-def noise_photo(rng, size) -> np.ndarray:
-    """A gradient with some noise: a wall out of focus, a lens cap, fog."""
+def noise_photo(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """A gradient with some noise, like a wall out of focus, a lens cap, or fog."""
     width, height = size
     ends = (rng.uniform(0, 0.9, (2, 1)) + rng.uniform(0, 0.25, (2, 3))).astype(np.float32)
     mix = np.linspace(0, 1, height, dtype=np.float32)[:, None] + 0.1 * noise(rng, height, width, 150, 2)
@@ -75,7 +75,7 @@ def noise_photo(rng, size) -> np.ndarray:
 
 
 def distractor(seed: int, number: int, size: tuple[int, int]) -> np.ndarray:
-    """Distractor `number` of a collection: (h, w, 3) uint8 RGB, size is (width, height)."""
+    """Distractor `number` of a collection, uint8 [h, w, 3] RGB; `size` is (width, height) in pixels."""
     rng = np.random.default_rng([seed, 2_000_000, number])
     kind = KINDS[number % len(KINDS)]
     if kind in ("scene", "alike"):

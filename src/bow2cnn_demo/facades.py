@@ -1,26 +1,29 @@
-"""Walls with windows, doors, signs and ivy, painted as textures; alpha masks for arches, gables and leaves."""
+"""Textures of walls with windows, doors, signs and ivy, and alpha masks for arches, gables and leaves."""
+
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
-from .styles import Style
+from .styles import Color, Style
 from .textures import MATERIALS, TEXELS, mural, noise, texels, tint, tone
 
 LETTERS = list("ABCDEFGHIJKLMNOPRSTUVWXYZ0123456789")
+Painter = Callable[[np.random.Generator, float, float], np.ndarray]  # from (rng, width, height), metres, to a texture
 
 
-def plain(style: Style):
-    """Painter of a bare wall: painter(rng, width m, height m) gives a texture."""
+def plain(style: Style) -> Painter:
+    """Painter of a bare wall."""
     return lambda rng, width, height: grounded(MATERIALS[style.material](rng, width, height, style.wall))
 
 
-def material(name: str, colour):
-    """Painter of one material in one colour."""
-    return lambda rng, width, height: MATERIALS[name](rng, width, height, colour)
+def material(name: str, color: Color) -> Painter:
+    """Painter of one material in one color."""
+    return lambda rng, width, height: MATERIALS[name](rng, width, height, color)
 
 
-def painting(style: Style):
-    """Painter of a mural in the style's accents, in a frame."""
+def painting(style: Style) -> Painter:
+    """Painter of a framed mural in the accent colors of a style."""
 
     def paint(rng, width, height):
         image = mural(rng, width, height, style.accents)
@@ -31,7 +34,7 @@ def painting(style: Style):
 
 
 def grounded(image: np.ndarray) -> np.ndarray:
-    """Darker towards the foot and right under the top, as where less sky is seen."""
+    """Darken a wall towards its foot and under its top, where less light from the sky arrives."""
     height = image.shape[0]
     from_foot = np.arange(height)[::-1] / TEXELS
     from_top = np.arange(height) / TEXELS
@@ -39,17 +42,17 @@ def grounded(image: np.ndarray) -> np.ndarray:
     return tint(image, np.broadcast_to(factor[:, None], image.shape[:2]).astype(np.float32))
 
 
-def frame(image, box, colour, thick: int) -> None:
-    """A raised frame around a box (x0, y0, x1, y1): light on top and left, dark on the other sides."""
+def frame(image: np.ndarray, box: Sequence[int], color: Color, thick: int) -> None:
+    """Paint a raised frame around a box (x0, y0, x1, y1), with a shadow at the bottom and on the right; all in texels."""
     x0, y0, x1, y1 = box
-    cv2.rectangle(image, (x0 - thick, y0 - thick), (x1 + thick, y1 + thick), colour, -1)
-    dark = tuple(int(v * 0.5) for v in colour)
+    cv2.rectangle(image, (x0 - thick, y0 - thick), (x1 + thick, y1 + thick), color, -1)
+    dark = tuple(int(v * 0.5) for v in color)
     cv2.line(image, (x0 - thick, y1 + thick), (x1 + thick, y1 + thick), dark, 2)
     cv2.line(image, (x1 + thick, y0 - thick), (x1 + thick, y1 + thick), dark, 1)
 
 
-def window(rng, image, box, style: Style) -> None:
-    """One window: panes that mirror different things, maybe curtains, shutters, a flower box."""
+def window(rng: np.random.Generator, image: np.ndarray, box: Sequence[int], style: Style) -> None:
+    """Paint a window into a box: panes with different reflections, and sometimes curtains, shutters or a flower box."""
     x0, y0, x1, y1 = box
     frame(image, box, tone(rng, style.trim, 0.1), int(rng.integers(2, 5)))
     columns, rows = int(rng.integers(1, 4)), int(rng.integers(2, 5))
@@ -84,24 +87,24 @@ def window(rng, image, box, style: Style) -> None:
             )
 
 
-def door(rng, image, centre_x: int, style: Style) -> None:
-    """An arched door with panels at the foot of the wall."""
+def door(rng: np.random.Generator, image: np.ndarray, centre_x: int, style: Style) -> None:
+    """Paint an arched door with panels at the foot of a wall."""
     height = image.shape[0]
     tall, wide = int(min(2.4 * TEXELS, height * 0.62)), int(rng.uniform(0.55, 0.85) * TEXELS)
     top = height - tall
-    colour = tone(rng, style.accents[0], 0.25)
-    for grow, shade in [(6, tone(rng, style.trim, 0.1)), (0, colour)]:
+    color = tone(rng, style.accents[0], 0.25)
+    for grow, shade in [(6, tone(rng, style.trim, 0.1)), (0, color)]:
         cv2.circle(image, (centre_x, top + wide), wide + grow, shade, -1, cv2.LINE_AA)
         cv2.rectangle(image, (centre_x - wide - grow, top + wide), (centre_x + wide + grow, height), shade, -1)
     for i in range(2):
         for j in range(3):
             x, y = centre_x - wide + 4 + i * wide, top + wide + 2 + j * (tall - wide) // 3
-            cv2.rectangle(image, (x, y), (x + wide - 8, y + (tall - wide) // 3 - 6), tone(rng, colour, 0.3), -1)
+            cv2.rectangle(image, (x, y), (x + wide - 8, y + (tall - wide) // 3 - 6), tone(rng, color, 0.3), -1)
     cv2.circle(image, (centre_x + 4, top + wide + (tall - wide) // 2), 3, (215, 190, 90), -1, cv2.LINE_AA)
 
 
-def sign(rng, image, box, style: Style, length: int = 7) -> None:
-    """A board with random letters that fill it."""
+def sign(rng: np.random.Generator, image: np.ndarray, box: Sequence[int], style: Style, length: int = 7) -> None:
+    """Paint a board into a box, filled by random letters."""
     x0, y0, x1, y1 = box
     board = tone(rng, style.accents[rng.integers(len(style.accents))], 0.25)
     frame(image, box, style.trim, 2)
@@ -113,8 +116,8 @@ def sign(rng, image, box, style: Style, length: int = 7) -> None:
     cv2.putText(image, text, (x0 + 3, y1 - 4), cv2.FONT_HERSHEY_DUPLEX, size, ink, 2 if size > 0.6 else 1, cv2.LINE_AA)
 
 
-def ivy(rng, image, count: int) -> None:
-    """Clusters of leaves that climb from the foot."""
+def ivy(rng: np.random.Generator, image: np.ndarray, count: int) -> None:
+    """Paint clusters of leaves that climb from the foot of a wall."""
     height, width = image.shape[:2]
     for _ in range(count):
         x, y = rng.uniform(0, width), float(height)
@@ -124,8 +127,8 @@ def ivy(rng, image, count: int) -> None:
             cv2.circle(image, at, int(rng.integers(2, 5)), tone(rng, (66, 98, 42), 0.3), -1)
 
 
-def posters(rng, image, count: int, style: Style) -> None:
-    """Small paintings and boards at random places."""
+def posters(rng: np.random.Generator, image: np.ndarray, count: int, style: Style) -> None:
+    """Paint small pictures and boards at random places."""
     height, width = image.shape[:2]
     for _ in range(count):
         wide, tall = (min(texels(rng.uniform(0.5, 1.1)), side // 2) for side in (width, height))
@@ -136,8 +139,16 @@ def posters(rng, image, count: int, style: Style) -> None:
             image[y : y + tall, x : x + wide] = mural(rng, wide / TEXELS, tall / TEXELS, style.accents)[:tall, :wide]
 
 
-def facade(style: Style, doors: int = 0, named: bool = False, windows: float = 0.75, climbers: int = 1):
-    """Painter of a wall with windows (of `windows` of the places), doors in the middle, and a name under the top."""
+def facade(style: Style, doors: int = 0, named: bool = False, windows: float = 0.75, climbers: int = 1) -> Painter:
+    """Painter of a wall.
+
+    Args:
+        style: material and colors.
+        doors: number of doors.
+        named: with a name under the top.
+        windows: share of the places for windows that have one.
+        climbers: largest number of clusters of ivy.
+    """
 
     def paint(rng, width, height):
         image = MATERIALS[style.material](rng, width, height, style.wall)
@@ -168,8 +179,8 @@ def facade(style: Style, doors: int = 0, named: bool = False, windows: float = 0
     return paint
 
 
-def cornice(rng, image, style: Style) -> None:
-    """A moulding of uneven blocks along the top."""
+def cornice(rng: np.random.Generator, image: np.ndarray, style: Style) -> None:
+    """Paint a moulding of uneven blocks along the top of a wall."""
     width = image.shape[1]
     image[: int(0.2 * TEXELS)] = style.trim
     x = 0
@@ -180,8 +191,8 @@ def cornice(rng, image, style: Style) -> None:
     image[int(0.2 * TEXELS) : int(0.24 * TEXELS)] //= 2
 
 
-def clock(rng, image, centre: tuple[int, int], radius: int) -> None:
-    """A clock face that shows a random time."""
+def clock(rng: np.random.Generator, image: np.ndarray, centre: tuple[int, int], radius: int) -> None:
+    """Paint a clock that shows a random time; centre and radius are in texels."""
     cv2.circle(image, centre, radius + 3, (60, 50, 40), -1, cv2.LINE_AA)
     cv2.circle(image, centre, radius, (238, 232, 215), -1, cv2.LINE_AA)
     for angle in np.arange(12) * np.pi / 6:
@@ -193,8 +204,16 @@ def clock(rng, image, centre: tuple[int, int], radius: int) -> None:
         cv2.line(image, centre, tuple(tip.astype(int)), (30, 24, 24), 3, cv2.LINE_AA)
 
 
-def masked(image: np.ndarray, polygons) -> np.ndarray:
-    """RGBA: the texture is kept inside the polygons ((n, 2), fractions of width and height), a hole is outside."""
+def masked(image: np.ndarray, polygons: Sequence[np.ndarray | list]) -> np.ndarray:
+    """A texture with holes outside some polygons.
+
+    Args:
+        image: uint8 [h, w, 3].
+        polygons: float [n, 2] each, as fractions of width and height.
+
+    Returns:
+        uint8 [h, w, 4], RGBA.
+    """
     height, width = image.shape[:2]
     alpha = np.zeros((height, width), np.uint8)
     for polygon in polygons:
@@ -203,17 +222,17 @@ def masked(image: np.ndarray, polygons) -> np.ndarray:
     return np.dstack([image, alpha])
 
 
-def leaves(rng, width: float, height: float, colour) -> np.ndarray:
-    """RGBA: a crown of leaves on a trunk."""
+def leaves(rng: np.random.Generator, width: float, height: float, color: Color) -> np.ndarray:
+    """A tree, a crown of leaves on a trunk, uint8 [h, w, 4] RGBA; sizes in metres."""
     h, w = texels(height), texels(width)
     y, x = np.mgrid[0:h, 0:w]
     crown = 1 - ((x / w - 0.5) / 0.42) ** 2 - ((y / h - 0.38) / 0.36) ** 2
     alpha = ((crown + 0.28 * noise(rng, h, w, 0.5 * TEXELS, 4)) > 0.12).astype(np.uint8) * 255
     image = np.empty((h, w, 3), np.uint8)
-    image[:] = np.asarray(colour) * 0.6
+    image[:] = np.asarray(color) * 0.6
     for _ in range(int(width * height * 60)):
         at = (int(rng.uniform(0, w)), int(rng.uniform(0, h * 0.8)))
-        cv2.circle(image, at, int(rng.integers(2, 6)), tone(rng, colour, 0.3), -1)
+        cv2.circle(image, at, int(rng.integers(2, 6)), tone(rng, color, 0.3), -1)
     image = tint(image, np.broadcast_to((1.15 - 0.5 * y / h), (h, w)).astype(np.float32))
     trunk = (np.abs(x / w - 0.5) < 0.045) & (y > 0.6 * h) & (alpha == 0)
     image[trunk] = (image[trunk] * 0.2 + np.array([74, 56, 40]) * 0.8).astype(np.uint8)

@@ -1,15 +1,15 @@
-"""The landmarks: each builder puts up one kind of building at the origin, its front to the south."""
+"""The landmarks: each function builds one kind of building at the origin, with its front to the south."""
 
 import numpy as np
 
-from .facades import clock, facade, material, painting, plain
+from .facades import Painter, clock, facade, material, painting, plain
 from .geometry import Face
 from .shapes import arch_wall, billboard, box, frustum, gable_roof, polygon
 from .styles import Style
 from .textures import TEXELS
 
 
-def clock_wall(style: Style):
+def clock_wall(style: Style) -> Painter:
     """Painter of a wall with a clock."""
 
     def paint(rng, width, height):
@@ -20,7 +20,7 @@ def clock_wall(style: Style):
     return paint
 
 
-def town_hall(rng, s: Style) -> list[Face]:
+def town_hall(rng: np.random.Generator, s: Style) -> list[Face]:
     """A wide house with a clock tower at one side and a porch."""
     roof = material("shingles", s.roof)
     faces = box(rng, (1, 0), (9, 5, 5.5), 0, [facade(s, 1, True), facade(s)], roof)
@@ -30,7 +30,7 @@ def town_hall(rng, s: Style) -> list[Face]:
     return faces + box(rng, (1.2, -3.2), (3.2, 1.6, 2.8), 0, [facade(s, 1, windows=0), plain(s)], painting(s))
 
 
-def church(rng, s: Style) -> list[Face]:
+def church(rng: np.random.Generator, s: Style) -> list[Face]:
     """A nave with a ridge roof, and a steeple."""
     roof = material("shingles", s.roof)
     faces = box(rng, (0.8, 1), (5.5, 8, 4.5), 0, [facade(s, 1), facade(s), plain(s), facade(s)])
@@ -40,7 +40,7 @@ def church(rng, s: Style) -> list[Face]:
     return faces + box(rng, (3.9, -1.4), (2.2, 2.4, 2.2), 0, painting(s), roof)
 
 
-def pyramid_temple(rng, s: Style) -> list[Face]:
+def pyramid_temple(rng: np.random.Generator, s: Style) -> list[Face]:
     """Steps that shrink upwards, a stair in front, a small temple on top."""
     faces = []
     for i in range(5):
@@ -51,7 +51,7 @@ def pyramid_temple(rng, s: Style) -> list[Face]:
     return faces + box(rng, (0, 1), (2.8, 2.8, 2.3), 6.75, [facade(s, 1, windows=0), painting(s)], plain(s))
 
 
-def triumphal_arch(rng, s: Style) -> list[Face]:
+def triumphal_arch(rng: np.random.Generator, s: Style) -> list[Face]:
     """A massive arch with reliefs, and an attic with an inscription."""
     faces = arch_wall(rng, (0, 0), (8.5, 3.4, 7), 0, (3.4, 5.6), facade(s, windows=0.35), plain(s))
     faces += box(rng, (0, 0), (9.1, 4, 2.2), 7, [facade(s, 0, True, 0), plain(s)], plain(s))
@@ -60,7 +60,7 @@ def triumphal_arch(rng, s: Style) -> list[Face]:
     return faces + box(rng, (0.3, 0), (3.4, 2, 1.4), 9.2, painting(s), plain(s))
 
 
-def colonnade(rng, s: Style) -> list[Face]:
+def colonnade(rng: np.random.Generator, s: Style) -> list[Face]:
     """A temple: steps, columns all around, an inner room with murals, a gable."""
     faces = []
     for i in range(3):
@@ -75,7 +75,7 @@ def colonnade(rng, s: Style) -> list[Face]:
     return faces + gable_roof(rng, (0, 0), (9.8, 7, 2.2), 6.5, material("shingles", s.roof), painting(s))
 
 
-def obelisk(rng, s: Style) -> list[Face]:
+def obelisk(rng: np.random.Generator, s: Style) -> list[Face]:
     """A tapering needle with carved signs on a stepped plinth, between four blocks."""
     faces = box(rng, (0, 0), (6.5, 6.5, 0.7), 0, plain(s), plain(s))
     faces += box(rng, (0, 0), (4.4, 4.4, 1.3), 0.7, [facade(s, 0, True, 0), plain(s)], plain(s))
@@ -87,7 +87,7 @@ def obelisk(rng, s: Style) -> list[Face]:
     return faces
 
 
-def stadium(rng, s: Style) -> list[Face]:
+def stadium(rng: np.random.Generator, s: Style) -> list[Face]:
     """Rings of arches, one on the other, partly in ruins."""
     faces = []
     for ring, (radius, sides) in enumerate([(6.2, 14), (5.7, 14), (5.2, 14)]):
@@ -97,7 +97,7 @@ def stadium(rng, s: Style) -> list[Face]:
                 continue
             p, q = base[i], base[(i + 1) % sides]
             middle, yaw = (p + q) / 2, np.arctan2(*(q - p)[::-1])
-            wide = np.linalg.norm(q - p)
+            wide = float(np.linalg.norm(q - p))
             faces += box(
                 rng,
                 middle,
@@ -110,7 +110,7 @@ def stadium(rng, s: Style) -> list[Face]:
     return faces + box(rng, (0, 2), (5, 5, 4), 0, painting(s), plain(s), 0.3)
 
 
-def colossus(rng, s: Style) -> list[Face]:
+def colossus(rng: np.random.Generator, s: Style) -> list[Face]:
     """A giant made of blocks, on a plinth."""
     p, m = plain(s), painting(s)
     faces = box(rng, (0, 0), (5, 4.4, 2), 0, [facade(s, 0, True, 0), p], p)
@@ -123,7 +123,7 @@ def colossus(rng, s: Style) -> list[Face]:
     return faces + box(rng, (2.9, -2.6), (2, 2, 1.5), 0, m, p, 0.5)
 
 
-def city_gate(rng, s: Style) -> list[Face]:
+def city_gate(rng: np.random.Generator, s: Style) -> list[Face]:
     """Two round towers and a passage between them."""
     roof = material("shingles", s.roof)
     faces = arch_wall(rng, (0, 0), (4.4, 3, 5.6), 0, (2.6, 3.8), facade(s, windows=0.3), plain(s), plain(s))
@@ -134,7 +134,7 @@ def city_gate(rng, s: Style) -> list[Face]:
     return faces + box(rng, (7.4, 0.6), (3.6, 1.2, 3.2), 0, facade(s, windows=0.2), plain(s))
 
 
-def lighthouse(rng, s: Style) -> list[Face]:
+def lighthouse(rng: np.random.Generator, s: Style) -> list[Face]:
     """A tapering tower with a lantern, and the keeper's house."""
     roof = material("shingles", s.roof)
     faces = frustum(rng, polygon((-0.8, 0.6), 2.4, 8), 0, 8.6, facade(s, windows=0.55), 0.66)
@@ -145,8 +145,8 @@ def lighthouse(rng, s: Style) -> list[Face]:
     return faces + gable_roof(rng, (3.2, -0.8), (4, 3.6, 1.9), 2.8, roof, plain(s))
 
 
-def old_row(rng, s: Style) -> list[Face]:
-    """Narrow gabled houses of different colours and depths, wall to wall."""
+def old_row(rng: np.random.Generator, s: Style) -> list[Face]:
+    """Narrow gabled houses of different colors and depths, wall to wall."""
     faces, x = [], -6.4
     for i, wide in enumerate((3.0, 3.5, 2.8, 3.6)):
         walls = ("plaster", "brick", "planks", "plaster")[i]
@@ -159,7 +159,7 @@ def old_row(rng, s: Style) -> list[Face]:
     return faces
 
 
-def pagoda(rng, s: Style) -> list[Face]:
+def pagoda(rng: np.random.Generator, s: Style) -> list[Face]:
     """Storeys with wide roofs, each smaller than the one below."""
     faces = box(rng, (0, 0), (9, 9, 0.8), 0, plain(s), plain(s))
     z = 0.8
@@ -173,7 +173,7 @@ def pagoda(rng, s: Style) -> list[Face]:
     return faces + box(rng, (-3.4, -3.4), (1.1, 1.1, 1.9), 0.8, painting(s), plain(s), 0.3)
 
 
-def castle(rng, s: Style) -> list[Face]:
+def castle(rng: np.random.Generator, s: Style) -> list[Face]:
     """A keep with corner turrets and battlements."""
     faces = box(rng, (0, 1), (7, 6, 6.5), 0, [facade(s, 1), facade(s)], plain(s))
     for x in np.arange(-3, 3.1, 1.2):
@@ -185,7 +185,7 @@ def castle(rng, s: Style) -> list[Face]:
     return [*faces, billboard(banner, (0.4, -2.06, 3.2), 1.5, 2.6, 0)]
 
 
-def windmill(rng, s: Style) -> list[Face]:
+def windmill(rng: np.random.Generator, s: Style) -> list[Face]:
     """A tapering mill with four lattice sails, and a barn."""
     faces = frustum(rng, polygon((0, 0.5), 3.1, 8), 0, 6.8, facade(s, 1, windows=0.6), 0.66)
     faces += frustum(rng, polygon((0, 0.5), 2.4, 8), 6.8, 2, material("shingles", s.roof), 0.25)
@@ -199,7 +199,7 @@ def windmill(rng, s: Style) -> list[Face]:
     return faces + gable_roof(rng, (4.6, 0.2), (3.4, 4.6, 1.8), 2.6, material("shingles", s.roof), plain(s))
 
 
-def rotunda(rng, s: Style) -> list[Face]:
+def rotunda(rng: np.random.Generator, s: Style) -> list[Face]:
     """A drum with a dome and a columned porch."""
     faces = frustum(rng, polygon((0, 1), 4.6, 14), 0, 4.6, facade(s, windows=0.8))
     for radius, shrink, z, tall in [(4.8, 0.86, 4.6, 1.4), (4.1, 0.72, 6.0, 1.3), (2.95, 0.45, 7.3, 0.9)]:
@@ -211,7 +211,7 @@ def rotunda(rng, s: Style) -> list[Face]:
     return faces + gable_roof(rng, (0, -4.4), (5.8, 2.6, 1.3), 4.3, material("shingles", s.roof), painting(s))
 
 
-def gallery(rng, s: Style) -> list[Face]:
+def gallery(rng: np.random.Generator, s: Style) -> list[Face]:
     """A museum of boxes turned against each other, covered with paintings."""
     faces = box(rng, (0, 0.6), (9.6, 5.4, 3), 0, [facade(s, 1), painting(s)], plain(s), 0.06)
     faces += box(rng, (-1.4, 0.2), (6, 5.2, 2.8), 3, [painting(s), facade(s)], plain(s), -0.22)
@@ -219,8 +219,8 @@ def gallery(rng, s: Style) -> list[Face]:
     return faces + box(rng, (3.9, -3.6), (1.6, 1.6, 2.4), 0, painting(s), plain(s), 0.6)
 
 
-def factory(rng, s: Style) -> list[Face]:
-    """A hall with a saw of ridge roofs, and a chimney."""
+def factory(rng: np.random.Generator, s: Style) -> list[Face]:
+    """A hall with a row of ridge roofs, and a chimney."""
     faces = box(rng, (0, 0.5), (9.9, 6, 3.8), 0, [facade(s, 2), facade(s)])
     for x in (-3.3, 0, 3.3):
         faces += gable_roof(rng, (x, 0.5), (3.3, 6, 1.5), 3.8, material("shingles", s.roof), painting(s), 0.05)
@@ -229,7 +229,7 @@ def factory(rng, s: Style) -> list[Face]:
     return faces + box(rng, (0.2, -3.4), (1.7, 1.2, 1.4), 0, painting(s), plain(s), -0.4)
 
 
-def bridge(rng, s: Style) -> list[Face]:
+def bridge(rng: np.random.Generator, s: Style) -> list[Face]:
     """Two arches side by side, a gatehouse on top of one, statues on the parapet."""
     faces = arch_wall(rng, (-2.9, 0), (5.6, 3, 4.6), 0, (3.6, 3.8), facade(s, windows=0.2), plain(s), plain(s))
     faces += arch_wall(rng, (2.7, 0.3), (5.6, 3, 4.6), 0, (3.2, 3.5), facade(s, windows=0.2), plain(s), plain(s))
@@ -241,7 +241,7 @@ def bridge(rng, s: Style) -> list[Face]:
     return faces + box(rng, (0, -1.9), (1.3, 1.2, 3), 0, [painting(s), plain(s)], plain(s))
 
 
-# Every builder with the wall material that suits it; the last ones are held out in a full collection.
+# Each builder with its wall material. In a full collection, the last ones are in the benchmark alone.
 BUILDERS = [
     (town_hall, "plaster"), (church, "stone"), (pyramid_temple, "stone"), (triumphal_arch, "stone"),
     (colonnade, "stone"), (obelisk, "stone"), (stadium, "brick"), (colossus, "stone"), (city_gate, "brick"),

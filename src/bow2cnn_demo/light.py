@@ -8,14 +8,20 @@ import numpy as np
 from .geometry import Camera, Face, look_at
 from .render import SUPERSAMPLE, Buffers, rasterise
 
-SHADOW_SIZE = 640  # pixels; side of the shadow map
-SUN_DISTANCE = 500.0  # metres; far enough that the sun's rays are nearly parallel
+SHADOW_SIZE = 640  # side of the shadow map, pixels
+SUN_DISTANCE = 500.0  # metres; the sun's rays are nearly parallel
 
 
 @dataclass(frozen=True)
 class Light:
-    """The light of one photo. Azimuth (0 is south, positive east) and elevation of the sun in radians; colours are
-    linear RGB factors; `clouds` is an offset (2,) into the cloud texture, `cover` in [0, 1] how much of it shows.
+    """The light of one photo.
+
+    Attributes:
+        azimuth, elevation: of the sun, radians; azimuth 0 is south, positive is east.
+        sun, ambient, zenith, horizon: linear RGB factors.
+        cover: amount of clouds, 0 to 1.
+        clouds: offset into the cloud texture, as fractions of its size.
+        haze: distance at which haze replaces 63 % of the color, metres.
     """
 
     azimuth: float
@@ -30,13 +36,13 @@ class Light:
 
     @property
     def direction(self) -> np.ndarray:
-        """Unit vector (3,) from the scene to the sun."""
+        """Unit vector from the scene to the sun, float64 [3]."""
         flat = np.cos(self.elevation)
         return np.array([flat * np.sin(self.azimuth), -flat * np.cos(self.azimuth), np.sin(self.elevation)])
 
 
 def shadow_map(faces: list[Face], light: Light, radius: float) -> tuple[Camera, np.ndarray]:
-    """A camera at the sun that sees `radius` metres around the landmark, and the inverse depths it sees."""
+    """A camera at the sun that sees `radius` metres around the landmark, and its inverse depths, float32 [h, w]."""
     focal = SHADOW_SIZE / 2 / (radius / SUN_DISTANCE)
     target = np.array([0, 0, radius * 0.2])
     sun = look_at(target + light.direction * SUN_DISTANCE, target, focal, SHADOW_SIZE, SHADOW_SIZE)
@@ -44,7 +50,7 @@ def shadow_map(faces: list[Face], light: Light, radius: float) -> tuple[Camera, 
 
 
 def pixel_rays(camera: Camera, step: int) -> np.ndarray:
-    """World directions (h, w, 3) float32 with unit depth, of every `step`-th pixel of the image."""
+    """Directions with unit depth in the world, float32 [h, w, 3], of every `step`-th pixel of the image."""
     x = ((np.arange(0, camera.width, step) + step / 2) - camera.width / 2) / camera.focal
     y = ((np.arange(0, camera.height, step) + step / 2) - camera.height / 2) / camera.focal
     r = camera.rotation
@@ -52,12 +58,12 @@ def pixel_rays(camera: Camera, step: int) -> np.ndarray:
 
 
 def sunlit(buffers: Buffers, camera: Camera, faces: list[Face], light: Light, radius: float) -> np.ndarray:
-    """How much sun reaches each image pixel (h, w) float32 in [0, 1]; what lies outside the shadow map is lit."""
+    """Share of the sunlight that reaches each pixel, float32 [h, w] in [0, 1]. Points outside the shadow map are lit."""
     sun, seen = shadow_map(faces, light, radius)
     step = buffers.index.shape[1] // camera.width
     inverse = buffers.inverse_depth[step // 2 :: step, step // 2 :: step]
     depth = 1 / np.maximum(inverse, 1e-4)
-    # sun pixel of a point at ray * depth + centre, written so that only the depth varies per pixel
+    # pixel in the shadow map of the point at ray * depth + centre, computed from the ray and the depth
     projection = (sun.matrix @ sun.rotation).astype(np.float32)
     offset = (sun.matrix @ (sun.rotation @ camera.centre + sun.translation)).astype(np.float32)
     points = cv2.transform(pixel_rays(camera, 1) * depth[:, :, None], projection) + offset
@@ -69,24 +75,25 @@ def sunlit(buffers: Buffers, camera: Camera, faces: list[Face], light: Light, ra
 
 
 def sky(camera: Camera, light: Light, clouds: np.ndarray) -> np.ndarray:
-    """The sky behind the image (h, w, 3) float32 in [0, 1]: a gradient, with clouds on a plane high above."""
+    """The sky behind the image, float32 [h, w, 3] in [0, 1]: a gradient, with clouds on a plane high above."""
     rays = pixel_rays(camera, 2)
     rise = rays[:, :, 2] / np.linalg.norm(rays, axis=2)
     mix = np.clip(rise / 0.55, 0, 1)[:, :, None] ** 0.6
-    colour = (1 - mix) * np.float32(light.horizon) + mix * np.float32(light.zenith)
+    horizon, zenith = (np.array(color, np.float32) for color in (light.horizon, light.zenith))
+    color = (1 - mix) * horizon + mix * zenith
     size = clouds.shape[0]
     reach = 95 / np.maximum(rays[:, :, 2], 0.03)
     x = (rays[:, :, 0] * reach + light.clouds[0] * size).astype(np.float32)
     y = (rays[:, :, 1] * reach + light.clouds[1] * size).astype(np.float32)
     cover = cv2.remap(clouds, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     cover = np.clip((cover - (1 - light.cover)) * 3, 0, 1) * np.clip((rise - 0.03) * 6, 0, 1) * 0.85
-    white = np.minimum(np.float32(light.horizon) * 1.15, 1.0)
-    colour = colour * (1 - cover[:, :, None]) + white * cover[:, :, None]
-    return cv2.resize(colour.astype(np.float32), (camera.width, camera.height), interpolation=cv2.INTER_LINEAR)
+    white = np.minimum(horizon * 1.15, 1.0)
+    color = color * (1 - cover[:, :, None]) + white * cover[:, :, None]
+    return cv2.resize(color.astype(np.float32), (camera.width, camera.height), interpolation=cv2.INTER_LINEAR)
 
 
 def face_light(faces: list[Face], camera: Camera, light: Light) -> tuple[np.ndarray, np.ndarray]:
-    """Per face: the ambient share (n,) by how much sky it sees, and the sun's cosine (n,)."""
+    """Ambient light of each face, by the share of the sky that it sees, and cosine of the angle to the sun, float32 [n] each."""
     normals = np.array([face.normal for face in faces])
     away = np.array([face.two_sided and face.normal @ (camera.centre - face.origin) < 0 for face in faces])
     normals[away] *= -1
@@ -96,8 +103,8 @@ def face_light(faces: list[Face], camera: Camera, light: Light) -> tuple[np.ndar
     return (0.8 + 0.2 * normals[:, 2]).astype(np.float32), cosine.astype(np.float32)
 
 
-def shade(buffers: Buffers, camera: Camera, faces: list[Face], light: Light, clouds, radius: float) -> np.ndarray:
-    """The lit image (h, w, 3) float32 in [0, 1] at the camera's own size."""
+def shade(buffers: Buffers, camera: Camera, faces: list[Face], light: Light, clouds: np.ndarray, radius: float) -> np.ndarray:
+    """The lit image at the size of the camera, float32 [h, w, 3] in [0, 1]; see `photograph`."""
     ambient, cosine = face_light(faces, camera, light)
     lit = sunlit(buffers, camera, faces, light, radius)
     size = (camera.width, camera.height)
@@ -109,17 +116,29 @@ def shade(buffers: Buffers, camera: Camera, faces: list[Face], light: Light, clo
     share, direct = share * solid / 255, direct * solid / 255
     image = np.empty((camera.height, camera.width, 3), np.float32)
     for c in range(3):
-        channel = buffers.colour[:, :, c] * (light.ambient[c] * share + light.sun[c] * direct)
+        channel = buffers.color[:, :, c] * (light.ambient[c] * share + light.sun[c] * direct)
         image[:, :, c] = cv2.resize(channel, size, interpolation=cv2.INTER_AREA)
     cover = cv2.resize(solid, size, interpolation=cv2.INTER_AREA)[:, :, None]
     inverse = np.maximum(buffers.inverse_depth[step // 2 :: step, step // 2 :: step], 1 / 400)
     haze = (1 - np.exp(-1 / (inverse * light.haze)))[:, :, None]
-    image += (cover * np.float32(light.horizon) * 0.9 - image) * haze * (cover > 0)
+    image += (cover * np.array(light.horizon, np.float32) * 0.9 - image) * haze * (cover > 0)
     return image + sky(camera, light, clouds) * (1 - cover)
 
 
 def photograph(
     faces: list[Face], camera: Camera, light: Light, clouds: np.ndarray, radius: float, supersample: int = SUPERSAMPLE
 ) -> np.ndarray:
-    """What the camera sees of the faces under that light: (h, w, 3) float32 RGB in [0, 1]; radius bounds shadows."""
+    """The image that a camera sees.
+
+    Args:
+        faces: the scene.
+        camera: the camera.
+        light: the light.
+        clouds: cloud texture, float32 [n, n] in [0, 1].
+        radius: distance from the landmark within which there are shadows, metres.
+        supersample: factor of the size at which faces are drawn.
+
+    Returns:
+        float32 [h, w, 3], RGB in [0, 1].
+    """
     return shade(rasterise(faces, camera, supersample), camera, faces, light, clouds, radius)

@@ -1,4 +1,4 @@
-"""From a rendered image to a file: the camera's flaws, EXIF, encodings."""
+"""From a rendered image to a file: imperfections of the camera, EXIF, encodings."""
 
 import io
 from dataclasses import dataclass
@@ -9,14 +9,21 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 METRES_PER_DEGREE = 111_320.0  # of latitude
-CROP = 6.0  # 35 mm equivalent over true focal length of the pretended camera
+CROP = 6.0  # ratio of the 35 mm equivalent to the focal length of the simulated camera
 TURNS = {"rotated": (Image.Transpose.ROTATE_90, 6), "rotated back": (Image.Transpose.ROTATE_270, 8)}
 MODELS = [("Nikon", "P300"), ("Canon", "S95"), ("Sony", "RX100"), ("Apple", "iPhone 5"), ("Panasonic", "LX7")]
 
 
 @dataclass(frozen=True)
 class Tags:
-    """What EXIF tells: 35 mm equivalent focal length (whole mm), latitude and longitude (degrees), the date."""
+    """The content of EXIF.
+
+    Attributes:
+        equivalent: 35 mm equivalent of the focal length, mm.
+        latitude, longitude: degrees.
+        taken: date and time, as "2016:07:01 12:00:00".
+        model: row of `MODELS`.
+    """
 
     equivalent: int
     latitude: float
@@ -25,8 +32,8 @@ class Tags:
     model: int
 
 
-def develop(rng, image: np.ndarray, night: bool) -> np.ndarray:
-    """Exposure, colour cast, contrast, gamma, blur and noise: (h, w, 3) float32 in [0, 1] to uint8."""
+def develop(rng: np.random.Generator, image: np.ndarray, night: bool) -> np.ndarray:
+    """Apply exposure, color cast, contrast, gamma, blur and noise to an image float32 [h, w, 3] in [0, 1]; the result is uint8."""
     cast = np.exp(rng.normal(0, 0.035) * np.array([1, 0.1, -1]))
     gain = np.exp(rng.normal(0, 0.09)) * cast
     image = np.clip(image * gain.astype(np.float32), 0, 1.4)
@@ -41,7 +48,7 @@ def develop(rng, image: np.ndarray, night: bool) -> np.ndarray:
 
 
 def degrees(value: float) -> tuple[IFDRational, IFDRational, IFDRational]:
-    """Degrees, minutes, seconds; a ten-thousandth of a second is 3 mm."""
+    """Degrees, minutes and seconds of an angle in degrees, to a ten-thousandth of a second (3 mm)."""
     units = round(abs(value) * 36_000_000)
     whole, rest = divmod(units, 36_000_000)
     minutes, rest = divmod(rest, 600_000)
@@ -49,7 +56,7 @@ def degrees(value: float) -> tuple[IFDRational, IFDRational, IFDRational]:
 
 
 def exif(tags: Tags | None, orientation: int = 1) -> Image.Exif:
-    """The EXIF block; without tags, only an orientation other than upright is written."""
+    """The EXIF block; without tags it holds only an orientation that is not upright (1)."""
     block = Image.Exif()
     if orientation != 1:
         block[0x0112] = orientation
@@ -67,7 +74,7 @@ def exif(tags: Tags | None, orientation: int = 1) -> Image.Exif:
 
 
 def offset(latitude: float, longitude: float, east: float, north: float) -> tuple[float, float]:
-    """Latitude and longitude (degrees) some metres east and north of a place."""
+    """Latitude and longitude (degrees) of a point some metres east and north of a place."""
     return (
         latitude + north / METRES_PER_DEGREE,
         longitude + east / (METRES_PER_DEGREE * np.cos(np.radians(latitude))),
@@ -75,8 +82,13 @@ def offset(latitude: float, longitude: float, east: float, north: float) -> tupl
 
 
 def jpeg(image: np.ndarray, tags: Tags | None = None, form: str = "plain") -> bytes:
-    """Encode (h, w, 3) uint8 RGB as JPEG. Form `cmyk` stores four inks; `rotated` and `rotated back` store the pixels
-    turned and say so in the orientation tag (6 and 8: turn clockwise or back by 90 degrees to see it upright).
+    """Encode an image as JPEG.
+
+    Args:
+        image: uint8 [h, w, 3], RGB.
+        tags: the EXIF; None for none.
+        form: `plain`; `cmyk` stores four inks; `rotated` and `rotated back` store turned pixels, with the orientation 6 or 8 in EXIF (the
+            image is upright after a turn by 90 degrees clockwise or counterclockwise).
     """
     picture = Image.fromarray(image)
     orientation = 1
@@ -91,7 +103,7 @@ def jpeg(image: np.ndarray, tags: Tags | None = None, form: str = "plain") -> by
 
 
 def png16(image: np.ndarray) -> bytes:
-    """Encode (h, w, 3) uint8 RGB as a PNG of 16 bits per channel."""
+    """Encode an image uint8 [h, w, 3] RGB as PNG with 16 bits per channel."""
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR).astype(np.uint16) * 257)
     assert done
     return data.tobytes()

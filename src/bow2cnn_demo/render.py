@@ -1,9 +1,10 @@
-"""Draws faces into an image with a per-pixel z-buffer.
+"""Draws faces into an image with a depth buffer.
 
-The buffer holds INVERSE depth, because on a plane that is an affine function of the pixel: it is exact and needs no
-interpolation. Drawing is done at SUPERSAMPLE times the image size, and filtered down after shading.
+The buffer holds inverse depths. On a plane these are an affine function of the pixel, so they are exact without interpolation. Faces are
+drawn at SUPERSAMPLE times the image size, which is reduced after shading.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,23 +13,27 @@ import numpy as np
 from .geometry import Camera, Face
 
 SUPERSAMPLE = 2
-NEAR = 0.3  # metres; what is nearer to the camera plane is clipped
-FAR_OUT = 5000.0  # pixels
+NEAR = 0.3  # metres; parts of faces that are nearer to the camera plane are clipped
+FAR_OUT = 5000.0  # pixels; outlines that reach farther are clipped
 
 
 @dataclass
 class Buffers:
-    """What the camera sees, per (super)sampled pixel: albedo (h, w, 3) uint8, inverse depth (h, w) float32 in 1/m (0
-    is sky), index (h, w) int16 of the face seen (-1 is sky).
+    """The visible surface of every supersampled pixel.
+
+    Attributes:
+        color: albedo, uint8 [h, w, 3].
+        inverse_depth: float32 [h, w], 1 / metres; 0 for the sky.
+        index: number of the face, int16 [h, w]; -1 for the sky.
     """
 
-    colour: np.ndarray
+    color: np.ndarray
     inverse_depth: np.ndarray
     index: np.ndarray
 
 
-def clip(points: np.ndarray, plane) -> np.ndarray:
-    """The part of a convex polygon (n, 3) where `points @ plane[:3] >= plane[3]`: (m, 3)."""
+def clip(points: np.ndarray, plane: Sequence[float]) -> np.ndarray:
+    """The part of a convex polygon, float [n, 3], where `points @ plane[:3] >= plane[3]`: float [m, 3]."""
     inside = points @ np.asarray(plane[:3], float) - plane[3]
     kept = []
     for i in range(len(points)):
@@ -41,20 +46,26 @@ def clip(points: np.ndarray, plane) -> np.ndarray:
 
 
 def outline(face: Face, camera: Camera, scale: int) -> np.ndarray | None:
-    """The face's outline in supersampled pixels (m, 2), or None where none of it can be seen."""
+    """The outline of a face in supersampled pixels, float [m, 2]; None if it is not visible."""
     if not face.two_sided and face.normal @ (camera.centre - face.origin) <= 0:
         return None
     points = (face.corners @ camera.rotation.T + camera.translation) @ camera.matrix.T
     points = clip(points, (0, 0, 1, NEAR))
     if len(points) and np.abs(points[:, :2] / points[:, 2:]).max() > FAR_OUT:
-        # far outside the image cv2's fixed point numbers would overflow, so cut there; elsewhere it is not worth it
+        # far outside the image the fixed-point numbers of OpenCV would overflow
         for plane in ((1, 0, FAR_OUT, 0), (-1, 0, FAR_OUT, 0), (0, 1, FAR_OUT, 0), (0, -1, FAR_OUT, 0)):
             points = clip(points, plane)
     return scale * points[:, :2] / points[:, 2:] if len(points) >= 3 else None
 
 
 def choose_level(face: Face, area: float, visible: float) -> np.ndarray:
-    """The pyramid level whose texels are about as large as pixels; `area` is the outline's, in supersampled pixels."""
+    """The pyramid level whose texels are about as large as pixels.
+
+    Args:
+        face: the face.
+        area: of its outline, supersampled pixels.
+        visible: fraction of the face inside the outline.
+    """
     height, width = face.levels[0].shape[:2]
     ratio = np.sqrt(height * width * visible / max(area, 1.0))
     level = int(np.clip(np.floor(np.log2(max(ratio, 1.0)) + 0.35), 0, len(face.levels) - 1))
@@ -62,7 +73,7 @@ def choose_level(face: Face, area: float, visible: float) -> np.ndarray:
 
 
 def draw_face(buffers: Buffers, face: Face, number: int, camera: Camera, scale: int) -> None:
-    """Draw one face where it is nearer than what the buffers hold."""
+    """Draw one face where it is nearer than the faces drawn before."""
     polygon = outline(face, camera, scale)
     if polygon is None:
         return
@@ -83,7 +94,7 @@ def draw_face(buffers: Buffers, face: Face, number: int, camera: Camera, scale: 
     y = np.arange(bottom - top, dtype=np.float32) * np.float32(to_face[2, 1]) + np.float32(to_face[2, 2])
     inverse_depth = x[None, :] + y[:, None]
     mask = np.zeros(inverse_depth.shape, np.uint8)
-    # cv2 puts pixel centres at integers, hence the half; 4 fractional bits keep edges where they belong.
+    # OpenCV puts pixel centres at integers, hence the half; 4 fractional bits keep the edges exact.
     cv2.fillConvexPoly(mask, np.round((polygon - [left + 0.5, top + 0.5]) * 16).astype(np.int32), 1, shift=4)
     wins = (inverse_depth > buffers.inverse_depth[box]) & mask.astype(bool)
     if not wins.any():
@@ -100,11 +111,11 @@ def draw_face(buffers: Buffers, face: Face, number: int, camera: Camera, scale: 
         wins &= patch[:, :, 3] > 127
     np.copyto(buffers.inverse_depth[box], inverse_depth, where=wins)
     np.copyto(buffers.index[box], np.int16(number), where=wins)
-    np.copyto(buffers.colour[box], patch[:, :, :3], where=wins[:, :, None])
+    np.copyto(buffers.color[box], patch[:, :, :3], where=wins[:, :, None])
 
 
 def rasterise(faces: list[Face], camera: Camera, scale: int = SUPERSAMPLE) -> Buffers:
-    """Draw all faces; near ones first, which spares texture work behind them (the result does not depend on it)."""
+    """Draw all faces. Near ones are drawn first, which saves time for the textures behind them; the result does not depend on the order."""
     rows, columns = camera.height * scale, camera.width * scale
     buffers = Buffers(
         np.zeros((rows, columns, 3), np.uint8),

@@ -1,4 +1,4 @@
-"""A landmark's whole surroundings: ground, things standing around, trees, skyline; and people who pass by."""
+"""The surroundings of a landmark: ground, small objects, trees and skyline; and people who pass by."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,27 @@ import cv2
 import numpy as np
 
 from .facades import facade, leaves, material, painting, plain
-from .geometry import Face
+from .geometry import Camera, Face
 from .landmarks import BUILDERS
 from .shapes import billboard, box, frustum, polygon
-from .styles import random_style
+from .styles import Style, random_style
 from .textures import noise, texels, tint, tone
 
 GROUND_TEXELS = 20  # per metre, near the landmark
-REACH = 36  # metres from the centre to the border of the detailed ground
+REACH = 36  # distance from the centre to the border of the detailed ground, metres
 COATS = [(190, 70, 60), (70, 110, 170), (220, 190, 90), (90, 140, 100), (230, 226, 216), (120, 90, 140)]
-TILE = 9  # metres; ground is cut into tiles so that each is filtered for its own distance
+TILE = 9  # side of the ground's tiles, metres; each tile is filtered for its own distance
 
 
 @dataclass
 class Scene:
-    """Faces in the world, the cloud texture (size, size) in [0, 1], the size (width, height) of the landmark in
-    metres, and the distance in metres at which it fills a photo well.
+    """A landmark with its surroundings.
+
+    Attributes:
+        faces: all faces.
+        clouds: cloud texture, float32 [n, n] in [0, 1].
+        width, height: of the landmark, metres.
+        distance: from which the landmark fills a photo well, metres.
     """
 
     faces: list[Face]
@@ -32,12 +37,12 @@ class Scene:
 
     @property
     def radius(self) -> float:
-        """Metres around the landmark within which shadows are drawn."""
+        """Distance from the landmark within which there are shadows, metres."""
         return 1.6 * max(self.width / 2, self.height)
 
 
-def ground_texture(rng, size: int) -> np.ndarray:
-    """Grass and earth with a paved place in the middle (size, size, 3), GROUND_TEXELS per metre."""
+def ground_texture(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Grass and earth with a paved place in the middle, uint8 [size, size, 3], GROUND_TEXELS per metre."""
     grass = np.array([tone(rng, (104, 122, 66), 0.12), tone(rng, (150, 132, 94), 0.1)], np.float32)
     mix = np.clip(0.5 + 0.6 * noise(rng, size, size, 3 * GROUND_TEXELS, 5), 0, 1)[:, :, None]
     image = (grass[0] * mix + grass[1] * (1 - mix)).astype(np.uint8)
@@ -61,23 +66,23 @@ def ground_texture(rng, size: int) -> np.ndarray:
     return tint(image, np.exp(0.1 * noise(rng, size, size, 1.5 * GROUND_TEXELS, 4)))
 
 
-def ground(rng) -> list[Face]:
-    """Detailed tiles around the landmark, and one coarse sheet, 5 cm lower, out to the horizon."""
+def ground(rng: np.random.Generator) -> list[Face]:
+    """Detailed tiles around the landmark, and a coarse plane, 5 cm lower, to the horizon."""
     size = 2 * REACH * GROUND_TEXELS
     image, step = ground_texture(rng, size), TILE * GROUND_TEXELS
     faces = []
     for i in range(0, size, step):
         for j in range(0, size, step):
-            corner = [j / GROUND_TEXELS - REACH, REACH - i / GROUND_TEXELS, 0]
-            faces.append(Face(corner, [TILE, 0, 0], [0, -TILE, 0], image[i : i + step, j : j + step]))
+            corner = np.array([j / GROUND_TEXELS - REACH, REACH - i / GROUND_TEXELS, 0])
+            faces.append(Face(corner, np.array([TILE, 0, 0]), np.array([0, -TILE, 0]), image[i : i + step, j : j + step]))
     far = np.empty((256, 256, 3), np.uint8)
     far[:] = cv2.resize(image, (1, 1), interpolation=cv2.INTER_AREA)[0, 0] * 0.4 + np.array([104, 122, 66]) * 0.6
     far = tint(far, np.exp(0.15 * noise(rng, 256, 256, 24, 4)))
-    return [*faces, Face([-160, 160, -0.05], [320, 0, 0], [0, -320, 0], far)]
+    return [*faces, Face(np.array([-160, 160, -0.05]), np.array([320, 0, 0]), np.array([0, -320, 0]), far)]
 
 
-def skyline(rng, radius: float = 62.0, panels: int = 16) -> list[Face]:
-    """A ring of far house fronts and trees around the scene, as cut-outs."""
+def skyline(rng: np.random.Generator, radius: float = 62.0, panels: int = 16) -> list[Face]:
+    """A ring of distant house fronts and hills around the scene, as cut-outs."""
     faces = []
     wide = 2 * radius * np.tan(np.pi / panels)
     hues = [(176, 150, 128), (150, 126, 112), (186, 172, 150), (140, 140, 140), (168, 120, 96)]
@@ -107,9 +112,17 @@ def skyline(rng, radius: float = 62.0, panels: int = 16) -> list[Face]:
     return faces
 
 
-def around(rng, style, width: float, depth: float, distance: float) -> list[Face]:
-    """Kiosks, blocks, planters, poster columns and trees, where no camera stands."""
-    faces, taken = [], []
+def small_objects(rng: np.random.Generator, style: Style, width: float, depth: float, distance: float) -> list[Face]:
+    """Kiosks, blocks, planters, poster columns and trees, at places where there is no camera.
+
+    Args:
+        rng: random numbers.
+        style: of the landmark.
+        width, depth: of the landmark, metres.
+        distance: see `Scene`.
+    """
+    faces: list[Face] = []
+    taken: list[tuple[float, float]] = []
     for i in range(13):
         tree = i >= 8
         for _ in range(60):
@@ -141,8 +154,14 @@ def around(rng, style, width: float, depth: float, distance: float) -> list[Face
     return faces
 
 
-def build_scene(seed, kind: int, style=None) -> Scene:
-    """The scene of builder `kind`; `seed` (ints) decides all details, `style` may be shared between scenes."""
+def build_scene(seed: list[int], kind: int, style: Style | None = None) -> Scene:
+    """Build the scene of a landmark.
+
+    Args:
+        seed: of all details.
+        kind: row of `BUILDERS`.
+        style: None to draw one.
+    """
     rng = np.random.default_rng(seed)
     builder, walls = BUILDERS[kind % len(BUILDERS)]
     style = style or random_style(rng, walls)
@@ -151,20 +170,20 @@ def build_scene(seed, kind: int, style=None) -> Scene:
     (x0, y0, _), (x1, y1, z1) = points.min(axis=0), points.max(axis=0)
     width = 2 * max(-x0, x1)
     distance = 0.35 * max(-y0, y1) + max(z1 / 0.72, width / 0.96)
-    faces += around(rng, style, width, 2 * max(-y0, y1), distance)
+    faces += small_objects(rng, style, width, 2 * max(-y0, y1), distance)
     faces += ground(rng) + skyline(rng)
     clouds = noise(rng, 512, 512, 128, 5)
     clouds = np.clip(0.5 + 0.25 * clouds, 0, 1)
     return Scene(faces, clouds, width, z1, distance)
 
 
-def pedestrian(rng) -> np.ndarray:
-    """RGBA cut-out of a standing person, about 0.7 x 1.8 m."""
+def pedestrian(rng: np.random.Generator) -> np.ndarray:
+    """Cut-out of a standing person, 0.75 x 1.8 m, uint8 [h, w, 4] RGBA."""
     w, h = texels(0.75), texels(1.8)
     image = np.zeros((h, w, 4), np.uint8)
     image[:, :, :3] = (90, 80, 76)
-    colours = (COATS[rng.integers(len(COATS))], (84, 86, 110), (214, 170, 142))
-    coat, trousers, skin = (tone(rng, colour, 0.2) for colour in colours)
+    colors = (COATS[rng.integers(len(COATS))], (84, 86, 110), (214, 170, 142))
+    coat, trousers, skin = (tone(rng, color, 0.2) for color in colors)
     m = w // 2
     for side in (-1, 1):
         cv2.line(image, (m + side * 3, h * 5 // 10), (m + side * int(rng.integers(3, 8)), h - 2), (*trousers, 255), 7)
@@ -176,8 +195,8 @@ def pedestrian(rng) -> np.ndarray:
     return image
 
 
-def passers_by(rng, camera, heavy: bool = False) -> list[Face]:
-    """People, and at times a tree or a post, on the ground between camera and landmark; `heavy` hides much of it."""
+def passers_by(rng: np.random.Generator, camera: Camera, heavy: bool = False) -> list[Face]:
+    """People, and sometimes a tree or a post, between camera and landmark; if `heavy`, they hide much of the landmark."""
     centre, forward = camera.centre, camera.rotation[2]
     flat = np.array([forward[0], forward[1], 0]) / np.hypot(forward[0], forward[1])
     right = np.cross(flat, [0, 0, 1.0])

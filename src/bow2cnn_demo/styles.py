@@ -1,19 +1,21 @@
-"""Colours and materials of a landmark."""
+"""Colors and materials of a landmark."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
+Color = tuple[int, ...]  # RGB, 0 to 255
+
 
 @dataclass(frozen=True)
 class Style:
-    """What the surfaces of one landmark have in common: a wall material, and RGB colours."""
+    """The material of a landmark's walls (a key of `MATERIALS`), and the colors of its surfaces."""
 
     material: str
-    wall: tuple[int, int, int]
-    trim: tuple[int, int, int]
-    roof: tuple[int, int, int]
-    accents: list[tuple[int, int, int]] = field(default_factory=list)
+    wall: Color
+    trim: Color
+    roof: Color
+    accents: list[Color] = field(default_factory=list)
 
 
 STONES = [(212, 192, 152), (196, 188, 174), (218, 178, 128), (182, 172, 160), (226, 216, 198), (204, 160, 122)]
@@ -27,8 +29,8 @@ ACCENTS = [
 ]  # fmt: skip
 
 
-def random_style(rng, material_name: str) -> Style:
-    """Colours that go together, for walls of that material."""
+def random_style(rng: np.random.Generator, material_name: str) -> Style:
+    """Draw matching colors for walls of a material."""
     walls = {"stone": STONES, "brick": BRICKS, "plaster": PAINTS, "planks": WOODS}[material_name]
     wall = np.asarray(walls[rng.integers(len(walls))]) * rng.uniform(0.92, 1.08) * rng.uniform(0.97, 1.03, 3)
     trim = STONES[rng.integers(len(STONES))]

@@ -1,11 +1,13 @@
-"""Materials: every function paints a new texture (h, w, 3) uint8 RGB from a random generator.
+"""Materials: each function paints a new texture, uint8 [h, w, 3] RGB, from a random generator.
 
-Sizes are metres; TEXELS says how many texels a metre has. Materials are built of pieces of random size and tone, and
-then weathered, so that no two places of a surface look the same: structure from motion needs that.
+Sizes are in metres, with TEXELS texels per metre. Materials are built of pieces of random size and tone and then weathered, so that no two
+places of a surface look the same, as structure from motion requires.
 """
 
 import cv2
 import numpy as np
+
+from .styles import Color
 
 TEXELS = 42  # per metre
 
@@ -15,8 +17,8 @@ def texels(metres: float) -> int:
     return max(4, round(metres * TEXELS))
 
 
-def noise(rng, height: int, width: int, cell: float, octaves: int = 3) -> np.ndarray:
-    """Smooth noise (height, width) float32, about zero mean and unit spread; `cell` is its coarsest grain in texels."""
+def noise(rng: np.random.Generator, height: int, width: int, cell: float, octaves: int = 3) -> np.ndarray:
+    """Smooth noise, float32 [height, width], with about zero mean and unit variance; `cell` is its coarsest grain in texels."""
     total = np.zeros((height, width), np.float32)
     weight, power = 1.0, 0.0
     for _ in range(octaves):
@@ -28,20 +30,20 @@ def noise(rng, height: int, width: int, cell: float, octaves: int = 3) -> np.nda
     return total / np.sqrt(power)
 
 
-def tone(rng, colour, spread: float) -> tuple[int, int, int]:
-    """The colour made lighter or darker at random, with a slight change of hue."""
+def tone(rng: np.random.Generator, color: Color | np.ndarray, spread: float) -> Color:
+    """A color made lighter or darker at random, with a slight change of hue."""
     factor = np.exp(rng.normal(0, spread)) * (1 + rng.normal(0, spread / 5, 3))
-    return tuple(int(v) for v in np.clip(np.asarray(colour) * factor, 6, 250))
+    return tuple(int(v) for v in np.clip(np.asarray(color) * factor, 6, 250))
 
 
 def tint(image: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """Multiply an RGB texture by a factor (h, w) or (h, w, 3)."""
+    """Multiply a texture by a factor, float [h, w] or [h, w, 3]."""
     factor = factor if factor.ndim == 3 else factor[:, :, None]
     return np.clip(image * factor, 0, 255).astype(np.uint8)
 
 
-def weather(rng, image: np.ndarray, strength: float = 0.13) -> np.ndarray:
-    """Stains, streaks running down and fine grain; they make each part of a surface one of its kind."""
+def weather(rng: np.random.Generator, image: np.ndarray, strength: float = 0.13) -> np.ndarray:
+    """Add stains, streaks that run down, and fine grain, which make each part of a surface unique."""
     height, width = image.shape[:2]
     stains = noise(rng, height, width, 0.9 * TEXELS, 4)
     streaks = cv2.resize(noise(rng, max(4, height // 12), width, 7, 2), (width, height))
@@ -49,11 +51,20 @@ def weather(rng, image: np.ndarray, strength: float = 0.13) -> np.ndarray:
     return tint(image, np.exp(strength * stains + 0.5 * strength * streaks + 0.035 * grain))
 
 
-def courses(rng, width: float, height: float, colour, course: float, joint: int, spread: float) -> np.ndarray:
-    """Rows of stones or bricks: random lengths, random tones, a darker joint between them."""
+def courses(rng: np.random.Generator, width: float, height: float, color: Color, course: float, joint: int, spread: float) -> np.ndarray:
+    """Rows of stones or bricks with random lengths and tones, and darker joints between them.
+
+    Args:
+        rng: random numbers.
+        width, height: of the texture, metres.
+        color: mean color.
+        course: mean height of a row, metres.
+        joint: width of the joints, texels.
+        spread: variation of the tones.
+    """
     h, w = texels(height), texels(width)
     image = np.empty((h, w, 3), np.uint8)
-    image[:] = np.asarray(colour) * 0.55
+    image[:] = np.asarray(color) * 0.55
     y = -int(rng.uniform(0, course) * TEXELS)
     while y < h:
         row = max(3, int(course * TEXELS * rng.uniform(0.75, 1.25)))
@@ -61,7 +72,7 @@ def courses(rng, width: float, height: float, colour, course: float, joint: int,
         while x < w:
             length = max(4, int(course * TEXELS * rng.uniform(1.0, 3.0)))
             corner = (x + length - 1 - joint, y + row - 1 - joint)
-            shade = tone(rng, colour, spread)
+            shade = tone(rng, color, spread)
             cv2.rectangle(image, (x, y), corner, shade, -1)
             light = tuple(min(255, int(v * 1.13)) for v in shade)
             cv2.line(image, (x, y), (corner[0], y), light, 1)
@@ -70,17 +81,17 @@ def courses(rng, width: float, height: float, colour, course: float, joint: int,
     return image
 
 
-def stone(rng, width, height, colour) -> np.ndarray:
+def stone(rng: np.random.Generator, width: float, height: float, color: Color) -> np.ndarray:
     """Blocks of stone."""
-    return weather(rng, courses(rng, width, height, colour, rng.uniform(0.36, 0.55), 1, 0.2))
+    return weather(rng, courses(rng, width, height, color, rng.uniform(0.36, 0.55), 1, 0.2))
 
 
-def brick(rng, width, height, colour) -> np.ndarray:
-    """Bricks, small and of strongly varied firing."""
-    return weather(rng, courses(rng, width, height, colour, 0.2, 1, 0.24))
+def brick(rng: np.random.Generator, width: float, height: float, color: Color) -> np.ndarray:
+    """Small bricks with strongly varied tones."""
+    return weather(rng, courses(rng, width, height, color, 0.2, 1, 0.24))
 
 
-def cracks(rng, image: np.ndarray, count: int) -> np.ndarray:
+def cracks(rng: np.random.Generator, image: np.ndarray, count: int) -> np.ndarray:
     """Thin dark random walks."""
     height, width = image.shape[:2]
     for _ in range(count):
@@ -90,11 +101,11 @@ def cracks(rng, image: np.ndarray, count: int) -> np.ndarray:
     return image
 
 
-def plaster(rng, width, height, colour) -> np.ndarray:
-    """Painted plaster that has come off in patches, with the bricks showing."""
+def plaster(rng: np.random.Generator, width: float, height: float, color: Color) -> np.ndarray:
+    """Painted plaster with patches where the bricks show."""
     h, w = texels(height), texels(width)
     image = np.empty((h, w, 3), np.uint8)
-    image[:] = colour
+    image[:] = color
     image = tint(image, np.exp(0.07 * noise(rng, h, w, 0.35 * TEXELS, 3)))
     bare = noise(rng, h, w, 1.1 * TEXELS, 4) > 1.25
     edge = cv2.dilate(bare.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
@@ -103,7 +114,7 @@ def plaster(rng, width, height, colour) -> np.ndarray:
     return weather(rng, cracks(rng, image, int(width * height / 4) + 1), 0.1)
 
 
-def planks(rng, width, height, colour) -> np.ndarray:
+def planks(rng: np.random.Generator, width: float, height: float, color: Color) -> np.ndarray:
     """Upright boards with knots."""
     h, w = texels(height), texels(width)
     image = np.empty((h, w, 3), np.uint8)
@@ -111,27 +122,27 @@ def planks(rng, width, height, colour) -> np.ndarray:
     while x < w:
         board = int(rng.uniform(0.14, 0.34) * TEXELS)
         cut = int(rng.uniform(0.2, 0.9) * h)
-        image[:cut, x : x + board] = tone(rng, colour, 0.2)
-        image[cut:, x : x + board] = tone(rng, colour, 0.2)
-        image[:, x : x + 1] = np.asarray(colour) * 0.4
-        image[cut : cut + 1, x : x + board] = np.asarray(colour) * 0.4
+        image[:cut, x : x + board] = tone(rng, color, 0.2)
+        image[cut:, x : x + board] = tone(rng, color, 0.2)
+        image[:, x : x + 1] = np.asarray(color) * 0.4
+        image[cut : cut + 1, x : x + board] = np.asarray(color) * 0.4
         x += board
     for _ in range(int(width * height * 1.5)):
         centre = tuple(int(v) for v in rng.uniform(0, 1, 2) * [w, h])
         axes = (int(rng.integers(1, 4)), int(rng.integers(2, 8)))
-        cv2.ellipse(image, centre, axes, 0, 0, 360, tone(rng, np.asarray(colour) * 0.5, 0.2), -1, cv2.LINE_AA)
+        cv2.ellipse(image, centre, axes, 0, 0, 360, tone(rng, np.asarray(color) * 0.5, 0.2), -1, cv2.LINE_AA)
     return weather(rng, image)
 
 
-def shingles(rng, width, height, colour) -> np.ndarray:
+def shingles(rng: np.random.Generator, width: float, height: float, color: Color) -> np.ndarray:
     """Roof tiles in rows, some replaced by newer ones, with moss."""
     h, w = texels(height), texels(width)
     image = np.empty((h, w, 3), np.uint8)
-    image[:] = np.asarray(colour) * 0.5
+    image[:] = np.asarray(color) * 0.5
     row, size = int(0.3 * TEXELS), int(0.34 * TEXELS)
     for y in range(h // row * row, -row, -row):
         for x in range(-int(rng.integers(0, size)), w, size):
-            shade = tone(rng, colour, 0.3 if rng.random() < 0.2 else 0.13)
+            shade = tone(rng, color, 0.3 if rng.random() < 0.2 else 0.13)
             cv2.rectangle(image, (x, y), (x + size - 2, y + row - 3), shade, -1)
             cv2.circle(image, (x + size // 2 - 1, y + row - 4), size // 2 - 1, shade, -1)
     moss = noise(rng, h, w, 0.8 * TEXELS, 4) > 1.2
@@ -142,12 +153,12 @@ def shingles(rng, width, height, colour) -> np.ndarray:
 MATERIALS = {"stone": stone, "brick": brick, "plaster": plaster, "planks": planks, "shingles": shingles}
 
 
-def mural(rng, width, height, palette) -> np.ndarray:
-    """A painting: patches of flat colour from thresholded noise, with outlines, discs, strokes."""
+def mural(rng: np.random.Generator, width: float, height: float, palette: list[Color]) -> np.ndarray:
+    """A painting: patches of flat color from thresholded noise, with outlines, discs and strokes."""
     h, w = texels(height), texels(width)
     bands = np.digitize(noise(rng, h, w, min(h, w) / 3.2, 3), np.sort(rng.normal(0, 0.9, 5)))
-    colours = np.array([tone(rng, palette[rng.integers(len(palette))], 0.18) for _ in range(6)], np.uint8)
-    image = colours[bands]
+    colors = np.array([tone(rng, palette[rng.integers(len(palette))], 0.18) for _ in range(6)], np.uint8)
+    image = colors[bands]
     edges = cv2.morphologyEx(bands.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     image[edges] = image[edges] * 0.5
     for _ in range(int(6 + width * height * 0.7)):

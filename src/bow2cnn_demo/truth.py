@@ -1,8 +1,9 @@
-"""What is known about every photo: the benchmark's answers, and the cameras. Only tests read `truth/`."""
+"""The truth about every photo: the answers of the benchmark, and the cameras. Only tests read `truth/`."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,14 @@ from .landmarks import BUILDERS
 
 @dataclass(frozen=True)
 class Record:
-    """One file: its path in the collection; landmark and shot are None for distractors; `broken` says how it is."""
+    """A file of the demo.
+
+    Attributes:
+        path: below the demo's folder.
+        landmark: number of the landmark; None for a distractor or a broken file.
+        shot: the shot; None where there is none.
+        broken: kind of a broken file.
+    """
 
     path: str
     landmark: int | None
@@ -21,12 +29,12 @@ class Record:
 
     @property
     def name(self) -> str:
-        """The landmark's name, `-` for none."""
+        """The name of the landmark; `-` for none."""
         return "-" if self.landmark is None else f"{self.landmark:02d}-{BUILDERS[self.landmark][0].__name__}"
 
 
-def dump(path: Path, value) -> None:
-    """Write JSON, making its folder."""
+def dump(path: Path, value: Any) -> None:
+    """Write JSON to a file, and make its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=1) + "\n")
 
@@ -34,9 +42,9 @@ def dump(path: Path, value) -> None:
 def write_truth(folder: Path, records: list[Record]) -> None:
     """Write truth/cameras.json, truth/truth.csv and truth/broken.json.
 
-    cameras.json: path to landmark, f, cx, cy (px), w, h (px, upright), R (3, 3), t (3,), with x = K (R X + t), X in
-    metres, pixel (0, 0) the top left corner of the image. In truth.csv, place counts the viewpoints of a landmark: in
-    the heap they go from west to east, so that consecutive numbers are neighbours.
+    cameras.json has for each path: landmark, f, cx, cy (pixels), w, h (pixels of the upright photo), R [3, 3], t [3], with x = K (R X + t),
+    X in metres, and (0, 0) the top left corner of the photo. In truth.csv, `place` numbers the viewpoints of a landmark; in the collection
+    they go from west to east, so that consecutive numbers are neighbours.
     """
     records = sorted(records, key=lambda r: r.path)
     cameras = {}
@@ -60,18 +68,20 @@ def write_truth(folder: Path, records: list[Record]) -> None:
 
 
 def write_benchmark(folder: Path, records: list[Record], seed: int) -> None:
-    """Write benchmark/gnd.json: database and query names, and per query the indices of its easy, hard and junk photos.
+    """Write benchmark/gnd.json: the names of database and queries, and the rows of the easy, hard and junk photos of each query.
 
-    Of a landmark's queries, the last also is in the database, where it is junk to itself; the others are not.
+    The last query of each landmark is also in the database, where it is junk for itself; the others are not.
     """
     photos = sorted((r for r in records if r.path.startswith("benchmark/")), key=lambda r: r.path)
-    queries, groups = [], {}
+    shots = {r.path: r.shot for r in photos if r.shot is not None}
+    queries: list[Record] = []
+    groups: dict[int, list[Record]] = {}
     for r in photos:
         if r.landmark is not None:
             groups.setdefault(r.landmark, []).append(r)
     hidden = set()
     for landmark in sorted(groups):
-        own = sorted((r for r in groups[landmark] if r.shot.query), key=lambda r: r.shot.place)
+        own = sorted((r for r in groups[landmark] if shots[r.path].query), key=lambda r: shots[r.path].place)
         queries += own
         hidden |= {r.path for r in own[:-1]}
     database = [r for r in photos if r.path not in hidden]
@@ -79,26 +89,26 @@ def write_benchmark(folder: Path, records: list[Record], seed: int) -> None:
     queries = [queries[i] for i in order]
     answers = []
     for query in queries:
-        answer = {"ok": [], "easy": [], "hard": [], "junk": []}
+        answer: dict[str, list[int]] = {"ok": [], "easy": [], "hard": [], "junk": []}
         for i, r in enumerate(database):
             if r.path == query.path:
                 answer["junk"].append(i)
             elif r.landmark == query.landmark:
                 answer["ok"].append(i)
-                answer["hard" if is_hard(query.shot, r.shot) else "easy"].append(i)
+                answer["hard" if is_hard(shots[query.path], shots[r.path]) else "easy"].append(i)
         answers.append(answer)
     names = [[Path(r.path).name for r in group] for group in (database, queries)]
     dump(folder / "benchmark/gnd.json", {"imlist": names[0], "qimlist": names[1], "gnd": answers})
 
 
-def aligned_errors(found, true):
-    """How far camera centres are from the true ones after the similarity with the least squared error (Umeyama, PAMI 1991).
+def aligned_errors(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Errors of camera centres after the similarity transform with the smallest squared error (Umeyama, PAMI 1991).
 
     Args:
-        found, true: float64 [n, 3].
+        found, true: camera centres, float64 [n, 3].
 
     Returns:
-        float64 [n], fractions of the largest extent of the true ones along an axis.
+        float64 [n], as fractions of the largest extent of the true centres along an axis.
     """
     a, b = found - found.mean(0), true - true.mean(0)
     u, s, v = np.linalg.svd(b.T @ a)

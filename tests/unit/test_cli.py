@@ -11,6 +11,7 @@ import pytest
 from bow2cnn.cli import main
 from bow2cnn.core import artefact
 from bow2cnn.run.left_out import left_out
+from bow2cnn.run.run import Run
 
 
 def run(*arguments):
@@ -79,7 +80,7 @@ def test_what_a_run_left_out_is_told_by_reason(tmp_path):
     (tmp_path / "pairs/models").mkdir(parents=True)
     for name in ("positives", "negatives"):
         (tmp_path / f"pairs/models/{name}.h5").write_bytes(b"damaged")
-    assert left_out(tmp_path) == [
+    assert left_out(Run.open(tmp_path)) == [
         "left out of photos: 9 of 21 files: 3 RAW: develop it into a JPEG or TIFF, 2 copies of other photos, 2 too large "
         "(`collection.max_pixels` is the limit), 1 not a photo, 1 symbolic link (`follow_links: true` in `collection` follows them)",
         "left out of features: 1 of 6 photos cannot be used: 1 cannot be decoded",
@@ -87,7 +88,7 @@ def test_what_a_run_left_out_is_told_by_reason(tmp_path):
         "left out of benchmark mine: 1 of 2 files: 1 not a photo",
         r"left out of models: 3 photos of\nelsewhere",
     ]
-    assert left_out(tmp_path / "none") == []
+    assert left_out(Run.open(tmp_path / "none")) == []
 
 
 def test_summary_counts_what_was_found(tmp_path, capsys):
@@ -97,13 +98,12 @@ def test_summary_counts_what_was_found(tmp_path, capsys):
     artefact.write(tmp_path / "pairs/models/positives.h5", "positives", {"query": np.array([0, 1, 2])})
     artefact.write(tmp_path / "pairs/models/negatives.h5", "negatives", {"side": np.array([1, 1, 2, 0, 2], np.int8)})
     (tmp_path / "evaluation").mkdir()
-    row = {"benchmark": "dvd", "protocol": "all", "post": "", "before": 20.0, "after": 22.0, "low": 1.0, "high": 3.0}
+    row = {"benchmark": "dvd", "protocol": "all", "postprocessing": "", "before": 20.0, "after": 22.0, "low": 1.0, "high": 3.0}
     row |= {"gain": 2.0, "clear": "gain", "width": 0.8, "queries": 60, "places": 9, "chosen_on": False}
     few = {**row, "benchmark": "mine", "low": None, "high": None, "width": None}
     chosen = {**row, "benchmark": "validation", "clear": "", "chosen_on": True}
-    gains = {
-        "gem": {"against": "shelf", "chosen_epoch": 2, "diverged": 0, "rows": [row, few, chosen, {**row, "post": "lw", "after": 99.0}]}
-    }
+    whitened = {**row, "postprocessing": "lw", "after": 99.0}
+    gains = {"gem": {"against": "shelf", "chosen_epoch": 2, "diverged": 0, "rows": [row, few, chosen, whitened]}}
     gains["other"] = {"against": "shelf", "chosen_epoch": 0, "diverged": 0, "rows": [row]}
     gains["wild"] = {"against": "shelf", "chosen_epoch": 0, "diverged": 3, "rows": [row]}
     (tmp_path / "evaluation/gains.json").write_text(json.dumps(gains))
@@ -113,8 +113,13 @@ def test_summary_counts_what_was_found(tmp_path, capsys):
     assert "2 3D models with 4 of 5 photos (1 files rejected)" in shown
     assert "mined:  2 training queries and 1 for validation\n" in shown
     assert shown.splitlines()[-1] == "left out of photos: 1 of 6 files: 1 not an image"
-    said = "gem: dvd 20.0 to 22.0 mAP (+1.0 to +3.0), mine 20.0 to 22.0 mAP (too few queries or places to say), validation 20.0 to 22.0"
-    assert f"{said} mAP (which chose it); other learned nothing" in shown and "wild diverged in epoch 3" in shown and "99.0" not in shown
+    said = "gem: dvd 20.0 to 22.0 mAP (+1.0 to +3.0), mine 20.0 to 22.0 mAP (too few queries or places for an interval), "
+    said += "validation 20.0 to 22.0"
+    assert (
+        f"{said} mAP (on which it was chosen); other gained nothing on validation" in shown
+        and "wild diverged in epoch 3" in shown
+        and "99.0" not in shown
+    )
 
 
 def test_summary_names_the_sources_of_pairs_where_there_are_several(tmp_path, capsys):

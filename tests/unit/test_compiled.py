@@ -1,4 +1,4 @@
-"""Compiled code that numba keeps on disk is never older than its source."""
+"""Compiled code that numba caches on disk is never older than its source."""
 
 import importlib
 from pathlib import Path
@@ -15,8 +15,9 @@ ROOT = Path(bow2cnn.__file__).parent
 
 
 def foreign_calls(function):
-    """Names of the compiled functions of other files that a compiled function uses: numba compiles a kept function anew when its own file
-    changes, not when one that it calls does."""
+    """Names of the compiled functions of other files that a compiled function uses: numba compiles a cached function again only when its
+    own file changes, not when the file of a function that it calls does.
+    """
     own = function.py_func
     used = (own.__globals__.get(name) for name in own.__code__.co_names)
     return sorted(other.__name__ for other in used if isinstance(other, Dispatcher) and other.py_func.__module__ != own.__module__)

@@ -71,13 +71,13 @@ def test_the_users_dict_is_not_changed(folder):
 
 def test_numbers_as_yaml_writes_them(folder):
     written = yaml.safe_load(
-        "{clustering: {min_similarity: 1e-2}, pairs: {nearest_cameras: 5.0}, seed: 1e9, description: {scales: [1e0, 2]}}"
+        "{clustering: {min_similarity: 1e-2}, pairs: {nearest_cameras: 5.0}, seed: 1e9, experiments: {a: {test: {scales: [1e0, 2]}}}}"
     )
     config = check(**written)
     assert config["clustering"]["min_similarity"] == 0.01
     assert config["pairs"]["nearest_cameras"] == 5 and isinstance(config["pairs"]["nearest_cameras"], int)
     assert config["seed"] == 10**9 and isinstance(config["seed"], int)
-    assert config["description"]["scales"] == [1, 2]
+    assert config["experiments"]["a"]["test"]["scales"] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,14 @@ def test_numbers_as_yaml_writes_them(folder):
         ({"seed": float("inf")}, "seed: expected a whole number, got 'inf'"),
         ({"collection": {"max_pixels": 1e9}}, "collection.max_pixels: must be at most 178956970, got 1000000000"),
         ({"split": {"validation": float("nan")}}, "split.validation: expected a number, got 'nan'"),
-        ({"description": {"scales": [1, "nan"]}}, "description.scales.1: expected a number, got 'nan'"),
+        ({"experiments": {"a": {"test": {"scales": [1, "nan"]}}}}, "experiments.a.test.scales.1: expected a number, got 'nan'"),
+        ({"experiments": {"a": {"test": {"steps": "whitened"}}}}, "experiments.a.test.steps: expected a list, got 'whitened'"),
+        (
+            {"experiments": {"a": {"test": {"steps": ["whitning"]}}}},
+            "experiments.a.test.steps.0: 'whitning' is not one of whitened; did you mean whitened?",
+        ),
+        ({"experiments": {"a": {"test": {"steps": ["whitened"] * 2}}}}, "experiments.a.test.steps: whitened is given twice"),
+        ({"description": {"scales": [1]}}, "description: its keys are now in experiments.NAME.test, for every experiment its own"),
         ({"photos": ["ph{x}"]}, "photos.0: ph{x} must not contain any of {}<>; rename it, or use a link to it"),
         ({"results": "<x>"}, "results: <x> must not contain any of {}<>; rename it, or use a link to it"),
         (
@@ -325,7 +332,7 @@ def test_numbers_fit_into_those_of_the_networks(path):
         ({"features": {"side": 2147483647}}, "features.side"),
         ({"clustering": {"sketch_size": 2147483647}}, "clustering.sketch_size"),
         ({"evaluation": {"bootstrap": 2147483647}}, "evaluation.bootstrap"),
-        ({"description": {"scales": [1, 1e6]}}, "description.scales.1"),
+        ({"experiments": {"a": {"test": {"scales": [1, 1e6]}}}}, "experiments.a.test.scales.1"),
         ({"experiments": {"a": {"negatives": 2147483647}}}, "experiments.a.negatives"),
         ({"experiments": {"a": {"learning_rate": 1e39}}}, "experiments.a.learning_rate"),
     ],
@@ -396,16 +403,41 @@ def test_the_schema_knows_what_the_reader_takes(folder):
 
 
 def test_config_yaml_is_taken_as_it_is_written(folder):
-    """Every value is one that the schema allows, and none is left for a default."""
+    """Every value is one that the schema allows, and none is left for a default but the size that 0 stands for."""
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     for path in (*config["photos"], config["benchmarks"]["demo"]["photos"]):
         Path(path).mkdir(parents=True, exist_ok=True)
     Path(config["benchmarks"]["demo"]["gnd"]).write_text("{}")
+    assert config["experiments"]["gem"].pop("image_size") == 0
+    config["experiments"]["gem"]["image_size"] = 256
     assert load(config) == config
 
 
-def test_the_size_of_training_photos_is_none_or_large_enough(folder):
-    for size in (0, 32):
-        assert check(experiments={"mine": {"image_size": size}})["experiments"]["mine"]["image_size"] == size
-    with pytest.raises(ConfigError, match=r"^experiments\.mine\.image_size: must be at least 32, got 31$"):
-        check(experiments={"mine": {"image_size": 31}})
+def test_sizes_are_zero_or_large_enough(folder):
+    for size, found in ((0, 256), (32, 32)):
+        assert check(experiments={"mine": {"image_size": size}})["experiments"]["mine"]["image_size"] == found
+    assert complaint(experiments={"mine": {"image_size": 31}}) == "experiments.mine.image_size: must be at least 32, got 31"
+    assert complaint(experiments={"mine": {"test": {"image_size": 31}}}) == "experiments.mine.test.image_size: must be at least 32, got 31"
+
+
+@pytest.mark.parametrize(
+    ("keys", "training", "test"),
+    [
+        ({}, 256, 362),
+        ({"test": {"image_size": 0}}, 256, 256),
+        ({"image_size": 100, "test": {"image_size": 0}}, 100, 100),
+        ({"network": "vgg16", "test": {"image_size": 0}}, 362, 362),
+        ({"image_size": 100, "test": {"image_size": 200}}, 100, 200),
+    ],
+)
+def test_a_size_of_zero_takes_the_one_before(folder, keys, training, test):
+    """At test time that of the training, in training that of the network."""
+    experiment = check(experiments={"a": keys})["experiments"]["a"]
+    assert (experiment["image_size"], experiment["test"]["image_size"]) == (training, test)
+
+
+def test_the_training_has_the_keys_that_it_depends_on():
+    """Of test time those of its validation, which takes no step."""
+    keys = Experiment(weights="w", whitening="pca").of_training()
+    assert keys["test"] == {"image_size": 362, "scales": [1.0]}
+    assert Experiment.model_fields.keys() - keys.keys() == {"weights", "pairs", "whitening", "dimensions"}

@@ -192,7 +192,7 @@ def test_places_without_doubt_are_classes_of_their_own(caplog):
 def test_places_in_doubt_are_one_class(caplog):
     """Also those of one cluster, which the pairs of the run make no negatives of each other either."""
     found, log = classes(6, caplog, doubt=[[16, 3], [8, 8]])
-    assert [found[row] for row in range(0, 18, 3)] == [0, 1, 2, 3, 4, 1] and "in train 1 places that may show what another one shows" in log
+    assert [found[row] for row in range(0, 18, 3)] == [0, 1, 2, 3, 4, 1] and "train: 1 places may be the same as another one" in log
     found, _ = classes(6, caplog, cluster=np.repeat([0, 1, 2, 2, 3, 4], 3))
     assert [found[row] for row in range(0, 18, 3)] == [0, 1, 2, 2, 4, 5]
 
@@ -201,7 +201,7 @@ def test_doubt_does_not_make_one_class_of_most_photos(caplog):
     """A chain of six places: pairs are joined until a class has half of all photos, and of the two that are still in doubt one goes."""
     found, log = classes(6, caplog, doubt=[[row, row + 3] for row in range(0, 15, 3)])
     assert [found.get(row) for row in range(0, 18, 3)] == [0, 0, 0, None, 3, 3]
-    assert "in train 4 places" in log and "1 places with 3 photos are left out" in log
+    assert "train: 4 places" in log and "1 places with 3 photos may be the same as another one too, and are left out" in log
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -227,4 +227,4 @@ def test_a_photo_outside_has_the_class_that_it_may_belong_to(caplog):
     """6 matches a photo of place 0, 7 the photo 8, 9 photos of both places, and 10 is joined to place 1 by a cut pair."""
     found, log = classes(2, caplog, 6, weak=[[6, 2], [7, 8], [9, 0], [9, 4]], doubt=[[5, 10]])
     assert found == {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 0, 7: 3, 8: 3, 10: 1, 11: 7}
-    assert "in train 0 places" in log and "1 photos that may belong to several classes are left out" in log
+    assert "train: 0 places" in log and "1 photos that may belong to several classes are left out" in log

@@ -21,12 +21,12 @@ from bow2cnn_demo.render import rasterise
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
 
-def flat(colour) -> np.ndarray:
-    return np.full((32, 32, 3), colour, np.uint8)
+def flat(color) -> np.ndarray:
+    return np.full((32, 32, 3), color, np.uint8)
 
 
 def wall(texture, y: float = 0.0, width: float = 4.0, height: float = 3.0) -> Face:
-    """A wall across the view, facing south."""
+    """A wall across the view that faces south."""
     return Face([-width / 2, y, height], [width, 0, 0], [0, 0, -height], texture)
 
 
@@ -37,7 +37,7 @@ def camera():
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Path:
-    """A collection smaller than tiny, with everything in it."""
+    """A collection that is smaller than `tiny` and has everything in it."""
     plan = replace(collection.PLANS["tiny"], landmarks=2, photos=9, held_out=1, distractors=3, benchmark_distractors=2)
     folder = tmp_path_factory.mktemp("demo") / "small"
     with pytest.MonkeyPatch.context() as patch:
@@ -52,8 +52,8 @@ def cameras(small) -> dict:
     return json.loads((small / "truth/cameras.json").read_text())
 
 
-def heap_views(cameras: dict, small: Path) -> list[list[str]]:
-    """Per landmark of the heap, its photos from west to east, without the duplicate."""
+def collection_views(cameras: dict, small: Path) -> list[list[str]]:
+    """The photos of each landmark of the collection from west to east, without the duplicate."""
     with open(small / "truth/truth.csv") as file:
         rows = [r for r in csv.DictReader(file) if r["landmark"] != "-" and r["photo"].startswith("photos/")]
     groups: dict[str, dict[int, str]] = {}
@@ -66,7 +66,7 @@ def test_world_points_are_rendered_where_the_camera_projects_them(camera):
     board = np.full((240, 320, 3), 255, np.uint8)
     board[120:, :160] = board[:120, 160:] = 0
     scale = 2
-    image = cv2.cvtColor(rasterise([wall(board)], camera, scale).colour, cv2.COLOR_RGB2GRAY)
+    image = cv2.cvtColor(rasterise([wall(board)], camera, scale).color, cv2.COLOR_RGB2GRAY)
     expected = camera.project(np.array([[0, 0, 1.5]]))[0][0]
     # cv2 counts from pixel centres, the camera from the image's corner
     guess = np.float32([expected * scale - 0.5]) + np.float32([[2, -2]])
@@ -93,18 +93,18 @@ def test_inverse_depth_is_exact(camera):
 @pytest.mark.parametrize("order", [1, -1])
 def test_what_is_behind_is_hidden(camera, order):
     near, far = wall(flat(RED), -1, 1.5, 1.5), wall(flat(BLUE))
-    colours = rasterise([near, far][::order], camera, 1).colour
+    colors = rasterise([near, far][::order], camera, 1).color
     (x, y), (u, v) = camera.project(np.array([[0, -1, 0.8], [-1.5, 0, 2.5]]))[0].astype(int)
-    assert tuple(colours[y, x]) == RED
-    assert tuple(colours[v, u]) == BLUE
+    assert tuple(colors[y, x]) == RED
+    assert tuple(colors[v, u]) == BLUE
 
 
 def test_crossing_walls_hide_each_other_in_part():
     camera = look_at([0, -8, 1.5], [0, 0, 1.5], 420, 320, 240)
     slanted = [Face([-2, s * -1, 3], [4, s * 2, 0], [0, 0, -3], flat(c)) for s, c in ((1, RED), (-1, BLUE))]
-    colours = rasterise(slanted, camera, 1).colour
-    assert tuple(colours[120, 120]) == RED
-    assert tuple(colours[120, 200]) == BLUE
+    colors = rasterise(slanted, camera, 1).color
+    assert tuple(colors[120, 120]) == RED
+    assert tuple(colors[120, 200]) == BLUE
 
 
 def test_holes_show_what_is_behind(camera):
@@ -128,7 +128,7 @@ def test_ground_that_reaches_behind_the_camera_is_clipped():
 
 
 def test_same_seed_same_bytes_in_any_number_of_processes(small, tmp_path):
-    """One landmark and some distractors again, in this process and in another order."""
+    """One landmark and some distractors are rendered again, in this process and in another order."""
     plan = replace(collection.PLANS["tiny"], landmarks=2, held_out=1, distractors=3, benchmark_distractors=2)
     records = collection.render_distractor(tmp_path, 0, plan, 3) + collection.render_distractor(tmp_path, 0, plan, 0)
     records += collection.render_landmark(tmp_path, 0, plan, 2)
@@ -166,12 +166,12 @@ def test_exif_focal_length_agrees_with_the_cameras(small, cameras):
 
 
 def test_gps_is_the_camera_position(small, cameras):
-    """Distances between GPS positions of one landmark agree with those between camera centres."""
+    """Distances between the GPS positions of a landmark's photos agree with those between camera centres."""
 
     def decimal(value):
         return sum(float(v) / 60**i for i, v in enumerate(value))
 
-    for view in heap_views(cameras, small):
+    for view in collection_views(cameras, small):
         known = []
         for path in view:
             with Image.open(small / path) as image:
@@ -195,7 +195,7 @@ def test_jpeg_without_tags_has_no_exif():
 
 
 def epipolar_matches(small, cameras, first: str, second: str) -> tuple[int, float]:
-    """Matches that survive RANSAC, and the share of those within 3 px of the true epipolar line."""
+    """Number of inliers of RANSAC, and the share of them within 3 pixels of the true epipolar line."""
     sift, points, descriptors = cv2.SIFT_create(2500), [], []
     for path in (first, second):
         with Image.open(small / path) as image:
@@ -224,7 +224,7 @@ def pose(camera: dict):
 
 def test_neighbouring_views_match_under_the_true_geometry(small, cameras):
     results = []
-    for view in heap_views(cameras, small):
+    for view in collection_views(cameras, small):
         readable = [p for p in view if p.endswith(".jpg")]
         results += [epipolar_matches(small, cameras, *pair) for pair in pairwise(readable)]
     counts, shares = np.array(results).T
@@ -234,7 +234,7 @@ def test_neighbouring_views_match_under_the_true_geometry(small, cameras):
 
 @pytest.mark.parametrize("form", ["plain", "rotated", "rotated back"])
 def test_a_photo_as_large_as_a_phones_shows_what_the_small_one_shows(form, tmp_path, monkeypatch):
-    """The last of a landmark's photos, and the camera that is recorded for it; the others are the same bytes."""
+    """The last photo of a landmark and its recorded camera; the other photos have the same bytes."""
     plan = replace(collection.PLANS["tiny"], landmarks=3, photos=2)
     found = []
     for number, large in enumerate(({}, {2: form})):
@@ -288,9 +288,9 @@ def test_broken_files_are_broken_and_odd_ones_are_not(small, cameras):
             continue
         with pytest.raises(OSError), Image.open(small / path) as image:
             image.load()
-    heap = [p for p in (small / "photos").rglob("*") if p.is_file()]
-    digests = [hashlib.sha1(p.read_bytes()).hexdigest() for p in heap]
-    assert len(digests) - len(set(digests)) == 1, "one photo is there twice"
+    photos = [p for p in (small / "photos").rglob("*") if p.is_file()]
+    digests = [hashlib.sha1(p.read_bytes()).hexdigest() for p in photos]
+    assert len(digests) - len(set(digests)) == 1, "there are two copies of one photo"
     modes, turned = [], 0
     for path in cameras:
         with Image.open(small / path) as image:
@@ -302,6 +302,6 @@ def test_broken_files_are_broken_and_odd_ones_are_not(small, cameras):
     assert cv2.imread(str(small / png), cv2.IMREAD_UNCHANGED).dtype == np.uint16
 
 
-def test_names_tell_nothing(small):
+def test_names_do_not_reveal_the_landmark(small):
     for path in (small / "photos").rglob("*.*"):
         assert set(path.stem) <= set("0123456789abcdef")

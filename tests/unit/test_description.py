@@ -182,7 +182,7 @@ def test_a_query_that_cannot_be_decoded_is_one_line(folder, region):
         described(folder, "b.h5", truth=truth_of(folder, truth))
 
 
-@pytest.mark.parametrize(("factor", "said"), [(1e30, "descriptors are no numbers"), (0.0, "all descriptors are the same")])
+@pytest.mark.parametrize(("factor", "said"), [(1e30, "descriptors are not numbers"), (0.0, "all descriptors are the same")])
 def test_weights_that_overflow_or_say_nothing_are_one_line(folder, tmp_path, factor, said):
     torch.manual_seed(0)
     model = RetrievalNetwork("resnet18")

@@ -217,7 +217,7 @@ EDITS = [
     ("core/isolated.py", {"extract_features"}, {"train_network", "grow_graph"}),
     ("geometry/matching.py", {"grow_graph"}, {"build_index", "extract_features"}),
     ("pictures/thumbnails.py", {"write_report"}, {"grow_graph", "evaluate_systems"}),
-    ("run/run_data.py", {"write_report"}, {"evaluate_systems"}),
+    ("run/run.py", {"write_report", "write_pages"}, {"evaluate_systems"}),
     ("descriptors/describe.py", {"describe_collection", "train_network"}, {*PAIRS, "rank_benchmark", "start_network"}),
     ("clustering/growth.py", {"grow_graph"}, {"find_seeds", "build_index", "rank_benchmark"}),
     ("evaluation/table.py", {"evaluate_systems"}, {"train_network", *PAIRS, "learn_whitening"}),
@@ -237,7 +237,8 @@ EDITS = [
     ("training/train.py", {"train_network"}, {*PAIRS, "start_network", "extract_features"}),
     ("vocabulary/kmeans.py", {"train_vocabulary"}, {"extract_features", "start_network"}),
     ("whitening/stage.py", {"learn_whitening"}, {"train_network", "evaluate_systems"}),
-    ("descriptors/whitening.py", {"learn_whitening", "evaluate_systems"}, {*PAIRS, "start_network"}),
+    ("descriptors/whitening.py", {"learn_whitening", "evaluate_systems"}, {*PAIRS, "start_network", "train_network"}),
+    ("descriptors/apply_steps.py", {"evaluate_systems"}, {"train_network", "describe_collection", "learn_whitening"}),
 ]
 
 

@@ -6,10 +6,14 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from snakemake.cli import get_argument_parser
 
 from bow2cnn import cli
+from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.storage import save_network
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -69,3 +73,16 @@ def test_modules_understand_what_they_are_given(document, arguments, monkeypatch
 @pytest.mark.parametrize(("document", "arguments"), those_of("make"), ids=str)
 def test_make_has_the_target(document, arguments):
     assert re.search(rf"^{arguments.split()[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+
+
+def test_the_readme_describes_a_photo(tmp_path, monkeypatch):
+    """The lines of Python in the README give a descriptor of length 1."""
+    code = re.search(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S).group(1)
+    monkeypatch.chdir(tmp_path)
+    save_network(re.search(r'"(.*\.h5)"', code).group(1), RetrievalNetwork("efficientnet-lite0"))
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    Image.fromarray(noise).save("photo.jpg")
+    found = {}
+    exec(code, found)  # noqa: S102
+    assert found["descriptor"].shape == (1280,)
+    assert float(found["descriptor"].norm()) == pytest.approx(1, abs=1e-5)

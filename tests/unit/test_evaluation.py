@@ -11,6 +11,9 @@ from bow2cnn.benchmarks.ground_truth import GroundTruthError, check_regions, rea
 from bow2cnn.benchmarks.read import read_benchmark, truth_in_rows
 from bow2cnn.benchmarks.truth import ALL, Truth, read_truth, write_truth
 from bow2cnn.core import artefact
+from bow2cnn.descriptors import apply_steps as steps_module
+from bow2cnn.descriptors.apply_steps import FUNCTIONS
+from bow2cnn.descriptors.steps import STEPS, Step, prefixes_of
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
 from bow2cnn.evaluation.errors import EvidenceError
 from bow2cnn.evaluation.gains import find_gains
@@ -379,7 +382,8 @@ def evaluated(tmp_path):
         artefact.write(files["collection"], "descriptors", {"descriptor": validation, "missing": np.zeros(8, bool)})
         whitening = {"mean": np.zeros(3, np.float32), "projection": corners}
         artefact.write(tmp_path / f"{system}.w.h5", "whitening", whitening, {"whitening": "learned"})
-        systems[system] = {"whitening": tmp_path / f"{system}.w.h5", "descriptors": files, "validation": "validation"}
+        whitened = {"steps": [["whitened"]], "learned": {"whitened": tmp_path / f"{system}.w.h5"}}
+        systems[system] = whitened | {"descriptors": files, "validation": "validation"}
     benchmarks = {"bench": {"truth": tmp_path / "t.h5", "collection": tmp_path / "b.h5", "ranking": tmp_path / "bow.h5"}}
     out = {name: tmp_path / name for name in ("table.csv", "gains.json", "bench.h5", "validation.h5")}
 
@@ -401,9 +405,9 @@ def test_the_table(evaluated):
     table = {tuple(row[name] for name in COLUMNS[:5]): float(row["value"]) for row in rows}
     assert len(table) == len(rows)
     protocols = [("bench", "easy"), ("bench", "medium"), ("bench", "hard")]
-    expected = {("bow", *where, post, metric) for where in protocols for post in ("", "sv", "sv+qe") for metric in METRICS}
+    expected = {("bow", *where, steps, metric) for where in protocols for steps in ("", "sv", "sv+qe") for metric in METRICS}
     networks = [(system, *where) for system in ("off-the-shelf:net", "mine") for where in [*protocols, ("validation", "all")]]
-    assert set(table) == expected | {(*network, post, metric) for network in networks for post in ("", "lw") for metric in METRICS}
+    assert set(table) == expected | {(*network, steps, metric) for network in networks for steps in ("", "lw") for metric in METRICS}
     assert all(row["low"] == row["high"] == "" for row in rows), "two queries and one say nothing about others"
     # the teacher finds c/d for both, which is right for the second of hard and of medium; what it does not find is in no place
     assert table["bow", "bench", "easy", "", "mAP"] == 0.0 and table["bow", "bench", "hard", "", "mAP"] == 50.0
@@ -418,13 +422,13 @@ def change(path, **arrays):
 @pytest.mark.parametrize(
     ("name", "changes", "said"),
     [
-        ("mine.b.h5", {"descriptor": np.full((5, 3), np.nan, np.float32)}, "3 of 3 descriptors are no numbers"),
-        ("mine.b.h5", {"descriptor": np.diag(np.float32([1, np.inf, 1, 1, 1]))[:, :3]}, "1 of 3 descriptors are no numbers"),
+        ("mine.b.h5", {"descriptor": np.full((5, 3), np.nan, np.float32)}, "3 of 3 descriptors are not numbers"),
+        ("mine.b.h5", {"descriptor": np.diag(np.float32([1, np.inf, 1, 1, 1]))[:, :3]}, "1 of 3 descriptors are not numbers"),
         ("mine.b.h5", {"descriptor": np.zeros((5, 3), np.float32)}, "all descriptors are zero"),
         ("mine.b.h5", {"query": np.float32([[1, 0, 0], [0, 0, 0]])}, "that of a query is zero"),
-        ("mine.b.h5", {"query": np.float32([[1, 0, 0], [np.nan, 0, 0]])}, "1 of 2 descriptors are no numbers"),
+        ("mine.b.h5", {"query": np.float32([[1, 0, 0], [np.nan, 0, 0]])}, "1 of 2 descriptors are not numbers"),
         ("mine.c.h5", {"descriptor": np.full((8, 3), 3**-0.5, np.float32)}, "all descriptors are the same"),
-        ("mine.c.h5", {"descriptor": np.full((8, 3), np.inf, np.float32)}, "7 of 7 descriptors are no numbers"),
+        ("mine.c.h5", {"descriptor": np.full((8, 3), np.inf, np.float32)}, "7 of 7 descriptors are not numbers"),
     ],
 )
 def test_nothing_is_ranked_by_descriptors_that_say_nothing(evaluated, tmp_path, name, changes, said):
@@ -439,7 +443,7 @@ def test_nothing_is_ranked_by_descriptors_that_say_nothing(evaluated, tmp_path, 
 
 
 def test_a_similarity_that_is_no_number_is_not_ranked():
-    with pytest.raises(EvidenceError, match="is no number"):
+    with pytest.raises(EvidenceError, match="is not a number"):
         rank(np.float32([[1, 0]]), np.float32([[1, 0], [np.nan, 0]]))
     order, _ = rank(np.float32([[1, 0]]), np.float32([[1, 0], [np.nan, 0]]), np.array([False, True]))
     assert order.tolist() == [[0, 1]], "a photo that is missing anyway comes last"
@@ -486,9 +490,82 @@ def test_rows_are_called_after_the_whitening(evaluated, tmp_path):
     out = evaluated()
     gains = read_gains(out["gains.json"])
     rows = read_table(out["table.csv"], gains)
-    posts = {system: {row["post"] for row in rows if row["system"] == system} for system in ("off-the-shelf:net", "mine")}
-    assert posts == {"off-the-shelf:net": {"", "lw"}, "mine": {"", "pca"}}
-    assert {row["post"] for row in gains["mine"]["rows"]} == {""}, "what is whitened in another way is not compared"
+    found = {system: {row["postprocessing"] for row in rows if row["system"] == system} for system in ("off-the-shelf:net", "mine")}
+    assert found == {"off-the-shelf:net": {"", "lw"}, "mine": {"", "pca"}}
+    assert {row["postprocessing"] for row in gains["mine"]["rows"]} == {""}, "what is whitened in another way is not compared"
+
+
+def test_every_step_has_a_function_and_labels_of_its_own():
+    assert STEPS.keys() == FUNCTIONS.keys()
+    labels = [label for step in STEPS.values() for label in step.labels.values()]
+    assert len(labels) == len(set(labels)) and all(label and "+" not in label for label in labels)
+    assert all(step.learned or list(step.labels) == [""] for step in STEPS.values())
+
+
+def test_the_table_has_a_row_for_every_beginning_of_the_steps():
+    assert prefixes_of([["a", "b"], [], ["a", "c"]]) == [(), ("a",), ("a", "b"), ("a", "c")]
+    assert prefixes_of([]) == [()]
+
+
+def tilted(queries, database, learned):
+    assert not learned
+    return (queries + np.float32([0, 0, 0.7])) / 2, database
+
+
+def nearest(queries, database, learned):
+    """Queries replaced by the first photo that they find: the simplest of query expansions."""
+    return database[(queries @ database.T).argmax(1)], database
+
+
+def nothing(queries, database, learned):
+    return queries * np.nan, database
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """Steps that only the tests have."""
+    for function, label in ((tilted, "tilt"), (nearest, "near"), (nothing, "not")):
+        monkeypatch.setitem(STEPS, function.__name__, Step({"": label}))
+        monkeypatch.setitem(steps_module.FUNCTIONS, function.__name__, function)
+
+
+def with_steps(folder, *lists):
+    """The two networks of `evaluated` with other steps."""
+    return {
+        system: {
+            "steps": lists,
+            "learned": {"whitened": folder / f"{system}.w.h5"},
+            "descriptors": {name: folder / f"{system}.{name[0]}.h5" for name in ("collection", "bench")},
+            "validation": "validation",
+        }
+        for system in ("off-the-shelf:net", "mine")
+    }
+
+
+def test_steps_are_applied_in_their_order(evaluated, registered, tmp_path):
+    """Query (0.8, 0.6, 0) asks for a and b. Tilted it finds a, c/d, b; replaced by a, which comes first, it finds a, b, c/d."""
+    out = evaluated(with_steps(tmp_path, ["tilted", "nearest"], ["nearest", "tilted"], ["whitened", "tilted"]))
+    rows = read_table(out["table.csv"], read_gains(out["gains.json"]))
+    found = {
+        row["postprocessing"]: row["value"]
+        for row in rows
+        if (row["system"], row["benchmark"], row["protocol"], row["metric"]) == ("mine", "bench", "medium", "mAP")
+    }
+    after_tilt = round(100 * ((1 + (1 / 2 + 2 / 3) / 2) / 2 + 1) / 2, 2)  # the other query asks for c/d alone, and finds it
+    assert found == {
+        "": 100, "tilt": after_tilt, "tilt+near": 100, "near": 100, "near+tilt": after_tilt, "lw": 100, "lw+tilt": after_tilt,
+    }  # fmt: skip
+    shown = artefact.read(out["bench.h5"], "ranking")
+    assert shown["mine/photo"].tolist() == [0, 1, 2, 2, 0, 1], "pictures are of the descriptors alone"
+
+
+def test_a_step_that_gives_no_numbers_is_one_line(evaluated, registered, tmp_path):
+    with pytest.raises(EvidenceError, match=r"off-the-shelf:net\.b\.h5: .* are not numbers, so nothing can be ranked by them"):
+        evaluated(with_steps(tmp_path, ["whitened", "nothing"]))
+    arrays = artefact.read(tmp_path / "mine.w.h5", "whitening")
+    artefact.write(tmp_path / "mine.w.h5", "whitening", arrays | {"mean": np.full(3, np.nan, np.float32)}, {"whitening": "learned"})
+    with pytest.raises(EvidenceError, match=r"mine\.w\.h5: .* are not numbers, so nothing can be ranked by them"):
+        evaluated()
 
 
 def test_gains_agree_with_the_table(evaluated):
@@ -499,7 +576,7 @@ def test_gains_agree_with_the_table(evaluated):
         table = {tuple(row[name] for name in COLUMNS[:5]): float(row["value"]) for row in csv.DictReader(file)}
     assert len(gains["rows"]) == 8
     for row in gains["rows"]:
-        where = (row["benchmark"], row["protocol"], row["post"], "mAP")
+        where = (row["benchmark"], row["protocol"], row["postprocessing"], "mAP")
         assert row["before"] == pytest.approx(table["off-the-shelf:net", *where], abs=0.006)
         assert row["after"] == pytest.approx(table["mine", *where], abs=0.006)
         assert row["gain"] == pytest.approx(row["after"] - row["before"]) and row["gain"] > 0
@@ -596,8 +673,9 @@ def test_what_is_missing_is_neither_query_nor_answer():
 def test_a_system_is_measured_on_the_validation_of_its_own_pairs(evaluated, tmp_path):
     """Its descriptors are of the photos that its pairs use, and of no others."""
     write_truth(tmp_path / "w.h5", mined([1], [(0, 2)]), {})
-    files = {"whitening": None, "descriptors": {"collection": tmp_path / "mine.c.h5", "bench": tmp_path / "mine.b.h5"}}
-    shelf = {"whitening": None, "descriptors": {key: tmp_path / f"off-the-shelf:net.{key[0]}.h5" for key in ("collection", "bench")}}
+    plain = {"steps": [[]], "learned": {}}
+    files = plain | {"descriptors": {"collection": tmp_path / "mine.c.h5", "bench": tmp_path / "mine.b.h5"}}
+    shelf = plain | {"descriptors": {key: tmp_path / f"off-the-shelf:net.{key[0]}.h5" for key in ("collection", "bench")}}
     systems = {"off-the-shelf:net": shelf | {"validation": "validation"}, "mine": files | {"validation": "validation-words"}}
     out = evaluated(systems, {"validation-words": tmp_path / "w.h5"})
     with open(out["table.csv"], newline="") as file:

@@ -13,8 +13,9 @@ from bow2cnn.core import artefact
 from bow2cnn.explain import model
 from bow2cnn.explain.cluster import explain_cluster
 from bow2cnn.explain.explanation import draw_explanation, explain
-from bow2cnn.explain.files import Files, UnknownPhoto
 from bow2cnn.reconstruction import colmap
+from bow2cnn.run.find_photo import UnknownPhoto
+from bow2cnn.run.run import Run
 
 PHOTOS = 16
 
@@ -95,23 +96,23 @@ def results(tmp_path, monkeypatch):
 
 
 def told(results, row):
-    return "\n".join(explain(Files(results), row).lines[1:])
+    return "\n".join(explain(Run.open(results), row).lines[1:])
 
 
 def test_a_photo_of_a_model(results):
     assert told(results, 0).splitlines() == [
-        "cluster: 0, 5 photos; a verified pair joins it to the one with most of them (3):",
+        "cluster: 0, 5 photos; a verified pair joins it to the photo with most pairs (3):",
         "  00.png - 01.png: 50 inliers, a seed of min-hash",
-        "3D model: 0, 3 photos; it sees 10 of its points",
-        "training: place 0, on the side of training: a query with 1 candidate positives, a candidate positive of 1 queries, a negative of "
-        "other places",
+        "3D model: 0, 3 photos; the photo sees 10 of its points",
+        "training: place 0, training side: a query with 1 candidate positives, a candidate positive of 1 queries, a negative "
+        "of other places",
         "  gem, all epochs: 1 x query",
     ]
 
 
 def test_the_photo_with_most_pairs_names_its_strongest(results):
     lines = told(results, 1).splitlines()
-    assert lines[0] == "cluster: 0, 5 photos; no other of them has as many verified pairs (3):"
+    assert lines[0] == "cluster: 0, 5 photos; no other photo of it has as many verified pairs (3); the strongest:"
     assert [line.split(":")[0].strip() for line in lines[1:4]] == ["01.png - 00.png", "01.png - 02.png", "01.png - 03.png"]
     assert "gem, all epochs: 1 x positive" in lines[-1]
 
@@ -120,13 +121,18 @@ def test_a_photo_that_no_model_has(results):
     """Of the 33 features that 4 shares with 3, which is in no model, none reaches a point; 3 shares 30 with 1, which sees 12 points."""
     four, three = told(results, 4), told(results, 3)
     assert (
-        "2 verified pairs join it to the one with most of them (3):\n  04.png - 03.png: 33 inliers, found by a query\n  03.png - 01.png"
+        "2 verified pairs join it to the photo with most pairs (3):\n  04.png - 03.png: 33 inliers, found by a query\n  03.png - 01.png"
         in four
     )
-    assert "  cut, but in doubt: 04.png - 07.png: 15 inliers joined groups of 5 and 3 photos, but they lie at the same places" in four
-    assert "3D model: none of cluster 0 has it\n  model 0: no verified pair with a photo of it" in four
-    assert "model 0: 1 verified pairs reach 12 of its points; COLMAP registers a photo from 30 that agree on one camera, or 15" in three
-    assert "training: not used; it may show what the models of its cluster show" in three
+    assert (
+        "  cut, because it is in doubt: 04.png - 07.png: 15 inliers joined groups of 5 and 3 photos, but they lie at the same places"
+        in four
+    )
+    assert "3D model: none; the models of cluster 0 do not have it\n  model 0: no verified pair joins it to a photo of this model" in four
+    assert (
+        "model 0: 1 verified pairs reach 12 of its points; COLMAP registers a photo with 30 points that agree on one camera, or 15" in three
+    )
+    assert "training: not used; it is in a cluster but in no 3D model" in three
 
 
 def test_a_photo_in_doubt(results):
@@ -136,25 +142,31 @@ def test_a_photo_in_doubt(results):
     pairs = artefact.read(path, "negatives")
     pairs["place"][[8, 9]], pairs["side"][[8, 9]] = 4, 1
     artefact.write(path, "negatives", pairs)
-    line = "\n  in doubt: cut pairs join its cluster to {} photos of 1 other places; neither are negatives of the other\n"
+    line = "\n  in doubt: cut pairs join its cluster to {} photos of 1 other places; they are not negatives of each other\n"
     assert line.format(2) in told(results, 0) and line.format(3) in told(results, 8)
 
 
 def test_a_cluster_without_a_model(results):
-    assert "3D model: none of cluster 1 has it\n  rejected, 3 photos: only 12 points" in told(results, 9)
+    assert "3D model: none; the models of cluster 1 do not have it\n  a model of 3 photos was rejected: only 12 points" in told(results, 9)
 
 
 def test_photos_in_no_cluster(results):
     too_few, refused, unmatched, undrawn = (told(results, row) for row in (5, 10, 11, 12))
     assert too_few.startswith(
-        "cluster: none; the 2 photos that verified pairs join are fewer than clustering.min_photos (3):\n  05.png - 06.png"
+        "cluster: none; verified pairs make a group of 2 photos with it, fewer than clustering.min_photos (3):\n  05.png - 06.png"
     )
     assert "training: not used; verified pairs join it to others" in too_few
-    assert refused.startswith("cluster: none; no photo matches it, geometry refused the 2 that looked like it\n3D model: none, because")
-    assert "a negative of all places, but not of 1 groups with which it has a little in common\n  gem, all epochs: 1 x negative" in refused
-    assert "none was enough like it" in unmatched
-    assert "on the side of validation, a negative of all places\n  gem, all epochs: 1 x query with a changed copy of itself" in unmatched
-    assert "training: not used; other background photos (outside every cluster) were drawn (pairs.max_background)" in undrawn
+    assert refused.startswith("cluster: none; no photo matches it: geometry refused 2 that looked like it\n3D model: none, because")
+    assert (
+        "a negative of all places, except of 1 places that it matches too weakly to be joined to them\n  gem, all epochs: 1 x negative"
+        in refused
+    )
+    assert "none looked enough like it" in unmatched
+    assert (
+        "background photo (outside every cluster), validation side: a negative of all places\n"
+        "  gem, all epochs: 1 x query with a changed copy of itself" in unmatched
+    )
+    assert "training: not used; enough other background photos (outside every cluster) were drawn (pairs.max_background)" in undrawn
 
 
 def test_a_model_that_a_benchmark_shows(results):
@@ -168,13 +180,13 @@ def test_masked_features_are_told(results):
     artefact.write(results / "index/index.h5", "index", {"offset": np.array([*np.arange(13) * 100, *np.arange(12, PHOTOS) * 100])})
     assert "\nwatermarks: 30 of 100 local features are left out of the index" in told(results, 5)
     assert "\nwatermarks: all 100 local features are left out of the index" in told(results, 12)
-    assert "training: not used; all of its 100 local features are masked as those of watermarks" in told(results, 12)
+    assert "training: not used; all its 100 local features are on watermarks" in told(results, 12)
     assert "watermarks" not in told(results, 0)
 
 
 def test_a_photo_without_features(results):
     artefact.write(results / "index/index.h5", "index", {"offset": np.array([*np.arange(13) * 100, *np.arange(12, PHOTOS) * 100])})
-    assert "training: not used; it has no local features, so that it may be a photo that cannot be read" in told(results, 12)
+    assert "training: not used; it has no local features; perhaps it cannot be read" in told(results, 12)
 
 
 def test_a_background_photo_that_a_benchmark_shows(results):
@@ -188,10 +200,10 @@ def test_a_run_that_began_midway(results):
     for path in ("graph", "clusters", "seeds"):
         (results / f"clustering/{path}.h5").unlink()
     none = "cluster: none was looked for, because the run began with"
-    assert told(results, 0).startswith(f"{none} 3D models\n3D model: 0, 3 photos; it sees 10 of its points\ntraining: place 0")
+    assert told(results, 0).startswith(f"{none} 3D models\n3D model: 0, 3 photos; the photo sees 10 of its points\ntraining: place 0")
     assert told(results, 12) == (
-        f"{none} 3D models\n3D model: none of those that the run began with has it\n"
-        "training: not used; nothing says what a photo outside the 3D models shows"
+        f"{none} 3D models\n3D model: none; the models that the run began with do not have it\n"
+        "training: not used; it is in no 3D model, and nothing else says what it shows"
     )
     (results / "reconstruction/models.h5").unlink()
     (results / "split/split.h5").unlink()
@@ -209,9 +221,9 @@ def test_a_photo_is_explained_by_every_source_of_pairs(results):
     rule = {"place": place, "cluster": place, "side": np.where(place < 0, 0, 1).astype(np.int8)}
     artefact.write(results / "pairs/words/negatives.h5", "negatives", rule | {name: np.zeros((0, 2), int) for name in ("weak", "doubt")})
     twelve, five = told(results, 12), told(results, 5)
-    assert "training with pairs of models: not used; other background photos (outside every cluster) were drawn" in twelve
-    assert "training with pairs of words: place 0, on the side of training: a query with 1 candidate positives" in twelve
-    assert "training with pairs of words: not used; it shows, or a photo like it does, what a benchmark shows" in five
+    assert "training with pairs of models: not used; enough other background photos (outside every cluster) were drawn" in twelve
+    assert "training with pairs of words: place 0, training side: a query with 1 candidate positives" in twelve
+    assert "training with pairs of words: not used; it shows what a benchmark shows" in five
     assert "all epochs" in twelve and "all epochs" not in five
 
 
@@ -241,9 +253,9 @@ def test_a_run_that_is_not_finished(results, stage, line):
 
 
 def test_photos_are_found_by_path_name_and_content(results, tmp_path):
-    files = Files(results)
-    assert [files.find(name) for name in ("photos/03.png", tmp_path / "photos/03.png", "03.png")] == [3, 3, 3]
-    assert [files.find(name) for name in ("photos/a copy.png", "a copy.png")] == [7, 7]
+    run = Run.open(results)
+    assert [run.find(name) for name in ("photos/03.png", tmp_path / "photos/03.png", "03.png")] == [3, 3, 3]
+    assert [run.find(name) for name in ("photos/a copy.png", "a copy.png")] == [7, 7]
     for name, reason in (
         ("bad.png", "is not in the collection: not a photo$"),  # case P16
         ("twice.png", r"is not in the collection: 1 film, 1 too large \(`collection.max_pixels` is the limit\)$"),
@@ -251,21 +263,21 @@ def test_photos_are_found_by_path_name_and_content(results, tmp_path):
         ("0.png", "no such file"),
     ):
         with pytest.raises(UnknownPhoto, match=reason):
-            files.find(name)
+            run.find(name)
     copy = tmp_path / "copy.png"
     shutil.copy("photos/05.png", copy)
     with pytest.raises(UnknownPhoto, match="is not in the collection; `python -m bow2cnn search`"):
-        files.find(copy)
+        run.find(copy)
     arrays = artefact.read(results / "collection/collection.h5", "collection")
     arrays["sha256"][5] = np.frombuffer(hashlib.sha256(copy.read_bytes()).digest(), np.uint8)
     artefact.write(results / "collection/collection.h5", "collection", arrays, {"shards": 1})
-    assert Files(results).find(copy) == 5
+    assert Run.open(results).find(copy) == 5
 
 
 def test_the_picture_has_a_panel_for_every_pair(results):
-    files = Files(results)
-    heights = [draw_explanation(files, row, explain(files, row)).height for row in (11, 4, 1)]
-    assert [len(explain_cluster(files, row)[1]) for row in (11, 4, 1)] == [0, 2, 3]
+    run = Run.open(results)
+    heights = [draw_explanation(run, row, explain(run, row)).height for row in (11, 4, 1)]
+    assert [len(explain_cluster(run, row)[1]) for row in (11, 4, 1)] == [0, 2, 3]
     assert heights[0] < heights[1] <= heights[2]
 
 

@@ -20,6 +20,7 @@ from bow2cnn.photos.decode import read_header, read_rgb
 from bow2cnn.photos.orientation import is_mirrored, is_sideways, place_in_file, size_in_file
 from bow2cnn.reconstruction.colmap import name_in_colmap, write_model
 from bow2cnn.reconstruction.import_models import read_models
+from bow2cnn.run.run import Run
 from bow2cnn_demo.photo import exif
 
 ORIENTATIONS = range(1, 9)
@@ -120,7 +121,7 @@ def test_places_in_a_file_are_as_colmap_reads_it(tmp_path, form, orientation):
 
 
 def test_the_export_for_hloc_is_in_pixels_of_the_files(run, tmp_path):
-    export_hloc(run.results, tmp_path / "hloc")
+    export_hloc(Run.open(run.results), tmp_path / "hloc")
     with h5py.File(tmp_path / "hloc/features.h5") as file:
         for orientation in ORIENTATIONS:
             group, path = file[f"{orientation}.jpg"], run.photos["path"][run.row_of[f"{orientation}.jpg"]]
@@ -132,7 +133,7 @@ def test_the_export_for_hloc_is_in_pixels_of_the_files(run, tmp_path):
 
 def test_colmap_undistorts_the_photos_of_our_models(run, tmp_path):
     """Under their own names, by their own files; mirrored ones are copies. The point is seen where every photo shows it."""
-    assert export_colmap(run.results, tmp_path / "out") == (1, 8, 4, [])
+    assert export_colmap(Run.open(run.results), tmp_path / "out") == (1, 8, 4, [])
     model = pycolmap.Reconstruction(str(tmp_path / "out/sparse/0000-0"))
     names = {image.name for image in model.images.values()}
     assert names == {f"{orientation}.jpg" for orientation in ORIENTATIONS}
@@ -154,7 +155,7 @@ def test_colmap_undistorts_the_photos_of_our_models(run, tmp_path):
 
 
 def test_the_folder_of_the_photos_does_where_none_is_mirrored(run, tmp_path):
-    export_colmap(run.results, tmp_path / "out")
+    export_colmap(Run.open(run.results), tmp_path / "out")
     names = [f"{orientation}.jpg" for orientation in ORIENTATIONS if not is_mirrored(orientation)]
     folder = Path(run.photos["path"][0]).parent
     pycolmap.undistort_images(tmp_path / "dense", tmp_path / "out/sparse/0000-0", folder, image_names=names)
@@ -184,7 +185,7 @@ def test_exports_are_not_mixed_and_photos_that_are_gone_are_told(run, tmp_path, 
 def test_models_of_the_user_have_upright_photos(run, tmp_path, upright):
     """COLMAP takes the files as they lie (mirrored ones give no models there), or the user gave it upright copies, at half their size."""
     model = pycolmap.Reconstruction(str(run.results / "reconstruction/colmap-00/0000-0"))
-    export_colmap(run.results, tmp_path / "out")
+    export_colmap(Run.open(run.results), tmp_path / "out")
     lying = pycolmap.Reconstruction(str(tmp_path / "out/sparse/0000-0"))
     for number, image in model.images.items():
         image.name = lying.images[number].name
@@ -208,9 +209,13 @@ def test_models_of_the_user_have_upright_photos(run, tmp_path, upright):
 @pytest.mark.parametrize(
     ("names", "left_out", "pairs"),
     [
-        ({0: "a b.jpg"}, ["a b.jpg: has a blank or a control character, at which hloc would cut its list of pairs"], []),
-        ({2: "a/b.jpg", 3: "a-b.jpg"}, ["a-b.jpg: hloc does not tell it from a/b.jpg"], [(0, 1)]),
-        ({5: "x\u3000y.jpg"}, ["x\\u3000y.jpg: has a blank or a control character, at which hloc would cut its list of pairs"], [(0, 1)]),
+        ({0: "a b.jpg"}, ["a b.jpg: has a blank or a control character, where hloc would split a line of its list of pairs"], []),
+        ({2: "a/b.jpg", 3: "a-b.jpg"}, ["a-b.jpg: hloc would confuse it with a/b.jpg"], [(0, 1)]),
+        (
+            {5: "x\u3000y.jpg"},
+            ["x\\u3000y.jpg: has a blank or a control character, where hloc would split a line of its list of pairs"],
+            [(0, 1)],
+        ),
     ],
 )
 def test_photos_with_names_that_hloc_would_misread_are_left_out(run, tmp_path, capsys, names, left_out, pairs):

@@ -1,4 +1,4 @@
-"""Local features: their formulas, where they lie, the same bytes from any number of workers, no photo that stops the others."""
+"""Local features: formulas, places, the same bytes from any number of workers, and photos that break without stopping the others."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def blobs(seed, width=320, height=240, count=60):
 
 
 def agreeing(found, expected, tolerance):
-    """Share of the expected frames with a found one that agrees in place, size and direction."""
+    """Share of the expected frames for which a frame was found with the same place, size and direction."""
     distance = np.linalg.norm(found[:, None, :2] - expected[None, :, :2], axis=2)
     size = np.linalg.norm(found[:, [2, 4]], axis=1)[:, None] / np.linalg.norm(expected[:, [2, 4]], axis=1)
     cosine = (found[:, None, [2, 4]] * expected[None, :, [2, 4]]).sum(2)
@@ -44,7 +44,7 @@ def agreeing(found, expected, tolerance):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A scanned folder: eight photos, one of them cut off, one gone after the scan, one large."""
+    """A scanned folder of eight photos: one is truncated, one was deleted after the scan, one is large."""
     (tmp_path / "photos").mkdir()
     for i in range(8):
         data = jpeg(np.dstack([blobs(i, *((900, 640) if i == 5 else (160, 120)))] * 3))
@@ -82,9 +82,9 @@ def test_descriptors_have_length_512_and_compare_by_hellinger():
 
 
 def places(gray):
-    """Of OpenCV's features: xy, sigma, angle and RootSIFT as we have them."""
+    """OpenCV's features in our conventions: xy, sigma, angle and RootSIFT."""
     found, descriptors = cv2.SIFT_create(edgeThreshold=16).detectAndCompute(gray, None)
-    # OpenCV counts directions the other way round.
+    # OpenCV stores the directions of a histogram in reverse order.
     descriptors = descriptors.reshape(-1, 16, 8)[:, :, -np.arange(8) % 8].reshape(-1, 128)
     xy, sigma, angle = np.array([k.pt for k in found]) + 0.25, np.array([k.size for k in found]) / 2, [k.angle for k in found]
     return xy, sigma, np.deg2rad(angle), descriptors
@@ -105,7 +105,7 @@ def test_a_descriptor_of_one_size_is_that_of_opencv():
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 def test_a_ramp_has_one_direction_in_every_cell(turn):
-    """Grey that rises along x: all gradients point to `turn` before the direction of a feature that is turned so far."""
+    """Grey values rise along x, so all gradients lie `turn` before the direction of a feature that is turned by this angle."""
     gray = np.uint8(np.tile(np.arange(200), (200, 1)))
     found = describe(gray, np.array([[100, 100]]), np.array([3.0]), np.deg2rad([turn]))
     cells = found.reshape(16, 8)
@@ -142,7 +142,9 @@ def test_the_strongest_features_come_first():
 
 
 def test_no_two_features_show_one_thing():
-    """None has another within 1.5 pixels and 1/1.3 to 1.3 of its size, but the second direction of its place; what is left out had."""
+    """No feature has another within 1.5 pixels with 1/1.3 to 1.3 of its size, except the second direction of its place. Features that are
+    left out had one.
+    """
     gray = np.uint8(np.random.default_rng(0).integers(0, 256, (200, 300)))
     frames, _ = detect(gray, 10**6)
     xy, sigma = frames[:, :2].astype(float), np.hypot(frames[:, 2], frames[:, 4]).astype(float)
@@ -157,7 +159,7 @@ def test_no_two_features_show_one_thing():
 
 @pytest.mark.parametrize("centre", [(100.5, 80.5), (61.0, 90.0)])
 def test_the_centre_of_the_first_pixel_is_one_half(centre):
-    """A round spot about a known point: (100.5, 80.5) is the centre of pixel [80, 100], (61, 90) a corner of four pixels."""
+    """A round spot around a known point: (100.5, 80.5) is the centre of pixel [80, 100], (61, 90) the corner of four pixels."""
     y, x = np.mgrid[:160, :200] + 0.5
     gray = np.uint8(100 + 120 * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / 2 / 6**2))
     keypoints, _ = detect(gray, 1)
@@ -215,7 +217,7 @@ def shapes(frames):
 
 
 def test_affine_features_follow_a_stretch():
-    """Under (x, y) to (1.6 x, y) the second moments of a frame go to S A A^T S; those of similarity frames stay round."""
+    """If (x, y) becomes (1.6 x, y), the second moments of a frame become S A A^T S; those of similarity frames stay round."""
     gray, stretch = blobs(5), np.diag([1.6, 1.0])
     wide = cv2.resize(gray, None, fx=1.6, fy=1, interpolation=cv2.INTER_CUBIC)
     errors = {}
@@ -228,7 +230,7 @@ def test_affine_features_follow_a_stretch():
         assert len(rows) > 15
         wanted, found = stretch @ shapes(before[rows[:, 1]]) @ stretch, shapes(after[rows[:, 0]])
         values = np.linalg.eigvals(np.linalg.solve(wanted, found)).real
-        errors[name] = np.median(np.abs(np.log(values[:, 0] / values[:, 1])))  # 0 where the shapes are alike but for their size
+        errors[name] = np.median(np.abs(np.log(values[:, 0] / values[:, 1])))  # 0 for shapes that differ in size only
     assert errors["affine"] < 0.4 < 0.8 < errors["similarity"]
 
 
@@ -252,7 +254,7 @@ def test_affine_features_lie_and_turn_as_others_do(folder):
 
 
 def test_features_are_in_pixels_of_the_full_photo(folder):
-    """Whether it was shrunk to be searched or enlarged."""
+    """Whether the photo was reduced or enlarged before the detection."""
     searched, row = extracted(folder, side=450)
     full, _ = extracted(folder, "full.h5")
     assert (full["scale"] == 1).all()
@@ -269,7 +271,9 @@ def test_features_are_in_pixels_of_the_full_photo(folder):
 
 @pytest.mark.parametrize("form", ["plain", "rotated", "png"])
 def test_places_are_exact_to_the_far_edge_of_a_shrunk_photo(form, tmp_path):
-    """683 rows stand for 2,667, of which a JPEG decoder that shrinks sees 2,668; turned, they are columns, and the odd one is the first."""
+    """683 rows stand for 2,667, and a JPEG decoder that reduces the photo sees 2,668. In a turned photo they are columns, and the odd one
+    is the first.
+    """
     centres = np.array([(80.0, 80.0), (3920.0, 80.0), (80.0, 2587.0), (3920.0, 2587.0), (2000.0, 1333.0)])
     y, x = np.mgrid[:2667, :4000].astype(np.float32) + 0.5
     gray = np.full((2667, 4000), 60, np.float32)
@@ -305,7 +309,7 @@ def test_the_same_bytes_from_one_and_from_two_workers(folder):
     assert (folder / "one.h5").read_bytes() == (folder / "two.h5").read_bytes()
 
 
-def test_photos_that_are_cut_or_gone_give_nothing_and_say_why(folder):
+def test_truncated_and_deleted_photos_have_no_features_and_a_reason(folder):
     arrays, row = extracted(folder)
     counts = np.diff(arrays["offset"])
     assert arrays["error"][row["6.jpg"]] == "vanished"
@@ -332,7 +336,7 @@ def test_a_photo_that_kills_its_process_is_recorded_and_the_others_go_on(folder,
     assert counts[row["5.jpg"]] == 0 and (np.delete(counts, row["5.jpg"]) == np.delete(before, row["5.jpg"])).all()
 
 
-def test_a_blank_photo_gives_nothing_and_is_no_error(tmp_path):
+def test_a_blank_photo_has_no_features_and_no_error(tmp_path):
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (100, 100), "grey").save(tmp_path / "photos/a.png")
     scan([tmp_path / "photos"], tmp_path, 1, 32, 10**7)
@@ -347,7 +351,7 @@ def test_no_photos_no_features(tmp_path):
 
 
 def test_threads_of_opencv_do_not_hang_the_workers(folder):
-    """OpenCV's threads run already when the workers are forked; after a minute of silence the test ends with an error."""
+    """OpenCV's threads already run when the workers are forked. After a minute without a result the test fails."""
 
     def give_up(*_):
         raise TimeoutError("the workers hang")
@@ -366,7 +370,7 @@ def test_threads_of_opencv_do_not_hang_the_workers(folder):
 
 
 def store_of(tmp_path, counts, capacity):
-    """A store over one artefact per list of counts, and what every photo's features should be."""
+    """A store with one artefact per list of counts, and the features that every photo should have."""
     paths, expected = [], []
     rng = np.random.default_rng(0)
     for number, part in enumerate(counts):

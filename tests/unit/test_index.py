@@ -1,4 +1,4 @@
-"""The index: words in order, idf, weights and norms against a computation with dicts, scores against the formula, all of it small."""
+"""The index: order of words, idf, weights and norms compared with a computation with dicts, scores compared with their formula."""
 
 import errno
 import functools
@@ -25,14 +25,14 @@ WORDS = 30
 
 
 def signatures(rng, count):
-    """Around four patterns, so that many are within a few bits of each other."""
+    """Signatures around four patterns, so that many differ in a few bits only."""
     patterns = np.array([0, 2**64 - 1, 0x0F0F0F0F0F0F0F0F, 0xFFFFFFFF], np.uint64)
     flips = [sum(1 << int(bit) for bit in rng.choice(64, rng.integers(20), replace=False)) for _ in range(count)]
     return patterns[rng.integers(4, size=count)] ^ np.array(flips, np.uint64)
 
 
 def forward_file(seed, counts):
-    """Random words of photos with so many features; word 0 in all but the empty ones, word `WORDS` - 1 in none."""
+    """Random words of photos with these numbers of features. Word 0 is in all photos but the empty ones, word `WORDS` - 1 in none."""
     rng = np.random.default_rng(seed)
     words = [np.sort(rng.integers(1, WORDS - 1, count)) for count in counts]
     for word in words:
@@ -48,7 +48,7 @@ def forward_file(seed, counts):
 
 
 def bags(forward):
-    """Per photo its (word, signature) pairs."""
+    """The (word, signature) pairs of each photo."""
     rows = list(zip(forward["word"].tolist(), forward["signature"].tolist(), strict=True))
     return [rows[a:b] for a, b in zip(forward["offset"][:-1], forward["offset"][1:], strict=True)]
 
@@ -69,7 +69,7 @@ def expected_idf(forward):
 
 
 def expected_weights(forward):
-    """Per photo and feature idf / sqrt(how often the photo has the word)."""
+    """idf / sqrt(features of the word in the photo) of each feature of each photo."""
     idf = expected_idf(forward)
     return [[idf[w] / math.sqrt(Counter(word for word, _ in bag)[w]) for w, _ in bag] for bag in bags(forward)]
 
@@ -108,7 +108,7 @@ def test_the_inverted_file_has_every_feature_once_by_word_then_photo(forward, in
 
 @pytest.mark.parametrize("max_hamming", [0, 12, 24, 64])
 def test_scores_are_their_formula(forward, index, max_hamming):
-    """Matches of a word are one-to-one in every photo, the nearest signatures first."""
+    """Matches of a word are one-to-one in every photo; those of the most similar signatures are chosen first."""
     engine = Engine(index, max_hamming)
     asked = forward_file(1, [50])
     query = bags(asked)[0]
@@ -167,17 +167,17 @@ def test_the_best_photos_are_the_first_of_all(index, monkeypatch, count):
 
 
 @pytest.mark.parametrize("block", [1, 30, 70])
-def test_an_index_is_the_same_from_pieces_and_on_disk(forward, index, tmp_path, monkeypatch, block):
+def test_an_index_is_the_same_from_shards_and_on_disk(forward, index, tmp_path, monkeypatch, block):
     monkeypatch.setattr(invert, "_BLOCK", block)
     cuts = [(0, 2), (2, 2), (2, 3), (3, 6)]
     offset = forward["offset"]
-    pieces = [
+    shards = [
         {"offset": offset[a : b + 1] - offset[a]}
         | {name: array[offset[a] : offset[b]] for name, array in forward.items() if name != "offset"}
         for a, b in cuts
     ]
-    empty = functools.partial(invert.empty_on_disk, tmp_path)
-    found = invert.assemble(pieces, len(forward["word"]), np.full((6, 2), 100), WORDS, empty)
+    allocate = functools.partial(invert.allocate_on_disk, tmp_path)
+    found = invert.assemble(shards, len(forward["word"]), np.full((6, 2), 100), WORDS, allocate)
     assert found.keys() == index.keys()
     for name, array in index.items():
         assert found[name].dtype == array.dtype
@@ -191,7 +191,7 @@ def test_no_room_for_an_index_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(WriteError, match=r"cannot be written \(No space left on device\)"):
-        invert.empty_on_disk(tmp_path, (10,), np.int32)
+        invert.allocate_on_disk(tmp_path, (10,), np.int32)
 
 
 def test_weights_of_no_words():
@@ -209,7 +209,7 @@ def test_dropped_features_leave_the_others_of_their_photo(forward):
 
 
 def test_words_point_to_their_features_and_are_sorted(made):
-    """The words of both shards, read as one, against the features and the vocabulary, photo by photo."""
+    """The words of both shards together, compared with the features and the vocabulary, photo by photo."""
     forward, store, vocabulary = read_words(made.words), FeatureStore(made.features), Vocabulary.load(made.vocabulary)
     assert len(forward["offset"]) - 1 == len(store) == len(made.landmark)
     for photo in (0, 7, len(store) - 1):
@@ -223,7 +223,7 @@ def test_words_point_to_their_features_and_are_sorted(made):
         own = vocabulary.assign(descriptor)[feature]
         assert (word == own).mean() > 0.999
         differing = forward["signature"][rows] ^ vocabulary.sign(descriptor[feature], word)
-        assert np.bitwise_count(differing).mean() < 0.2, "but for rounding at the medians"
+        assert np.bitwise_count(differing).mean() < 0.2, "except for rounding at the medians"
 
 
 def test_soft_words_are_the_nearest_of_every_feature(made):
@@ -238,7 +238,7 @@ def test_soft_words_are_the_nearest_of_every_feature(made):
         assert set(found["word"][rows]) == set(expected[feature])
         np.testing.assert_array_equal(found["keypoint"][rows], np.repeat(keypoint[feature][None], 3, 0))
     differing = found["signature"] ^ vocabulary.sign(descriptor[found["feature"]], found["word"])
-    assert np.bitwise_count(differing).mean() < 0.2, "but for rounding at the medians"
+    assert np.bitwise_count(differing).mean() < 0.2, "except for rounding at the medians"
 
 
 def test_the_index_leaves_marked_features_out_of_both_files(made, tmp_path):

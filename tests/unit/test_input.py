@@ -109,11 +109,11 @@ def test_one_channel_is_augmented_as_three_equal_ones(strength):
 @pytest.mark.parametrize(
     ("values", "part"),
     [
-        ({"load_as": "sketch"}, "nothing is known that is loaded as 'sketch'; choose from photo, grey"),
+        ({"load_as": "sketch"}, "load_as 'sketch' is unknown; choose from photo, grey"),
         ({"load_as": "grey"}, "grey has 1 channels"),
         ({"mean": [1.0, 2.0]}, "photo has 3 channels"),
-        ({"multiple": 14, "smallest": 20}, r"the smallest side \(20\) is no multiple of 14 pixels"),
-        ({"multiple": 0}, "is no multiple of 0"),
+        ({"multiple": 14, "smallest": 20}, r"the smallest side \(20\) is not a multiple of 14 pixels"),
+        ({"multiple": 0}, "is not a multiple of 0"),
     ],
 )
 def test_an_input_that_does_not_fit_itself_is_refused(values, part):

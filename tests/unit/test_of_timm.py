@@ -93,7 +93,7 @@ def timm(monkeypatch):
 def test_a_network_of_timms_is_a_backbone(timm, tmp_path, name, dimension, cls):
     torch.manual_seed(0)
     model = RetrievalNetwork(f"timm:{name}", "cls" if cls else "gem")
-    assert model.dimension == dimension and (model.backbone.class_token is not None) == cls
+    assert model.dimension == dimension and model.backbone.has_class_token == cls
     assert model.input.mean == (127.5, 102.0, 76.5) and model.input.deviation == (25.5, 51.0, 63.75)
     weights = [id(weight) for part in model.backbone.parts() for weight in part]
     assert sorted(weights) == sorted(id(weight) for weight in model.backbone.parameters())
@@ -166,7 +166,9 @@ def test_what_timm_cannot_do_is_one_line(timm):
 def test_without_timm_there_is_one_line(timm, tmp_path, monkeypatch):
     save_network(tmp_path / "a.h5", RetrievalNetwork("timm:convolutions"))
     monkeypatch.setitem(sys.modules, "timm", None)  # as Python has it where an import is not possible
-    with pytest.raises(NetworkError, match=r"^network timm:convolutions: timm does not import here \(.*\); install it, or take another$"):
+    with pytest.raises(
+        NetworkError, match=r"^network timm:convolutions: timm does not import here \(.*\); install it, or take another network$"
+    ):
         RetrievalNetwork("timm:convolutions")
     with pytest.raises(NetworkError, match=r"a\.h5: network timm:convolutions: timm does not import here") as caught:
         load_network(tmp_path / "a.h5")

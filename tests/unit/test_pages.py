@@ -2,7 +2,6 @@
 
 import itertools
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,30 +9,37 @@ import pytest
 from bow2cnn.core import artefact
 from bow2cnn.pairs.covisibility import Covisibility
 from bow2cnn.pictures.thumbnails import ThumbnailCache
-from bow2cnn.report.pages.model import Models
+from bow2cnn.report.pages.model import ModelPages
 from bow2cnn.report.pages.network import draw_network
 from bow2cnn.report.pages.overview import overview
 from bow2cnn.report.pages.write import name_of, write_pages
+from bow2cnn.run.run import Run
 
 
 @pytest.fixture(scope="module")
-def inputs(modelled, tmp_path_factory):
-    """The paths that the pages are made of."""
+def files(modelled, tmp_path_factory):
+    """The files that the pages are made of."""
     split = tmp_path_factory.mktemp("pages") / "split.h5"
     count = len(artefact.read(modelled.models, "models", ["cluster"])["cluster"])
     artefact.write(split, "split", {"side": np.arange(count).astype(np.int8) % 3, "reason": ["dropped: <b>shown</b>"] * count})
-    return modelled.collection, modelled.graph, modelled.clusters, modelled.models, split, modelled.features
+    paths = {name: getattr(modelled, name) for name in ("collection", "graph", "clusters", "models", "features")}
+    return {**paths, "split": split}
 
 
 @pytest.fixture(scope="module")
-def models(inputs):
-    return Models(*inputs, ThumbnailCache())
+def run(files):
+    return Run(files)
 
 
-def test_every_model_has_a_page_and_the_overview_leads_to_all(inputs, models, tmp_path):
+@pytest.fixture(scope="module")
+def models(run):
+    return ModelPages(run, ThumbnailCache())
+
+
+def test_every_model_has_a_page_and_the_overview_leads_to_all(files, models, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/model-999.html").write_text("of an earlier run")
-    write_pages(tmp_path / "out", *inputs)
+    write_pages(tmp_path / "out", files)
     written = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir()}
     assert set(written) == {"index.html", *(name_of(number) for number in range(len(models)))}
     links = set(re.findall(r'href="([^"#]+)"', written["index.html"])) - {"data:,"}
@@ -42,12 +48,12 @@ def test_every_model_has_a_page_and_the_overview_leads_to_all(inputs, models, tm
         assert page.count("<script>") == 1 and "<b>shown</b>" not in page
         assert all(link.startswith("data:") for link in re.findall(r'src="([^"]+)"', page)), name
     assert "dropped: &lt;b&gt;shown&lt;/b&gt;" in written[name_of(0)]
-    write_pages(tmp_path / "again", *inputs)
+    write_pages(tmp_path / "again", files)
     assert {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "again").iterdir()} == written
 
 
-def test_a_page_says_what_the_model_is(models):
-    arrays = models.models
+def test_a_page_says_what_the_model_is(run, models):
+    arrays = run.models
     for number in range(len(models)):
         page = models.page(number)
         assert page["count"] == np.diff(arrays["photo_offset"])[number] == len(page["photos"])
@@ -56,8 +62,8 @@ def test_a_page_says_what_the_model_is(models):
         assert seen == sorted(seen, reverse=True) and seen[0] > 0
 
 
-def test_hardest_pairs_share_the_smallest_part_of_their_points(models):
-    views = slice(*models.models["photo_offset"][:2])
+def test_hardest_pairs_share_the_smallest_part_of_their_points(run, models):
+    views = slice(*run.models["photo_offset"][:2])
     chosen = models.hardest(views)
     assert chosen
     shares, used = [], []
@@ -90,16 +96,16 @@ def test_hardest_pairs_are_those_of_a_walk_through_all(models, monkeypatch, seed
     assert [(first, second) for first, second, _ in models.hardest(slice(0, 60))] == expected and len(expected) == 8
 
 
-def test_points_of_a_pair_are_where_the_photos_see_them(models):
+def test_points_of_a_pair_are_where_the_photos_see_them(run, models):
     """Projected with the model's cameras they fall onto the features."""
-    arrays = models.models
+    arrays = run.models
     first, second, points = models.hardest(slice(*arrays["photo_offset"][:2]))[0]
     for view in (first, second):
         row = arrays["photo"][view]
         camera = arrays["point"][points] @ arrays["rotation"][view].T + arrays["translation"][view]
         flat = camera[:, :2] / camera[:, 2:]
         flat = flat * (1 + arrays["k1"][view] * (flat**2).sum(1, keepdims=True)) * arrays["focal"][view]
-        centre = np.array([models.photos["width"][row], models.photos["height"][row]]) / 2
+        centre = np.array(run.size(row)) / 2
         assert np.median(np.linalg.norm(flat + centre - models._seen_at(view, points), axis=1)) < 2
 
 
@@ -115,20 +121,12 @@ def test_the_graph_has_all_pairs_of_the_busiest_photos():
     assert draw_network(star, np.full(400, 30), {row: str(row) for row in range(401)}, {0})["left_out"] == 101
 
 
-def test_a_run_without_models_has_an_overview(models):
+def test_a_run_without_models_has_an_overview(files, tmp_path):
     none = np.zeros(0, np.int32)
-
-    class Empty(SimpleNamespace):
-        def __len__(self):
-            return 0
-
-    empty = Empty(
-        photos=models.photos,
-        graph=models.graph,
-        clusters=models.clusters,
-        split={"side": none},
-        models={"cluster": none, "rejected/cluster": np.array([0]), "rejected/reason": ["only 3 points"]},
-    )
+    models = {"cluster": none, "rejected/cluster": np.array([0]), "rejected/reason": ["only 3 points"]}
+    artefact.write(tmp_path / "models.h5", "models", models)
+    artefact.write(tmp_path / "split.h5", "split", {"side": none})
+    empty = Run({**files, "models": tmp_path / "models.h5", "split": tmp_path / "split.h5"})
     found = overview(empty, ThumbnailCache(), name_of)
     assert [card["models"] for card in found["cards"]] == [[]] * len(found["cards"])
     assert found["cards"][0]["reasons"] == ["only 3 points"]

@@ -1,4 +1,4 @@
-"""What is printed on two photos verifies no pair; near copies, small things seen alike, and what lies beside a mark do."""
+"""Overlays on two photos do not verify a pair. Near copies, small things in the same view, and things next to an overlay do."""
 
 import functools
 
@@ -9,7 +9,7 @@ import pytest
 from bow2cnn.core import artefact
 from bow2cnn.features.sift import detect
 from bow2cnn.geometry.matching import count_evidence, deduplicate_matches, is_degenerate, match_descriptors, verify_epipolar
-from bow2cnn.geometry.overlays import find_print, verify_unprinted
+from bow2cnn.geometry.overlays import find_overlay, verify_without_overlay
 from bow2cnn.index.forward import ForwardIndex
 from bow2cnn.index.watermarks import watermark_features
 from bow2cnn.index.words import quantise_photos
@@ -27,8 +27,8 @@ def letters(seed, count=40):
 
 
 def frames(xy, scale=1.0, turn=0.0, seed=0):
-    """Features at some places, float32 [k, 6], of sizes and directions that are the same for every call but for scale and turn (radians),
-    and noise.
+    """Features at some places, float32 [k, 6]. Their sizes and directions are the same in every call, except for scale, turn (radians) and
+    noise.
     """
     rng, noise = np.random.default_rng(1), np.random.default_rng([seed, 1])
     sizes = scale * rng.uniform(3, 9, len(xy)) * np.exp(noise.normal(0, 0.03, len(xy)))
@@ -37,7 +37,7 @@ def frames(xy, scale=1.0, turn=0.0, seed=0):
 
 
 def printed(size, unit, anchor, seed=0):
-    """A mark on a photo: 12 pixels off an anchor at a longer side of 800, or at any, with some noise."""
+    """An overlay 12 pixels from an anchor, with some noise: for a longer side of 800 (`shares`), or for any size (`pixels`)."""
     scale = max(size) / 800 if unit == "shares" else 1.0
     anchor = np.asarray(anchor)
     margin = np.where(anchor == 0.5, 0, np.where(anchor == 0, 12, -12)) * scale
@@ -51,61 +51,61 @@ def moved(found, by):
 
 @pytest.mark.parametrize("unit", ["pixels", "shares"])
 @pytest.mark.parametrize("anchor", [(0, 0), (1, 1), (0.5, 1), (0, 0.5), (0.5, 0.5)])
-def test_a_mark_is_known_by_its_place_and_size(unit, anchor):
+def test_an_overlay_is_found_by_its_place_and_size(unit, anchor):
     a, b = printed(LANDSCAPE, unit, anchor, 1), printed(UPRIGHT, unit, anchor, 2)
     stray = np.random.default_rng(3).random((2, 20, 2)) * (800, 600)
-    found = find_print(np.concatenate([a, frames(stray[0])]), np.concatenate([b, frames(stray[1])]), LANDSCAPE, UPRIGHT, 1000)
-    assert found is not None and found.takes(a, b).all()
-    assert find_print(a, moved(b, (75, 75)), LANDSCAPE, UPRIGHT, 1000) is None, "it keeps its place"
+    found = find_overlay(np.concatenate([a, frames(stray[0])]), np.concatenate([b, frames(stray[1])]), LANDSCAPE, UPRIGHT, 1000)
+    assert found is not None and found.covers(a, b).all()
+    assert find_overlay(a, moved(b, (75, 75)), LANDSCAPE, UPRIGHT, 1000) is None, "an overlay keeps its place"
     small = frames(b[:, :2].mean(0) + 0.4 * (b[:, :2] - b[:, :2].mean(0)), 0.4)
-    assert find_print(a, small, LANDSCAPE, UPRIGHT, 1000) is None, "and its size"
+    assert find_overlay(a, small, LANDSCAPE, UPRIGHT, 1000) is None, "an overlay keeps its size"
     aslant = frames(b[:, :2], max(UPRIGHT) / 800 if unit == "shares" else 1, np.deg2rad(20))
-    assert find_print(a, aslant, LANDSCAPE, UPRIGHT, 1000) is None, "and is upright"
+    assert find_overlay(a, aslant, LANDSCAPE, UPRIGHT, 1000) is None, "an overlay is upright"
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
-def test_a_mark_on_a_photo_that_was_turned(turn):
+def test_an_overlay_on_a_photo_that_was_turned(turn):
     a, size = printed(LANDSCAPE, "pixels", (1, 1), 1), LANDSCAPE
     xy = a[:, :2]
     for _ in range(turn):
         xy, size = np.stack([size[1] - xy[:, 1], xy[:, 0]], 1), size[::-1]
     b = frames(xy, turn=turn * np.pi / 2)
-    assert find_print(a, b, LANDSCAPE, size, 1000).takes(a, b).all()
+    assert find_overlay(a, b, LANDSCAPE, size, 1000).covers(a, b).all()
 
 
-def test_few_features_at_the_same_places_all_over_the_frame_are_a_mark_and_many_are_not():
+def test_few_features_at_the_same_places_all_over_the_frame_are_an_overlay_and_many_are_not():
     a = frames(np.random.default_rng(0).random((60, 2)) * LANDSCAPE)
-    assert find_print(a, moved(a, (0.3, 0.3)), LANDSCAPE, LANDSCAPE, 3000) is not None
-    assert find_print(a, moved(a, (0.3, 0.3)), LANDSCAPE, LANDSCAPE, 300) is None, "near copies have most of their features in common"
+    assert find_overlay(a, moved(a, (0.3, 0.3)), LANDSCAPE, LANDSCAPE, 3000) is not None
+    assert find_overlay(a, moved(a, (0.3, 0.3)), LANDSCAPE, LANDSCAPE, 300) is None, "near copies have most of their features in common"
 
 
 def test_a_number_slides_along_its_band():
     a = printed(LANDSCAPE, "pixels", (1, 1), 1)
-    assert find_print(a, moved(a, (-90, 0)), LANDSCAPE, LANDSCAPE, 1000) is not None
-    assert find_print(a, moved(a, (-90, -90)), LANDSCAPE, LANDSCAPE, 1000) is None
+    assert find_overlay(a, moved(a, (-90, 0)), LANDSCAPE, LANDSCAPE, 1000) is not None
+    assert find_overlay(a, moved(a, (-90, -90)), LANDSCAPE, LANDSCAPE, 1000) is None
     digits = moved(a, (0, 0))
     digits[:, 0] = 790 - 300 * np.random.default_rng(5).random(40)
-    assert find_print(a, digits, LANDSCAPE, LANDSCAPE, 1000) is not None, "and each of its digits for itself"
+    assert find_overlay(a, digits, LANDSCAPE, LANDSCAPE, 1000) is not None, "each digit slides independently"
 
 
-def test_what_a_camera_shows_that_was_turned_sideways_is_no_mark():
-    """All keeps its height, but at many heights."""
+def test_photos_of_a_camera_that_was_turned_sideways_have_no_overlay():
+    """All matches keep their height, but they have many different heights."""
     a = frames(np.random.default_rng(0).random((60, 2)) * (150, 600))
-    assert find_print(a, moved(a, (600, 0)), LANDSCAPE, LANDSCAPE, 3000) is None
+    assert find_overlay(a, moved(a, (600, 0)), LANDSCAPE, LANDSCAPE, 3000) is None
 
 
-def test_what_lies_at_a_mark_is_of_it():
-    """A letter of it matched with another letter is set aside, what is further away is not."""
+def test_matches_near_an_overlay_belong_to_it():
+    """A letter that matches another letter belongs to it, a match far away does not."""
     a = printed(LANDSCAPE, "pixels", (1, 1), 1)
-    found = find_print(a, a, LANDSCAPE, LANDSCAPE, 1000)
+    found = find_overlay(a, a, LANDSCAPE, LANDSCAPE, 1000)
     far = frames(np.array([[100.0, 100], [300, 50]]))
-    assert found.takes(a, np.roll(a, 7, 0)).all() and found.takes(far, a[:2]).all() and not found.takes(far, far[::-1]).any()
+    assert found.covers(a, np.roll(a, 7, 0)).all() and found.covers(far, a[:2]).all() and not found.covers(far, far[::-1]).any()
 
 
-def test_no_inliers_are_no_mark():
+def test_no_inliers_have_no_overlay():
     for count in (0, 1, 3):
-        assert find_print(frames(np.zeros((count, 2))), frames(np.zeros((count, 2))), LANDSCAPE, LANDSCAPE, 10) is None
-    assert find_print(np.ones((9, 6)), np.ones((9, 6)), LANDSCAPE, LANDSCAPE, 10) is None
+        assert find_overlay(frames(np.zeros((count, 2))), frames(np.zeros((count, 2))), LANDSCAPE, LANDSCAPE, 10) is None
+    assert find_overlay(np.ones((9, 6)), np.ones((9, 6)), LANDSCAPE, LANDSCAPE, 10) is None
 
 
 LOGO = np.full((56, 150), 235, np.uint8)
@@ -127,7 +127,7 @@ def with_logo(image, unit, anchor):
 
 @pytest.fixture(scope="module")
 def photos(rendered):
-    """Photos of two landmarks (five each) and of none (four), of different sizes, grey; and the place of each."""
+    """Grey photos of different sizes, five of each of two landmarks and four of no landmark, and the landmark of each."""
     places, images, count = [], [], {}
     for number, (path, record) in enumerate(rendered.records.items()):
         place = -1 - number if record.landmark is None else record.landmark
@@ -140,8 +140,8 @@ def photos(rendered):
     return images, np.array(places)
 
 
-def verified_pairs(images, folder, masking=True, check=verify_unprinted):
-    """Pairs of photos that the features verify which belong to no mark that was found."""
+def verified_pairs(images, folder, masking=True, check=verify_without_overlay):
+    """Pairs of photos that are verified by the features outside the watermarks that were found."""
     features = [detect(image, 1200) for image in images]
     size = np.array([image.shape[::-1] for image in images])
     offset = artefact.offsets([len(keypoint) for keypoint, _ in features])
@@ -179,12 +179,12 @@ def wrong(pairs, places):
 @pytest.mark.parametrize("masking", [True, False])
 @pytest.mark.parametrize(("unit", "anchor"), [("pixels", (1, 1)), ("shares", (0.5, 1)), ("pixels", (0.5, 0.5))])
 def test_a_logo_joins_no_two_places(photos, unmarked_pairs, unit, anchor, masking, tmp_path):
-    """Whether or not its features have been masked."""
+    """Whether its features are masked or not."""
     images, places = photos
     pairs = verified_pairs([with_logo(image, unit, anchor) for image in images], tmp_path, masking)
     assert len(unmarked_pairs) >= 8 and len(wrong(unmarked_pairs, places)) <= 1
     assert len(wrong(pairs, places)) <= 1
-    assert len(pairs & unmarked_pairs) >= 0.9 * len(unmarked_pairs) - 1, "the logo covers a little of what they show"
+    assert len(pairs & unmarked_pairs) >= 0.9 * len(unmarked_pairs) - 1, "the logo covers a part of the photos"
 
 
 def test_a_logo_would_join_places(photos, tmp_path):

@@ -18,8 +18,9 @@ from bow2cnn.report import charts, cloud
 from bow2cnn.report.page import write_report
 from bow2cnn.report.sections.provenance import flatten, read_timings
 from bow2cnn.report.sections.rankings import pick
+from bow2cnn.report.sections.rejections import masked_points
 from bow2cnn.report.templates import duration
-from bow2cnn.run.run_data import RunData
+from bow2cnn.run.run import Run
 
 PHOTOS, MODELS, FEATURES = 24, 3, 40
 EVIL = "<script>alert('x')</script>.jpg"
@@ -72,7 +73,7 @@ def cameras(count, model):
 
 
 def put_pairs(folder, source, found):
-    """The paths of the pairs of a source, as the report takes them."""
+    """The paths of the pairs of a source."""
     paths = {name: folder / f"{source}-{name}.h5" for name in ("positives", "negatives", "validation")}
     write_pairs(found, source, folder / "collection.h5", **paths)
     return {source: paths}
@@ -166,13 +167,13 @@ def files(tmp_path):
         "validation": put("rankings-validation", "ranking", rankings(query[6:], np.tile(np.arange(6, 16), (6, 1)), "all", 60.0)),
         "places": put("rankings-places", "ranking", rankings(np.array([0]), np.array([[1, 2, 3]]), "medium", 80.0)),
     }
-    table = ["system,benchmark,protocol,post,metric,value,low,high", "bow,places,medium,sv,mAP,40.00,30.00,50.00"]
+    table = ["system,benchmark,protocol,postprocessing,metric,value,low,high", "bow,places,medium,sv,mAP,40.00,30.00,50.00"]
     table += [
         f"{name},places,medium,,{metric},{value}" for name, value in ((SHELF, "50,,"), ("gem", "60,55,65")) for metric in ("mAP", "mP@5")
     ]
     (tmp_path / "evaluation.csv").write_text("\n".join(table) + "\n")
     given["table"], given["gains"] = tmp_path / "evaluation.csv", tmp_path / "gains.json"
-    row = {"benchmark": "places", "protocol": "medium", "post": "", "before": 50.0, "after": 60.0, "queries": 1}
+    row = {"benchmark": "places", "protocol": "medium", "postprocessing": "", "before": 50.0, "after": 60.0, "queries": 1}
     row |= {"gain": 10.0, "low": 4.0, "high": 16.0, "width": 5.0, "clear": "gain", "places": 9, "chosen_on": False}
     given["gains"].write_text(json.dumps({"gem": {"against": SHELF, "chosen_epoch": 1, "diverged": 0, "rows": [row]}}))
     given["config"] = {"seed": 0, "experiments": {"gem": {"network": "tiny", "weights": None}}}
@@ -191,8 +192,14 @@ def rankings(query, photo, protocol, ap):
 
 def write(files, **others):
     """The page as text."""
-    out = files.folder / "out" / "report.html"
-    write_report(out, **{**files.arguments, **others})
+    out, given = files.folder / "out" / "report.html", {**files.arguments, **others}
+    named = {"history": given["histories"], "benchmark_photos": {}, "truth": {}}
+    for name, paths in given["benchmarks"].items():
+        named["benchmark_photos"][name], named["truth"][name] = paths["collection"], paths["truth"]
+    for name in ("positives", "negatives", "validation"):
+        named[name] = {source: paths[name] for source, paths in given["pairs"].items()}
+    plan = {name: given[name] for name in ("sources", "validations", "pairings", "config")}
+    write_report(out, {**given, **named}, **plan)
     return out.read_text(encoding="utf-8")
 
 
@@ -209,8 +216,8 @@ def test_shows_everything_and_nothing_from_outside(files):
         "most improved",
         "dropped: seen",
         "16 inliers joined 6 photos with 12",
-        "1 of the verified ones is in doubt",
-        "no negatives of each other, their models train or validate together",
+        "1 of the verified pairs is in doubt",
+        "not used as negatives of each other, the models of both are on the same side",
     ):
         assert text in page
     assert '<td>too large (`collection.max_pixels` is the limit)</td><td class="num">2</td>' in page
@@ -248,9 +255,12 @@ def test_positives_junk_and_negatives_are_told_apart(files):
     ("changes", "said"),
     [
         ({}, "Clear gains: <b"),
-        ({"clear": ""}, "No gain is larger than chance explains"),
-        ({"clear": "", "low": None, "high": None, "width": None}, "queries that it was not chosen on, 10 of them from 3 places at least"),
-        ({"benchmark": "validation", "protocol": "all", "clear": "", "chosen_on": True}, "mAP on validation (which chose it)"),
+        ({"clear": ""}, "No gain is larger than chance can explain"),
+        (
+            {"clear": "", "low": None, "high": None, "width": None},
+            "at least 10 queries of at least 3 places, on which the network was not chosen",
+        ),
+        ({"benchmark": "validation", "protocol": "all", "clear": "", "chosen_on": True}, "mAP on validation (used to choose it)"),
     ],
 )
 def test_what_the_opening_claims(files, changes, said):
@@ -270,7 +280,7 @@ def test_says_that_a_run_learned_nothing(files):
     artefact.write(files.arguments["histories"]["gem"], "history", {**files.history, "chosen": np.int32(0)})
     page = write(files)
     check(page)
-    assert "gem learned nothing" in page and "none of its 2 epochs validated better" in page
+    assert "gem learned nothing" in page and "none of its 2 epochs reached a better validation mAP" in page
 
 
 def test_says_that_a_training_diverged(files):
@@ -289,13 +299,13 @@ def test_a_run_without_validation_says_so(files):
     artefact.write(files.arguments["histories"]["gem"], "history", history)
     page = write(files)
     check(page)
-    assert "nothing to validate on" in page
+    assert "no validation queries, so the last of its 2 epochs was kept" in page
 
 
 def test_rankings_in_which_a_network_is_missing_still_get_their_page(files):
     page = write(files, pairings={"gem": "off-the-shelf:other"})
     check(page)
-    assert page.count("No query with positives.") == 2
+    assert page.count("There is no query with positives that both networks ranked.") == 2
 
 
 def test_exemplars_are_shown_with_a_changed_copy(files):
@@ -305,9 +315,9 @@ def test_exemplars_are_shown_with_a_changed_copy(files):
     artefact.write(files.arguments["histories"]["gem"], "history", history)
     page = write(files)
     check(page)
-    assert "stand for 1 of every epoch" in page
+    assert "In 1 tuples of every epoch the query is a background photo (outside every model)" in page
     matched, exemplar = (part.split("</section>")[0] for part in page.split('class="tuple"')[1:])
-    assert "a changed copy of it" in exemplar and "a changed copy of it" not in matched
+    assert "changed copy of the query" in exemplar and "changed copy of the query" not in matched
     query, copy = (figure.split('src="')[1].split('"')[0] for figure in exemplar.split("<figure")[1:3])
     assert query.startswith("data:image/jpeg") and copy.startswith("data:image/jpeg") and query != copy
 
@@ -318,7 +328,7 @@ def test_an_experiment_without_epochs_still_gets_its_page(files):
     artefact.write(files.arguments["histories"]["gem"], "history", history)
     page = write(files)
     check(page)
-    assert "trained for no epoch" in page
+    assert "it has 0 epochs" in page
 
 
 def test_a_run_that_found_nothing_still_gets_its_page(files):
@@ -340,7 +350,7 @@ def test_a_run_that_found_nothing_still_gets_its_page(files):
         given["watermarks"], "watermarks", {"offset": np.arange(PHOTOS + 1) * FEATURES, "masked": masked, "evidence/photos": none}
     )
     artefact.write(given["rankings"]["validation"], "ranking", {"query": none})
-    given["table"].write_text("system,benchmark,protocol,post,metric,value,low,high\n")
+    given["table"].write_text("system,benchmark,protocol,postprocessing,metric,value,low,high\n")
     given["gains"].write_text("{}")
     nothing = {
         "histories": {},
@@ -379,7 +389,7 @@ def test_a_run_that_began_with_models_shows_these_and_no_clusters(files):
         "provenance",
     } <= checker.ids and "clusters" not in checker.ids
     assert {f"model-{number}" for number in range(MODELS)} <= checker.ids
-    for text in ("33 points, overlap 0.40", "dropped: seen", "&lt;i&gt;odd&lt;/i&gt;", "nothing says what a photo outside the models"):
+    for text in ("33 points, overlap 0.40", "dropped: seen", "&lt;i&gt;odd&lt;/i&gt;", "nothing says what photos outside the models"):
         assert text in page
     for text in ("cluster 0", "reconstruction/pages", "verified pairs", "watermarks", "were verified", "are used as negatives"):
         assert text not in page
@@ -395,7 +405,7 @@ def test_a_run_that_began_with_a_database_shows_what_was_learned_of_it(files):
     assert {"top", "table", "tuples", "rankings", "curves", "rejections", "provenance"} <= checker.ids
     assert not {"clusters", "models"} & checker.ids
     assert "gem: +10.0 mAP on places" in page and "the database does not have them" in page
-    assert not any(text in page for text in ("33 points", "see of the 3D model", "watermarks"))
+    assert not any(text in page for text in ("33 points", "3D points that both see", "watermarks"))
 
 
 def test_a_run_with_pairs_of_two_sources_names_both(files):
@@ -419,10 +429,10 @@ def test_a_run_with_pairs_of_two_sources_names_both(files):
 
 def test_masked_features_are_found_in_their_shard(files):
     given = files.arguments
-    run = RunData({"watermarks": given["watermarks"]}, given["words"], *({},) * 8)
+    run = Run({name: given[name] for name in ("collection", "watermarks", "words")})
     start = 20 * FEATURES
-    np.testing.assert_array_equal(run.masked_points(20), files.keypoint[start : start + 15, :2])
-    assert run.masked_points(3).shape == (0, 2)
+    np.testing.assert_array_equal(masked_points(run, 20), files.keypoint[start : start + 15, :2])
+    assert masked_points(run, 3).shape == (0, 2)
 
 
 def test_a_model_is_seen_upright_from_where_its_cameras_stand():

@@ -6,17 +6,17 @@ import pytest
 
 from bow2cnn.evaluation.results import COLUMNS, ResultsError, read_gains, read_table
 
-ROW = {"protocol": "all", "post": "", "before": 50.0, "after": 60.0, "gain": 10.0, "low": 4.0, "high": 16.0, "clear": "gain"}
+ROW = {"protocol": "all", "postprocessing": "", "before": 50.0, "after": 60.0, "gain": 10.0, "low": 4.0, "high": 16.0, "clear": "gain"}
 ROW |= {"width": 5.0, "queries": 60, "places": 9, "chosen_on": False}
 GAINS = {
     "gem": {"against": "shelf", "chosen_epoch": 1, "diverged": 0, "rows": [{"benchmark": "b", **ROW}, {"benchmark": "validation", **ROW}]}
 }
 LINES = [",".join(COLUMNS)]
 LINES += [
-    f"{system},{benchmark},all,{post},{metric},50.00,40.00,"
+    f"{system},{benchmark},all,{steps},{metric},50.00,40.00,"
     for benchmark in ("b", "validation")
     for system in ("shelf", "gem")
-    for post in ("", "w")
+    for steps in ("", "w")
     for metric in ("mAP", "mP@5")
 ]
 
@@ -47,6 +47,27 @@ def test_an_interval_that_says_nothing_is_nan(paths):
     paths[1].write_text(json.dumps({"gem": {**GAINS["gem"], "rows": [{"benchmark": "b", **ROW, **none}]}}))
     [row] = read_gains(paths[1])["gem"]["rows"]
     assert all(row[name] != row[name] for name in none) and row["gain"] == 10.0
+
+
+def test_a_network_off_the_shelf_has_the_rows_of_all_experiments_compared_with_it(paths):
+    """Of two, one without steps and one with two; a row that is missing anywhere is missed."""
+    rows = {"shelf": ("", "w", "w+x"), "gem": ("", "w"), "bare": ("",), "deep": ("", "w", "w+x")}
+    lines = [
+        f"{system},{benchmark},all,{steps},{metric},50.00,40.00,"
+        for benchmark in ("b", "validation")
+        for system, found in rows.items()
+        for steps in found
+        for metric in ("mAP", "mP@5")
+    ]
+    gains = GAINS | dict.fromkeys(("bare", "deep"), GAINS["gem"])
+    paths[0].write_text("\n".join([LINES[0], *lines]) + "\n")
+    assert len(read_table(paths[0], gains)) == len(lines)
+    for number in range(len(lines)):
+        paths[0].write_text("\n".join([LINES[0], *lines[:number], *lines[number + 1 :]]) + "\n")
+        assert "rows are missing" in complaint(paths[0], read_table, gains)
+    del gains["deep"]
+    paths[0].write_text("\n".join([LINES[0], *(line for line in lines if not line.startswith("deep"))]) + "\n")
+    assert "rows are missing" in complaint(paths[0], read_table, gains), "rows that no experiment asks for are of another run"
 
 
 def test_systems_may_be_whitened_in_different_ways(paths):

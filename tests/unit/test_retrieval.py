@@ -1,4 +1,4 @@
-"""Retrieval: geometry puts the true photo first, expansion finds what the query alone misses, a benchmark is ranked as it should be."""
+"""Retrieval: geometry puts the true photo first, expansion finds photos that the query alone misses, a benchmark is ranked correctly."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from bow2cnn.features.extract import extract_features
 from bow2cnn.index.engine import Engine, QuantisedFeatures
 from bow2cnn.index.invert import index_arrays
 from bow2cnn.retrieval.rank_benchmark import rank_benchmark
-from bow2cnn.retrieval.verified_search import Ranking, expand, join, search, sure_first
+from bow2cnn.retrieval.verified_search import Ranking, confirmed_first, expand, join, search
 from bow2cnn.split.contamination import find_contamination
 
 SIZE = (400, 300)
@@ -25,7 +25,7 @@ TURN = np.array([[0.8, -0.4, 60.0], [0.4, 0.8, 10.0]])  # the similarity from th
 
 
 def frames(xy, transform=None):
-    """Upright frames of radius 5 at some places, seen under a transform."""
+    """Upright frames of radius 5 at some places, mapped by a transform."""
     transform = np.eye(2, 3) if transform is None else transform
     linear = 5 * transform[:, :2].ravel()
     return np.column_stack([xy @ transform[:, :2].T + transform[:, 2], np.tile(linear, (len(xy), 1))]).astype(np.float32)
@@ -48,13 +48,13 @@ BRICK = 0
 
 
 def wall(bricks):
-    """A photo with that many features of the word `BRICK`, all alike, and one of each word from 1 to 5."""
+    """A photo with a number of equal features of the word `BRICK`, and one feature of each word from 1 to 5."""
     return words([BRICK] * bricks + [1, 2, 3, 4, 5], np.zeros((bricks + 5, 6), np.float32))
 
 
 @pytest.mark.parametrize(("asked", "other"), [(9, 1), (1, 9), (3, 2), (40, 20)])
 def test_a_twin_scores_highest_however_often_its_features_repeat(asked, other):
-    """A photo with one such brick in place of nine scored 1.5, where the twin scored 1."""
+    """A former score of a photo with one brick instead of nine was 1.5, that of an identical photo 1."""
     engine = engine_of([wall(other), wall(asked), *(words([word], np.zeros((1, 6), np.float32)) for word in range(10, 16))])
     scores = engine.score(wall(asked))
     assert scores[1] == pytest.approx(1, abs=1e-5)
@@ -65,7 +65,7 @@ def test_a_twin_scores_highest_however_often_its_features_repeat(asked, other):
 
 
 def repetitive(rng, features, word_count=12):
-    """A photo of few words and of signatures that are few bits apart, in any order within a word."""
+    """A photo with few words, and signatures that differ in few bits, in any order within a word."""
     word = np.sort(rng.integers(0, word_count, features)).astype(np.uint32)
     bits = rng.random((features, 64)) < rng.choice([0, 0.05, 0.2])
     signature = np.packbits(bits, axis=1, bitorder="little").view(np.uint64).ravel()
@@ -73,7 +73,7 @@ def repetitive(rng, features, word_count=12):
 
 
 def softened(rng, photo, word_count=12):
-    """The photo as a query with two more words for each of its features, their signatures few bits from the others'."""
+    """The photo as a query with two more words for each of its features, whose signatures differ in few bits from the others."""
     more = 1 + rng.integers(0, word_count // 2 - 1, (2, len(photo))) + [[0], [word_count // 2]]
     word = np.concatenate([photo.word, *((photo.word + step) % word_count for step in more)]).astype(np.uint32)
     signature = np.concatenate([photo.signature, *(photo.signature[rng.permutation(len(photo))] for _ in range(2))])
@@ -83,14 +83,14 @@ def softened(rng, photo, word_count=12):
 
 
 def hardened(query):
-    """A photo of which every row of a soft query is a feature."""
+    """A photo with a feature for every row of a soft query."""
     return QuantisedFeatures(query.word, query.signature, query.keypoint, np.arange(len(query), dtype=np.int32), SIZE)
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("soft", [False, True])
 def test_no_photo_outscores_the_querys_twin(seed, soft):
-    """Photos that repeat its features, have few of them, or all of its soft words among them."""
+    """Among them are photos that repeat features of the query, have few of them, or have all of its soft words."""
     rng = np.random.default_rng([seed, 7])
     photo = repetitive(rng, int(rng.integers(1, 40)))
     query = softened(rng, photo) if soft else photo
@@ -118,7 +118,7 @@ def test_scores_of_photos_are_symmetric():
 
 
 def test_a_feature_counts_once_for_a_photo_whatever_its_words_are():
-    """A query of one feature with two words, and photos with features of the one, the other and both."""
+    """A query of one feature with two words, and photos with features of one of them, of the other, and of both."""
     frame = np.zeros((1, 6), np.float32)
     both = words([3, 4], np.repeat(frame, 2, 0))
     engine = engine_of([words([3], frame), words([4], frame), both, words([5], frame)])
@@ -168,8 +168,8 @@ def test_geometry_puts_the_true_photo_before_a_decoy(chain):
     np.testing.assert_allclose(found["sv"].score, [true * (1 + 25 / 8), decoy], rtol=1e-6)
 
 
-def test_inliers_raise_the_score_by_words(chain):
-    """The order is by score (1 + inliers / 8); inliers below the minimum count for nothing."""
+def test_inliers_raise_the_score(chain):
+    """Photos are ordered by score (1 + inliers / 8); numbers of inliers below the minimum do not count."""
     engine, query, _ = chain
     plain = search(engine, query, 10, 8, 5, 15)["plain"]
     decoy, true = plain.score.tolist()
@@ -186,10 +186,10 @@ def test_expansion_finds_what_the_query_alone_misses(chain):
 
 
 @pytest.mark.parametrize(("sure", "first"), [(15, 2), (26, 3)])
-def test_what_the_query_is_sure_of_stays_first(sure, first):
+def test_photos_that_the_query_confirms_stay_first(sure, first):
     verified = Ranking(np.array([2, 1]), np.array([0.5, 0.6], np.float32), np.array([25, 3], np.int32))
     again = Ranking(np.array([3, 1, 2]), np.array([0.9, 0.8, 0.7], np.float32), np.array([65, 9, 8], np.int32))
-    joined = sure_first(verified, again, sure)
+    joined = confirmed_first(verified, again, sure)
     assert joined.photo[0] == first and sorted(joined.photo.tolist()) == [1, 2, 3]
     assert dict(zip(joined.photo.tolist(), joined.inliers.tolist(), strict=True)) == {3: 65, 1: 9, 2: 25 if first == 2 else 8}
     np.testing.assert_allclose(joined.score, [0.5, 0.5, 0.5 * 8 / 9] if first == 2 else [0.9, 0.8, 0.7], rtol=1e-6)
@@ -203,10 +203,10 @@ def test_the_score_of_a_ranking_orders_it(chain):
         assert (np.diff(ranking.score) <= 0).all() and ranking.score.dtype == np.float32
 
 
-def test_scores_of_an_expansion_that_are_below_those_of_the_query_stay():
+def test_scores_of_an_expansion_below_those_of_the_query_are_kept():
     verified = Ranking(np.array([2, 1]), np.array([5, 0.1], np.float32), np.array([25, 3], np.int32))
     again = Ranking(np.array([2, 3, 1]), np.array([9, 4, 1], np.float32), np.array([70, 65, 3], np.int32))
-    assert sure_first(verified, again, 15).score.tolist() == [5, 4, 1]
+    assert confirmed_first(verified, again, 15).score.tolist() == [5, 4, 1]
 
 
 def test_expansion_projects_back_what_falls_into_the_query(chain):
@@ -270,7 +270,7 @@ def test_verification_in_a_batch_is_that_of_single_pairs(made):
 
 
 def test_rendered_views_find_their_landmark(made):
-    """Every photo of a landmark as a query: itself first, and its landmark's photos before the others."""
+    """With every photo of a landmark as a query, it is first itself, and the photos of its landmark are before the others."""
     engine = Engine.load(made.index, made.max_hamming)
     precision = {"plain": [], "sv": [], "sv+qe": []}
     for photo in np.flatnonzero(made.landmark >= 0):
@@ -286,7 +286,7 @@ def test_rendered_views_find_their_landmark(made):
 
 @pytest.fixture(scope="module")
 def benchmark(made, tmp_path_factory):
-    """Six rendered photos as a benchmark's database, four of landmark 0; a query of landmark 0 by its middle, one of none."""
+    """Six rendered photos as the database of a benchmark, four of landmark 0; a query with the middle of landmark 0, one without any."""
     folder = tmp_path_factory.mktemp("benchmark")
     (folder / "photos").mkdir()
     rows = [*np.flatnonzero(made.landmark == 0)[:5], *np.flatnonzero(made.landmark == 1)[:2], *np.flatnonzero(made.landmark < 0)[:1]]
@@ -332,7 +332,7 @@ def test_a_benchmark_with_a_region_in_shares_of_its_photo_is_refused(benchmark, 
 
 
 def test_distractors_make_the_database_larger_and_nothing_else(made, benchmark, tmp_path):
-    """A folder of photos of other places, one that the benchmark has itself, and a file that is no photo."""
+    """A folder with photos of other places, one photo of the benchmark, and a file that is not a photo."""
     others = [made.photos["path"][row] for row in np.flatnonzero(made.landmark == 1)[2:5]]
     for path in (*others, benchmark.folder / "photos/9.jpg"):
         (tmp_path / "more/deep").mkdir(parents=True, exist_ok=True)
@@ -375,7 +375,7 @@ def test_a_benchmark_is_ranked_within_its_own_database(made, benchmark, tmp_path
 
 
 def test_contamination_is_what_the_benchmark_shows_too(made, benchmark, tmp_path):
-    """Photos of the heap that are the benchmark's own or show its landmarks, with the inliers that say so."""
+    """Photos of the collection that are in the benchmark or show its landmarks, and their numbers of inliers."""
     folder = benchmark.folder
     find_contamination(
         made.index, made.vocabulary, folder / "collection.h5", folder / "features.h5", tmp_path / "c.h5", 50, 24, 20, threads=1

@@ -11,7 +11,7 @@ from bow2cnn.config.generate import all_keys
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
-CONFIG_KEYS = {key.path[-1] for key in all_keys() if len(key.path) == 2}
+CONFIG_KEYS = {key.path[-1] for key in all_keys() if len(key.path) == 2 or key.path[2:3] == ("test",)}
 
 
 def imported(tree):

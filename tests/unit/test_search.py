@@ -25,6 +25,7 @@ from bow2cnn.index.watermarks import find_watermarks
 from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import PhotoError
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
+from bow2cnn.run.run import Run
 from bow2cnn.search.query import Query
 from bow2cnn.search.searcher import DEFAULTS, Answer, Hit, Match, Searcher
 from bow2cnn.search.sheet import draw_sheet
@@ -115,7 +116,7 @@ def copy(run, tmp_path):
 
 def names(lookup, answer):
     """Of the verified hits, in order."""
-    return [lookup.names[hit.photo] for hit in answer.hits if hit.verified]
+    return [lookup.run.photos["name"][hit.photo] for hit in answer.hits if hit.verified]
 
 
 def command(*arguments):
@@ -125,7 +126,7 @@ def command(*arguments):
 
 
 def test_both_photos_that_the_query_shows_come_first(run, asked):
-    lookup = Searcher(run.results)
+    lookup = Searcher(Run.open(run.results))
     answer = lookup.search(lookup.query(asked), 5)
     assert set(names(lookup, answer)) == {FIRST, SECOND}
     assert [hit.verified for hit in answer.hits] == [True, True, False, False, False] and answer.verified == 2
@@ -133,7 +134,7 @@ def test_both_photos_that_the_query_shows_come_first(run, asked):
 
 
 def test_a_region_is_all_that_is_asked_for(run, asked):
-    lookup = Searcher(run.results)
+    lookup = Searcher(Run.open(run.results))
     whole = lookup.query(asked)
     right = (SHOWN[0] + GAP, 0, 2 * SHOWN[0] + GAP, SHOWN[1])
     for region, name in ((LEFT, FIRST), (right, SECOND)):
@@ -145,7 +146,7 @@ def test_a_region_is_all_that_is_asked_for(run, asked):
 
 
 def test_matches_lie_where_the_warp_puts_them(run, asked):
-    lookup = Searcher(run.results)
+    lookup = Searcher(Run.open(run.results))
     query = lookup.query(asked, LEFT)
     hit = lookup.search(query, 1).hits[0]
     match = lookup.match(query, hit.photo)
@@ -160,7 +161,7 @@ def test_matches_lie_where_the_warp_puts_them(run, asked):
 def test_a_region_counts_in_pixels_of_the_upright_photo(run, asked, tmp_path):
     upright = np.asarray(Image.open(asked))
     (tmp_path / "turned.jpg").write_bytes(jpeg(upright, form="rotated"))
-    lookup = Searcher(run.results)
+    lookup = Searcher(Run.open(run.results))
     query = lookup.query(tmp_path / "turned.jpg", LEFT)
     assert query.words.size == (upright.shape[1], upright.shape[0])
     assert names(lookup, lookup.search(query, 14)) == [FIRST]
@@ -168,9 +169,9 @@ def test_a_region_counts_in_pixels_of_the_upright_photo(run, asked, tmp_path):
 
 def test_the_words_of_a_query_are_those_that_the_stages_make(run):
     """Whether a photo came with the collection or is asked for: the same features, words and signatures."""
-    lookup = Searcher(run.results, soft_words=1)
-    photo = lookup.names.index(FIRST)
-    query, forward = lookup.query(lookup.paths[photo]), read_words(run.words)
+    lookup = Searcher(Run.open(run.results), soft_words=1)
+    photo = lookup.run.photos["name"].index(FIRST)
+    query, forward = lookup.query(lookup.run.photos["path"][photo]), read_words(run.words)
     rows = slice(*forward["offset"][photo : photo + 2])
     for name in ("keypoint", "feature", "word"):
         np.testing.assert_array_equal(getattr(query.words, name), forward[name][rows])
@@ -183,25 +184,25 @@ def test_the_words_of_a_query_are_those_that_the_stages_make(run):
 
 def test_settings_are_those_of_the_run_unless_others_are_given(run, copy):
     calibrated = read_min_inliers(run.results / "index/verification.h5").soft
-    assert Searcher(run.results).settings == {**DEFAULTS, "max_hamming": 20, "min_inliers": calibrated}
+    assert Searcher(Run.open(run.results)).settings == {**DEFAULTS, "max_hamming": 20, "min_inliers": calibrated}
     limits = {"hard": 7, "soft": 9, "soft_words": 4, "shortlist": 77}
     artefact.write(copy / "index/verification.h5", "verification", {}, limits)
     artefact.write(copy / "retrieval/a.h5", "ranking", {}, {"soft_words": 5, "shortlist": 66, "max_expansion": 3, "expansion_inliers": 20})
     expected = {"soft_words": 4, "max_hamming": 20, "min_inliers": 9, "shortlist": 77, "max_expansion": 3, "expansion_inliers": 20}
-    assert Searcher(copy).settings == expected
-    assert Searcher(copy, shortlist=5, min_inliers=8).settings == {**expected, "shortlist": 5, "min_inliers": 8}
+    assert Searcher(Run.open(copy)).settings == expected
+    assert Searcher(Run.open(copy), shortlist=5, min_inliers=8).settings == {**expected, "shortlist": 5, "min_inliers": 8}
 
 
 def test_what_is_asked_for_counts(run, asked):
     """A shortlist of one, more inliers than there are, an expanded query."""
-    lookup = Searcher(run.results, shortlist=1)
+    lookup = Searcher(Run.open(run.results), shortlist=1)
     answer = lookup.search(lookup.query(asked), 5)
     assert (answer.verified, answer.checked) == (1, 1)
-    lookup = Searcher(run.results)
+    lookup = Searcher(Run.open(run.results))
     query = lookup.query(asked, LEFT)
     plain, expanded = (lookup.search(query, 3, expand) for expand in (False, True))
     for more, verified in ((0, 1), (1, 0)):
-        strict = Searcher(run.results, min_inliers=plain.hits[0].inliers + more)
+        strict = Searcher(Run.open(run.results), min_inliers=plain.hits[0].inliers + more)
         assert strict.search(query, 3).verified == verified
     assert names(lookup, expanded)[0] == FIRST and [hit.score for hit in expanded.hits] != [hit.score for hit in plain.hits]
 
@@ -225,7 +226,7 @@ def test_nothing_verified_is_said(run, other, capsys):
     assert command(run.results, other) == 0
     shown = capsys.readouterr()
     assert "*" not in "".join(line[:10] for line in shown.out.splitlines()[2:])
-    assert shown.out.splitlines()[-1].startswith("nothing verified: none of the 14 photos") and not shown.err
+    assert shown.out.splitlines()[-1].startswith("nothing verified: none of the 14 most similar photos") and not shown.err
 
 
 def test_a_blank_photo_finds_nothing_and_says_why(run, asked, tmp_path, capsys):
@@ -287,7 +288,7 @@ def other_photos(results):
     [
         (other_version, "index/index.h5: index version 99"),
         (other_words, "index/index.h5: is of other words than"),
-        (other_photos, "index/index.h5: is of other photos than"),
+        (other_photos, "index/watermarks.h5: is of other photos than"),
         (lambda results: (results / "vocabulary/vocabulary.h5").unlink(), "vocabulary/vocabulary.h5: no such file"),
     ],
 )
@@ -300,7 +301,7 @@ def test_a_run_that_does_not_fit_together_is_one_line(copy, asked, capsys, damag
 
 
 def test_a_photo_that_kills_its_process_is_an_error_like_others(run, asked, monkeypatch):
-    lookup = Searcher(run.results)
+    lookup = Searcher(Run.open(run.results))
     monkeypatch.setattr(Detector, "detect", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(PhotoError, match="its process died"):
         lookup.query(asked)
@@ -319,12 +320,12 @@ def test_the_picture_has_a_panel_per_verified_photo(run, asked, tmp_path, capsys
 
 
 def test_a_photo_that_vanished_gets_a_placeholder(run, asked, tmp_path, capsys):
-    lookup = Searcher(run.results)
-    lookup.paths[lookup.names.index(FIRST)] = str(run.photos / "gone.jpg")
+    lookup = Searcher(Run.open(run.results))
+    lookup.run.photos["path"][lookup.run.photos["name"].index(FIRST)] = str(run.photos / "gone.jpg")
     query = lookup.query(asked, LEFT)
     answer = lookup.search(query, 3)
     gone = np.asarray(draw_sheet(lookup, query, answer))
-    here = np.asarray(draw_sheet(Searcher(run.results), query, answer))
+    here = np.asarray(draw_sheet(Searcher(Run.open(run.results)), query, answer))
     grey = (gone == (168, 170, 174)).all(2)
     assert grey.sum() > 20_000 and (here == (168, 170, 174)).all(2).sum() < 100
     assert (gone[~grey] == here[~grey]).all(1).mean() > 0.9, "all else stays"
@@ -338,9 +339,9 @@ def plain(tmp_path):
     empty = QuantisedFeatures(*(np.zeros(0) for _ in range(4)), (400, 300))
     query = Query(str(tmp_path / "query.png"), (40, 30, 140, 130), empty, 0)
     match = Match(np.array([[60.0, 100.0]]), np.array([[160.0, 150.0]]), np.array([[1, 0, 100.0], [0, 1, 50.0]]))
-    lookup = SimpleNamespace(
-        paths=[str(tmp_path / "photo.png")], names=["photo.png"], size=[(400, 300)], match=lambda *_: match, settings={"min_inliers": 1}
-    )
+    photos = {"path": [str(tmp_path / "photo.png")], "name": ["photo.png"]}
+    run = SimpleNamespace(photos=photos, size=lambda _: (400, 300))
+    lookup = SimpleNamespace(run=run, match=lambda *_: match, settings={"min_inliers": 1})
     return lookup, query, match
 
 

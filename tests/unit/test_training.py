@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from bow2cnn.core import artefact
+from bow2cnn.descriptors.describe import describe_photo
 from bow2cnn.network import input as input_module
 from bow2cnn.network.backbones import BACKBONES, Choice
 from bow2cnn.network.input import IMAGENET, Input
@@ -33,9 +34,9 @@ from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.interpolation import error_of, one_standard_error_choice
 from bow2cnn.training.loss import tuple_loss
-from bow2cnn.training.moving_average import average_weights, interpolate
+from bow2cnn.training.moving_average import interpolate, moving_average
 from bow2cnn.training.negatives import mine_negatives
-from bow2cnn.training.optimiser import make_optimiser, set_rate
+from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import read_pairs
 from bow2cnn.training.positives import candidates, check_evidence, draw
 from bow2cnn.training.sampler import EpochSampler
@@ -107,7 +108,7 @@ def put_changed(made, folder, pools=None, **changes):
 
 @pytest.fixture(scope="module")
 def made(tiny_network, tmp_path_factory):
-    """Models 0 to 3 to train (0 and 1 in one cluster), 4 to validate, four photos each; 20 to 23 are background; 24, 25 unused."""
+    """Models 0 to 3 train (0 and 1 in one cluster), 4 validates, four photos each; background photos 20 to 23; 24 and 25 are not used."""
     folder = tmp_path_factory.mktemp("training")
     generator = np.random.default_rng(0)
     group = np.array([*np.repeat(np.arange(5), 4), 5, 6, 7, 8, -1, -1])
@@ -136,7 +137,7 @@ def made(tiny_network, tmp_path_factory):
 
 
 SETTINGS = {"network": "tiny", "epochs": 2, "batch": 3, "queries_per_epoch": 8, "exemplars": 1, "negatives": 2}
-SETTINGS |= {"image_size": 32, "learning_rate": 1e-3}
+SETTINGS |= {"image_size": 32, "learning_rate": 1e-3, "test": {"image_size": 0}}
 
 
 def train(made, out, threads=1, device="cpu", **changes):
@@ -158,7 +159,7 @@ def weights(path):
 # losses
 
 
-def test_networks_have_a_size_of_their_own_unless_told():
+def test_every_network_has_a_default_image_size():
     assert [Settings.of({"network": network}).image_size for network in ("efficientnet-lite0", "squeezenet1_1")] == [256, 362]
     assert Settings.of({"network": "squeezenet1_1", "image_size": 200}).image_size == 200
 
@@ -273,7 +274,7 @@ def test_too_few_negatives_leave_gaps():
     assert photo.tolist() == [[2, -1]] and np.isnan(similarity[0, 1])
 
 
-def test_what_a_cut_pair_joins_are_no_negatives_of_each_other():
+def test_photos_that_a_cut_pair_joins_are_not_negatives_of_each_other():
     """Places 0 (photos 0, 1), 1 (2, 3) and 2 (4, 5), and two photos outside: 1 and 2 are in doubt, 3 and 4 as well, and 5 and 6."""
     group, cluster, doubt = np.array([0, 0, 1, 1, 2, 2, 3, 4]), np.array([0, 0, 1, 1, 2, 2, -1, -1]), np.array([[2, 1], [3, 4], [6, 5]])
     descriptors, rows = np.ones((8, 2), np.float32), np.arange(8)
@@ -289,7 +290,7 @@ def test_without_a_photo_that_surely_shows_another_place_there_is_no_training(ma
     assert pairs_in(tmp_path).rule.doubt.tolist() == [[0, 8], [4, 12], [8, 12]]
 
 
-def test_a_background_photo_is_no_negative_of_the_models_it_may_belong_to():
+def test_a_background_photo_is_not_a_negative_of_the_models_it_may_belong_to():
     descriptors, mined = np.float32([[1, 0], [0, 1], [-1, 0], [0.9, 0.1]]), []
     for weak in ([], [[3, 1], [3, 2], [3, 2]]):
         rule = NegativeRule(np.arange(4), [0, 1, 2, -1], np.ones(4), weak).wary(descriptors, 1)
@@ -317,7 +318,7 @@ def test_weak_matches_with_what_may_not_be_used_raise_no_doubt():
     assert rule.wary(np.zeros((5, 2), np.float32), 1)._possible.tolist() == [[-1, -1], [-1, -1], [0, 2], [0, 0], [-1, -1]]
 
 
-def test_negatives_of_a_background_photo():
+def test_negatives_of_a_photo_outside_every_model():
     """Of 0: not 1 (of a model it may belong to), 2 (may belong to that too), 3 and 4 (weak matches, of it and with it), so 5."""
     rule = NegativeRule([10, 0, 11, 12, 13, 14, 1], [-1, 0, -1, -1, -1, -1, 1], np.ones(7), [[0, 1], [0, 3], [2, 1], [4, 0], [5, 6]])
     photo, _ = mine_negatives(np.ones((7, 2), np.float32), np.array([0]), np.arange(6), rule, 5, True)
@@ -416,7 +417,7 @@ def test_the_gradient_is_that_of_autograd(chunk, freeze, learn_norms):
         torch.testing.assert_close(found[key], plain, rtol=1e-3, atol=1e-5)
 
 
-def test_keep_pulls_towards_the_starting_network():
+def test_feature_distillation_pulls_towards_the_starting_network():
     start = torch.nn.functional.normalize(torch.rand(6, 10), dim=1)
     rows = {name: np.array(value) for name, value in {"query": [0], "positive": [2], "photo": [[4, -1]]}.items()}
     photos = SimpleNamespace(load=lambda row: row)
@@ -447,20 +448,37 @@ def test_the_pull_does_not_depend_on_how_many_photos_fit_into_memory(made, tmp_p
 
 def test_averages_and_points_between():
     model, other = tiny(0), tiny(1)
-    mean = {key: value.clone() for key, value in other.state_dict().items()}
-    average_weights(mean, model, 0.9)
+    average = moving_average(other, 0.9)
+    average.update_parameters(model)
+    mean = average.module.state_dict()
     torch.testing.assert_close(mean["backbone.conv1.weight"], 0.9 * other.backbone.conv1.weight + 0.1 * model.backbone.conv1.weight)
     middle = interpolate(other.state_dict(), model.state_dict(), 0.25)
     torch.testing.assert_close(middle["pooling.p"], model.pooling.p)
     torch.testing.assert_close(middle["backbone.bn1.bias"], torch.lerp(other.backbone.bn1.bias, model.backbone.bn1.bias, 0.25))
     assert interpolate(other.state_dict(), mean, 1.0) is mean
+    without = moving_average(other, 0.0)
+    without.update_parameters(model)
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in without.module.state_dict().items())
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.999])
+def test_an_average_stays_where_it_is_while_the_weights_do(decay):
+    model = tiny()
+    average = moving_average(model, decay)
+    for _ in range(5):
+        average.update_parameters(model)
+    for name, value in average.module.state_dict().items():
+        assert torch.equal(value, model.state_dict()[name])
 
 
 def test_rates():
     settings = Settings(learning_rate=1e-3, lr_decay=0.5, optimiser="sgd")
     optimiser = make_optimiser(tiny(), settings)
-    set_rate(optimiser, settings, 3)
-    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([1e-3 * np.exp(-1), 1e-2 * np.exp(-1)])
+    schedule = make_schedule(optimiser, settings)
+    for epoch in (1, 2, 3):
+        assert [group["lr"] for group in optimiser.param_groups] == pytest.approx(np.array([1e-3, 1e-2]) * np.exp(-0.5 * (epoch - 1)))
+        optimiser.step()
+        schedule.step()
 
 
 # whole runs
@@ -595,7 +613,7 @@ def average_precision(path, made, query):
 
 @pytest.mark.parametrize("ema_decay", [0, 0.9])
 def test_the_network_kept_is_the_one_that_validated_better(made, tmp_path, ema_decay):
-    """By nobody's word but that of the photos: the scores in the history are those of the networks in the files."""
+    """The scores in the history are those of the networks in the files, computed anew from the photos."""
     train(made, tmp_path, epochs=3, ema_decay=ema_decay, learning_rate=0.02, interpolation=[1.0])
     curve = history(tmp_path)
     start, kept = (
@@ -607,8 +625,57 @@ def test_the_network_kept_is_the_one_that_validated_better(made, tmp_path, ema_d
     assert np.mean(kept) > np.mean(start)
 
 
+def described_average_precision(made, path, size, scales):
+    """mAP of the photos of model 4 among all that may be used, described by the network in a file at a size and at scales."""
+    model, rows = load_network(path), np.flatnonzero(made.group >= 0)
+    found = np.stack([describe_photo(model, model.input.load(made.paths[row], size), scales) for row in rows])
+    scores = []
+    for query in range(16, 20):
+        order = [row for row in np.argsort(-(found @ found[query]), kind="stable").tolist() if row != query]
+        right = [place for place, row in enumerate(order) if made.group[row] == made.group[query]]
+        scores.append(100 * np.mean([((n / place if place else 1) + (n + 1) / (place + 1)) / 2 for n, place in enumerate(right)]))
+    return np.mean(scores)
+
+
+@pytest.mark.parametrize(("size", "scales"), [(0, (1.0, 0.5)), (48, (1.0,)), (12, (1.0,)), (12, (1.0, 2.0))])
+def test_validation_describes_photos_as_at_test_time(made, tmp_path, monkeypatch, size, scales):
+    """And negatives are mined by descriptors of the size of the training: the same as with other settings for the test."""
+    monkeypatch.setattr("bow2cnn.config.experiment._SMALLEST", 1)
+    train(made, tmp_path, learning_rate=0.02, interpolation=[1.0])
+    there, plain = tmp_path / "test", history(tmp_path)
+    there.mkdir()
+    train(made, there, learning_rate=0.02, interpolation=[1.0], test={"image_size": size, "scales": list(scales)})
+    curve = history(there)
+    for name in ("loss", "negatives/photo", "negatives/similarity"):
+        np.testing.assert_array_equal(curve[name], plain[name])
+    start, kept = (described_average_precision(made, path, size or 32, scales) for path in (made.folder / "start.h5", there / "network.h5"))
+    assert curve["validation_map"][0] == curve["tried/validation_map"][0] == pytest.approx(start, abs=1e-3)
+    assert curve["tried/validation_map"][curve["tried/chosen"]] == pytest.approx(kept, abs=1e-3)
+    if size == 48:  # photos of 32 pixels are never enlarged
+        assert curve["validation_map"].tolist() == plain["validation_map"].tolist()
+    else:
+        assert curve["validation_map"].tolist() != plain["validation_map"].tolist()
+    assert not (there / "state").exists()
+
+
+def test_a_training_with_another_size_at_test_time_goes_on(made, tmp_path, monkeypatch):
+    """Killed before its end it has the same bytes; the photos of both sizes are found again."""
+    changes = {"test": {"image_size": 40, "scales": [1.0, 0.5]}}
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    whole = train(made, tmp_path / "whole", **changes)
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "_write", kill)
+        with pytest.raises(Killed):
+            train(made, tmp_path / "killed", **changes)
+    found = sorted(path.relative_to(tmp_path / "killed/state").as_posix() for path in (tmp_path / "killed/state").rglob("photos.bin"))
+    assert found == ["40px/photos.bin", "photos.bin"]
+    monkeypatch.setattr(input_module, "read_rgb", None)
+    assert train(made, tmp_path / "killed", **changes) == whole
+
+
 def scored(monkeypatch, scores):
-    """Validation by these mAP, one after the other: every epoch, then the shares. All queries have the same AP: nothing is uncertain."""
+    """Validation by these mAP in turn: every epoch, then the interpolations. All queries have the same AP, so no mean has an error."""
     scores = iter(scores)
     monkeypatch.setattr(trainer_module, "validation_scores", lambda *_: np.full(4, next(scores)))
 
@@ -630,12 +697,12 @@ def test_without_validation_the_last_is_kept(made, tmp_path, monkeypatch):
     assert not same_weights(made, tmp_path)
 
 
-def test_an_average_with_full_memory_never_moves(made, tmp_path):
+def test_an_average_with_a_decay_of_one_never_moves(made, tmp_path):
     train(made, tmp_path, ema_decay=1.0)
     assert len(set(history(tmp_path)["validation_map"].tolist())) == 1 and same_weights(made, tmp_path)
 
 
-def test_the_smallest_share_among_equals_is_kept(made, tmp_path, monkeypatch):
+def test_the_smallest_alpha_among_equals_is_kept(made, tmp_path, monkeypatch):
     scored(monkeypatch, [1.0, 3.0, 1.0, 3.0])
     train(made, tmp_path, epochs=1, interpolation=[1.0])
     start, learned = weights(made.folder / "start.h5"), weights(tmp_path / "network.h5")
@@ -693,8 +760,8 @@ def test_a_training_that_diverges_keeps_the_start_and_says_so(made, unvalidated,
     assert np.isfinite(curve["validation_map"][0]) == validated and np.isnan(curve["validation_map"][1])
     [line] = [record.getMessage() for record in caplog.records if "diverged" in record.getMessage()]
     assert line.startswith("training: diverged in epoch 1 (") and "the network it started from is kept" in line
-    told = "\n".join(record.getMessage() for record in caplog.records)
-    assert "nan" not in told and "-1.00" not in told and "no epoch validated better" not in told
+    messages = "\n".join(record.getMessage() for record in caplog.records)
+    assert "nan" not in messages and "-1.00" not in messages and "no epoch validated better" not in messages
 
 
 def test_a_start_that_overflows_is_one_line(made, tmp_path):
@@ -704,22 +771,20 @@ def test_a_start_that_overflows_is_one_line(made, tmp_path):
             weight.mul_(1e20)
     save_network(tmp_path / "start.h5", model)
     with pytest.raises(
-        TrainingError, match=r"the network to start from overflows or is damaged: .* descriptors are no numbers; take other"
+        TrainingError, match=r"the network to start from overflows or is damaged: .* descriptors are not numbers; take other"
     ):
         train_experiment(*(made.folder / name for name in (*PAIRS, "collection.h5")), tmp_path / "start.h5",
                          tmp_path / "n.h5", tmp_path / "h.h5", tmp_path / "state", SETTINGS, 7, 1)  # fmt: skip
 
 
-def test_pairs_of_two_places_are_told(made, tmp_path, caplog):
+def test_pairs_of_two_places_are_reported(made, tmp_path, caplog):
     """As databases of other programs have them: one pair across two classes, or every photo a class of its own."""
     pools = [{"photo": np.array([1, 2, 8])}, *({"photo": pool["photo"]} for pool in made.found.pools[1:])]
     put_changed(made, tmp_path, pools)
     assert pairs_in(tmp_path).pools[0]["photo"].tolist() == [1, 2]
-    assert (
-        "1 of 48 pairs of a training query and a positive are of two places (of a database: two clusters) and are left out" in caplog.text
-    )
+    assert "1 of 48 pairs of a training query and a positive join two places (in a database: two clusters) and are left out" in caplog.text
     put_changed(made, tmp_path, pools, place=np.arange(PHOTOS), cluster=np.arange(PHOTOS))
-    with pytest.raises(TrainingError, match=r"48 of 48 pairs of a training query and a positive are of two places .* nothing to train on"):
+    with pytest.raises(TrainingError, match=r"48 of 48 pairs of a training query and a positive join two places .* nothing to train on"):
         pairs_in(tmp_path)
 
 

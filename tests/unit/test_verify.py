@@ -1,4 +1,4 @@
-"""Spatial verification: known transforms come back among outliers, inliers are one-to-one, degenerate matches give nothing."""
+"""Spatial verification: known transforms are recovered among outliers, inliers are one-to-one, degenerate matches have none."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def moved(frame, transform):
 
 
 def nearest_similarity(frame):
-    """What a detector of similarity frames would report: scale and direction only."""
+    """The similarity frames, with size and direction only, that a detector would find for affine frames."""
     a = frame[:, 2:].reshape(-1, 2, 2).astype(float)
     scale = np.sqrt(np.abs(np.linalg.det(a)))
     angle = np.arctan2(a[:, 1, 0], a[:, 0, 0])
@@ -56,7 +56,7 @@ def test_tentative_matches_are_those_of_a_double_loop():
     assert sorted(map(tuple, found.tolist())) == sorted(expected) and len(expected) > 100
 
 
-def test_a_burst_of_one_word_is_passed_over():
+def test_a_word_with_many_combinations_is_skipped():
     words, signs = np.zeros(7, np.uint32), np.zeros(7, np.uint64)
     assert len(match_words(words, signs, words[:5], signs[:5], 24)) == 35
     assert len(match_words(words, signs, words, signs, 24)) == 0
@@ -70,7 +70,7 @@ def test_matches_end_at_the_limit():
 
 @pytest.mark.parametrize(("transform", "outliers"), [(SIMILARITY, 0), (SIMILARITY, 150), (AFFINE, 0), (AFFINE, 60)])
 def test_a_known_transform_is_recovered(transform, outliers):
-    """Thirty inliers with noise of a pixel; the affine one is seen through similarity frames, as SIFT would see it."""
+    """Thirty inliers with a noise of one pixel; for the affine transform their frames are similarity frames, as those of SIFT."""
     rng = np.random.default_rng(outliers)
     a = np.concatenate([frames(rng, 30), frames(rng, outliers)])
     b = np.concatenate([nearest_similarity(moved(a[:30], transform)), frames(rng, outliers)])
@@ -83,8 +83,8 @@ def test_a_known_transform_is_recovered(transform, outliers):
     assert miss[-1] < 1.5 and miss.max() < 6
 
 
-def test_the_refined_transform_may_lose_what_only_lay_near_the_first():
-    """The directions of all frames are off by three degrees, and wrong matches lie where the best of these hypotheses would have them."""
+def test_the_refined_transform_may_lose_inliers_of_the_first():
+    """The directions of all frames have an error of three degrees, and wrong matches lie where the best of these hypotheses maps them."""
     rng = np.random.default_rng(3)
     c, s = np.cos(np.radians(3)), np.sin(np.radians(3))
     tilt = np.array([[c, -s], [s, c]])
@@ -112,7 +112,7 @@ def test_the_transform_goes_from_a_to_b():
 
 
 def test_no_feature_of_either_photo_counts_twice():
-    """Ten true matches, each feature of a also matched to a neighbour of its partner and each of b to a neighbour of a's."""
+    """Ten true matches. Each feature of a is also matched to a neighbour of its partner, and each of b to a neighbour of its partner."""
     rng = np.random.default_rng(1)
     a = frames(rng, 10)
     b = moved(a, SIMILARITY)
@@ -127,7 +127,7 @@ def test_no_feature_of_either_photo_counts_twice():
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_two_features_never_share_a_partner(side):
-    """Ten features of one photo, each with two close ones of the other that match it."""
+    """Ten features of one photo, each matched by two near features of the other."""
     single = frames(np.random.default_rng(1), 10)
     double = np.concatenate([single, single + np.array([3, 3, 0, 0, 0, 0], np.float32)])
     match = np.column_stack([np.arange(20), np.tile(np.arange(10), 2)]).astype(np.int32)
@@ -137,7 +137,7 @@ def test_two_features_never_share_a_partner(side):
 
 
 def test_a_feature_with_several_words_counts_once():
-    """Ten features of a, each with two words, found by each of them in another feature of b close by."""
+    """Ten features of a with two words each, which match two near features of b."""
     single = frames(np.random.default_rng(1), 10)
     b = np.concatenate([single, single + np.array([3, 3, 0, 0, 0, 0], np.float32)])
     feature = np.tile(np.arange(10, dtype=np.int32), 2)
@@ -172,11 +172,11 @@ def test_random_matches_have_few_inliers():
         pytest.param(lambda frame: frame * (1, 1, 5, 5, 1, 1), id="stretched"),
     ],
 )
-def test_transforms_no_camera_makes_give_nothing(damage):
+def test_transforms_that_no_camera_makes_have_no_inliers(damage):
     rng = np.random.default_rng(4)
     a = frames(rng, 20)
     b = np.float32(damage(a))
-    b[:, :2] = rng.uniform(0, 10, (20, 2))  # all in the upper left corner, where a transform of zeros would put them
+    b[:, :2] = rng.uniform(0, 10, (20, 2))  # all in the upper left corner, to which a transform of zeros maps them
     found, inliers = verified(a, b, one_to_one(20), 12.0)
     assert len(inliers) == 0 and not found.any()
 
@@ -188,14 +188,14 @@ def test_nothing_matches_nothing():
 
 def test_points_on_a_line_do_not_break_the_refinement():
     a = frames(np.random.default_rng(5), 20)
-    a[:, 0] = np.linspace(20, 600, 20)  # no two at one spot
+    a[:, 0] = np.linspace(20, 600, 20)  # all at different spots
     a[:, 1] = 0.5 * a[:, 0]
     found, inliers = verified(a, moved(a, SIMILARITY), one_to_one(20), 5.0)
     assert len(inliers) == 20 and np.isfinite(found).all()
 
 
 def test_the_frames_of_an_inlier_agree_with_the_transform():
-    """Matches in the right places whose features have another size or direction there are chance."""
+    """Matches with the right places but other sizes or directions agree by chance."""
     rng = np.random.default_rng(6)
     a = frames(rng, 60)
     b = moved(a, SIMILARITY)
@@ -208,7 +208,7 @@ def test_the_frames_of_an_inlier_agree_with_the_transform():
 
 
 def test_features_of_one_spot_are_one_inlier():
-    """In several sizes and directions, in either photo."""
+    """Features in several sizes and directions, in either photo."""
     rng = np.random.default_rng(7)
     places = np.column_stack([np.linspace(20, 480, 12), rng.permutation(np.linspace(20, 480, 12))])
     a = frames(rng, 48)
@@ -217,7 +217,7 @@ def test_features_of_one_spot_are_one_inlier():
 
 
 def test_unrelated_photos_agree_in_few_matches():
-    """With two hundred tentative matches, as a small vocabulary gives."""
+    """With two hundred tentative matches, as with a small vocabulary."""
     counts = []
     for seed in range(40):
         rng = np.random.default_rng(seed)

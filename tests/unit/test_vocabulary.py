@@ -1,4 +1,4 @@
-"""The vocabulary: nearest words against brute force, signatures against their formula, the same bytes from the same features."""
+"""The vocabulary: nearest words compared with brute force, signatures with their formula, the same bytes from the same features."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_fewer_descriptors_than_centroids_are_all_kept():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_nearest_is_brute_force(count):
-    """Exactly, the first of equals first."""
+    """Exactly; of equally near ones the first comes first."""
     points, candidates = descriptors(0, 1000), np.concatenate([descriptors(1, 30), descriptors(1, 10)])
     squared = distances(points, candidates)
     expected = np.argsort(squared, axis=1, kind="stable")[:, :count]
@@ -76,7 +76,7 @@ def test_nearest_is_brute_force(count):
     np.testing.assert_array_equal(found, np.take_along_axis(squared, expected, 1))
 
 
-def test_candidates_that_are_not_there_are_beyond_all_others():
+def test_missing_candidates_are_farther_than_all_others():
     found = nearest(descriptors(0, 4), descriptors(1, 2), 3)[1]
     assert (found[:, :2] < NONE).all() and (found[:, 2] == NONE).all()
     assert (nearest(descriptors(0, 4), descriptors(1, 0))[1] == NONE).all()
@@ -95,8 +95,8 @@ def test_words_are_the_nearest_of_the_four_nearest_cells(vocabulary, count):
     assert all(len(set(row)) == count for row in found.tolist())
 
 
-def test_words_do_not_depend_on_what_is_asked_with_them(vocabulary, monkeypatch):
-    """Nor on how a cell's products are computed, where the processor has two ways: of many, and of few."""
+def test_words_do_not_depend_on_the_other_descriptors(vocabulary, monkeypatch):
+    """Nor on the way in which products are computed, which differs for many and for few descriptors on some processors."""
     points = descriptors(8, 500)
     together = vocabulary.assign(points, 3)
     one_by_one = np.concatenate([vocabulary.assign(points[[row]], 3) for row in range(len(points))])
@@ -142,8 +142,8 @@ def test_thresholds_are_the_medians_of_the_words(vocabulary, features):
         np.testing.assert_allclose(vocabulary.threshold[word], np.median(own, axis=0), rtol=1e-3, atol=1e-2)
 
 
-def test_half_of_the_bits_are_set_and_kin_agree_in_more(vocabulary, features):
-    """The point of the medians; and a slightly changed descriptor keeps most of its bits."""
+def test_half_of_the_bits_are_set_and_similar_descriptors_share_most(vocabulary, features):
+    """The medians set half of the bits, and a slightly changed descriptor keeps most of its bits."""
     points = sample_descriptors(features, 10_000, 0)
     words = vocabulary.assign(points)
     bits = np.unpackbits(vocabulary.sign(points, words).view(np.uint8)).mean()
@@ -167,7 +167,7 @@ def test_the_number_of_words_follows_the_features(features, words):
     assert words_for(features) == words
 
 
-def test_a_vocabulary_that_follows_the_collection_has_thirty_descriptors_a_word(features, tmp_path):
+def test_a_vocabulary_that_follows_the_collection_has_thirty_descriptors_per_word(features, tmp_path):
     assert len(trained(features, tmp_path / "v.h5", words=0)) == pytest.approx(4500 / 30, rel=0.05)
 
 
@@ -192,7 +192,7 @@ def test_the_vocabulary_does_not_depend_on_blocks(features, tmp_path, monkeypatc
 
 
 def test_words_exist_only_where_there_were_descriptors_for_them():
-    """Three words a cell are wanted, the cell of a lonely descriptor has one, and nothing is given another."""
+    """Three words per cell are wanted. The cell of a single descriptor has one word, and no descriptor gets a word that does not exist."""
     lonely = np.full((1, 128), 255, np.uint8)
     points = np.concatenate([lonely, descriptors(0, 300)])
     vocabulary = train_words(points, 9, 4, seed=0, threads=1)
@@ -232,7 +232,7 @@ def test_the_sample_is_spread_over_the_files_and_bounded(features):
 
 
 def test_the_sample_does_not_depend_on_the_files(features, tmp_path):
-    """The first part of a larger sample, too: it is the same order."""
+    """The beginning of a larger sample is the same, too, because the order is."""
     dealt = [write_features(tmp_path / "a", descriptors(2, 1500)[::-1]), write_features(tmp_path / "b", descriptors(0, 3000))]
     np.testing.assert_array_equal(sample_descriptors(features, 450, 0), sample_descriptors(dealt, 450, 0))
     np.testing.assert_array_equal(sample_descriptors(features, 450, 0), sample_descriptors(features, 2000, 0)[:450])
@@ -249,7 +249,7 @@ def test_hashes_are_evenly_spread_and_a_single_bit_changes_them():
 
 
 def test_more_photos_make_nearly_the_same_words(features, tmp_path):
-    """Of words that are drawn anew each time, hardly any would be found again so near."""
+    """If words were drawn again each time, hardly any would have one so near."""
     more = [*features, write_features(tmp_path / "more", descriptors(3, 200))]
     before, after, other = (trained(paths, tmp_path / "v", seed=seed) for paths, seed in ((features, 0), (more, 0), (more, 1)))
     moved, redrawn = (np.sqrt(distances(centroids(words), centroids(before)).min(1)) for words in (after, other))

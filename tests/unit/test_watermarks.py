@@ -1,4 +1,4 @@
-"""Watermarks: what is printed at the same place of unrelated photos is masked, what photos really share is not."""
+"""Watermarks: features that are printed at the same place of unrelated photos are masked, features that photos really share are not."""
 
 import cv2
 import numpy as np
@@ -78,14 +78,14 @@ def test_a_banner_on_unrelated_photos_is_masked(banners):
     assert len(counts) and counts.min() >= MIN_PHOTOS and counts.max() <= 12
 
 
-def test_what_a_tripod_repeats_is_not_masked(tripod):
+def test_photos_from_one_tripod_are_not_masked(tripod):
     _, masked, counts = marked(tripod)
     assert not masked.any() and len(counts) == 0
     assert marked_places(tripod) > 20, "the photos repeat many words at their place, so the test can fail"
 
 
 def marked_places(forward):
-    """How many (word, pixel / 4) recur in eight photos."""
+    """Number of places (word, pixel / 4) that recur in eight photos."""
     photo = np.repeat(np.arange(len(forward["offset"]) - 1), np.diff(forward["offset"]))
     places = np.column_stack([forward["word"], forward["keypoint"][:, :2] // 4, photo]).astype(int)
     places = np.unique(places, axis=0)
@@ -94,7 +94,7 @@ def marked_places(forward):
 
 @pytest.fixture(scope="module")
 def series(tmp_path_factory):
-    """64 frames of a fixed camera, cut by a pixel or two and compressed each for itself, and twenty others."""
+    """64 frames of a fixed camera, each cropped by a pixel or two and compressed, and twenty other photos."""
     rng = np.random.default_rng(7)
     scene, frames = picture(70), []
     for _ in range(64):
@@ -106,8 +106,8 @@ def series(tmp_path_factory):
 
 @pytest.mark.parametrize("min_photos", [4, 6])
 @pytest.mark.parametrize("frames", [4, 8, 12, 20, 40, 64])
-def test_frames_of_a_fixed_camera_are_no_watermark(series, frames, min_photos):
-    """However many they are, and although in the end every feature of theirs recurs."""
+def test_frames_of_a_fixed_camera_are_not_a_watermark(series, frames, min_photos):
+    """Whatever their number, although with many frames all of their features recur."""
     few = some_photos(series, [*range(frames), *range(64, 84)])
     _, masked, _ = marked(few, min_photos)
     assert masked[: few["offset"][frames]].mean() <= 0.05 and masked[few["offset"][frames] :].mean() <= 0.05
@@ -123,12 +123,12 @@ def some_photos(forward, photos):
     return {"offset": artefact.offsets(np.diff(forward["offset"])[photos]), **columns}
 
 
-def test_too_few_photos_make_no_mark(banners):
+def test_too_few_photos_do_not_make_a_watermark(banners):
     assert not marked(banners, min_photos=13)[1].any()
 
 
-def test_marks_sit_relative_to_a_corner_of_photos_of_any_size():
-    """Synthetic words: a mark a fixed share of the longer side off the lower right corner, in landscape and upright photos."""
+def test_watermarks_keep_their_place_relative_to_a_corner_of_photos_of_any_size():
+    """Synthetic words: a watermark at a fixed share of the longer side from the lower right corner, in landscape and portrait photos."""
     rng = np.random.default_rng(0)
     size = np.array([(400, 300), (300, 400), (800, 600)] * 4)
     keypoint, word = [], []
@@ -153,7 +153,7 @@ def test_marks_sit_relative_to_a_corner_of_photos_of_any_size():
 
 
 def scattered(photos, features, printed):
-    """One word many times in every photo at random, and in the first so many photos at one place besides."""
+    """One word many times at random places of every photo, and also at one place of the first `printed` photos."""
     rng = np.random.default_rng(0)
     keypoint = np.zeros((photos, features, 6), np.float32)
     keypoint[:, :, :2], keypoint[:, :, 2], keypoint[:, :, 5] = rng.random((photos, features, 2)) * SIZE, 3, 3

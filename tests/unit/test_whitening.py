@@ -133,7 +133,7 @@ def test_apply():
     moved = whiten.apply(np.float32([[3, 4], [0, 0], [1, 0]]), np.float32([1, 0]), np.float32([[2, 0], [0, 1]]))
     np.testing.assert_allclose(moved, [[0.7071068, 0.7071068], [0, 0], [0, 0]])
     found = places(2, np.ones(4), 0)
-    np.testing.assert_allclose(whiten.apply(found, *whiten.nothing(4)), found, atol=1e-6)
+    np.testing.assert_allclose(whiten.apply(found, *whiten.identity(4)), found, atol=1e-6)
 
 
 def test_it_helps_where_pairs_abound(tmp_path):

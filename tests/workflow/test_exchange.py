@@ -167,7 +167,7 @@ def test_an_unfinished_run_is_one_line(tmp_path, capsys):
     for name in ("retrieval-sfm", "hloc"):
         assert command("export", name, tmp_path, tmp_path / "out") == 1
         error = capsys.readouterr().err
-        assert error.startswith("error: ") and "no such file; run the stage that makes it" in error and error.count("\n") == 1
+        assert error.startswith("error: ") and "no such file; run the stage `" in error and error.count("\n") == 1
 
 
 def test_a_run_starts_from_models_that_are_there(finished, run, tmp_path):

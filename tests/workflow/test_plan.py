@@ -1,6 +1,7 @@
 """What Snakemake makes of the config, without running a job."""
 
 import importlib.util
+import json
 import re
 
 import pytest
@@ -87,6 +88,28 @@ def test_experiments_of_several_sources_have_networks_and_validation_of_their_ow
     measured = next(line for line in lines if line.startswith("{'off-the-shelf:vgg16': "))
     assert "'b': 'validation'" in measured and "'c': 'validation-words'" in measured
     assert "'off-the-shelf:efficientnet-lite0-words': 'validation-words'" in measured
+
+
+def test_experiments_that_describe_photos_in_different_ways_have_networks_of_their_own(mine):
+    """Off the shelf: by size and scales, not by steps. The first of a network has the plain name."""
+    with open(mine.code / "Snakefile", "a", encoding="utf-8") as file:
+        file.write(
+            "\nprint(dict(rules.evaluate_systems.params.pairings))\nfor name, system in SYSTEMS.items():\n"
+            "    print(name, description_of(experiments_of(system)[0]), steps_of(system))\n"
+        )
+    experiments = {"b": {}, "c": {"test": {"image_size": 512, "steps": []}}, "d": {"test": {"scales": [1, 0.5], "image_size": 0}}}
+    experiments["e"] = {"test": {"steps": []}}
+    listing = mine("-n", "--configfile", "mine.yaml", "--config", f"experiments={json.dumps(experiments)}")
+    jobs, lines = planned(listing), listing.splitlines()
+    shelf = "off-the-shelf:efficientnet-lite0"
+    pairings = {"a": "off-the-shelf:vgg16", "b": shelf, "c": f"{shelf}-512px", "d": f"{shelf}-256px-scales-1-0.5", "e": shelf}
+    assert str(pairings) in lines
+    assert f"{shelf} {{'image_size': 362, 'scales': [1.0]}} [['whitened'], []]" in lines
+    assert f"{shelf}-512px {{'image_size': 512, 'scales': [1.0]}} [[]]" in lines
+    assert "c {'image_size': 512, 'scales': [1.0]} [[]]" in lines
+    assert f"{shelf}-256px-scales-1-0.5 {{'image_size': 256, 'scales': [1.0, 0.5]}} [['whitened']]" in lines
+    assert jobs["start_network"] == 4 and jobs["train_network"] == 5 and jobs["describe_collection"] == 9
+    assert jobs["learn_whitening"] == 6, "c, e and the network that c is compared with take no step"
 
 
 def test_every_job_has_log_message_and_conda_environment(mine):

@@ -30,7 +30,7 @@ def test_leaves_table_and_report(finished):
     results = finished.results
     with open(results / "evaluation.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["system", "benchmark", "protocol", "post", "metric", "value", "low", "high"]
+    assert list(rows[0]) == ["system", "benchmark", "protocol", "postprocessing", "metric", "value", "low", "high"]
     assert {row["system"] for row in rows} >= {"bow", "off-the-shelf:efficientnet-lite0", "gem"}
     assert {row["benchmark"] for row in rows} == {"held-out", "validation"}
     assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows if row["low"])
@@ -75,6 +75,17 @@ def test_a_training_key_reruns_nothing_before_the_training(finished):
     changed = plan(finished, "--config", "experiments={'gem': {'negatives': 3}}")
     assert changed["train_network"] == 1
     assert not {"extract_features", "build_index", "cut_clusters", "find_pairs", "start_network", "rank_benchmark"} & set(changed)
+
+
+def test_other_steps_rerun_the_evaluation_and_no_training(finished):
+    changed = plan(finished, "--config", "experiments={'gem': {'test': {'steps': []}}}")
+    assert set(changed) == {"evaluate_systems", "write_report"} | ({"all"} & set(changed))
+
+
+def test_other_scales_rerun_descriptors_and_the_training_that_validates_by_them(finished):
+    changed = plan(finished, "--config", "experiments={'gem': {'test': {'scales': [1, 0.5]}}}")
+    assert {"train_network", "describe_collection", "describe_benchmark", "learn_whitening", "evaluate_systems"} <= set(changed)
+    assert not {"start_network", "find_pairs", "extract_features", "rank_benchmark"} & set(changed)
 
 
 # A module, a rule that an edit of it must rerun (None: no stage of this run uses it), and rules that it must not. `test_digest.py` has

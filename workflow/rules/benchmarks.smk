@@ -1,4 +1,4 @@
-"""The photos and the truth of each benchmark."""
+"""The photos and the ground truth of each benchmark."""
 
 
 rule read_benchmark:

@@ -22,7 +22,7 @@ rule collide_sketches:
         threads=config["threads"],
         digest=digest("collide_sketches"),
     message:
-        "clusters: colliding sketches, part {wildcards.part}"
+        "clustering: pairs of photos with a common sketch, part {wildcards.part}"
     script:
         "../scripts/collide_sketches.py"
 
@@ -48,7 +48,7 @@ rule find_seeds:
         threads=config["threads"],
         digest=digest("find_seeds"),
     message:
-        "clusters: seeds among the colliding pairs"
+        "clustering: verifying the pairs with a common sketch"
     script:
         "../scripts/find_seeds.py"
 
@@ -75,7 +75,7 @@ rule grow_graph:
         threads=config["threads"],
         digest=digest("grow_graph"),
     message:
-        "clusters: growing the graph of verified pairs"
+        "clustering: growing the graph of verified pairs"
     script:
         "../scripts/grow_graph.py"
 
@@ -98,6 +98,6 @@ rule cut_clusters:
         settings=settings("clustering", "min_bridge_inliers", "min_photos"),
         digest=digest("cut_clusters"),
     message:
-        "clusters: cutting the graph"
+        "clustering: cutting the graph into clusters"
     script:
         "../scripts/cut_clusters.py"

@@ -1,4 +1,4 @@
-"""The collection: which photos the folders hold now, and those of the benchmarks."""
+"""The collection: the photos that are in the folders now, and those of the benchmarks."""
 
 import time
 
@@ -8,9 +8,9 @@ LISTS = [
 ]
 
 
-# Runs every time. It writes the lists (collection.h5 and one per shard) only where they changed, which is why they are no
-# declared outputs: to the other rules they are source files like any. On a cluster it runs where Snakemake itself does: only there do
-# the lists surely look new at once when it has ended.
+# Runs every time. It rewrites the lists (collection.h5 and one per shard) only if they changed. So they are not declared outputs: the other
+# rules see them as source files. On a cluster it runs beside Snakemake itself, because only there the lists are sure to look new as soon as
+# it has ended.
 checkpoint scan:
     output:
         touch("<results>/collection/scan.done"),
@@ -31,12 +31,12 @@ checkpoint scan:
         benchmarks=config["benchmarks"],
         now=time.time(),
     message:
-        "scan: which photos are there?"
+        "collection: looking for photos"
     script:
         "../scripts/scan.py"
 
 
-# Before the first scan there is nothing to plan from, so the lists get a rule that says where they will come from.
+# Before the first scan the lists do not exist, so this rule tells Snakemake where they will come from.
 if not all(os.path.exists(path.replace("<results>", config["results"])) for path in LISTS):
 
     rule first_scan:
@@ -56,6 +56,6 @@ if not all(os.path.exists(path.replace("<results>", config["results"])) for path
             settings=settings("collection"),
             benchmarks=config["benchmarks"],
         message:
-            "scan: which photos are there?"
+            "collection: looking for photos"
         script:
             "../scripts/scan.py"

@@ -1,18 +1,20 @@
-"""What the rules share: the run's shards, benchmarks and systems, and every function. The rules themselves stay declarative."""
+"""What the rules share: the shards, benchmarks and systems of the run, and all functions. The rules themselves stay declarative."""
 
 import math
 import re
 
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
+from bow2cnn.config.experiment import Experiment
 from bow2cnn.core.code_digest import digest as digest_of_code
 from bow2cnn.core.user_files import content_of
+from bow2cnn.descriptors.steps import STEPS
 from bow2cnn.pairs.sources import SOURCES as PAIR_SOURCES
 
 PHOTO_SHARDS = [f"{shard:03d}" for shard in range(config["shards"]["photos"])]
 SKETCH_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["sketches"])]
 CLUSTER_SHARDS = [f"{shard:02d}" for shard in range(config["shards"]["clusters"])]
-# Where the pairs of an experiment come from that names no source: 3D models, of the run's own or given, or the user's database.
+# The source of pairs for experiments that name none: the database of the user, or 3D models (made by the run or by the user).
 MAIN_SOURCE = "models" if config["database"] is None else "database"
 
 
@@ -21,35 +23,42 @@ def source_of(experiment):
     return config["experiments"][experiment]["pairs"]["source"] or MAIN_SOURCE
 
 
-# The sources of the run; without an experiment its main one.
+# The sources of the run. Without experiments it is the main one.
 SOURCES = sorted({source_of(name) for name in config["experiments"]} or {MAIN_SOURCE})
-# Whether bag of words and geometry find clusters and 3D models; else nobody asks for them, or the user has them.
+# Whether the run itself makes clusters and 3D models. Otherwise no experiment needs them, or the user has models.
 TEACHER = "models" in SOURCES and config["models"] is None
-# Whether the index is made for the pairs. Then it ranks the benchmarks too.
+# Whether the pairs need the index. Then it ranks the benchmarks too.
 INDEXED = any("index" in PAIR_SOURCES[name].needs + (PAIR_SOURCES[name].needs_of_teacher if TEACHER else ()) for name in SOURCES)
 BENCHMARKS = list(config["benchmarks"])
 REPORT = ["<results>/report.html", *(["<results>/reconstruction/pages"] if TEACHER else [])]
 EXPERIMENTS = list(config["experiments"])
-# Megabytes of one photo while it is decoded (25 bytes a pixel: WebP is the worst), and while it is searched for features (236).
+# Megabytes that one photo takes while it is decoded (25 bytes per pixel: WebP takes most) and while its features are detected (236).
 PIXELS = config["collection"]["max_pixels"]
 DECODING = 25 * PIXELS / 1e6
 SEARCHING = 236 * (config["features"]["side"] ** 2 or PIXELS) / 1e6
-# GPUs of a job that runs a network.
+# Number of GPUs of a job that runs a network.
 GPU = int(config["device"] == "cuda")
 
 
-# The source whose name is left out where names would hold one: the main one, or the only one.
+# Names of networks and validations leave out this source: the main one if the run has it, else the first.
 PLAIN_SOURCE = MAIN_SOURCE if MAIN_SOURCE in SOURCES else SOURCES[0]
 
 
 def with_source(name, source):
-    """A name, and the source behind it where it is not the plain one."""
+    """A name, followed by the source unless it is the plain one."""
     return name if source == PLAIN_SOURCE else f"{name}-{source}"
 
 
-def off_the_shelf(experiment):
-    """Name of an experiment's network before training: the backbone (`timm-NAME` for one of timm's), the pooling where it is not GeM, and
-    the source of the pairs where it is not the plain one, because the pairs decide on the whitening and on the photos that are described.
+def description_of(experiment):
+    """How an experiment describes photos at test time."""
+    test = config["experiments"][experiment]["test"]
+    return {"image_size": test["image_size"], "scales": test["scales"]}
+
+
+def untrained(experiment):
+    """An experiment's network before training, and its pairs: the backbone (`timm-NAME` for one of timm's), the pooling where it is not
+    GeM, and the source of the pairs where it is not the plain one, because the pairs decide on the whitening and on the photos that are
+    described.
     """
     settings = config["experiments"][experiment]
     network = settings["network"].replace(":", "-")
@@ -57,24 +66,51 @@ def off_the_shelf(experiment):
     return with_source(pooled, source_of(experiment))
 
 
+def off_the_shelf(experiment):
+    """Name of the network off the shelf that an experiment is compared with. Both describe photos in the same way: where that is not the
+    way of the first experiment with this network, the size or the scales are part of the name.
+    """
+    network, own = untrained(experiment), description_of(experiment)
+    first = description_of(next(name for name in EXPERIMENTS if untrained(name) == network))
+    size = f"-{own['image_size']}px" if own["image_size"] != first["image_size"] else ""
+    scales = "-".join(str(scale).removesuffix(".0") for scale in own["scales"])
+    return f"{network}{size}{f'-scales-{scales}' if own['scales'] != first['scales'] else ''}"
+
+
+def experiments_of(system):
+    """The experiments that the folder of a system belongs to: its own one, or all that are compared with this network off the shelf."""
+    folder, name = system.split("/")
+    return [name] if folder == "experiments" else [one for one in EXPERIMENTS if off_the_shelf(one) == name]
+
+
+def steps_of(system):
+    """The lists of steps after the descriptor that a system is measured with."""
+    lists = [config["experiments"][name]["test"]["steps"] for name in experiments_of(system)]
+    return [steps for number, steps in enumerate(lists) if steps not in lists[:number]]
+
+
 # Off the shelf, every network stands beside the experiments that fine-tune it.
 NETWORKS = {off_the_shelf(name): config["experiments"][name] for name in EXPERIMENTS}
-SOURCE_OF_NETWORK = {off_the_shelf(name): source_of(name) for name in EXPERIMENTS}
-# What networks are chosen on: name in the table to the source of its truth.
+# The validations, on which networks are chosen: name in the table to the source of its truth.
 VALIDATIONS = {with_source("validation", source): source for source in SOURCES}
 # The rows of the table (besides the teacher's) and the folders of their files.
 SYSTEMS = {f"off-the-shelf:{name}": f"networks/{name}" for name in NETWORKS} | {
     name: f"experiments/{name}" for name in EXPERIMENTS
 }
 # On which validation a system is measured.
-VALIDATION_OF = {f"off-the-shelf:{name}": with_source("validation", source) for name, source in SOURCE_OF_NETWORK.items()} | {
-    name: with_source("validation", source_of(name)) for name in EXPERIMENTS
+VALIDATION_OF = {name: with_source("validation", source_of(experiments_of(system)[0])) for name, system in SYSTEMS.items()}
+# The artefacts that steps learn: (system, step) to the file.
+LEARNED = {
+    (name, step): f"<results>/{system}/{STEPS[step].learned}.h5"
+    for name, system in SYSTEMS.items()
+    for step in dict.fromkeys(step for steps in steps_of(system) for step in steps)
+    if STEPS[step].learned
 }
-# Which row an experiment is compared with.
+# The row with which an experiment is compared.
 PAIRINGS = {name: f"off-the-shelf:{off_the_shelf(name)}" for name in EXPERIMENTS}
 
 
-# Names take known values only, so that no pattern of one rule can match the files of another ("$^" matches nothing).
+# Wildcards take only known values, so the pattern of one rule cannot match the files of another ("$^" matches nothing).
 wildcard_constraints:
     shard=r"\d{3,6}",
     part=r"\d{2,6}",
@@ -86,25 +122,29 @@ wildcard_constraints:
 
 
 def settings(section, *keys):
-    """These keys of a section of the config (all by default): a rule names what it uses and reruns when that changes."""
+    """These keys of a section of the config (all by default). A rule names the keys that it uses, and reruns if one of them changes."""
     return {key: config[section][key] for key in keys or config[section]}
 
 
 def digest(script):
-    """Digest of the package's modules and the libraries that a script reaches (Snakemake itself tracks only the script)."""
+    """Digest of the package's modules and of the libraries that a script uses (Snakemake itself tracks only the script)."""
     return digest_of_code(f"{workflow.basedir}/workflow/scripts/{script}.py")
 
 
 def memory(megabytes, at_most=math.inf, **times):
-    """Memory of a job: so much, and so many times the size of these inputs, but no more than `at_most` for them; half as much again at
-    every further attempt (`--retries`).
+    """Memory of a job, as a function for `mem_mb`; half as much again with every further attempt (`--retries`).
 
-    `docs/scaling.md` says where the numbers come from.
+    `docs/memory-and-disk.md` says where the numbers come from.
+
+    Args:
+        megabytes: what the job needs for any input.
+        at_most: limit of what it needs for the sizes of its inputs, in megabytes.
+        times: name of an input to the factor by which its size is multiplied.
     """
 
     def needed(wildcards, input, attempt):
         growing = 0 if at_most == math.inf else at_most * 1e6
-        if SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage:  # else the inputs lie elsewhere
+        if SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage:  # otherwise the inputs are not here
             files = {name: [input[name]] if isinstance(input[name], str) else input[name] for name in times}
             size = sum(factor * os.path.getsize(path) for name, factor in times.items() for path in files[name])
             growing = min(size, at_most * 1e6)
@@ -114,14 +154,14 @@ def memory(megabytes, at_most=math.inf, **times):
 
 
 def planning():
-    """Whether Snakemake only plans (a dry run, a graph, a report of what is there) and runs no job."""
+    """Whether Snakemake only plans (a dry run, a graph, a report of existing files) and runs no job."""
     return workflow.executor_plugin is None or workflow.dryrun or workflow.touch
 
 
 def after_scan(*paths):
-    """Input of a stage's target: these files, planned once the scan has said which photos there are.
+    """Input of a stage's target: these files, planned after the scan.
 
-    A mere plan goes by the last scan.
+    A dry run plans from the last scan.
     """
 
     def inputs(wildcards):
@@ -133,28 +173,27 @@ def after_scan(*paths):
 
 
 def of_teacher(paths):
-    """Files that only the teacher makes: nothing where it does not work."""
+    """Files of clusters and the run's own 3D models; nothing if the run does not make them."""
     return paths if TEACHER else []
 
 
 def of_models(paths):
-    """Files that come of 3D models: nothing where no pairs do."""
+    """Files of 3D models; nothing if no pairs come from models."""
     return paths if "models" in SOURCES else []
 
 
 def of_index(paths):
-    """Files that come of the index: nothing where no pairs do."""
+    """Files of the index; nothing if no pairs need it."""
     return paths if INDEXED else []
 
 
 def source_of_system(wildcards):
     """The source of a system's pairs."""
-    folder, name = wildcards.system.split("/")
-    return source_of(name) if folder == "experiments" else SOURCE_OF_NETWORK[name]
+    return source_of(experiments_of(wildcards.system)[0])
 
 
 def pairs_of(source):
-    """The artefacts of a source, as named inputs."""
+    """The artefacts of a source of pairs, as named inputs."""
     return {name: f"<results>/pairs/{source}/{name}.h5" for name in ("positives", "negatives", "validation")}
 
 
@@ -170,7 +209,7 @@ def negatives_of_system(wildcards):
     return pairs_of_system(wildcards)["negatives"]
 
 
-# What a source of pairs may need, by the names that it has there.
+# The possible inputs of a source of pairs, by the names that `bow2cnn.pairs.sources` uses.
 ARTEFACTS = {
     "collection": "<results>/collection/collection.h5",
     "index": "<results>/index/index.h5",
@@ -188,7 +227,7 @@ def needs_of_source(wildcards):
 
 
 def keys_of_source(wildcards):
-    """Keys of the config whose files a source reads: one, or none."""
+    """The key of the config whose file a source reads, as a list: one key or none."""
     key = PAIR_SOURCES[wildcards.source].needs_of_user
     return [key] if key else []
 
@@ -202,7 +241,7 @@ def content_of_source(wildcards):
 
 
 def settings_of_source(wildcards):
-    """The keywords of a source's function from the config."""
+    """The config values that the function of a source gets as keywords."""
     found = {}
     for section, keys in PAIR_SOURCES[wildcards.source].settings.items():
         found |= settings(section, *keys) if section else {key: config[key] for key in keys}
@@ -210,7 +249,7 @@ def settings_of_source(wildcards):
 
 
 def digest_of_source(wildcards):
-    """Digest of what the function of a source reaches, see `digest`."""
+    """Digest of the modules and libraries that the function of a source uses, see `digest`."""
     path = PAIR_SOURCES[wildcards.source].function.rpartition(".")[0].replace(".", "/")
     return digest_of_code(f"{workflow.basedir}/src/{path}.py")
 
@@ -223,9 +262,10 @@ def memory_of_source(wildcards, input, attempt):
     )
 
 
-# Files of the user's are `ancient` inputs beside a digest of what is in them: what replaces a file may be older, and what is newer the same.
+# The user's files are `ancient` inputs, with a digest of their content as a parameter: a replacement may be older than the file that it
+# replaces, and a newer file may have the same content.
 def content(*paths):
-    """Digest of the bytes of files of the user's."""
+    """Digest of the bytes of the user's files."""
     try:
         return content_of(paths)
     except OSError as error:
@@ -241,7 +281,7 @@ def content_of_gnd(wildcards):
 
 
 def seen_of_benchmark(wildcards):
-    """What the scan saw of a benchmark's photos; nothing before the first one."""
+    """The scan's notes on the photos of a benchmark; nothing before the first scan."""
     path = f"{config['results']}/collection/benchmark-{wildcards.benchmark}.json"
     return path if os.path.exists(path) else []
 
@@ -252,7 +292,7 @@ def start_of_experiment(wildcards):
 
 
 def given_weights(wildcards):
-    """The file with a network's pretrained weights, nothing for a network whose weights come with the installation."""
+    """The file with the pretrained weights of a network; nothing if they come with the installation."""
     return NETWORKS[wildcards.network]["weights"] or []
 
 
@@ -263,19 +303,23 @@ def content_of_weights(wildcards):
 
 def training_settings(wildcards):
     """An experiment's settings without those of other stages (the weights are the start network's)."""
-    elsewhere = ("weights", "pairs", "whitening", "dimensions")
-    return {key: value for key, value in config["experiments"][wildcards.experiment].items() if key not in elsewhere}
+    return Experiment.model_validate(config["experiments"][wildcards.experiment]).of_training()
+
+
+def description_settings(wildcards):
+    """How a system describes photos."""
+    return description_of(experiments_of(wildcards.system)[0])
 
 
 def whitening_settings(wildcards):
-    """How a system's descriptors are whitened: as its experiment says, off the shelf always learned and in full."""
+    """How the descriptors of a system are whitened. Networks off the shelf have a learned whitening with all dimensions."""
     folder, name = wildcards.system.split("/")
     settings = config["experiments"][name] if folder == "experiments" else {"whitening": "learned", "dimensions": 0}
     return {key: settings[key] for key in ("whitening", "dimensions")}
 
 
 def drop_gathered_shards():
-    """Delete the shards' models where they are in the gathered ones, unless the user keeps temporary files (`--notemp`)."""
+    """Delete the models of shards that are in the gathered models, unless the user keeps temporary files (`--notemp`)."""
     models = Path(config["results"]) / "reconstruction"
     if workflow.storage_settings.notemp or not (models / "models.h5").exists():
         return
@@ -285,8 +329,10 @@ def drop_gathered_shards():
 
 
 def tell_left_out():
-    """Print what the run left out of what it was given, and why."""
-    from bow2cnn.run.left_out import left_out  # only here, because every job reads this file
+    """Print which photos and files the run left out, and why."""
+    # Imported only here, because every job reads this file.
+    from bow2cnn.run.left_out import left_out
+    from bow2cnn.run.run import Run
 
-    for line in left_out(config["results"]):
+    for line in left_out(Run.open(config["results"])):
         print(line)

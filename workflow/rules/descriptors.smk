@@ -19,12 +19,12 @@ rule describe_collection:
         mem_mb=memory(3000 + config["threads"] * DECODING, collection=40, network=3),
         gpu=GPU,
     params:
-        settings=settings("description"),
+        settings=description_settings,
         threads=config["threads"],
         device=config["device"],
         digest=digest("describe_collection"),
     message:
-        "evaluate: descriptors of the collection by {wildcards.system}"
+        "descriptors: the collection by {wildcards.system}"
     script:
         "../scripts/describe_collection.py"
 
@@ -41,9 +41,9 @@ use rule describe_collection as describe_benchmark with:
     benchmark:
         "<timings>/describe/{system}/{benchmark}.tsv"
     params:
-        settings=settings("description"),
+        settings=description_settings,
         threads=config["threads"],
         device=config["device"],
         digest=digest("describe_collection"),
     message:
-        "evaluate: descriptors of benchmark {wildcards.benchmark} by {wildcards.system}"
+        "descriptors: benchmark {wildcards.benchmark} by {wildcards.system}"

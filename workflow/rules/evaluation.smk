@@ -8,7 +8,7 @@ rule evaluate_systems:
         collections=expand("<results>/benchmarks/{benchmark}/collection.h5", benchmark=BENCHMARKS),
         rankings=expand("<results>/retrieval/{benchmark}.h5", benchmark=BENCHMARKS if INDEXED else []),
         histories=expand("<results>/experiments/{experiment}/history.h5", experiment=EXPERIMENTS),
-        whitenings=expand("<results>/{system}/whitening.h5", system=SYSTEMS.values()),
+        learned=list(LEARNED.values()),
         descriptors=expand(
             "<results>/{system}/descriptors/{photos}.h5",
             system=SYSTEMS.values(),
@@ -36,6 +36,8 @@ rule evaluate_systems:
         mem_mb=memory(6000, descriptors=2),
     params:
         systems=list(SYSTEMS),
+        steps=[steps_of(system) for system in SYSTEMS.values()],
+        learned=list(LEARNED),
         validation_of=[VALIDATION_OF[name] for name in SYSTEMS],
         validations=list(VALIDATIONS),
         pairings=PAIRINGS,
@@ -45,6 +47,6 @@ rule evaluate_systems:
         threads=config["threads"],
         digest=digest("evaluate_systems"),
     message:
-        "evaluate: the table"
+        "evaluation: the table"
     script:
         "../scripts/evaluate_systems.py"

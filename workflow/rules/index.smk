@@ -1,4 +1,4 @@
-"""The index: words of every photo, features on watermarks, inverted and forward file."""
+"""The index: the words of every photo, the features on watermarks, the inverted and the forward file."""
 
 
 rule quantise_words:
@@ -47,7 +47,7 @@ rule find_watermarks:
         threads=config["threads"],
         digest=digest("find_watermarks"),
     message:
-        "index: which features belong to watermarks?"
+        "index: finding the features on watermarks"
     script:
         "../scripts/find_watermarks.py"
 

@@ -26,6 +26,6 @@ rule find_pairs:
         threads=config["threads"],
         digest=digest_of_source,
     message:
-        "pairs: of {wildcards.source}"
+        "pairs: source {wildcards.source}"
     script:
         "../scripts/find_pairs.py"

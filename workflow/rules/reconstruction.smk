@@ -1,4 +1,4 @@
-"""3D models: of the clusters, whose COLMAP folders are numbered by the job, or those that the user has."""
+"""3D models: those of the clusters (the number of a COLMAP folder is that of the job), or those of the user."""
 
 from bow2cnn.reconstruction.folders import model_files
 
@@ -19,7 +19,7 @@ if config["models"] is None:
             "<timings>/reconstruct_clusters/{part}.tsv"
         conda:
             "../../envs/geometry.yaml"
-        # Every cluster is mapped on one thread, so that the seed fixes its models.
+        # Every cluster is mapped on one thread, so the seed determines its models.
         threads: 1
         resources:
             mem_mb=memory(4000 + DECODING, graph=2),
@@ -29,7 +29,7 @@ if config["models"] is None:
             seed=config["seed"],
             digest=digest("reconstruct_clusters"),
         message:
-            "models: clusters of shard {wildcards.part}"
+            "reconstruction: clusters of shard {wildcards.part}"
         script:
             "../scripts/reconstruct_clusters.py"
 
@@ -51,7 +51,7 @@ if config["models"] is None:
         params:
             digest=digest("gather_models"),
         message:
-            "models: gathering the shards"
+            "reconstruction: gathering the models of all shards"
         script:
             "../scripts/gather_models.py"
 
@@ -78,6 +78,6 @@ else:
             files=content(*model_files(config["models"])),
             digest=digest("read_models"),
         message:
-            "models: reading those in {params.folder}"
+            "reconstruction: reading the models in {params.folder}"
         script:
             "../scripts/read_models.py"

@@ -1,4 +1,4 @@
-"""The report: one page with everything on it, and a page for every 3D model."""
+"""The report: one page about the whole run, and a page for every 3D model."""
 
 
 rule write_report:
@@ -13,12 +13,12 @@ rule write_report:
         split=of_models("<results>/split/split.h5"),
         positives=expand("<results>/pairs/{source}/positives.h5", source=SOURCES),
         negatives=expand("<results>/pairs/{source}/negatives.h5", source=SOURCES),
-        validations=expand("<results>/pairs/{source}/validation.h5", source=SOURCES),
-        histories=expand("<results>/experiments/{experiment}/history.h5", experiment=EXPERIMENTS),
+        validation=expand("<results>/pairs/{source}/validation.h5", source=SOURCES),
+        history=expand("<results>/experiments/{experiment}/history.h5", experiment=EXPERIMENTS),
         table="<results>/evaluation.csv",
         gains="<results>/evaluation/gains.json",
-        benchmarks=expand("<results>/benchmarks/{benchmark}/collection.h5", benchmark=BENCHMARKS),
-        truths=expand("<results>/benchmarks/{benchmark}/truth.h5", benchmark=BENCHMARKS),
+        benchmark_photos=expand("<results>/benchmarks/{benchmark}/collection.h5", benchmark=BENCHMARKS),
+        truth=expand("<results>/benchmarks/{benchmark}/truth.h5", benchmark=BENCHMARKS),
         rankings=expand(
             "<results>/evaluation/rankings-{photos}.h5",
             photos=[*VALIDATIONS, *BENCHMARKS],

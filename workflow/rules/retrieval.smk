@@ -1,4 +1,4 @@
-"""The teacher: from how many inliers a photo counts as verified; its rankings of the benchmarks."""
+"""The teacher: how many inliers a verified photo needs, and its rankings of the benchmarks."""
 
 
 rule calibrate_verification:
@@ -23,7 +23,7 @@ rule calibrate_verification:
         threads=config["threads"],
         digest=digest("calibrate_verification"),
     message:
-        "index: from how many inliers is a photo verified?"
+        "index: calibrating how many inliers a verified photo needs"
     script:
         "../scripts/calibrate_verification.py"
 

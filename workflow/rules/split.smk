@@ -1,4 +1,4 @@
-"""The split of the models into training and validation; what shows a benchmark's place is dropped."""
+"""The split of the models into training and validation. Models that show a place of a benchmark are dropped."""
 
 
 rule find_contamination:
@@ -23,7 +23,7 @@ rule find_contamination:
         threads=config["threads"],
         digest=digest("find_contamination"),
     message:
-        "split: which photos show a place of benchmark {wildcards.benchmark}?"
+        "split: finding photos that show a place of benchmark {wildcards.benchmark}"
     script:
         "../scripts/find_contamination.py"
 

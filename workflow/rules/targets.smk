@@ -1,4 +1,4 @@
-"""The stages by name: what `snakemake --cores all NAME` makes. All of them begin with the scan of the photo folders."""
+"""The stages by name: the files that `snakemake --cores all NAME` makes. All stages begin with the scan of the photo folders."""
 
 
 rule collection:
@@ -59,7 +59,7 @@ rule training:
 
 rule whitening:
     input:
-        after_scan(*expand("<results>/{system}/whitening.h5", system=SYSTEMS.values())),
+        after_scan(*(path for (_, step), path in LEARNED.items() if STEPS[step].learned == "whitening")),
 
 
 rule evaluation:

@@ -1,4 +1,4 @@
-"""The networks: as they come off the shelf, and fine-tuned by each experiment."""
+"""The networks: off the shelf, and fine-tuned by each experiment."""
 
 
 rule start_network:
@@ -21,7 +21,7 @@ rule start_network:
         weights=content_of_weights,
         digest=digest("start_network"),
     message:
-        "train: {wildcards.network} off the shelf"
+        "training: {wildcards.network} off the shelf"
     script:
         "../scripts/start_network.py"
 
@@ -38,7 +38,7 @@ rule train_network:
         "<logs>/train_network/{experiment}.log",
     benchmark:
         "<timings>/train_network/{experiment}.tsv"
-    # The longest job: it starts as soon as it can.
+    # The longest job, so it starts as early as possible.
     priority: 100
     conda:
         "../../envs/network.yaml"
@@ -53,6 +53,6 @@ rule train_network:
         device=config["device"],
         digest=digest("train_network"),
     message:
-        "train: experiment {wildcards.experiment}"
+        "training: experiment {wildcards.experiment}"
     script:
         "../scripts/train_network.py"

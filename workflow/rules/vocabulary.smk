@@ -1,8 +1,8 @@
 """The visual vocabulary, trained on a sample of all features."""
 
 
-# More photos are no reason for other words, other features are. Snakemake looks at nothing else of a job that follows jobs through
-# `ancient` inputs only; so whatever is a reason stands in a file of its own.
+# The vocabulary is trained again if the settings of the features change, but not if there are more photos. So the features are `ancient`
+# inputs. Snakemake then ignores changes of the jobs that make them. So this file holds everything that must train the vocabulary again.
 rule note_recipe:
     output:
         recipe="<results>/vocabulary/recipe.json",
@@ -25,7 +25,7 @@ rule note_recipe:
             "code": [digest("extract_features"), digest("train_vocabulary")],
         },
     message:
-        "vocabulary: noting what it is made with"
+        "vocabulary: noting its recipe"
     script:
         "../scripts/note_recipe.py"
 
@@ -44,7 +44,7 @@ rule train_vocabulary:
         "../../envs/geometry.yaml"
     threads: config["threads"]
     resources:
-        # The sample, once more as sorted, and what k-means needs of a part of it. A feature takes 152 bytes of the input.
+        # The sample, its sorted copy, and a part of it for k-means. A feature takes 152 bytes of the input.
         mem_mb=memory(4000, at_most=400 * config["vocabulary"]["sample"] / 1e6, features=400 / 152),
     params:
         settings=settings("vocabulary"),

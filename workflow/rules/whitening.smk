@@ -21,6 +21,6 @@ rule learn_whitening:
         threads=config["threads"],
         digest=digest("learn_whitening"),
     message:
-        "whiten: {wildcards.system}"
+        "whitening: {wildcards.system}"
     script:
         "../scripts/learn_whitening.py"

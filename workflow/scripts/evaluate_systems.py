@@ -5,9 +5,15 @@ from bow2cnn.evaluation.table import write_table
 
 files, names = snakemake.input, snakemake.params.benchmarks
 descriptors = iter(files.descriptors)
+learned = list(zip(snakemake.params.learned, files.learned, strict=True))
 systems = {
-    system: {"whitening": file, "descriptors": {photos: next(descriptors) for photos in ["collection", *names]}, "validation": validation}
-    for system, file, validation in zip(snakemake.params.systems, files.whitenings, snakemake.params.validation_of, strict=True)
+    system: {
+        "descriptors": {photos: next(descriptors) for photos in ["collection", *names]},
+        "steps": steps,
+        "learned": {step: file for (of, step), file in learned if of == system},
+        "validation": validation,
+    }
+    for system, steps, validation in zip(snakemake.params.systems, snakemake.params.steps, snakemake.params.validation_of, strict=True)
 }
 rankings = files.rankings or [None] * len(names)  # without a teacher
 parts = zip(names, files.truths, files.collections, rankings, strict=True)

@@ -32,7 +32,7 @@ from bow2cnn.geometry.matching import (
     static_fraction,
     verify_epipolar,
 )
-from bow2cnn.geometry.overlays import verify_unprinted
+from bow2cnn.geometry.overlays import verify_without_overlay
 from bow2cnn.index.engine import Engine
 
 _BLOCK = 10  # photos of a shortlist that are verified at once; a query ends after a block in which nothing agrees with it
@@ -292,7 +292,7 @@ class Grower:
         sizes = [self._engine.size[photo] for photo in pair]
         features = max(len(rows_a), len(rows_b))
         verify = functools.partial(verify_epipolar, found_a, found_b)
-        fundamental, inliers = verify_unprinted(verify, match, keypoint_a, keypoint_b, *sizes, features)
+        fundamental, inliers = verify_without_overlay(verify, match, keypoint_a, keypoint_b, *sizes, features)
         if count_evidence(keypoint_a[inliers[:, 0]], keypoint_b[inliers[:, 1]], *sizes) < self._min_inliers:
             return None
         if is_degenerate(keypoint_a, keypoint_b, inliers, *sizes):

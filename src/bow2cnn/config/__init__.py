@@ -1,1 +1,1 @@
-"""The config: every key once (`model`, `experiment`), its reader (`load`), and what is written from it (`generate`)."""
+"""The config: every key once (`model`, `experiment`), its reader (`load`), and the files that are written from it (`generate`)."""

@@ -1,4 +1,4 @@
-"""What all sections of the config share: how a key is declared, and how the values of a YAML file or a command line are read."""
+"""Base of all sections of the config: how a key is declared, and how the values of a YAML file or a command line are read."""
 
 import math
 import os
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 MOST = 2**31 - 1  # where the whole numbers of the libraries end
 
-# What the shell does with `~`, had the path come from there.
+# `~` becomes the home folder, as the shell does it.
 UserPath = Annotated[str, Field(min_length=1), AfterValidator(os.path.expanduser)]
 # A name that the user gives: it becomes a part of file names.
 Name = Annotated[str, Field(pattern="^[a-z0-9_-]+$")]
@@ -63,7 +63,7 @@ def _as_meant(value, kind):
 def _number(value, kind):
     """YAML reads `1e-6` as text and `3.0` as a fraction, and Snakemake's `--config` reads every nested value as text.
 
-    What is not such a number stays text or becomes it, and is refused later.
+    Any other value becomes text, and is refused later.
     """
     if kind is int and str(value).lstrip("-").isdecimal():
         return int(value)

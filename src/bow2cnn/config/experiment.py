@@ -1,26 +1,70 @@
-"""The keys of one experiment: how a network is fine-tuned and whitened. `docs/config.md` lists the sources."""
+"""The keys of one experiment: how a network is fine-tuned, and how photos are described and ranked by it. `docs/config.md` lists the
+sources.
+"""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from bow2cnn.config.base import Section, UserPath, key, section
 from bow2cnn.config.messages import not_one_of
-from bow2cnn.network.backbones import BACKBONES, POOLINGS, TIMM, is_known
+from bow2cnn.descriptors.steps import STEPS
+from bow2cnn.network.backbones import BACKBONES, POOLINGS, TIMM, find, is_known
 from bow2cnn.pairs.sources import SOURCES
 
 _SMALLEST = 32  # pixels; the deepest networks halve the size five times
 
 
+def _zero_or_large_enough(size: int) -> int:
+    if 0 < size < _SMALLEST:
+        raise ValueError(f"must be at least {_SMALLEST}, got {size}")
+    return size
+
+
+# The longer side of photos in pixels, or 0.
+_Size = Annotated[int, AfterValidator(_zero_or_large_enough)]
+
+
+def _size(default: int, description: str) -> Any:
+    """A key for a `_Size`."""
+    return key(default, description, ge=0, json_schema_extra={"anyOf": [{"const": 0}, {"minimum": _SMALLEST}]})
+
+
 class PairsOfExperiment(Section):
     """Where the training pairs come from."""
 
-    source: Literal[*SOURCES] | None = key(
+    source: Literal[*SOURCES] | None = key(  # type: ignore[valid-type]  # the choices are those of the registry
         None,
         "The source of the pairs. models: 3D models of the photos. database: the file that `database` names. words: photos that the index "
         "by visual words ranks high for each other; this needs neither clusters nor 3D models. null takes database if `database` is "
         "given, else models.",
     )
+
+
+class TestOfExperiment(Section):
+    """How photos are described and ranked at test time: in the evaluation, and in the validation that chooses the network."""
+
+    image_size: _Size = _size(362, "Longer side of the photos (pixels; 0, or at least 32). 0 takes the image_size of the training.")
+    scales: list[Annotated[float, Field(gt=0, le=10)]] = key(
+        [1.0],
+        "Scales at which a photo is described. The descriptors are joined by the generalised mean for networks with gem pooling, and by "
+        "the mean for all others.",
+        min_length=1,
+    )
+    steps: list[Literal[*STEPS]] = key(  # type: ignore[valid-type]
+        ["whitened"],
+        "Steps after the descriptor, in their order; each of them at most once. whitened: descriptors are whitened. The table has a row "
+        "without any step, one with the first step, one with the first two, and so on. Validation during the training takes none.",
+        json_schema_extra={"uniqueItems": True},
+    )
+
+    @field_validator("steps")
+    @classmethod
+    def _each_once(cls, steps):
+        for number, step in enumerate(steps):
+            if step in steps[:number]:
+                raise ValueError(f"{step} is given twice")
+        return steps
 
 
 class Experiment(Section):
@@ -38,7 +82,7 @@ class Experiment(Section):
         "those of DINOv2 or timm for their networks, or a network of cnnimageretrieval. null takes the weights that come with the "
         "installation (efficientnet-lite0 only).",
     )
-    pooling: Literal[*POOLINGS] = key(
+    pooling: Literal[*POOLINGS] = key(  # type: ignore[valid-type]
         "gem",
         "How the activations are pooled to one descriptor: gem is the generalised mean with a learned exponent p, mac the maximum, spoc "
         "the mean (talk, slide 19). cls takes the class token of a vision transformer.",
@@ -87,12 +131,10 @@ class Experiment(Section):
         ge=0,
     )
     batch: int = key(5, "Number of tuples per training step.", ge=1)
-    image_size: int = key(
+    image_size: _Size = _size(
         0,
-        "Longer side of the photos in training and validation (pixels; 0, or at least 32). 0 takes the size that validation chose for the "
-        "network: 256 for efficientnet-lite0, 362 (as in the paper) for all others.",
-        ge=0,
-        json_schema_extra={"anyOf": [{"const": 0}, {"minimum": _SMALLEST}]},
+        "Longer side of the photos in training (pixels; 0, or at least 32). 0 takes the size that validation chose for the network: 256 "
+        "for efficientnet-lite0, 362 (as in the paper) for all others.",
     )
     learning_rate: float = key(2e-5, "Learning rate of the first epoch. The exponent p of GeM has ten times this rate.", ge=0, le=1_000_000)
     weight_decay: float = key(1e-6, "Weight decay of the optimiser.", ge=0, le=1_000_000)
@@ -115,11 +157,11 @@ class Experiment(Section):
     learn_norms: bool = key(True, "Learn the scales and shifts of batch normalisation. Its statistics never change.")
     augmentation: Literal["none", "light", "strong"] = key("none", "Strength of the random changes of crop, light and colour.")
     flip: bool = key(False, "Mirror a random half of the tuples.")
-    whitening: Literal["learned", "pca"] = key(
-        "learned", "Whitening of the descriptors in the whitened rows of the table: learned from matching pairs, or PCA."
-    )
-    dimensions: int = key(0, "Dimensions of the whitened descriptors. 0 keeps all dimensions of the network.", ge=0)
+    whitening: Literal["learned", "pca"] = key("learned", "How the step whitened is learned: from matching pairs, or as PCA.")
+    dimensions: int = key(0, "Dimensions of the descriptors after the step whitened. 0 keeps all dimensions of the network.", ge=0)
     pairs: PairsOfExperiment = section(PairsOfExperiment)
+
+    test: TestOfExperiment = section(TestOfExperiment)
 
     @field_validator("network")
     @classmethod
@@ -128,9 +170,12 @@ class Experiment(Section):
             raise ValueError(not_one_of(network, [*BACKBONES, "timm:NAME"]))
         return network
 
-    @field_validator("image_size")
-    @classmethod
-    def _none_or_large_enough(cls, size):
-        if 0 < size < _SMALLEST:
-            raise ValueError(f"must be at least {_SMALLEST}, got {size}")
-        return size
+    def with_sizes(self) -> Self:
+        """The same experiment with the sizes that 0 stands for."""
+        image_size = self.image_size or find(self.network).training_size
+        test = self.test.model_copy(update={"image_size": self.test.image_size or image_size})
+        return self.model_copy(update={"image_size": image_size, "test": test})
+
+    def of_training(self) -> dict[str, Any]:
+        """The keys that the training depends on; the others belong to other stages."""
+        return self.model_dump(exclude={"weights": True, "pairs": True, "whitening": True, "dimensions": True, "test": {"steps"}})

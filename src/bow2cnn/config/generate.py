@@ -1,4 +1,5 @@
-"""Writes what is made from the model: the schema for editors, the demo's `config.yaml`, and `docs/config.md`, the page of all keys.
+"""Writes the files that are made from the model: the schema for editors, the demo's `config.yaml`, and `docs/config.md`, the page of all
+keys.
 
 `make config` runs it. A test fails where one of these files differs from the model.
 """
@@ -30,7 +31,7 @@ _DEMO = {
     "clustering.min_inliers": 18,
     "clustering.min_bridge_inliers": 45,
     "split.contamination_inliers": 30,
-    "description.image_size": 256,
+    "experiments.gem.test.image_size": 256,
     "benchmarks.demo.photos": "demo-photos/benchmark/photos",
     "benchmarks.demo.gnd": "demo-photos/benchmark/gnd.json",
 }
@@ -129,7 +130,7 @@ def _demo_section(model, path):
 
 
 def _demo_value(place, field):
-    """Value of a key in the demo, and what its comment says of the default if that is another."""
+    """Value of a key in the demo, and for its comment the default if that is another."""
     path = ".".join(place)
     value = _DEMO.get(path, field.default)
     if value == field.default or field.is_required():
@@ -183,6 +184,8 @@ def _allowed(key):
         return ", ".join(f"`{choice}`" for choice in choices(annotation))
     if get_origin(annotation) is list:
         item = get_args(annotation)[0]
+        if choices(item):
+            return "a list of " + ", ".join(f"`{choice}`" for choice in choices(item))
         inner = [limit for part in getattr(item, "__metadata__", ()) for limit in getattr(part, "metadata", ())]
         return f"a list of {'paths' if item is UserPath else 'numbers'}{_limits(inner)}"
     return expected(annotation).replace("text", "a path").replace("nothing", "`null`") + _limits(metadata)  # all free text is a path

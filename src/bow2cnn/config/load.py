@@ -1,7 +1,7 @@
-"""Reads the config: fills in defaults, checks every key and says in one line what is wrong.
+"""Reads the config: fills in defaults, checks every key, and refuses a wrong one with a message of one line.
 
-The model (`bow2cnn.config.model`) knows every key with its meaning, limits and default. What a model cannot say
-(folders that exist, results that lie apart from the photos) is checked here.
+The model (`bow2cnn.config.model`) knows every key with its meaning, limits and default. Rules that a model cannot express (folders exist,
+results and photos are in different folders) are checked here.
 """
 
 import re
@@ -18,10 +18,10 @@ from bow2cnn.network import backbones
 
 
 def load(config: dict) -> dict:
-    """The checked config with every default filled in, as nested dicts.
+    """The checked config with every default filled in, and every size that 0 stands for, as nested dicts.
 
     Args:
-        config: what the user wrote.
+        config: as the user wrote it.
 
     Raises:
         ConfigError: an unknown or renamed key, a wrong value, or a path that cannot be used.
@@ -31,9 +31,11 @@ def load(config: dict) -> dict:
     _check_keys(config)
     check_renamed(config)
     try:
-        filled = Config.model_validate(config).model_dump()
+        checked = Config.model_validate(config)
     except ValidationError as error:
         raise ConfigError(explain(error, Config)) from None
+    experiments = {name: experiment.with_sizes() for name, experiment in checked.experiments.items()}
+    filled = checked.model_copy(update={"experiments": experiments}).model_dump()
     _check_names(filled)
     _check_paths(filled)
     _check_networks(filled)
@@ -150,8 +152,8 @@ def _keep_apart(key, folder, results):
 
 
 def _check_networks(config):
-    """A network is pooled by what it has. There is one untrained network of each kind, so experiments with the same network must have the
-    same weights.
+    """The pooling must fit the network, and experiments with the same network must have the same weights, because there is one untrained
+    network of each kind.
     """
     weights = {}
     for name, experiment in config["experiments"].items():
@@ -164,7 +166,7 @@ def _check_networks(config):
 
 
 def _check_sources(config):
-    """What the sources of pairs need besides photos."""
+    """Sources of pairs may need more than photos."""
     for name, experiment in config["experiments"].items():
         if experiment["pairs"]["source"] == "database" and config["database"] is None:
             raise ConfigError(f"experiments.{name}.pairs.source: there is no database; name its file by the key `database`")

@@ -1,4 +1,4 @@
-"""What is wrong with a config, in one line."""
+"""The messages for a wrong config, of one line each."""
 
 import difflib
 from types import NoneType, UnionType
@@ -25,7 +25,7 @@ def explain(error: ValidationError, model: type[Section]) -> str:
     """The first problem of a config in one line: unknown keys come first (they often explain the rest), then missing ones, then values.
 
     Args:
-        error: what pydantic found.
+        error: the one that pydantic raised.
         model: the section that was read.
     """
     problem = min(error.errors(include_url=False), key=_rank)
@@ -52,7 +52,7 @@ def explain(error: ValidationError, model: type[Section]) -> str:
 
 
 def not_one_of(value: Any, choices: list[str]) -> str:
-    """That a value is none of the choices, with the nearest one."""
+    """A message that a value is not one of the choices, with the nearest one."""
     guess = difflib.get_close_matches(str(value), choices, 1)
     return f"{value!r} is not one of {', '.join(choices)}" + (f"; did you mean {guess[0]}?" if guess else "")
 
@@ -66,11 +66,11 @@ def choices(kind: Any) -> list[str]:
 
 
 def find(model: type[Section], place: tuple[str | int, ...]) -> Any:
-    """What stands at a place of the config: a `Section`, or the annotation of a key or of an item of a list."""
+    """The part of the config at a place: a `Section`, or the annotation of a key or of an item of a list."""
     inside: Any = model
     for step in place:
         if isinstance(inside, type) and issubclass(inside, Section):
-            inside = inside.model_fields[step].annotation
+            inside = inside.model_fields[str(step)].annotation
         else:  # a name that the user gives, or a number in a list
             inside = get_args(inside)[-1]
     return inside
@@ -99,7 +99,7 @@ def _in_short(description):
 
 
 def expected(kind: Any) -> str:
-    """What a value has to be, in words."""
+    """The kind of value that is expected, in words."""
     origin = get_origin(kind)
     if origin is Annotated:
         return expected(get_args(kind)[0])

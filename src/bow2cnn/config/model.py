@@ -3,7 +3,7 @@
 `make config` writes the schema for editors, the demo's `config.yaml` and `docs/config.md` from it.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -194,18 +194,6 @@ class Pairs(Section):
     )
 
 
-class Description(Section):
-    """How photos are described for whitening and evaluation."""
-
-    image_size: int = key(362, "Longer side of the photos (pixels).", ge=32)
-    scales: list[Annotated[float, Field(gt=0, le=10)]] = key(
-        [1.0],
-        "Scales at which a photo is described. The descriptors are joined by the generalised mean for networks with gem pooling, and by "
-        "the mean for all others.",
-        min_length=1,
-    )
-
-
 class Evaluation(Section):
     """The table of results."""
 
@@ -253,7 +241,6 @@ class Config(Section):
     reconstruction: Reconstruction = section(Reconstruction)
     split: Split = section(Split)
     pairs: Pairs = section(Pairs)
-    description: Description = section(Description)
     evaluation: Evaluation = section(Evaluation)
     experiments: dict[Name, Experiment] = Field(
         default_factory=lambda: {"gem": Experiment()}, description="The networks to fine-tune, each under a name of your choice."

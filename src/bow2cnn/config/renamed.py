@@ -1,4 +1,4 @@
-"""Keys that had other names once. Whoever writes the old one is told the new one."""
+"""Keys that had other names or places once. An old one is refused, and the message says the new one."""
 
 from collections.abc import Iterator
 
@@ -25,14 +25,19 @@ RENAMED = {
     "experiments.*.decay": "lr_decay",
     "experiments.*.average": "ema_decay",
 }
+# Old section at the top -> where its keys are now.
+MOVED = {"description": "experiments.NAME.test"}
 
 
 def check_renamed(config: dict) -> None:
-    """Refuse a key by its old name.
+    """Refuse a key by its old name, and a section at its old place.
 
     Raises:
-        ConfigError: there is one; the message gives its new name.
+        ConfigError: there is one; the message gives its new name or place.
     """
+    for old, place in MOVED.items():
+        if old in config:
+            raise ConfigError(f"{old}: its keys are now in {place}, for every experiment its own")
     for old, new in RENAMED.items():
         *steps, key = old.split(".")
         for path, section in _sections(config, steps):

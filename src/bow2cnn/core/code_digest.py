@@ -31,6 +31,7 @@ PLUMBING = (
     "core/code_digest",  # an edit of it that matters changes the digests themselves
     "core/atomic_files",  # writes the bytes that it is given, whole or not at all
     "core/run_lock",  # one run at a time
+    "descriptors/steps",  # names; the functions, in `descriptors/apply_steps`, count
     "pairs/sources",  # what it says of a source is a param of its rule, and the function's module counts
     "core/parallel",  # the same work in more threads, in the order of the items
     "core/progress",  # bars

@@ -13,12 +13,6 @@ def photos_of(path):
         return {"sha256": reader["sha256"]} if "sha256" in reader else {}
 
 
-def shards_of(results, stage):
-    """Paths of a stage's artefacts in a run's folder, one for each shard of the photos, in their order."""
-    with artefact.Reader(Path(results) / "collection/collection.h5", "collection") as reader:
-        return [Path(results) / stage / f"shard-{shard:03d}.h5" for shard in range(reader.params["shards"])]
-
-
 def check_photos(first, *others):
     """See to it that artefacts are about the same photos in the same order; one that does not say which passes.
 

@@ -1,1 +1,1 @@
-"""From photos to descriptors with a network."""
+"""Global descriptors of photos by a network, and the steps after them."""

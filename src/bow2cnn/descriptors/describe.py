@@ -3,7 +3,9 @@
 A photo's descriptor depends on nothing but the photo, the network and the settings: neither on its neighbours nor on `threads`.
 """
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from bow2cnn.core.same_photos import check_photos
 from bow2cnn.descriptors.fault import find_fault
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.errors import NetworkError
+from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.pooling import generalised_mean
 from bow2cnn.network.storage import load_network
 from bow2cnn.network.workers import Workers
@@ -23,27 +26,39 @@ from bow2cnn.pairs.negatives import used_rows
 from bow2cnn.photos.decode import PhotoError
 
 
-def describe_collection(network, collection, out, image_size, scales, threads, negatives=None, truth=None, code="", device="cpu"):
+def describe_collection(
+    network: str | Path,
+    collection: str | Path,
+    out: str | Path,
+    image_size: int,
+    scales: Sequence[float],
+    threads: int,
+    negatives: str | Path | None = None,
+    truth: str | Path | None = None,
+    code: str = "",
+    device: str = "cpu",
+) -> None:
     """Write the descriptors of a collection's photos as an artefact of kind `descriptors`.
 
     Photos whose descriptors by the same network an earlier version of the artefact holds are not read again.
 
     Args:
-        network, collection: artefacts.
+        network: artefact.
+        collection: artefact.
         out: the artefact to write: `descriptor` float32 [n, D], `missing` bool [n] (the photo is not used, could not be decoded or the
-            network finds nothing in it, row is zero) and, for a benchmark, `query` float32 [q, D], the descriptors of the query regions in
-            the order of its queries.
+            network finds nothing in it; its row is zero) and, for a benchmark, `query` float32 [q, D], the descriptors of the query regions
+            in the order of its queries.
         image_size: longer side in pixels.
-        scales: factors of `image_size` to describe at.
+        scales: factors of `image_size` at which a photo is described.
         threads: worker threads.
-        negatives: artefact of the pairs; only the photos that it uses are described. None for all.
+        negatives: artefact of the pairs; only the photos that it uses are described. None describes all.
         truth: artefact, of a benchmark: the regions of its queries are described too.
         code: digest of the code, part of the lineage.
         device: `cpu` or `cuda`.
 
     Raises:
         ArtefactError: a query cannot be decoded, or the network finds nothing in it.
-        NetworkError: the network's descriptors are no numbers, or say nothing (see `find_fault`).
+        NetworkError: nothing can be ranked by the network's descriptors (see `find_fault`).
     """
     model = load_network(network).to(pick_device(device))
     table = artefact.read(collection, "collection", ["path", "sha256"])
@@ -78,7 +93,7 @@ def describe_collection(network, collection, out, image_size, scales, threads, n
 
 
 def _queries(truth, collection):
-    """Rows of a benchmark's queries, int64 [q], and number to region of those that have one; nothing without a truth."""
+    """Rows of a benchmark's queries, int64 [q], and a dict of the number of a query to its region; both are empty without a truth."""
     if truth is None:
         return np.zeros(0, np.int64), {}
     check_photos(collection, truth)
@@ -104,11 +119,17 @@ def _earlier_descriptors(out, made_with, sha256, wanted, dimension):
     return described, missing
 
 
-def describe_photos(model, load, scales, threads, progress_label):
+def describe_photos(
+    model: RetrievalNetwork,
+    load: Sequence[Callable[[], np.ndarray]],
+    scales: Sequence[float],
+    threads: int,
+    progress_label: str | None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Describe photos.
 
     Args:
-        model: `RetrievalNetwork`.
+        model: the network.
         load: functions that return a photo, as `Input.load` does, or raise `PhotoError`.
         scales: see `describe_photo`.
         threads: worker threads.
@@ -137,13 +158,14 @@ def describe_photos(model, load, scales, threads, progress_label):
     return described, missing
 
 
-def describe_photo(model, photo, scales=(1.0,)):
+def describe_photo(model: RetrievalNetwork, photo: np.ndarray, scales: Sequence[float] = (1.0,)) -> np.ndarray:
     """Descriptor of one photo, float32 [D].
 
-    Several scales are joined by the generalised mean with GeM's exponent, or by the average for other poolings (field.md 3.3).
+    Several scales are joined by the generalised mean with GeM's exponent, or by the average for other poolings (Radenovic, Tolias, Chum,
+    TPAMI 2018).
 
     Args:
-        model: `RetrievalNetwork`.
+        model: the network.
         photo: uint8 [h, w, c], as `Input.load` gives it.
         scales: factors to resize the photo by.
     """

@@ -1,12 +1,14 @@
-"""Whether descriptors say anything."""
+"""Whether photos can be ranked by descriptors."""
 
 import numpy as np
 
-_LOOKED_AT = 1000  # photos that have to be alike before all are taken to be
+_LOOKED_AT = 1000  # photos; if the descriptors of the first ones are the same, those of the others are taken to be
 
 
-def find_fault(descriptors, missing):
-    """Why nothing can be ranked by descriptors; None where something can. What is ranked all the same comes in the order of its list.
+def find_fault(descriptors: np.ndarray, missing: np.ndarray) -> str | None:
+    """The reason why nothing can be ranked by descriptors; None where something can.
+
+    A ranking by descriptors that say nothing would be in the order of its list.
 
     Args:
         descriptors: float [n, D].
@@ -15,7 +17,7 @@ def find_fault(descriptors, missing):
     length = np.einsum("ij,ij->i", descriptors, descriptors)
     broken = int(np.count_nonzero(~np.isfinite(length)))
     if broken:
-        return f"{broken} of {len(length)} descriptors are no numbers"
+        return f"{broken} of {len(length)} descriptors are not numbers"
     present = np.flatnonzero(~missing)
     if len(present) and not length[present].any():
         return "all descriptors are zero"

@@ -10,6 +10,8 @@ shrunk towards a multiple of the identity (Ledoit and Wolf, 2004): (1 - s) C_S +
 Shrinking moves the eigenvalues and keeps the eigenvectors, so one decomposition serves every s.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -17,8 +19,29 @@ _EPSILON = 1e-9
 _ROWS = 4096  # of descriptors or pairs at a time
 
 
-def apply(descriptors, mean, projection):
-    """L2(projection (x - mean)), float32 [n, d]; rows of zeros (missing photos) stay zero."""
+def whitened(queries: np.ndarray, database: np.ndarray, learned: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The step after the descriptor, see `bow2cnn.descriptors.apply_steps`.
+
+    Args:
+        queries: float32 [q, D].
+        database: float32 [n, D].
+        learned: arrays of the artefact `whitening`: `mean` float32 [D], `projection` float32 [d, D].
+
+    Returns:
+        queries float32 [q, d] and database float32 [n, d].
+    """
+    mean, projection = learned["mean"], learned["projection"]
+    return apply(queries, mean, projection), apply(database, mean, projection)
+
+
+def apply(descriptors: np.ndarray, mean: np.ndarray, projection: np.ndarray) -> np.ndarray:
+    """L2(projection (x - mean)), float32 [n, d]; rows of zeros (missing photos) stay zero.
+
+    Args:
+        descriptors: float32 [n, D].
+        mean: float32 [D].
+        projection: float [d, D].
+    """
     moved = np.empty((len(descriptors), len(projection)), np.float32)
     for block in blocks(len(descriptors)):
         rows = descriptors[block]
@@ -27,7 +50,7 @@ def apply(descriptors, mean, projection):
     return moved
 
 
-def scale(descriptors, gains):
+def scale(descriptors: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """L2(gains x), float32 [n, D]; rows of zeros stay zero.
 
     Args:
@@ -40,13 +63,13 @@ def scale(descriptors, gains):
     return scaled
 
 
-def blocks(count):
-    """Slices that together are so many rows: what is held of them besides, in double precision too, is held of one block."""
+def blocks(count: int) -> list[slice]:
+    """Slices that together cover `count` rows, so that copies of rows (in double precision) are in memory for one block at a time."""
     return [slice(start, start + _ROWS) for start in range(0, count, _ROWS)]
 
 
 def _unit(rows):
-    """Rows by their length; rows of zeros stay."""
+    """Rows divided by their lengths; rows of zeros stay zero."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
@@ -54,7 +77,8 @@ class Whitenings:
     """The whitenings of one scatter matrix by all shrinkages.
 
     Args:
-        mean, spread: float64 [D], [D, D]: of all descriptors, see `spread_of`.
+        mean: float64 [D], of all descriptors, see `spread_of`.
+        spread: float64 [D, D], of all descriptors, see `spread_of`.
         scatter: float64 [D, D], C_S above, or the covariance for PCA.
 
     Attributes:
@@ -62,18 +86,22 @@ class Whitenings:
         axes: float64 [D, D], eigenvectors of the scatter in columns.
     """
 
-    def __init__(self, mean, spread, scatter):
+    def __init__(self, mean: np.ndarray, spread: np.ndarray, scatter: np.ndarray) -> None:
         self.mean = mean.astype(np.float32)
         self._values, self.axes = _eigh(scatter)
         self._covariance = self.axes.T @ spread @ self.axes
 
-    def gains(self, shrinkage):
-        """What the shrunk M^(-1/2) does along each of the axes, float64 [D]; scaled to a largest gain of 1 so that float32 is enough."""
+    def gains(self, shrinkage: float) -> np.ndarray:
+        """Factors of the shrunk M^(-1/2) along the axes, float64 [D], scaled so that the largest is 1 and float32 is enough.
+
+        Args:
+            shrinkage: s above, 0 to 1.
+        """
         values = (1 - shrinkage) * self._values + shrinkage * self._values.mean()
         values = np.maximum(values, _EPSILON * max(values[-1], _EPSILON))
         return np.sqrt(values[0] / values)
 
-    def projection(self, shrinkage, dimensions=0):
+    def projection(self, shrinkage: float, dimensions: int = 0) -> np.ndarray:
         """Projection float32 [d, D]: rows along the principal axes of the whitened descriptors, by falling variance.
 
         Args:
@@ -89,13 +117,14 @@ class Whitenings:
         return ((turn * gains[:, None]).T @ self.axes.T).astype(np.float32)
 
 
-def learned(descriptors, rows, queries, positives):
-    """`Whitenings` learned from matching descriptors.
+def learned(descriptors: np.ndarray, rows: np.ndarray, queries: np.ndarray, positives: np.ndarray) -> Whitenings:
+    """Whitenings learned from matching descriptors (Mikolajczyk and Matas, see above).
 
     Args:
         descriptors: float [n, D].
-        rows: int [r], those for the mean and the rotation.
-        queries, positives: int [m] rows of matching descriptors.
+        rows: int [r], rows for the mean and the rotation.
+        queries: int [m], rows of the first descriptors of the matching pairs.
+        positives: int [m], rows of the second ones.
     """
     scatter = np.zeros((descriptors.shape[1],) * 2)
     for block in blocks(len(queries)):
@@ -104,14 +133,27 @@ def learned(descriptors, rows, queries, positives):
     return Whitenings(*spread_of(descriptors, rows), scatter / max(len(queries), 1))
 
 
-def pca(descriptors, rows):
-    """`Whitenings` of the covariance of some rows of descriptors, float [n, D]."""
+def pca(descriptors: np.ndarray, rows: np.ndarray) -> Whitenings:
+    """Whitenings by the principal components of some rows.
+
+    Args:
+        descriptors: float [n, D].
+        rows: int [r].
+    """
     mean, spread = spread_of(descriptors, rows)
     return Whitenings(mean, spread, spread / len(rows))
 
 
-def spread_of(descriptors, rows):
-    """Mean float64 [D] of some rows of descriptors and the sum of (x - mean)(x - mean)^T over them, float64 [D, D]."""
+def spread_of(descriptors: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of some rows and their scatter about it.
+
+    Args:
+        descriptors: float [n, D].
+        rows: int [r].
+
+    Returns:
+        mean float64 [D], and the sum of (x - mean)(x - mean)^T over the rows, float64 [D, D].
+    """
     mean = sum(descriptors[rows[block]].sum(0, dtype=np.float64) for block in blocks(len(rows))) / len(rows)
     spread = np.zeros((descriptors.shape[1],) * 2)
     for block in blocks(len(rows)):
@@ -120,13 +162,19 @@ def spread_of(descriptors, rows):
     return mean, spread
 
 
-def nothing(size):
-    """The map that leaves descriptors of a size as they are."""
+def identity(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean float32 [D] and projection float32 [D, D] of the map that leaves descriptors as they are.
+
+    Args:
+        size: D.
+    """
     return np.zeros(size, np.float32), np.eye(size, dtype=np.float32)
 
 
 def _eigh(matrix):
-    """Eigenvalues ascending and eigenvectors. One library thread: several wait for each other so often that on a busy machine they
-    take 50 times as long as one."""
+    """Eigenvalues ascending, and eigenvectors.
+
+    It takes one thread of the library: several wait for each other so often that on a busy machine they take 50 times as long as one.
+    """
     with threadpool_limits(1, user_api="blas"):
         return np.linalg.eigh(matrix)

@@ -1,1 +1,1 @@
-"""How good a ranking is, by the field's protocols."""
+"""Evaluation: rankings, their scores by the field's protocols, gains with intervals."""

@@ -1,44 +1,51 @@
-"""How sure a mean over queries is.
+"""Intervals for means over queries.
 
-Queries of one place are no independent samples: a network that is better on a building is better on all of its photos. So the bootstrap
+Queries of one place are not independent samples: a network that is better on a building is better on all of its photos. So the bootstrap
 draws places, each with all of its queries (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8; drawing
 queries once more within them would count their noise twice). Percentiles of few places are too narrow, so the interval is Student's t with
 the bootstrap's standard error (Hesterberg, What teachers should know about the bootstrap, 2015, section 3.2); a place counts by its share
 of the queries (Kish's effective number).
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 _PURPOSE = 71
-LEAST_QUERIES, LEAST_PLACES = 10, 3  # of less nothing is claimed
+LEAST_QUERIES, LEAST_PLACES = 10, 3  # fewer have no interval
 
 
-def interval(values, places, seed, samples):
+def interval(values: ArrayLike, places: ArrayLike, seed: int, samples: int) -> tuple[float, float, float]:
     """Mean of the scores of queries and its 95 % interval.
 
     Args:
         values: float [q], 0 to 100; NaN values are queries that do not count.
         places: int [q], the place of every query.
-        seed, samples: of the resampling, and how many.
+        seed: of the resampling.
+        samples: number of resamplings.
 
     Returns:
-        mean, low, high; NaN where there is none: low and high are for fewer queries or places than an interval takes.
+        mean, low, high. The mean is NaN without queries; low and high are NaN where there are fewer queries or places than an interval
+        takes.
     """
-    values, places = _counted(values, places)
-    if len(values) == 0:
+    counted, counted_places = _counted(values, places)
+    if len(counted) == 0:
         return np.nan, np.nan, np.nan
-    mean, width = float(values.mean()), _width(values, places, seed, samples, 0.975)
+    mean, width = float(counted.mean()), _width(counted, counted_places, seed, samples, 0.975)
     return mean, float(np.maximum(mean - width, 0.0)), float(np.minimum(mean + width, 100.0))
 
 
-def paired_gain(after, before, places, seed, samples):
-    """How much better one system is than another on the same queries.
+def paired_gain(after: ArrayLike, before: ArrayLike, places: ArrayLike, seed: int, samples: int) -> dict[str, Any]:
+    """The gain of one system over another on the same queries.
 
     Args:
-        after, before: scores per query, in the same order; NaN values do not count.
+        after: float [q], scores of the one, 0 to 100; NaN values do not count.
+        before: float [q], scores of the other, in the same order.
         places: int [q], the place of every query.
-        seed, samples: of the resampling, and how many.
+        seed: of the resampling.
+        samples: number of resamplings.
 
     Returns:
         dict with `gain` (mean difference), `low`, `high` (95 % interval), `width` (of a one-sided 95 % interval), `queries`, `places`, and
@@ -49,7 +56,7 @@ def paired_gain(after, before, places, seed, samples):
     gain = float(difference.mean()) if len(difference) else np.nan
     wide, width = (_width(difference, places, seed, samples, level) for level in (0.975, 0.95))
     clear = "gain" if gain - width > 0 else "loss" if gain + width < 0 else ""
-    found = {"gain": gain, "low": gain - wide, "high": gain + wide, "width": width, "clear": clear}
+    found: dict[str, Any] = {"gain": gain, "low": gain - wide, "high": gain + wide, "width": width, "clear": clear}
     return found | {"queries": len(difference), "places": len(np.unique(places))}
 
 
@@ -60,13 +67,13 @@ def _counted(values, places):
 
 
 def _width(values, places, seed, samples, level):
-    """Between the mean and the end of a one-sided interval of a level; NaN where nothing can be claimed."""
+    """Distance between the mean and the end of a one-sided interval of a level; NaN for too few queries or places."""
     _, number = np.unique(places, return_inverse=True)
     total, count = np.bincount(number, values), np.bincount(number)
     if len(values) < LEAST_QUERIES or len(count) < LEAST_PLACES:
         return np.nan
     drawn = np.random.default_rng([seed, _PURPOSE]).integers(0, len(count), (samples, len(count)))
     effective = len(values) ** 2 / (count.astype(np.float64) ** 2).sum()
-    # The deviation of a sample is smaller than that of what it was drawn from, by this factor.
+    # By this factor the deviation of a sample is too small.
     error = (total[drawn].sum(1) / count[drawn].sum(1)).std() * np.sqrt(effective / (effective - 1))
     return float(stats.t.ppf(level, effective - 1) * error)

@@ -1,5 +1,5 @@
-"""The error of this room."""
+"""The error that the evaluation raises."""
 
 
 class EvidenceError(ValueError):
-    """Descriptors that nothing can be ranked by; the message says in one line why."""
+    """Nothing can be ranked by some descriptors; the message says in one line why."""

@@ -1,22 +1,23 @@
-"""What the evaluation wrote as text, read again: files that anyone may edit, cut off or take from another run."""
+"""The text files of the evaluation, read and checked, because anyone may edit them, cut them off or take them from another run."""
 
 import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
-COLUMNS = ("system", "benchmark", "protocol", "post", "metric", "value", "low", "high")
+COLUMNS = ("system", "benchmark", "protocol", "postprocessing", "metric", "value", "low", "high")
 _NUMBERS = ("value", "low", "high")
 _BOUNDS = ("low", "high", "width")  # of an interval; null where there is none
-_GAIN = {"benchmark", "protocol", "post", "before", "after", "gain", *_BOUNDS, "clear", "queries", "places", "chosen_on"}
+_GAIN = {"benchmark", "protocol", "postprocessing", "before", "after", "gain", *_BOUNDS, "clear", "queries", "places", "chosen_on"}
 
 
 class ResultsError(ValueError):
-    """A file that is not as the evaluation wrote it; the message names it and says why in one line."""
+    """A file is not as the evaluation wrote it; the message names the file and says why in one line."""
 
 
-def read_gains(path):
-    """Gains of every experiment, as `evaluation.gains` describes them; NaN stands for what an interval cannot say.
+def read_gains(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Gains of every experiment, as `evaluation.gains` describes them; NaN stands for a number that an interval does not have.
 
     Raises:
         ResultsError: the file is damaged.
@@ -26,7 +27,7 @@ def read_gains(path):
         whole = all(
             found["against"] and "diverged" in found and all(row.keys() >= _GAIN for row in found["rows"]) for found in gains.values()
         )
-    except (ValueError, KeyError, TypeError, AttributeError):  # whatever JSON that is not ours happens to break
+    except (ValueError, KeyError, TypeError, AttributeError):  # JSON of any other shape
         whole = False
     if not whole:
         raise _damaged(path, "not the gains of a run's experiments")
@@ -37,12 +38,12 @@ def read_gains(path):
     }
 
 
-def read_table(path, gains):
+def read_table(path: str | Path, gains: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of the table as dicts; numbers are floats, NaN where there is none.
 
     Args:
         path: the CSV.
-        gains: of the same run. The table has a row for each, and the same rows for both systems that are compared, or it is cut off.
+        gains: of the same run, as `read_gains` returned them. A table without the rows that they were computed from is cut off.
 
     Raises:
         ResultsError: the file is damaged, or of another run.
@@ -50,7 +51,7 @@ def read_table(path, gains):
     try:
         text = Path(path).read_bytes().decode()
         header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
-        rows = [dict(zip(COLUMNS, line, strict=True)) for line in lines]
+        rows: list[dict[str, Any]] = [dict(zip(COLUMNS, line, strict=True)) for line in lines]
         rows = [{**row, **{name: float(row[name] or "nan") for name in _NUMBERS}} for row in rows]
     except (ValueError, csv.Error) as error:
         raise _damaged(path, "not a table") from error
@@ -62,15 +63,28 @@ def read_table(path, gains):
 
 
 def _complete(rows, gains):
-    measured = {}
+    """Whether a table has the rows that gains were computed from.
+
+    An experiment has the rows of the network off the shelf that it is compared with, after as many steps as it takes itself; and that
+    network has none that no experiment has. How two systems are whitened may differ.
+    """
+    measured, together = {}, {}
     for row in rows:
-        # How the two systems of a pair are whitened may differ.
-        measured.setdefault(row["system"], set()).add((row["benchmark"], row["protocol"], bool(row["post"]), row["metric"]))
+        measured.setdefault(row["system"], set()).add((*_place(row), row["metric"]))
     for name, found in gains.items():
-        compared = {(row["benchmark"], row["protocol"], bool(row["post"]), "mAP") for row in found["rows"]}
-        if not compared <= measured.get(name, set()) or measured.get(name) != measured.get(found["against"]):
+        own, shelf = measured.get(name, set()), measured.get(found["against"], set())
+        counts = {steps for _, _, steps, _ in own}
+        compared = {(*_place(row), "mAP") for row in found["rows"]}
+        if not compared <= own or own != {place for place in shelf if place[2] in counts}:
             return False
-    return True
+        together.setdefault(found["against"], set()).update(own)
+    return all(measured.get(name, set()) == own for name, own in together.items())
+
+
+def _place(row):
+    """Benchmark, protocol and number of steps of a row."""
+    steps = row["postprocessing"]
+    return row["benchmark"], row["protocol"], steps.count("+") + bool(steps)
 
 
 def _damaged(path, why):

@@ -1,9 +1,12 @@
-"""The table of all systems, what the training gained, and the rankings behind both."""
+"""The table of all systems, the gains of the training, and the rankings behind both."""
 
 import csv
 import io
 import json
 import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,41 +25,57 @@ _SHOWN = 20  # photos of a ranking that are kept for pictures
 _COLLECTION = "collection"
 
 
-def write_table(systems, benchmarks, validations, pairings, chosen, table, gains, rankings, seed, bootstrap):
+def write_table(
+    systems: Mapping[str, Mapping[str, Any]],
+    benchmarks: Mapping[str, Mapping[str, Any]],
+    validations: Mapping[str, str | Path],
+    pairings: Mapping[str, str],
+    chosen: Mapping[str, str | Path],
+    table: str | Path,
+    gains: str | Path,
+    rankings: Mapping[str, str | Path],
+    seed: int,
+    bootstrap: int,
+) -> None:
     """Evaluate all systems on all benchmarks, and each on the validation of the pairs that it belongs to.
 
     Args:
-        systems: by name {"whitening": artefact or None, "descriptors": {"collection": artefact, BENCHMARK: artefact, ...}, "validation": a
-            key of `validations`}.
+        systems: by name {"descriptors": {"collection": artefact, BENCHMARK: artefact, ...}, "steps": lists of steps after the descriptor,
+            "learned": {step: the artefact that it learned}, "validation": a key of `validations`}.
         benchmarks: by name {"truth", "collection", "ranking"}; `ranking` is the teacher's artefact, or None.
         validations: name to artefact of kind `truth`.
         pairings: experiment to the off-the-shelf system it is compared with.
         chosen: experiment to its `history` artefact, which knows the epoch that validation chose.
-        table: the CSV to write: columns `COLUMNS`, one row per system, benchmark, protocol, post and metric; values 0 to 100, `low`
-            and `high` their 95 % bootstrap interval over places, empty for too few of them.
-        gains: the JSON to write, see `find_gains`, and the epoch in which a training `diverged` (0: it did not); null stands for what an
-            interval cannot say.
-        rankings: by benchmark and validation the artefact of kind `ranking` to write: per system its first photos without
-            whitening, `SYSTEM/offset`, `SYSTEM/photo`, `SYSTEM/score`, and `SYSTEM/ap/PROTOCOL` [q].
+        table: the CSV to write: columns `COLUMNS`, one row per system, benchmark, protocol, postprocessing and metric; values are 0 to
+            100, `low` and `high` the ends of their 95 % bootstrap interval over places, empty where there are too few places or queries.
+        gains: the JSON to write, see `find_gains`, and the epoch in which a training `diverged` (0: it did not). null stands for a
+            number that an interval does not have.
+        rankings: by benchmark and validation the artefact of kind `ranking` to write: per system its first photos without any step after
+            the descriptor, `SYSTEM/offset`, `SYSTEM/photo`, `SYSTEM/score`, and `SYSTEM/ap/PROTOCOL` [q].
         seed: of the bootstrap.
         bootstrap: resamplings.
+
+    Raises:
+        EvidenceError: nothing can be ranked by some descriptors.
+        ArtefactError: an artefact is damaged, or two are of different photos.
     """
     _check_photos(systems, benchmarks, validations)
     truths = {name: read_truth(files["truth"]) for name, files in benchmarks.items()}
     for name, path in validations.items():
         truths[name] = _validation(path, [files for files in systems.values() if files["validation"] == name])
-    scores = {}
+    scores: dict[tuple[str, str, str, str], dict[str, np.ndarray]] = {}
     for name, truth in truths.items():
         shown = {"query": truth.query.astype(np.int32)}
         teacher = benchmarks.get(name, {}).get("ranking")
         if teacher is not None:
             lists = bow_rankings(truth, teacher, name)
-            _score(scores, name, truth, _TEACHER, {post: ((ranking, ranking) for ranking in found) for post, found in lists.items()})
+            _score(scores, name, truth, _TEACHER, [(label, ((ranking, ranking) for ranking in found)) for label, found in lists.items()])
         for system, files in systems.items():
             if name not in (*benchmarks, files["validation"]):
                 continue
             source = files["descriptors"][name if name in benchmarks else _COLLECTION]
-            first = _score(scores, name, truth, system, network_rankings(truth, source, files["whitening"], name in benchmarks))
+            found = network_rankings(truth, source, name in benchmarks, files["steps"], files["learned"])
+            first = _score(scores, name, truth, system, found)
             shown |= _shown(system, first[""], {p: scores[system, name, p, ""]["mAP"] for p in truth.protocols})
         if name in rankings:
             artefact.write(rankings[name], "ranking", shown, {"benchmark": name, "shown": _SHOWN})
@@ -64,22 +83,22 @@ def write_table(systems, benchmarks, validations, pairings, chosen, table, gains
     write_bytes(table, _table_text(scores, places, seed, bootstrap).encode())
     histories = {name: artefact.read(path, "history", ["chosen", "diverged"]) for name, path in chosen.items()}
     epochs = {name: int(arrays["chosen"]) for name, arrays in histories.items()}
-    found = find_gains(scores, places, pairings, epochs, set(validations), seed, bootstrap)
-    for name, experiment in found.items():
+    gained = find_gains(scores, places, pairings, epochs, set(validations), seed, bootstrap)
+    for name, experiment in gained.items():
         experiment["diverged"] = int(histories[name]["diverged"])
         experiment["rows"] = [{key: _plain(value) for key, value in row.items()} for row in experiment["rows"]]
-    write_bytes(gains, (json.dumps(found, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+    write_bytes(gains, (json.dumps(gained, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
 def _validation(path, systems):
-    """A truth of validation without the photos that one of its systems could not describe."""
+    """A truth of validation, less the photos that one of its systems could not describe."""
     gone = [artefact.read(files["descriptors"][_COLLECTION], "descriptors", ["missing"])["missing"] for files in systems]
     truth = read_truth(path)
     return truth.without(np.any(gone, axis=0)) if gone else truth
 
 
 def _check_photos(systems, benchmarks, validations):
-    """See to it that what is compared is of the same photos."""
+    """Refuse to compare artefacts of different photos."""
     check_photos(*validations.values(), *(files["descriptors"][_COLLECTION] for files in systems.values()))
     for name, files in benchmarks.items():
         rankings = [files["ranking"]] if files["ranking"] is not None else []
@@ -87,25 +106,25 @@ def _check_photos(systems, benchmarks, validations):
 
 
 def _score(scores, name, truth, system, rankings):
-    """Add scores by (system, benchmark, protocol, post): dict of metric to float64 [q]. Of the rankings one is in memory at a time.
+    """Add scores by (system, benchmark, protocol, postprocessing): dict of metric to float64 [q]. One ranking at a time is in memory.
 
     Args:
         name: of the benchmark, or of the validation; `truth`: its `Truth`.
-        rankings: by `post`, per query (rows, similarities).
+        rankings: pairs of a postprocessing and, per query, (rows, similarities).
 
     Returns:
-        by `post`, per query the first `_SHOWN` of both.
+        by postprocessing, per query the first `_SHOWN` of both.
     """
     first, rows = {}, {}
-    for post, found in rankings.items():
-        first[post] = []
+    for postprocessing, found in rankings:
+        first[postprocessing] = []
         for number, (ranking, similarity) in enumerate(found):
-            first[post].append((ranking[:_SHOWN].copy(), similarity[:_SHOWN].copy()))
+            first[postprocessing].append((ranking[:_SHOWN].copy(), similarity[:_SHOWN].copy()))
             for protocol, answers in truth.protocols.items():
-                rows.setdefault((protocol, post), []).append(score_ranking(ranking, *answers[number]))
+                rows.setdefault((protocol, postprocessing), []).append(score_ranking(ranking, *answers[number]))
     for protocol in truth.protocols:
-        for post in rankings:
-            scores[system, name, protocol, post] = in_percent(rows.get((protocol, post), []))
+        for postprocessing in first:
+            scores[system, name, protocol, postprocessing] = in_percent(rows.get((protocol, postprocessing), []))
     return first
 
 
@@ -120,7 +139,7 @@ def _shown(system, first, precision):
 
 
 def _plain(value):
-    """As JSON, which has no NaN, knows it."""
+    """A value as JSON has it: null for NaN, which JSON does not know."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

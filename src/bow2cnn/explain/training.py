@@ -1,92 +1,97 @@
-"""What a photo was used for in training, or why for nothing."""
+"""What a photo was used for in training, or why it was not used."""
 
 import numpy as np
 
+from bow2cnn.explain.substitute import substitute_for_clusters
+from bow2cnn.explain.watermarks import count_masked
+from bow2cnn.run.run import Run
 from bow2cnn.split.sides import DROPPED, SIDES, TRAIN
 
 
-def explain_training(files, row):
+def explain_training(run: Run, row: int) -> list[str]:
     """Lines about a photo's part in the training, by every source of pairs."""
-    if not files.pairs:
+    if not run.sources:
         return ["training: not known yet; run the stage `pairs`"]
     lines, used = [], False
-    for source, (positives, rule) in files.pairs.items():
-        head = "training" if len(files.pairs) == 1 else f"training with pairs of {source}"
+    for source in run.sources:
+        head = "training" if len(run.sources) == 1 else f"training with pairs of {source}"
+        rule = run.negatives(source)
         if not rule.used[row]:
-            lines.append(f"{head}: not used; {_why_not(files, row, source, rule)}")
+            lines.append(f"{head}: not used; {_why_not(run, row, source, rule)}")
             continue
         used = True
-        told = _as_background(rule, row) if rule.background[row] else _as_photo_of_a_place(positives, rule, row)
-        lines += [f"{head}: {told}", *_in_doubt(rule, row)]
-    return lines + (_in_tuples(files, row) if used else [])
+        part = _as_background(rule, row) if rule.background[row] else _as_photo_of_a_place(run.positives(source), rule, row)
+        lines += [f"{head}: {part}", *_in_doubt(rule, row)]
+    return lines + (_in_tuples(run, row) if used else [])
 
 
-def _why_not(files, row, source, rule):
+def _why_not(run, row, source, rule):
     if source == "database":
         return "the database does not have it"
     if source != "models":
-        return _without_features(files, row) or "it shows, or a photo like it does, what a benchmark shows"
-    model = -1 if files.models is None else int(files.models["model"][row])
-    if model >= 0 and files.split["side"][model] == DROPPED:
-        return f"model {model} is left out: {files.split['reason'][model]}"
-    if files.given:
-        return "nothing says what a photo outside the 3D models shows"
+        return _without_features(run, row) or "it shows what a benchmark shows, or a photo that matches it does"
+    model = int(run.models["model"][row]) if "models" in run else -1
+    if model >= 0 and run.split["side"][model] == DROPPED:
+        return f"model {model} is left out: {run.split['reason'][model]}"
+    if substitute_for_clusters(run):
+        return "it is in no 3D model, and nothing else says what it shows"
     if rule.cluster[row] >= 0:
-        return "it may show what the models of its cluster show, so that it is no negative, and without a model it is no positive"
-    if files.graph is not None and (files.graph["pair"] == row).any():
-        return "verified pairs join it to others, so that it is no negative for sure, and without a model it is no positive"
-    if reason := _without_features(files, row):
+        return "it is in a cluster but in no 3D model: it cannot be a positive, and is not safe as a negative"
+    if "graph" in run and (run.graph["pair"] == row).any():
+        return "verified pairs join it to others, but it is in no 3D model: it cannot be a positive, and is not safe as a negative"
+    if reason := _without_features(run, row):
         return reason
-    if files.split["contaminated"][row]:
+    if run.split["contaminated"][row]:
         return "it matches a photo of a benchmark"
-    return "other background photos (outside every cluster) were drawn (pairs.max_background)"
+    return "enough other background photos (outside every cluster) were drawn (pairs.max_background)"
 
 
-def _without_features(files, row):
-    """Why a photo has no local features in the index; nothing where it has some."""
-    if not files.is_blank(row):
+def _without_features(run, row):
+    """Why a photo has no local features in the index; an empty string if it has some."""
+    if np.diff(run.index.part("offset", row, row + 2)) > 0:
         return ""
-    masked, features = files.masked(row) or (0, 0)
+    masked, features = count_masked(run, row)
     if masked:
-        return f"all of its {features} local features are masked as those of watermarks"
-    return "it has no local features, so that it may be a photo that cannot be read"
+        return f"all its {features} local features are on watermarks, and left out of the index"
+    return "it has no local features; perhaps it cannot be read"
 
 
 def _in_doubt(rule, row):
-    """A line where doubtful pairs keep photos from being negatives of the photo."""
+    """A line if doubtful pairs keep photos from being negatives of the photo."""
     kept = rule.by_doubt(row)
     if not len(kept):
         return []
     places = len(np.unique(rule.place[kept]))
-    return [f"  in doubt: cut pairs join its cluster to {len(kept)} photos of {places} other places; neither are negatives of the other"]
+    return [f"  in doubt: cut pairs join its cluster to {len(kept)} photos of {places} other places; they are not negatives of each other"]
 
 
 def _as_background(rule, row):
     places = len(rule.weak_places(row))
-    but = f", but not of {places} groups with which it has a little in common" if places else ""
-    return f"on the side of {SIDES[int(rule.side[row])]}, a negative of all places{but}"
+    but = f", except of {places} places that it matches too weakly to be joined to them" if places else ""
+    return f"background photo (outside every cluster), {SIDES[int(rule.side[row])]} side: a negative of all places{but}"
 
 
 def _as_photo_of_a_place(positives, rule, row):
     pool, side = positives.pool_of(row), int(rule.side[row])
-    query = "no query" if pool is None else f"a query with {len(pool['photo'])} candidate positives"
+    query = "not a query" if pool is None else f"a query with {len(pool['photo'])} candidate positives"
     positive = sum(int(np.count_nonzero(other["photo"] == row)) for other in positives.pools)
     negative = ", a negative of other places" if side == TRAIN else ""
-    return f"place {int(rule.place[row])}, on the side of {SIDES[side]}: {query}, a candidate positive of {positive} queries{negative}"
+    return f"place {int(rule.place[row])}, {SIDES[side]} side: {query}, a candidate positive of {positive} queries{negative}"
 
 
-def _in_tuples(files, row):
-    """A line for every experiment: what the photo was in the tuples of all epochs."""
+def _in_tuples(run, row):
+    """A line for every experiment: how often the photo was in tuples, and as what, over all epochs."""
     lines = []
-    for name, history in files.histories.items():
+    for name in run.experiments:
+        history = run.history(name)
         query, positive, photo = (history[f"negatives/{part}"] for part in ("query", "positive", "photo"))
         exemplar = (query == row) & (positive == row)
         counts = {
             "query": np.count_nonzero((query == row) & ~exemplar),
             "positive": np.count_nonzero((positive == row) & ~exemplar),
             "negative": np.count_nonzero(photo == row),
-            "query with a changed copy of itself": np.count_nonzero(exemplar),
+            "query with a changed copy of itself as the positive": np.count_nonzero(exemplar),
         }
-        told = ", ".join(f"{count} x {what}" for what, count in counts.items() if count)
-        lines.append(f"  {name}, all epochs: {told or 'in no tuple'}")
+        parts = ", ".join(f"{count} x {what}" for what, count in counts.items() if count)
+        lines.append(f"  {name}, all epochs: {parts or 'in no tuple'}")
     return lines

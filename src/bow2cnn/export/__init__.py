@@ -1,1 +1,1 @@
-"""What a run found, in the formats of other programs."""
+"""The results of a run in the formats of other programs."""

@@ -1,10 +1,11 @@
-"""A run's 3D models as COLMAP wants them beside the photos: `sparse/CLUSTER-MODEL` and `images`.
+"""A run's 3D models beside their photos, as COLMAP reads them: `sparse/CLUSTER-MODEL` and `images`.
 
-COLMAP takes the pixels of a file as they lie, whatever EXIF says, and so are cameras, poses and places of features here.
+COLMAP ignores the orientation in EXIF. So cameras, poses and places of features are those of the pixels as they lie in the file.
 """
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -17,43 +18,55 @@ from bow2cnn.photos.decode import PhotoError, is_plain, read_rgb
 from bow2cnn.photos.orientation import UPRIGHT, is_mirrored
 from bow2cnn.reconstruction.colmap import lay_in_file, name_in_colmap, read_model, write_model
 from bow2cnn.reconstruction.folders import model_files
+from bow2cnn.run.run import Run
 
 _READ = ("JPEG", "MPO", "PNG", "TIFF", "BMP", "PPM")  # formats that COLMAP decodes (pycolmap 4.2.1)
 _QUALITY = 95  # of a copy as JPEG
 
 
-def export_colmap(results, out):
-    """Write the models of a run so that COLMAP can undistort their photos, make depth maps of them, and so on.
+class Exported(NamedTuple):
+    """What an export holds.
 
-    The photos lie in `images` under the names that `names_for_others` gives them, as links to the user's files. Where COLMAP cannot read a
-    file, or the file is mirrored (EXIF orientations 2, 4, 5, 7), there is an upright copy (JPEG, whatever the name ends in). Where every
-    photo is a link, the user's own folder does as well as `images`.
+    Attributes:
+        models: number of models.
+        photos: number of their photos.
+        copies: number of photos that are copies and not links.
+        left_out: a line for every photo that can no longer be read.
+    """
+
+    models: int
+    photos: int
+    copies: int
+    left_out: list[str]
+
+
+def export_colmap(run: Run, out: str | Path) -> Exported:
+    """Write the models of a run so that COLMAP can undistort their photos, compute depth maps, and so on.
+
+    The photos lie in `images` under the names of `names_for_others`, as links to the user's files. If COLMAP cannot read a file, or the
+    file is mirrored (EXIF orientations 2, 4, 5, 7), `images` has an upright copy instead (JPEG, whatever the name ends in). If every photo
+    is a link, the user's own folder can take the place of `images`.
 
     Args:
-        results: the run's folder, whose stage `reconstruction` is done.
-        out: folder, in which there is no `sparse` yet.
-
-    Returns:
-        numbers of models, of photos, of those that are copies, and a line for every photo that cannot be read any more.
+        run: with the stage `reconstruction` done.
+        out: folder without a `sparse`.
 
     Raises:
-        ArtefactError: there are no models, or not those of the run's photos.
-        WriteError: the disk is full or not writable, or there is a `sparse` already.
+        ArtefactError: the run has no models, or they are of other photos.
+        WriteError: the disk is full or not writable, or `sparse` is there already.
     """
-    results, out = Path(results), Path(out)
-    photos = artefact.read(results / "collection/collection.h5", "collection", ["path", "name", "sha256", "orientation"])
+    out, photos = Path(out), run.photos
     own = {name_in_colmap(*photo): row for row, photo in enumerate(zip(photos["sha256"], photos["name"], strict=True))}
-    folders = sorted({path.parent for folder in sorted(results.glob("reconstruction/colmap-*")) for path in model_files(folder)})
+    parts = [run.path("colmap", part) for part in run.names("colmap")]
+    folders = sorted({path.parent for part in parts for path in model_files(part)})
     if not folders:
-        raise artefact.ArtefactError(f"{results}/reconstruction: holds no COLMAP models; run the stage `reconstruction`")
+        raise run.missing("colmap")
     models = {folder.name: _read(folder) for folder in folders}
     try:
         rows = sorted({own[image.name] for model in models.values() for image in model.images.values()})
     except KeyError as error:
-        raise artefact.ArtefactError(
-            f"{results}/reconstruction: a model shows {error}, which is not in the collection; run it again"
-        ) from None
-    names, copies, gone, orientations = [printable(name) for name in names_for_others(photos)], 0, [], {}
+        raise artefact.ArtefactError(f"{folders[0].parent}: a model shows {error}, which is not in the collection; run it again") from None
+    names, copies, left_out, orientations = [printable(name) for name in names_for_others(photos)], 0, [], {}
     for row in progress(rows, "images"):
         path, orientation = photos["path"][row], int(photos["orientation"][row])
         try:
@@ -61,7 +74,7 @@ def export_colmap(results, out):
             orientations[names[row]] = orientation if as_it_is else UPRIGHT
             _place(path, out / "images" / names[row], as_it_is)
         except PhotoError as error:
-            gone.append(f"{path}: {error}")
+            left_out.append(f"{path}: {error}")
             continue
         copies += not as_it_is
     for name, model in models.items():
@@ -71,7 +84,7 @@ def export_colmap(results, out):
         with write_errors(out / "sparse" / name):
             (out / "sparse").mkdir(parents=True, exist_ok=True)
             write_model(model, out / "sparse" / name)
-    return len(models), len(rows) - len(gone), copies, gone
+    return Exported(len(models), len(rows) - len(left_out), copies, left_out)
 
 
 def _read(folder):

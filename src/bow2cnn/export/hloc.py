@@ -1,6 +1,6 @@
 """Local features and verified pairs as hloc reads them: `features.h5`, `pairs.txt` and `matches.h5`.
 
-hloc takes the pixels of a file as they lie, whatever EXIF says, and so are the places of features and the sizes here.
+hloc ignores the orientation in EXIF. So places of features and sizes are those of the pixels as they lie in the file.
 """
 
 from pathlib import Path
@@ -9,65 +9,69 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from bow2cnn.core import artefact
 from bow2cnn.core.atomic_files import atomic_write, write_bytes
 from bow2cnn.core.progress import progress
-from bow2cnn.core.same_photos import check_photos, shards_of
 from bow2cnn.export.names import names_for_others
 from bow2cnn.features.sift import DESCRIPTOR_SCALE
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.photos.orientation import place_in_file, size_in_file
+from bow2cnn.run.run import Run
 
 
 class UnfitName(ValueError):
-    """hloc would misread the name of every photo; the message says why."""
+    """hloc cannot read the name of any photo; the message says why."""
 
 
 class Exported(NamedTuple):
-    """What an export holds and what it had to leave out: numbers of photos and of verified pairs, and a line per photo left out."""
+    """What an export holds and what it had to leave out.
+
+    Attributes:
+        photos: number of photos.
+        pairs: number of verified pairs.
+        pairs_left_out: number of verified pairs with a photo that is left out.
+        left_out: a line for every photo that is left out.
+    """
 
     photos: int
     pairs: int
     pairs_left_out: int
-    left_out: list
+    left_out: list[str]
 
 
-def export_hloc(results, out):
-    """Write what a run found for hloc.
+def export_hloc(run: Run, out: str | Path) -> Exported:
+    """Write the local features and the verified pairs of a run for hloc.
 
-    `features.h5` has a group per photo with `keypoints` float32 [N, 2] (pixels of the file, the centre of the top left one at 0, 0; their
-    attribute `uncertainty`: so many pixels of the file is one of the photo as it was searched), `descriptors` float16 [128, N], `scores`,
-    `image_size` (of the file); `pairs.txt` a line per verified pair; `matches.h5` of each pair `matches0` int16 [N] (int32 where the second
-    photo has too many), its feature or -1, and `matching_scores0`. Photos whose names hloc would misread are left out, and their pairs.
+    - `features.h5` has a group per photo: `keypoints` float32 [N, 2] (pixels of the file, the centre of the top left pixel is (0, 0); the
+      attribute `uncertainty` says how many pixels of the file one pixel of the searched photo is), `descriptors` float16 [128, N],
+      `scores` float16 [N], `image_size` [2] (width and height of the file).
+    - `pairs.txt` has a line per verified pair.
+    - `matches.h5` has per pair `matches0` int16 [N] (int32 if the second photo has more than 32,767 features): for each feature of the
+      first photo its match in the second, or -1; and `matching_scores0` float16 [N].
+
+    Photos with names that hloc would misread are left out, and so are their pairs.
 
     Args:
-        results: the run's folder, whose stage `clustering` is done.
+        run: with the stage `clustering` done.
         out: folder.
 
-    Returns:
-        `Exported`.
-
     Raises:
-        ArtefactError, WriteError.
+        ArtefactError: a file of the run is missing, damaged, or does not belong to the others.
+        WriteError: the disk is full or not writable.
         UnfitName: no photo has a name that hloc can read.
     """
-    results, out = Path(results), Path(out)
-    photos = artefact.read(results / "collection/collection.h5", "collection", ["path", "name", "width", "height", "orientation"])
+    out, photos = Path(out), run.photos
     names = names_for_others(photos)
     unfit = _unfit_names(names)
     rows = [row for row in range(len(names)) if row not in unfit]
     if names and not rows:
-        raise UnfitName(f"{names[0]}: {unfit[0]}, like every other photo's name; rename the photos or their folders")
-    features, graph = shards_of(results, "features"), results / "clustering/graph.h5"
-    check_photos(results / "collection/collection.h5", features, graph)
-    graph = artefact.read(graph, "graph", ["pair", "match_offset", "match"])
-    store = FeatureStore(features, capacity=0)
+        raise UnfitName(f"{names[0]}: {unfit[0]}, and hloc cannot read any other name either; rename the photos or their folders")
+    store, graph = FeatureStore(run.shards("features"), capacity=0), run.graph
     counts = np.zeros(len(names), np.int64)
     with atomic_write(out / "features.h5") as temporary, h5py.File(temporary, "w", libver="latest") as file:
         for row in progress(rows, "features"):
             keypoint, descriptor = store[row]
             counts[row] = len(keypoint)
-            size, orientation = (int(photos["width"][row]), int(photos["height"][row])), int(photos["orientation"][row])
+            size, orientation = run.size(row), int(photos["orientation"][row])
             xy = place_in_file(keypoint[:, :2], size, orientation) - 0.5
             uncertainty = float(np.mean(store.scale(row)))
             _write_features(file.create_group(names[row]), xy, descriptor, size_in_file(size, orientation), uncertainty)
@@ -94,15 +98,15 @@ def _write_features(group, xy, descriptor, size, uncertainty):
 
 
 def _unfit_names(names):
-    """Row to why hloc would misread its name: it separates two names by a blank in a list of pairs, and knows them by flat names in a file
-    of matches.
+    """Row to the reason why hloc would misread its name. hloc separates two names by a blank in `pairs.txt`, and writes "-" for "/" in
+    `matches.h5`.
     """
     known, unfit = {}, {}
     for row, name in enumerate(names):
         if " " in name or not name.isprintable():
-            unfit[row] = "has a blank or a control character, at which hloc would cut its list of pairs"
+            unfit[row] = "has a blank or a control character, where hloc would split a line of its list of pairs"
         elif (other := known.setdefault(_flat(name), name)) != name:
-            unfit[row] = f"hloc does not tell it from {other}"
+            unfit[row] = f"hloc would confuse it with {other}"
     return unfit
 
 

@@ -2,10 +2,12 @@
 
 import os
 
+from bow2cnn.run.arrays import Arrays
 
-def names_for_others(photos):
-    """Names of a collection's photos, each once: their paths below their folder of `photos`, or, where two folders have the same ones,
-    their whole paths without the first slash (relative to `/`).
+
+def names_for_others(photos: Arrays | dict[str, list[str]]) -> list[str]:
+    """Unique names of a collection's photos: their paths below their folder of `photos`. If two photos have the same, all names are whole
+    paths without the first slash (relative to `/`).
 
     Args:
         photos: `path` and `name` of the collection.

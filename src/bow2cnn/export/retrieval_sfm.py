@@ -1,10 +1,10 @@
 """The training database in the layout of the reference trainer (Radenovic, Tolias, Chum, TPAMI 2018): `retrieval-SfM-*.pkl` and `ims/`.
 
-The file is a dict of `train` and `val`, each a dict of lists: `cids` (a photo's name, its SHA-256 here), `cluster` (its class), `qidxs` and
-`pidxs` (queries and positives, places in `cids`). The photo CID lies in `ims/CID[-2:]/CID[-4:-2]/CID[-6:-4]/CID`.
+The file is a dict of `train` and `val`, each a dict of lists: `cids` (names of photos, here their SHA-256), `cluster` (their classes),
+`qidxs` and `pidxs` (queries and positives, as positions in `cids`). The photo CID lies in `ims/CID[-2:]/CID[-4:-2]/CID[-6:-4]/CID`.
 
-A query's negatives are photos of other classes. So what our own training would not take for a negative (see `pairs.negatives`) goes
-into the class of the query's place, as far as one number can say that.
+A query's negatives are photos of other classes. So photos that our own training would not take for negatives (see `pairs.negatives`) get
+the class of the query's place, as far as one number per photo can say that.
 """
 
 import hashlib
@@ -20,10 +20,8 @@ from bow2cnn.config.experiment import Experiment
 from bow2cnn.core import artefact
 from bow2cnn.core.atomic_files import write_bytes
 from bow2cnn.core.progress import progress
-from bow2cnn.core.same_photos import check_photos
-from bow2cnn.pairs.negatives import read_negatives
-from bow2cnn.pairs.positives import read_positives
-from bow2cnn.pairs.sources import folders_of_pairs
+from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.run.run import Run
 from bow2cnn.split.sides import TRAIN, VALIDATION
 
 _LOG = logging.getLogger("bow2cnn")
@@ -33,31 +31,29 @@ _SIDES = {"train": TRAIN, "val": VALIDATION}
 _MIN_OVERLAP, _MAX_SCALE = (Experiment.model_fields[key].default for key in ("positives_overlap", "positives_scale"))
 
 
-def export_database(results, out, background=False, source=None):
+def export_database(run: Run, out: str | Path, background: bool = False, source: str | None = None) -> dict[str, tuple[int, int]]:
     """Write the training database of a run.
 
-    Its only rule is that photos of other classes may be negatives, and here these are no photos that our own training holds for doubtful.
-    With background photos there are some: our training does not take a background photo for a negative of the models nearest to it
-    (`NegativeRule.wary`), and one number cannot say that.
+    Its only rule is that photos of other classes may be negatives. Here these are never photos that our own training holds for doubtful,
+    except with `background`: for a background photo our training also excludes the models nearest to it (`NegativeRule.wary`), which one
+    number per photo cannot say.
 
     Args:
-        results: the run's folder, whose stage `pairs` is done.
+        run: with the stage `pairs` done.
         out: folder; the photos are copied into it.
-        background: with the background photos (outside every model), each a class of its own, unless geometry says that it may show what
-            another class shows.
-        source: of the pairs; may be left out where the run has those of one source only.
+        background: whether to add the background photos (outside every model). Each is a class of its own, unless geometry says that it may
+            show what another class shows.
+        source: of the pairs; None if the run has pairs of one source only.
 
     Returns:
-        dict of side to (photos, pairs).
+        side to its numbers of photos and of pairs.
 
     Raises:
-        ArtefactError, WriteError.
+        ArtefactError: a file of the run is missing, damaged, or does not belong to the others, or a photo has changed.
+        WriteError: the disk is full or not writable.
     """
-    results, out = Path(results), Path(out)
-    folder = _folder_of_pairs(results, source)
-    check_photos(results / "collection/collection.h5", folder / "negatives.h5", folder / "positives.h5")
-    rule, positives = read_negatives(folder / "negatives.h5"), read_positives(folder / "positives.h5")
-    photos = artefact.read(results / "collection/collection.h5", "collection", ["path", "sha256"])
+    out, photos, source = Path(out), run.photos, _choose_source(run, source)
+    rule, positives = run.negatives(source), run.positives(source)
     names = [bytes(row).hex() for row in photos["sha256"]]
     database, rows = {}, []
     for name, side in _SIDES.items():
@@ -71,28 +67,34 @@ def export_database(results, out, background=False, source=None):
     return {name: (len(side["cids"]), len(side["qidxs"])) for name, side in database.items()}
 
 
-def _folder_of_pairs(results, source):
-    """The folder of a source's pairs in a run."""
-    found = folders_of_pairs(results)
-    if source is None and len(found) > 1:
-        raise artefact.ArtefactError(f"{results}: has pairs of {' and '.join(found)}; choose one of them by --pairs")
-    if source is not None and source not in found:
-        raise artefact.ArtefactError(f"{results}: has no pairs of {source}, but of {' and '.join(found) or 'no source'}")
-    return found[source] if source else next(iter(found.values()), results / "pairs/models")
+def _choose_source(run, source):
+    if not run.sources:
+        raise run.missing("negatives")
+    if source is None and len(run.sources) > 1:
+        raise artefact.ArtefactError(f"{run.results}: has pairs of {' and '.join(run.sources)}; choose one of them by --pairs")
+    if source is not None and source not in run.sources:
+        raise artefact.ArtefactError(f"{run.results}: has no pairs of {source}, but of {' and '.join(run.sources)}")
+    return source or run.sources[0]
 
 
-def assign_classes(rule, members, name):
-    """Members of a side that the database gets, int64 [k], and their classes, int64 [k].
+def assign_classes(rule: NegativeRule, members: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the photos of a side that the database gets, and their classes.
 
-    Places that may be the same become one class, named by the first of them, while it has at most half of the side's photos: one class of
-    everything would leave no negatives. Of places that may be the same all the same, the smaller is left out. A background photo
-    joins the class that it may belong to. One that may belong to several is left out, because it must be no negative of any of them. The
-    log says what was joined and left out.
+    - Places that may be the same become one class, with the number of the first of them, as long as it has at most half of the side's
+      photos: a single class for all photos would leave no negatives.
+    - If two places may be the same but would make too large a class, the smaller place is left out.
+    - A background photo joins the class that it may belong to. If it may belong to several, it is left out, because it must not
+      be a negative of any of them.
+
+    The log says how many were joined and left out.
 
     Args:
-        rule: `NegativeRule`.
-        members: int64 rows of the side, sorted.
+        rule: who may be a negative of whom.
+        members: rows of the side, int64 [m], sorted.
         name: of the side, for the log.
+
+    Returns:
+        the chosen rows, int64 [k], sorted, and their classes, int64 [k].
     """
     place, cluster = rule.place, rule.cluster
     modelled = members[cluster[members] >= 0]
@@ -109,9 +111,9 @@ def assign_classes(rule, members, name):
     if links or len(classes) < len(members):
         outside = int(np.count_nonzero(cluster[members] < 0)) - sum(cluster[row] < 0 for row in classes)
         _LOG.warning(
-            "export: in %s %d places that may show what another one shows have its class; %d places with %d photos are left out, because "
-            "they may show what another one shows and one class would have most of the photos; %d photos that may belong to several "
-            "classes are left out", name, joined, len(dropped), sum(photos[own] for own in dropped), outside,
+            "export: %s: %d places may be the same as another one and have its class; %d places with %d photos may be the same as another "
+            "one too, and are left out, because one class would have most of the photos; %d photos that may belong to several classes are "
+            "left out", name, joined, len(dropped), sum(photos[own] for own in dropped), outside,
         )  # fmt: skip
     kept = np.array(sorted(classes), np.int64)
     return kept, np.array([classes[row] for row in kept.tolist()], np.int64)
@@ -122,8 +124,8 @@ def _join_places(links, photos, limit):
 
     Args:
         links: pairs of places.
-        photos: number by place.
-        limit: photos of a class that is made by joining.
+        photos: number of photos by place.
+        limit: largest number of photos of a joined class.
     """
     joined, size = nx.utils.UnionFind(photos), dict(photos)
     for pair in links:
@@ -135,7 +137,7 @@ def _join_places(links, photos, limit):
 
 
 def _too_near(links, class_of, photos):
-    """Places that are left out so that no two are left that may be the same and have two classes: of two the one with fewer photos."""
+    """Places that are left out, so that no others may be the same but have two classes: of each two the one with fewer photos."""
     dropped = set()
     for pair in links:
         if class_of[pair[0]] != class_of[pair[1]] and not dropped.intersection(pair):
@@ -143,13 +145,13 @@ def _too_near(links, class_of, photos):
     return dropped
 
 
-def path_of(cid):
-    """Where a photo lies below `ims`."""
+def path_of(cid: str) -> Path:
+    """Path of a photo below `ims`."""
     return Path(cid[-2:], cid[-4:-2], cid[-6:-4], cid)
 
 
 def _side(pairs, members, classes, names, several):
-    """One side of the database. No pair is there twice, in whatever order."""
+    """One side of the database. It has no pair twice, in either order."""
     number_of = {row: number for number, row in enumerate(members.tolist())}
     seen, chosen = set(), []
     for query, pool in zip(pairs.query.tolist(), pairs.pools, strict=True):
@@ -169,8 +171,8 @@ def _side(pairs, members, classes, names, several):
 
 
 def _positives(pool, several):
-    """Positives of a query: those of m3 as far as there is evidence; where one is wanted, or there is none of these, the one with most
-    common points, or the first.
+    """Positives of a query by the rule m3, as far as there is evidence. If one is wanted, or m3 allows none: the one with most common
+    points, or the first.
     """
     photo = pool["photo"]
     good = np.ones(len(photo), bool)
@@ -182,11 +184,11 @@ def _positives(pool, several):
 
 
 def _place(source, cid, target):
-    """A photo where the trainer looks for it."""
+    """Copy a photo to where the trainer looks for it."""
     try:
         content = Path(source).read_bytes()
     except OSError as error:
         raise artefact.ArtefactError(f"{source}: cannot be read ({error.strerror}); start the run again") from error
     if hashlib.sha256(content).hexdigest() != cid:
-        raise artefact.ArtefactError(f"{source}: is another photo than the run has seen; start the run again")
+        raise artefact.ArtefactError(f"{source}: has changed since the run read it; start the run again")
     write_bytes(target, content)

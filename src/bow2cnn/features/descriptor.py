@@ -1,40 +1,48 @@
 """SIFT descriptors pooled over the size of their domain (Dong and Soatto, Domain-size pooling in local descriptors, CVPR 2015).
 
-What a feature's size is in another photo is known to a third or so only. The histograms of gradients (Lowe, IJCV 2004, section 6) of
-patches of some sizes about the one that was found, averaged, change less with it than those of one patch, and match more often.
-A patch is read from a pyramid of Gaussian levels, from the level whose blur is that of the patch's size, on a grid that moves and turns
-with the feature: three samples along each of the 4 x 4 cells, as fine as the blur leaves something to see, and not at every pixel.
+The size of a feature in another photo is known to about a third only. So the histograms of gradients (Lowe, IJCV 2004, section 6) are
+computed for patches of several sizes around the size that was found, and averaged. The average changes less with the size than the
+histogram of one patch, and matches more often.
+
+A patch is sampled from a pyramid of Gaussian levels: from the level whose blur fits the size of the patch. The sampling grid moves and
+turns with the feature. It has three samples along each side of the 4 x 4 cells, because the blur leaves no finer detail to see.
 """
+
+from typing import Any
 
 import cv2
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
-SIZES = (0.7, 1.0, 1.4)  # of the feature's
-_PER_OCTAVE, _FIRST = 3, 0.8  # levels of the pyramid, and the blur of its first one: sigma in pixels of the photo
-_CAMERA = 0.5  # sigma of the blur that every photo has
-_SMALLEST = 16  # side of a level, pixels
+SIZES = (0.7, 1.0, 1.4)  # sizes of the patches, as factors of the feature's size
+_PER_OCTAVE, _FIRST = 3, 0.8  # levels per octave of the pyramid, and the blur of its first level: sigma in pixels of the photo
+_CAMERA = 0.5  # sigma of the blur that every photo has, pixels
+_SMALLEST = 16  # smallest side of a level, pixels
 _CELLS, _DIRECTIONS = 4, 8
-_CELL = 3  # side of a cell in units of the feature's sigma; here also in samples
-_SIDE = (_CELLS + 1) * _CELL  # samples along a patch, with the half cells around it that have a share in the outer ones
-_TRUNCATED = 0.2  # of the length, so that no single gradient (a reflection) rules a descriptor
+_CELL = 3  # side of a cell in units of the feature's sigma; also its number of samples
+_SIDE = (_CELLS + 1) * _CELL  # samples along a patch, with half a cell around it that contributes to the outer cells
+_TRUNCATED = 0.2  # largest value, as a fraction of the length: no single gradient (a reflection) rules a descriptor
 
-_compiled = numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # no test for zero in the way of vector code
+# NumPy's error model does not test for division by zero, so the loops become vector code.
+_compiled: Any = numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 
 
-def describe(gray, xy, sigma, angle, sizes=SIZES):
-    """Descriptors of features.
+def describe(
+    gray: np.ndarray, xy: np.ndarray, sigma: np.ndarray, angle: np.ndarray, sizes: tuple[float, ...] = SIZES
+) -> NDArray[np.float32]:
+    """Describe features by histograms of gradients.
 
     Args:
-        gray: uint8 [h, w].
-        xy: float [N, 2], pixels, the centre of the top left one at (0.5, 0.5).
-        sigma: float [N], size: the blur at which the feature was found, in pixels.
-        angle: float [N], direction in radians from x towards y.
-        sizes: of the patches, as factors of sigma.
+        gray: the photo, uint8 [h, w].
+        xy: places, float [N, 2], pixels; the centre of the top left pixel is (0.5, 0.5).
+        sigma: sizes, float [N], pixels: the blur at which the feature was found.
+        angle: directions, float [N], radians from x towards y.
+        sizes: sizes of the patches, as factors of sigma.
 
     Returns:
-        float32 [N, 128], not negative: rows of cells, cells, directions (from the feature's own on, towards y); their mean over the
-        sizes, each of length 1.
+        float32 [N, 128], not negative. The 128 values are 4 x 4 cells by rows, with 8 directions each (from the feature's own direction
+        on, towards y). They are the mean over the patches of vectors of length 1.
     """
     found = np.empty((len(xy), _CELLS * _CELLS * _DIRECTIONS), np.float32)
     places = np.column_stack([xy, sigma, angle]).astype(np.float64)
@@ -43,10 +51,10 @@ def describe(gray, xy, sigma, angle, sizes=SIZES):
 
 
 def _pyramid(gray):
-    """Gaussian levels of a photo, the first octave at twice its resolution.
+    """Gaussian levels of a photo; the first octave has twice its resolution.
 
     Returns:
-        their pixels one after the other, float32, and per level where it starts, its height and its width, int64 [levels, 3].
+        the pixels of all levels one after the other, float32 [P], and (start, height, width) of each level, int64 [levels, 3].
     """
     levels = np.array(_layout(*gray.shape), np.int64)
     pixels = np.empty(levels[-1, 0] + levels[-1, 1] * levels[-1, 2], np.float32)
@@ -55,7 +63,7 @@ def _pyramid(gray):
         level = pixels[start : start + height * width].reshape(height, width)
         step = number % _PER_OCTAVE
         wanted = 2 * _FIRST * 2 ** (step / _PER_OCTAVE)  # pixels of the level
-        if number and not step:  # a new octave: what its first level needs, before every second pixel is left out
+        if number and not step:  # a new octave: blurred for its first level, then every second pixel is left out
             doubled = cv2.GaussianBlur(previous, (0, 0), np.sqrt((2 * wanted) ** 2 - blur**2))
             level[:] = doubled[::2, ::2]
         else:
@@ -76,9 +84,12 @@ def _layout(height, width):
 
 
 def _grid():
-    """Of the samples of a patch: weights float32 [side, side] that fall from the middle on (sigma: half the descriptor's width), and along
-    either axis the first of the two cells in which a sample has a share, int64 [side], counted from the one before the patch's first, and
-    that share, float32 [side].
+    """The sampling grid of a patch.
+
+    Returns:
+        Gaussian weights of the samples, float32 [side, side] (sigma is half the width of the descriptor); along one axis the lower of the
+        two cells to which a sample contributes, int64 [side], where cell 0 lies before the patch's first; and the sample's weight for that
+        cell (trilinear interpolation), float32 [side].
     """
     offset = (np.arange(_SIDE) + 0.5) / _CELL - (_CELLS + 1) / 2  # cells from the middle
     weight = np.exp(-(offset[:, None] ** 2 + offset**2) / (2 * (_CELLS / 2) ** 2))
@@ -99,7 +110,7 @@ def _describe(pixels, levels, places, sizes, weight, cell, share, found):
             number = min(max(number, 0), len(levels) - 1)
             start, height, width = levels[number]
             level = pixels[start : start + height * width].reshape(height, width)
-            # The first octave has two pixels for one, the centre of the first at 0.25; every octave on keeps each second.
+            # The first octave has two pixels for each of the photo, and its first centre is at 0.25. Every octave halves the resolution.
             smaller = 2.0 / 2 ** (number // _PER_OCTAVE)
             step = smaller * size * sigma
             u, v = (x - 0.25) * smaller, (y - 0.25) * smaller
@@ -112,7 +123,7 @@ def _describe(pixels, levels, places, sizes, weight, cell, share, found):
 
 @_compiled
 def _sample(level, u, v, cosine, sine, patch):
-    """A patch about (u, v), bilinear; the level's margin goes on beyond it."""
+    """Sample a patch around (u, v) bilinearly; beyond the border of the level, its outermost pixels repeat."""
     middle = np.float32((_SIDE + 1) / 2)
     cosine, sine, zero = np.float32(cosine), np.float32(sine), np.float32(0)
     right, bottom = np.float32(level.shape[1] - 1.001), np.float32(level.shape[0] - 1.001)
@@ -131,12 +142,12 @@ def _sample(level, u, v, cosine, sine, patch):
 
 @_compiled
 def _gradients(patch, weight, length, direction):
-    """Weighted lengths, and directions in eighths of a turn."""
+    """Weighted lengths of the gradients, and their directions in eighths of a turn."""
     for i in range(_SIDE):
         for j in range(_SIDE):
             dx, dy = patch[i + 1, j + 2] - patch[i + 1, j], patch[i + 2, j + 1] - patch[i, j + 1]
             length[i, j] = np.sqrt(dx * dx + dy * dy) * weight[i, j]
-            # Within an eighth 4 / pi atan(t) is t + 0.3476 t (1 - t) to 0.005.
+            # Within an eighth of a turn 4 / pi atan(t) is t + 0.3476 t (1 - t), to 0.005.
             t = min(abs(dx), abs(dy)) / (max(abs(dx), abs(dy)) + np.float32(1e-12))
             t += np.float32(0.3476) * t * (np.float32(1) - t)
             t = t if abs(dx) >= abs(dy) else np.float32(2) - t
@@ -146,7 +157,7 @@ def _gradients(patch, weight, length, direction):
 
 @_compiled
 def _pool(length, direction, cell, share, histogram):
-    """Every gradient goes to the two directions and the four cells next to it (Lowe's trilinear interpolation)."""
+    """Distribute every gradient to the two nearest directions and the four nearest cells (Lowe's trilinear interpolation)."""
     histogram[:] = 0
     for i in range(_SIDE):
         for j in range(_SIDE):
@@ -155,7 +166,7 @@ def _pool(length, direction, cell, share, histogram):
             second = length[i, j] * (direction[i, j] - np.float32(whole))
             first = length[i, j] - second
             both = share[i] * share[j]
-            down, right = share[j] - both, share[i] - both  # of the cell below, and of the one on the right
+            down, right = share[j] - both, share[i] - both  # shares of the cell below and of the cell on the right
             neither = np.float32(1) - both - down - right
             line, column = cell[i], cell[j]
             histogram[line, column, low] += first * both
@@ -170,7 +181,7 @@ def _pool(length, direction, cell, share, histogram):
 
 @_compiled
 def _add_normalised(histogram, total):
-    """Add the cells, truncated and of length 1, to a descriptor."""
+    """Truncate the histogram, bring it to length 1, and add it to a descriptor."""
     inner = histogram[1:-1, 1:-1]
     largest = np.float32(_TRUNCATED) * np.sqrt(_squares(inner, np.float32(1e30)))
     scale = np.float32(1) / (np.sqrt(_squares(inner, largest)) + np.float32(1e-12))

@@ -1,7 +1,9 @@
-"""Local features of a shard of photos, in worker processes, each photo on one thread."""
+"""Detection of the local features of a shard of photos in worker processes, one thread per photo."""
 
 import functools
 import logging
+from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,24 +14,37 @@ from bow2cnn.core.lineage import digests, find_rows, lineage, load_previous, log
 from bow2cnn.core.printable import printable
 from bow2cnn.core.progress import progress
 from bow2cnn.features.detector import Detector
-from bow2cnn.features.poor import tell_poor
+from bow2cnn.features.poor import describe_poor_photos
 from bow2cnn.photos.decode import PhotoError
 
 _LOG = logging.getLogger("bow2cnn")
-# So long a photo may take: a hundred times what one of its size does take, since results must not depend on how busy a machine is.
+# Time limit per photo: about a hundred times what is needed, because results must not depend on how busy a machine is.
 _SECONDS, _SECONDS_PER_MEGAPIXEL = 120.0, 20.0
 
 
-def extract_features(collection, out, workers, max_features, side=0, affine=False, upright=False, code=""):
+def extract_features(
+    collection: str | Path,
+    out: str | Path,
+    workers: int,
+    max_features: int,
+    side: int = 0,
+    affine: bool = False,
+    upright: bool = False,
+    code: str = "",
+) -> None:
     """Write the `features` artefact of a `collection` artefact (a shard or a benchmark).
 
-    Photos whose features an earlier version of the artefact holds are not read again.
+    Photos whose features are in an earlier version of the artefact are not read again.
 
     Args:
         collection, out: paths.
-        workers: processes; the result does not depend on them.
+        workers: number of processes; the result does not depend on it.
         max_features, side, affine, upright: see `Detector`.
         code: digest of the code, part of the lineage.
+
+    Raises:
+        ArtefactError: the collection cannot be read.
+        WriteError: the disk is full or not writable.
     """
     detector = Detector(max_features, side, affine, upright)
     photos = artefact.read(collection, "collection", ["path", "sha256", "width", "height"])
@@ -41,9 +56,9 @@ def extract_features(collection, out, workers, max_features, side=0, affine=Fals
     for row, result in zip(new, _extract(tasks, detector, workers), strict=True):
         results[row] = result
         if result[-1]:
-            _LOG.warning("features: %s gives none: %s", printable(photos["path"][row]), result[-1])
+            _LOG.warning("features: %s has none: %s", printable(photos["path"][row]), result[-1])
     keypoints, descriptors, scales, errors = zip(*results, strict=True) if results else ((), (), (), ())
-    for line in tell_poor([len(k) for k in keypoints], list(errors)):
+    for line in describe_poor_photos([len(k) for k in keypoints], list(errors)):
         _LOG.warning("features: %s", line)
     arrays = {
         "offset": artefact.offsets([len(k) for k in keypoints]),
@@ -58,7 +73,7 @@ def extract_features(collection, out, workers, max_features, side=0, affine=Fals
 
 
 def _earlier_results(out, made_with, sha256):
-    """Per photo (keypoints, descriptors, scale, "") of an earlier version of the artefact; None where it has none, or had an error."""
+    """Per photo (keypoints, descriptors, scale, "") from an earlier version of the artefact; None for a new photo or one with an error."""
     old = load_previous(out, "features", made_with)
     if old is None:
         return [None] * len(sha256)
@@ -73,29 +88,32 @@ def _earlier_results(out, made_with, sha256):
 
 
 def _extract(tasks, detector, workers):
-    """(keypoints, descriptors, scale, error) of every task, in their order."""
+    """(keypoints, descriptors, scale, error) of every task, in the order of the tasks."""
     results = dict(progress(extract_isolated(tasks, detector, workers), "features", len(tasks)))
     return [results[number] for number in range(len(tasks))]
 
 
-def extract_isolated(tasks, detector, workers):
-    """Features of photos, in worker processes: a photo that kills or stalls its process is an error like others.
+def extract_isolated(
+    tasks: list[tuple[str, int, int]], detector: Detector, workers: int
+) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray, str]]]:
+    """Detect the features of photos in worker processes. A photo that kills or stalls its process has an error like other broken ones.
 
     Args:
-        tasks: list of (path, width, height), the photo's size being that of its header, upright.
-        detector: `Detector`.
-        workers: processes.
+        tasks: (path, width, height) of each photo, the size of the upright photo in pixels, from its header.
+        detector: the settings.
+        workers: number of processes.
 
     Yields:
-        (number of the task, (keypoint float32 [N, 6], descriptor uint8 [N, 128], scale float32 [2], error)) as they come; `scale` as of
-        `Detector.detect` (1 where there are no features), an error is a line that says why there are none, empty where there is none.
+        (number of the task, (keypoints float32 [N, 6], descriptors uint8 [N, 128], scale float32 [2], error)) in the order in which they
+        are finished. `scale` is that of `Detector.detect` (1 without features). `error` says in one line why there are no features; it is
+        empty otherwise.
     """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # before the fork: a process forked while OpenCV's threads wait hangs at its first call
     try:
         seconds = [_SECONDS + _SECONDS_PER_MEGAPIXEL * width * height / 1e6 for _, width, height in tasks]
         for number, result in work_apart(functools.partial(_extract_one, detector), tasks, workers, seconds):
-            yield number, _nothing(result) if isinstance(result, Lost) else result
+            yield number, _no_features(result) if isinstance(result, Lost) else result
     finally:
         cv2.setNumThreads(threads)
 
@@ -105,8 +123,8 @@ def _extract_one(detector, task):
     try:
         return (*detector.detect(*task), "")
     except (PhotoError, cv2.error) as error:
-        return _nothing(str(error).splitlines()[0])
+        return _no_features(str(error).splitlines()[0])
 
 
-def _nothing(reason):
+def _no_features(reason):
     return np.zeros((0, 6), np.float32), np.zeros((0, 128), np.uint8), np.ones(2, np.float32), str(reason)

@@ -1,14 +1,15 @@
-"""Fundamental matrices in other pixels."""
+"""Fundamental matrices of resized photos."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def scale_fundamental(fundamental: np.ndarray, scale_a: np.ndarray, scale_b: np.ndarray) -> np.ndarray:
-    """The fundamental matrix of two photos whose pixel coordinates are multiplied by factors.
+def scale_fundamental(fundamental: np.ndarray, scale_a: float | np.ndarray, scale_b: float | np.ndarray) -> NDArray[np.float64]:
+    """The fundamental matrix of two photos after their pixel coordinates are multiplied by factors.
 
     Args:
-        fundamental: float64 [3, 3], x_b^T F x_a = 0.
-        scale_a, scale_b: the factors along x and y, float [2], or one for both.
+        fundamental: float64 [3, 3], x_b^T F x_a = 0 before.
+        scale_a, scale_b: factors of each photo, float [2] for x and y or one number for both.
 
     Returns:
         float64 [3, 3].

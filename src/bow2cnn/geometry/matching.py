@@ -1,9 +1,10 @@
-"""Verification of a pair of photos with all their descriptors, as 3D reconstruction needs it.
+"""Matching and verification of a pair of photos with all their descriptors, as 3D reconstruction needs it.
 
-How exactly features are placed follows the raster in which they were found, not that of the photo's file: places in the detector's
-pixels have a tolerance in pixels, whatever size the file has (`FeatureStore.scale` has the factors between the two).
+The accuracy of a feature's place depends on the size at which features were detected, not on the size of the file. So tolerances are in
+pixels of the detector (`FeatureStore.scale` has the factors to pixels of the file).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -16,51 +17,59 @@ from bow2cnn.geometry.verify import MAX_ANGLE, MAX_LOG_SCALE, pose_change
 
 _RATIO = 0.85  # of the distances to the nearest and second nearest descriptor (Lowe, IJCV 2004, section 7.1)
 _ERROR = 4.0  # pixels of the detector to the epipolar line; COLMAP's default
-_SAME_PLACE = 0.02  # of either side of the photo
-# Inliers that lie along a line (a printed name, a horizon) fix no geometry, and neither do those with a few more that agree by chance:
-# the smallest spread of so large a share of them, as a fraction of the longer side.
+_SAME_PLACE = 0.02  # largest distance of places that count as the same in two photos, as a fraction of each side
+# Nearly collinear inliers (a printed name, a horizon) do not determine a geometry, not even with a few others that agree by chance. So this
+# is the smallest standard deviation across the main axis, for all inliers and for the 80 % nearest to a line, as a fraction of the longer
+# side.
 _MIN_SPREADS = {1.0: 0.012, 0.8: 0.006}
-_PLACE = 0.02  # side of the cell of a photo in which all matches count once, of the longer side: a letter or two of a mark
+_PLACE = 0.02  # side of the cells in which all matches count once, as a fraction of the longer side: one or two letters of a watermark
 _LANES = 64
-_TURNS = 5  # until the line is found
+_LINE_FITS = 5  # iterations of the fit of a line
 
 
-def match_descriptors(a, b):
-    """Mutual nearest neighbours that pass the ratio test in both directions.
+def match_descriptors(a: np.ndarray, b: np.ndarray) -> NDArray[np.int32]:
+    """Find mutual nearest neighbours that pass the ratio test in both directions.
 
     Args:
-        a, b: uint8 [n, 128], [m, 128].
+        a, b: descriptors uint8 [n, 128] and [m, 128].
 
     Returns:
-        int32 [k, 2] rows.
+        rows of a and of b, int32 [k, 2], by row of a.
     """
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), np.int32)
     products, ratio = Products(a, b), np.float32(_RATIO**2)
     squares_a, squares_b = products.squares(0), products.squares(1)
-    nearest, of_b = np.full(len(a), -1, np.int32), Nearest.none(len(b))
+    nearest, of_b = np.full(len(a), -1, np.int32), _NearestOfB.empty(len(b))
     for start, block in products:
         rows = slice(start, start + len(block))
         _nearest(block, squares_a[rows], squares_b, ratio, start, nearest[rows], *of_b)
     return _mutual(nearest, ratio, *of_b)
 
 
-def deduplicate_matches(keypoint_a, keypoint_b, match):
-    """The first of the matches at each pair of places: features of one spot, in several scales or orientations, are no further evidence.
+def deduplicate_matches(keypoint_a: np.ndarray, keypoint_b: np.ndarray, match: np.ndarray) -> NDArray[np.int32]:
+    """Keep the first of the matches that join the same places: features of one spot in several sizes or directions are not more evidence.
 
     Args:
-        keypoint_a, keypoint_b: float32 [N, >=2], pixels of the detector.
-        match: int32 [k, 2].
+        keypoint_a, keypoint_b: float32 [N, >=2] and [M, >=2], pixels of the detector.
+        match: rows of the keypoints, int32 [k, 2].
 
     Returns:
-        int32 [j, 2].
+        the matches that are kept, int32 [j, 2].
     """
     places = np.concatenate([keypoint_a[match[:, 0], :2], keypoint_b[match[:, 1], :2]], 1).astype(np.float32)
-    return match[_apart(places, np.float32(_ERROR**2))]
+    return match[_first_at_places(places, np.float32(_ERROR**2))]
 
 
+# Without `scipy.spatial.cKDTree`: whether a match is kept depends on the matches kept before it, so a loop over pairs of near matches would
+# remain. For the few hundred matches of two photos this compiled loop over all pairs is faster, and it lets other threads work.
 @numba.njit(cache=True, nogil=True)
-def _apart(places, limit):
+def _first_at_places(places, limit):
+    """Whether a match is kept, bool [k]: no match kept before it is nearer than the limit (squared pixels) in both photos.
+
+    Args:
+        places: float32 [k, 4], x and y in a, x and y in b.
+    """
     kept = np.zeros(len(places), np.bool_)
     for i in range(len(places)):
         alone = True
@@ -75,15 +84,15 @@ def _apart(places, limit):
     return kept
 
 
-def verify_epipolar(keypoint_a, keypoint_b, match):
-    """Fundamental matrix and inliers of tentative matches (MAGSAC++: Barath et al., CVPR 2020).
+def verify_epipolar(keypoint_a: np.ndarray, keypoint_b: np.ndarray, match: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate the fundamental matrix of tentative matches (MAGSAC++: Barath et al., CVPR 2020).
 
     Args:
-        keypoint_a, keypoint_b: float32 [N, >=2], pixels of the detector.
-        match: int32 [k, 2].
+        keypoint_a, keypoint_b: float32 [N, >=2] and [M, >=2], pixels of the detector.
+        match: rows of the keypoints, int32 [k, 2].
 
     Returns:
-        fundamental float64 [3, 3] (x_b^T F x_a = 0; zeros when there is none) and the inliers int32 [j, 2].
+        the fundamental matrix F, float64 [3, 3] (x_b^T F x_a = 0; all zeros where none is found), and the inliers, int32 [j, 2].
     """
     nothing = np.zeros((3, 3)), np.zeros((0, 2), np.int32)
     if len(match) < 8:
@@ -91,22 +100,24 @@ def verify_epipolar(keypoint_a, keypoint_b, match):
     a, b = keypoint_a[match[:, 0], :2].astype(np.float64), keypoint_b[match[:, 1], :2].astype(np.float64)
     try:
         fundamental, mask = cv2.findFundamentalMat(a, b, cv2.USAC_MAGSAC, _ERROR, 0.999, 2000)
-    except cv2.error:  # degenerate samples only
+    except cv2.error:  # all samples are degenerate
         return nothing
     if fundamental is None or fundamental.shape != (3, 3):
         return nothing
     return fundamental, match[mask.ravel().astype(bool)]
 
 
-def count_evidence(frame_a: NDArray, frame_b: NDArray, size_a: tuple, size_b: tuple) -> int:
-    """Number of places at which matches agree, in the photo in which they are fewer.
+def count_evidence(
+    frame_a: np.ndarray, frame_b: np.ndarray, size_a: Sequence[float] | np.ndarray, size_b: Sequence[float] | np.ndarray
+) -> int:
+    """Count the places at which matches agree in their change of size and direction, in the photo with fewer such places.
 
-    By chance a match fits an epipolar geometry wherever it lies along its line, but its frames hardly change in size and direction as those
-    of others do. And printed letters match each other many times over in one place, so what is near to each other counts once.
+    By chance a match fits an epipolar geometry wherever it lies along its line, but then its size and direction hardly change as those of
+    other matches do. Printed letters match each other many times in one place, so near matches count once.
 
     Args:
-        frame_a, frame_b: float32 [k, 6], frames (x, y, a11, a12, a21, a22) of the matched features.
-        size_a, size_b: (width, height), pixels of the frames.
+        frame_a, frame_b: frames of the matched features (x, y, a11, a12, a21, a22), float32 [k, 6], pixels.
+        size_a, size_b: (width, height) of the photos, in the same pixels.
     """
     agreeing = _largest_agreement(*pose_change(frame_a, frame_b), MAX_LOG_SCALE, MAX_ANGLE)
     return min(_count_places(frame[agreeing, :2], size) for frame, size in ((frame_a, size_a), (frame_b, size_b)))
@@ -114,7 +125,7 @@ def count_evidence(frame_a: NDArray, frame_b: NDArray, size_a: tuple, size_b: tu
 
 @numba.njit(cache=True, nogil=True)
 def _largest_agreement(scale, turn, max_log_scale, max_angle):
-    """The matches that change in size and direction as one of them does, which has most such, bool [k]."""
+    """The largest set of matches that change in size and direction like one of them, bool [k]."""
     largest, count = np.zeros(len(scale), np.bool_), 0
     for i in range(len(scale)):
         off = np.abs(turn - turn[i]) % (2 * np.pi)
@@ -128,49 +139,82 @@ def _count_places(xy, size):
     return len(np.unique(np.floor(xy / (_PLACE * max(size))), axis=0))
 
 
-def minor_axis_std(xy, share=1.0):
-    """Standard deviation of points float [n, 2] across their main direction, near zero when they lie on a line.
+def minor_axis_std(xy: np.ndarray, share: float = 1.0) -> float:
+    """Standard deviation of points across their main axis; it is near zero when they lie on a line.
 
-    With a smaller share only of so many of them as lie nearest to a line, which is fitted to them in turn.
+    Args:
+        xy: float [n, 2].
+        share: share of the points that counts: those nearest to a line that is fitted to them, iteratively.
     """
     if len(xy) < 3:
         return 0.0
     xy, kept = xy.astype(np.float64), np.ones(len(xy), bool)
     if share < 1:
-        for _ in range(_TURNS):
+        for _ in range(_LINE_FITS):
             away = np.abs((xy - xy[kept].mean(0)) @ np.linalg.eigh(np.cov(xy[kept].T))[1][:, 0])
             kept = away <= np.sort(away)[int(np.ceil(share * len(xy))) - 1]
     return float(np.sqrt(max(np.linalg.eigvalsh(np.cov(xy[kept].T))[0], 0.0)))
 
 
-def is_degenerate(keypoint_a, keypoint_b, inliers, size_a, size_b):
-    """Whether the inliers of either photo, or most of them, lie on a line or in one spot."""
+def is_degenerate(
+    keypoint_a: np.ndarray,
+    keypoint_b: np.ndarray,
+    inliers: np.ndarray,
+    size_a: Sequence[float] | np.ndarray,
+    size_b: Sequence[float] | np.ndarray,
+) -> bool:
+    """Whether the inliers, or most of them, lie on a line or in one spot in one of the photos.
+
+    Args:
+        keypoint_a, keypoint_b: float32 [N, >=2] and [M, >=2], pixels.
+        inliers: rows of the keypoints, int32 [k, 2].
+        size_a, size_b: (width, height) of the photos, pixels.
+    """
     points = [k[inliers[:, side], :2] / max(size) for side, (k, size) in enumerate(((keypoint_a, size_a), (keypoint_b, size_b)))]
     return any(minor_axis_std(xy, share) < least for xy in points for share, least in _MIN_SPREADS.items())
 
 
-def static_fraction(keypoint_a, keypoint_b, inliers, size_a, size_b):
-    """Share of the inliers that lie at the same place in both photos, as a mark or a frame does and hardly ever a building."""
+def static_fraction(
+    keypoint_a: np.ndarray,
+    keypoint_b: np.ndarray,
+    inliers: np.ndarray,
+    size_a: Sequence[float] | np.ndarray,
+    size_b: Sequence[float] | np.ndarray,
+) -> float:
+    """Share of the inliers that lie at the same place in both photos, as a watermark or a border does and hardly ever a building.
+
+    Args:
+        keypoint_a, keypoint_b, inliers, size_a, size_b: see `is_degenerate`; at least one inlier.
+    """
     a, b = (k[rows, :2] / size for k, rows, size in ((keypoint_a, inliers[:, 0], size_a), (keypoint_b, inliers[:, 1], size_b)))
     return float((np.abs(a - b).max(1) < _SAME_PLACE).mean())
 
 
-class Nearest(NamedTuple):
-    """Of every row of b the nearest row of a, int32 [m], and the squared distances to the nearest two, float32 [m]."""
+class _NearestOfB(NamedTuple):
+    """For every row of b: the nearest row of a, int32 [m], and the squared distances to the nearest two, float32 [m] each."""
 
     row: np.ndarray
     first: np.ndarray
     second: np.ndarray
 
     @classmethod
-    def none(cls, count):
+    def empty(cls, count):
         return cls(np.full(count, -1, np.int32), np.full(count, np.inf, np.float32), np.full(count, np.inf, np.float32))
 
 
-# Loops that can be vectorised: no distance is NaN, and the smallest two of a row are first found of every `_LANES`th.
+# The loops are vectorised: no distance is NaN, and the smallest two of a row are first found in `_LANES` interleaved parts of it.
 @numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
 def _nearest(products, squares_a, squares_b, ratio, start, nearest, row_b, first_b, second_b):
-    """Note the nearest row of b of each row of a, where the ratio test lets it be, and go on with those of b."""
+    """Find the nearest row of b of each row of a in a block, where it passes the ratio test, and update the nearest rows of a for all of b.
+
+    Args:
+        products: inner products of the block's rows of a with those of b, [rows, m].
+        squares_a, squares_b: squared norms of the rows, float32.
+        ratio: largest ratio of the squared distances to the nearest two.
+        start: first row of the block.
+        nearest: rows of b, int32 [rows], filled where the test is passed.
+        row_b, first_b, second_b: see `_NearestOfB`; updated.
+    """
     m = len(squares_b)
     distance = np.full((m + _LANES - 1) // _LANES * _LANES, np.float32(np.inf))
     firsts, seconds = np.empty(_LANES, np.float32), np.empty(_LANES, np.float32)
@@ -187,7 +231,7 @@ def _nearest(products, squares_a, squares_b, ratio, start, nearest, row_b, first
         for lane in range(_LANES):
             second = min(second, max(first, firsts[lane]), seconds[lane])
             first = min(first, firsts[lane])
-        if first < ratio * second:  # not of two equal neighbours, at a distance of zero too
+        if first < ratio * second:  # fails for two equally near neighbours, also at a distance of zero
             best = 0
             while distance[best] != first:
                 best += 1

@@ -1,32 +1,35 @@
-"""Spatial verification: tentative matches of two photos to a transform and its inliers, compiled.
+"""Spatial verification of two photos: from tentative matches to an affine transform and its inliers, compiled.
 
-Every tentative match of two local affine frames gives a hypothesis of the whole transform by itself, so no sampling is needed: all
-of them are scored, and the best is refined by local optimisation (Philbin et al., CVPR 2007, section 4; Chum et al., DAGM 2003).
+Each tentative match of two affine frames is a hypothesis of the whole transform, so no sampling is needed. All hypotheses are scored, and
+the best is refined by local optimisation (Philbin et al., CVPR 2007, section 4; Chum et al., DAGM 2003).
 
-An inlier agrees with the transform in place, and its two frames in size and direction too (as weak geometric consistency asks of all
-matches: Jegou, Douze, Schmid, IJCV 2010, section 5). By chance a match agrees in place far more often than in all three, so unrelated
-photos have few inliers also where the vocabulary is small and tentative matches are many. Inliers are one-to-one by spot: features at one
-spot of a photo, in several sizes or directions, are one piece of evidence.
+An inlier agrees with the transform in place, and its frames agree with it in size and direction (weak geometric consistency: Jegou, Douze,
+Schmid, IJCV 2010, section 5). By chance, matches agree in place far more often than in all three. So unrelated photos have few inliers,
+even where the vocabulary is small and there are many tentative matches. Inliers are one-to-one by spot: features at one spot of a photo,
+in several sizes or directions, count as one piece of evidence.
 """
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_MATCHES = 1000  # tentative matches looked at for one pair; words with many features on both sides are skipped first
-_MAX_BURST = 36  # a word with more combinations than this tells little
-_LOOSENESS = (2.0, 2.0, 1.5, 1.0)  # within how many tolerances lies what each step of the local optimisation fits to
-# How far the frames of an inlier may differ from the transform: perspective and depth change sizes and directions across a photo.
+MAX_MATCHES = 1000  # largest number of tentative matches of a pair
+_MAX_BURST = 36  # words with more combinations of features than this are skipped: they say little
+_LOOSENESS = (2.0, 2.0, 1.5, 1.0)  # matches within this many tolerances are fitted in each step of the local optimisation
+# Largest difference between the frames of an inlier and the transform: perspective and depth change sizes and directions across a photo.
 MAX_LOG_SCALE = np.log(2.0)
 MAX_ANGLE = np.deg2rad(30.0)
-_SPOT = 0.2  # tolerances; features of one photo nearer to each other than this lie at one spot
+_SPOT = 0.2  # tolerances; features of a photo that are nearer to each other than this lie at one spot
 
 
-def pose_change(frame_a: NDArray, frame_b: NDArray) -> tuple[NDArray, NDArray]:
-    """Logarithm of the change of size, and turn in radians, from the frames of a to those of b, float64 [k] each.
+def pose_change(frame_a: np.ndarray, frame_b: np.ndarray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Change of size and direction of matched features.
 
     Args:
-        frame_a, frame_b: float32 [k, 6] affine frames (x, y, a11, a12, a21, a22) of the matched features.
+        frame_a, frame_b: affine frames (x, y, a11, a12, a21, a22) of the matched features, float32 [k, 6].
+
+    Returns:
+        logarithm of the ratio of the sizes (b to a), and turn from a to b in radians, float64 [k] each.
     """
     parts_a, parts_b = (frame[:, 2:].astype(np.float64).T for frame in (frame_a, frame_b))
     area_a, area_b = (np.maximum(np.abs(a * d - b * c), 1e-12) for a, b, c, d in (parts_a, parts_b))
@@ -35,8 +38,8 @@ def pose_change(frame_a: NDArray, frame_b: NDArray) -> tuple[NDArray, NDArray]:
 
 
 @numba.njit(cache=True, nogil=True)
-def hamming(a, b):
-    """Number of different bits of two uint64."""
+def hamming(a: np.uint64, b: np.uint64) -> np.uint64:
+    """Number of bits in which two uint64 differ."""
     x = a ^ b
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
@@ -45,10 +48,19 @@ def hamming(a, b):
 
 
 @numba.njit(cache=True, nogil=True)
-def match_words(word_a, signature_a, word_b, signature_b, max_hamming):
-    """Tentative matches int32 [m, 2] of two photos: rows with the same word and signatures at most `max_hamming` bits apart.
+def match_words(
+    word_a: np.ndarray, signature_a: np.ndarray, word_b: np.ndarray, signature_b: np.ndarray, max_hamming: int
+) -> NDArray[np.int32]:
+    """Find the tentative matches of two photos: features with the same word and similar signatures (Hamming embedding: Jegou, Douze,
+    Schmid, ECCV 2008).
 
-    The rows of both photos are sorted by word.
+    Args:
+        word_a, word_b: words of the features, sorted, uint32 [N] and [M].
+        signature_a, signature_b: their binary signatures, uint64 [N] and [M].
+        max_hamming: largest number of bits in which the signatures of a match differ.
+
+    Returns:
+        rows of a and of b, int32 [m, 2], at most `MAX_MATCHES`.
     """
     found = np.empty((MAX_MATCHES, 2), np.int32)
     count = 0
@@ -77,17 +89,20 @@ def match_words(word_a, signature_a, word_b, signature_b, max_hamming):
 
 
 @numba.njit(cache=True, nogil=True)
-def verify(frame_a, feature_a, frame_b, match, tolerance):
-    """The transform a to b that most tentative matches agree with.
+def verify(
+    frame_a: np.ndarray, feature_a: np.ndarray, frame_b: np.ndarray, match: np.ndarray, tolerance: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Find the affine transform from a to b that agrees with most tentative matches.
 
     Args:
-        frame_a, frame_b: float32 [N, 6] affine frames (x, y, a11, a12, a21, a22).
-        feature_a: int32 [N], which rows of a are of one feature: with soft assignment it has a row for each of its words.
-        match: int32 [m, 2] rows.
-        tolerance: largest transfer error of an inlier, in pixels of b.
+        frame_a, frame_b: affine frames (x, y, a11, a12, a21, a22), float32 [N, 6] and [M, 6], pixels.
+        feature_a: number of the feature of each row of a, int32 [N]: with soft assignment a feature has a row for each of its words.
+        match: rows of a and of b, int32 [m, 2].
+        tolerance: largest transfer error of an inlier, pixels of b.
 
     Returns:
-        transform float64 [2, 3], and the rows of `match` that are inliers, one-to-one by feature and by spot.
+        the transform, float64 [2, 3] (all zeros where there is none), and the rows of `match` that are inliers, int64 [k], one-to-one by
+        feature and by spot.
     """
     m = len(match)
     best = np.zeros((2, 3))
@@ -105,12 +120,12 @@ def verify(frame_a, feature_a, frame_b, match, tolerance):
         pose[i] = _pose(hypotheses[i])
     for i in range(m):
         transform = hypotheses[i]
-        if not _sane(transform):
+        if not _is_plausible(transform):
             continue
         count = _count(transform, xy_a, xy_b, pose, tolerance * _LOOSENESS[0])
         if count > best_count:
             best_count, best = count, transform
-    if best_count == 0:  # no sane hypothesis
+    if best_count == 0:  # no plausible hypothesis
         return best, np.empty(0, np.int64)
     inliers = _one_to_one(best, xy_a, xy_b, pose, partners, tolerance)
     for looseness in _LOOSENESS:  # local optimisation
@@ -118,7 +133,7 @@ def verify(frame_a, feature_a, frame_b, match, tolerance):
         if len(near) < 4:
             break
         transform = _fit(xy_a, xy_b, near)
-        if not _sane(transform):
+        if not _is_plausible(transform):
             break
         found = _one_to_one(transform, xy_a, xy_b, pose, partners, tolerance)
         if len(found) >= len(inliers):
@@ -127,10 +142,35 @@ def verify(frame_a, feature_a, frame_b, match, tolerance):
 
 
 @numba.njit(cache=True, nogil=True)
-def verify_shortlist(word, signature, keypoint, feature, photos, offset, words, signatures, keypoints, size, max_hamming, tolerance):
-    """Numbers of inliers int32 [n] and transforms float64 [n, 2, 3] from a query to photos; `tolerance` in longer sides of the photo.
+def verify_shortlist(
+    word: np.ndarray,
+    signature: np.ndarray,
+    keypoint: np.ndarray,
+    feature: np.ndarray,
+    photos: np.ndarray,
+    offset: np.ndarray,
+    words: np.ndarray,
+    signatures: np.ndarray,
+    keypoints: np.ndarray,
+    size: np.ndarray,
+    max_hamming: int,
+    tolerance: float,
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Verify a query with several photos of an index.
 
-    It stands here because a compiled function that is kept on disk is compiled anew when its own file changes, not one that it calls.
+    This function is in this file because numba compiles a cached function again only when its own file changes, not when the file of a
+    function that it calls does.
+
+    Args:
+        word, signature, keypoint, feature: rows of the query; see `bow2cnn.index.engine.QuantisedFeatures`.
+        photos: photos of the index, int64 [n].
+        offset, words, signatures, keypoints: forward file of the index; see `bow2cnn.index.forward`.
+        size: (width, height) of all photos, int32 [photos, 2], pixels.
+        max_hamming: see `match_words`.
+        tolerance: largest transfer error of an inlier, as a fraction of the photo's longer side.
+
+    Returns:
+        numbers of inliers, int32 [n], and the transforms from the query to the photos, float64 [n, 2, 3].
     """
     inliers = np.zeros(len(photos), np.int32)
     transforms = np.zeros((len(photos), 2, 3))
@@ -161,8 +201,8 @@ def _from_frames(a, b):
 
 
 @numba.njit(cache=True, nogil=True)
-def _sane(transform):
-    """Whether the linear part keeps orientation and changes scale by a factor of 8 at most, and aspect by 4."""
+def _is_plausible(transform):
+    """Whether the linear part keeps the orientation, changes sizes by a factor of at most 8, and the aspect ratio by at most 4."""
     a, b, c, d = transform[0, 0], transform[0, 1], transform[1, 0], transform[1, 1]
     determinant = a * d - b * c
     if not (1 / 64 < determinant < 64):
@@ -173,14 +213,14 @@ def _sane(transform):
 
 @numba.njit(cache=True, nogil=True)
 def _pose(transform):
-    """Logarithm of the change of size, and turn in radians, of a transform's linear part (of the similarity nearest to it)."""
+    """Logarithm of the change of size and turn in radians of a transform (of the similarity nearest to its linear part)."""
     a, b, c, d = transform[0, 0], transform[0, 1], transform[1, 0], transform[1, 1]
     return 0.5 * np.log(max(abs(a * d - b * c), 1e-12)), np.arctan2(c - b, a + d)
 
 
 @numba.njit(cache=True, nogil=True)
 def _error(transform, scale, angle, xy_a, xy_b, pose):
-    """Squared transfer error of a match, infinite where its frames do not agree with the transform's change of size and turn."""
+    """Squared transfer error of a match; infinite where its change of size and direction does not agree with that of the transform."""
     dx = transform[0, 0] * xy_a[0] + transform[0, 1] * xy_a[1] + transform[0, 2] - xy_b[0]
     dy = transform[1, 0] * xy_a[0] + transform[1, 1] * xy_a[1] + transform[1, 2] - xy_b[1]
     turn = abs(pose[1] - angle)
@@ -202,7 +242,7 @@ def _count(transform, xy_a, xy_b, pose, tolerance):
 
 @numba.njit(cache=True, nogil=True)
 def _one_to_one(transform, xy_a, xy_b, pose, partners, tolerance):
-    """Inliers, nearest first, no feature and no spot of either photo used twice."""
+    """Rows of the inliers, sorted. They are chosen by increasing error, and no feature and no spot of a photo is used twice."""
     m = len(partners)
     error = np.empty(m)
     scale, angle = _pose(transform)
@@ -215,7 +255,7 @@ def _one_to_one(transform, xy_a, xy_b, pose, partners, tolerance):
     used_b.add(-1)
     count = 0
     spot = _SPOT * tolerance
-    # A spot of a is as large as what the transform makes a spot of b.
+    # Spots of a have the size that the transform maps to that of spots of b.
     spot_a = spot * np.exp(-scale)
     for i in order:
         if error[i] >= tolerance * tolerance:
@@ -233,7 +273,7 @@ def _one_to_one(transform, xy_a, xy_b, pose, partners, tolerance):
 
 @numba.njit(cache=True, nogil=True)
 def _occupied(xy, row, kept, spot):
-    """Whether one of the rows kept lies at the same spot."""
+    """Whether one of the kept rows lies at the same spot as a row."""
     for other in kept:  # noqa: SIM110 (numba compiles loops)
         if max(abs(xy[row, 0] - xy[other, 0]), abs(xy[row, 1] - xy[other, 1])) < spot:
             return True
@@ -242,7 +282,7 @@ def _occupied(xy, row, kept, spot):
 
 @numba.njit(cache=True, nogil=True)
 def _fit(xy_a, xy_b, inliers):
-    """Least-squares affine transform of the inliers, from its 3 x 3 normal equations about the mean (float64 [2, 3])."""
+    """Least-squares affine transform of the inliers, float64 [2, 3], from normal equations about their means; NaN for collinear ones."""
     n = len(inliers)
     mean_a, mean_b = np.zeros(2), np.zeros(2)
     for i in inliers:
@@ -259,7 +299,7 @@ def _fit(xy_a, xy_b, inliers):
                 sba[r, c] += (xy_b[i, r] - mean_b[r]) * (xy_a[i, c] - mean_a[c])
     determinant = saa[0, 0] * saa[1, 1] - saa[0, 1] * saa[1, 0]
     transform = np.empty((2, 3))
-    if determinant <= 1e-6 * (saa[0, 0] + saa[1, 1]) ** 2:  # inliers on one line fix no affine transform
+    if determinant <= 1e-6 * (saa[0, 0] + saa[1, 1]) ** 2:  # collinear inliers do not determine an affine transform
         transform[:] = np.nan
         return transform
     for r in range(2):

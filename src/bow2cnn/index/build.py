@@ -1,7 +1,8 @@
-"""The index of the collection: an inverted file for scoring and a forward file for spatial verification."""
+"""The index of the collection: an inverted file for scores and a forward file for spatial verification."""
 
 import functools
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +12,30 @@ from bow2cnn.core.lineage import digests, lineage, lineage_of
 from bow2cnn.core.progress import progress
 from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.index.forward import COLUMNS, drop_features
-from bow2cnn.index.invert import assemble, empty_on_disk
+from bow2cnn.index.invert import allocate_on_disk, assemble
 
 
-def build_index(collection, words, watermarks, vocabulary, out, code=""):
+def build_index(
+    collection: str | Path,
+    words: Sequence[str | Path],
+    watermarks: str | Path | None,
+    vocabulary: str | Path,
+    out: str | Path,
+    code: str = "",
+) -> None:
     """Write the `index` artefact, shard by shard.
 
     Args:
         collection: path of the `collection` artefact.
         words: paths of all `words` artefacts, in the order of the shards.
-        watermarks: path of the `watermarks` artefact whose features are left out, or None.
-        vocabulary: path, for the number of words; its lineage is noted, so that a search can tell whether it has the same.
+        watermarks: path of the `watermarks` artefact, whose features are left out; None to keep all features.
+        vocabulary: path of the vocabulary, for the number of words. Its lineage is stored, so that a search can check that it uses the same
+            vocabulary.
+        out: path.
         code: digest of the code, part of the lineage.
 
     Raises:
+        ArtefactError: the artefacts are not of the same photos, or one cannot be read.
         WriteError: the disk is full or not writable.
     """
     check_photos(collection, words, *([] if watermarks is None else [watermarks]))
@@ -33,16 +44,16 @@ def build_index(collection, words, watermarks, vocabulary, out, code=""):
         word_count, words_from = reader.shape("threshold")[0], reader.params.get("lineage", "")
     size = np.stack([photos["width"], photos["height"]], 1)
     starts, kept = _count(words, watermarks)
-    content = []
-    empty = functools.partial(empty_on_disk, Path(out).parent)
-    arrays = assemble(_shards(words, watermarks, starts, content), kept, size, word_count, empty)
+    content: list[np.ndarray] = []
+    allocate = functools.partial(allocate_on_disk, Path(out).parent)
+    arrays = assemble(_shards(words, watermarks, starts, content), kept, size, word_count, allocate)
     made_with = lineage("index", [lineage_of(path, "words") for path in words], watermarks and lineage_of(watermarks, "watermarks"), code)
     arrays |= {"content": np.concatenate(content), **photos_of(collection)}
     artefact.write(out, "index", arrays, {"vocabulary": words_from, "lineage": made_with})
 
 
 def _count(words, watermarks):
-    """Where the features of every shard begin among those of all, int64 [s + 1], and how many of all are not marked."""
+    """The first feature of every shard among the features of all, int64 [s + 1], and the number of features that are not masked."""
     counts = []
     for path in words:
         with artefact.Reader(path, "words") as reader:
@@ -52,7 +63,7 @@ def _count(words, watermarks):
 
 
 def _shards(words, watermarks, starts, content):
-    """The forward file of every shard without the marked features; `content` is given digests of what the words of its photos come from."""
+    """Yield the forward file of every shard without the masked features, and append the digests of its photos' words to `content`."""
     for path, bounds in zip(progress(words, "index"), itertools.pairwise(starts), strict=True):
         forward = artefact.read(path, "words", [*COLUMNS, "offset", "content"])
         own = forward.pop("content")
@@ -65,7 +76,7 @@ def _shards(words, watermarks, starts, content):
 
 
 def _masked(watermarks, start, stop):
-    """Whether features are marked, bool [stop - start]."""
+    """Whether features are masked as watermarks, bool [stop - start]."""
     if watermarks is None:
         return np.zeros(stop - start, bool)
     with artefact.Reader(watermarks, "watermarks") as reader:

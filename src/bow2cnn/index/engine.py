@@ -1,51 +1,70 @@
 """The retrieval engine: a loaded index that ranks photos for the words of a query and verifies the ranking by geometry.
 
-Score of a photo d for a query q (tf-idf: Sivic and Zisserman, ICCV 2003; Hamming embedding with Gaussian weights: Jegou, Douze,
-Schmid, IJCV 2010; burstiness: the same, CVPR 2009):
+The score of a photo d for a query q is (tf-idf: Sivic and Zisserman, ICCV 2003; Hamming embedding with Gaussian weights: Jegou, Douze,
+Schmid, IJCV 2010; burstiness: the same authors, CVPR 2009)
 
     score(q, d) = 1 / (|q| |d|)  sum over matches  w_q w_d exp(-h^2 / 16^2),   w = idf(word) / sqrt(features of that word)
 
-where a query feature and a photo's feature can match when they share a word and their signatures differ in h <= `max_hamming` bits;
+where two features can match if they have the same word and their signatures differ in h <= `max_hamming` bits, and
 |x| = sqrt(sum of w^2 over features). A query feature may have several words (soft assignment: Philbin et al., CVPR 2008); its w is that of
-its nearest. A photo's feature has one word.
+its nearest word. A feature of an indexed photo has one word.
 
-Matches are one-to-one. Within a word and a photo they are taken by h, then nearest words first, then by row; of what a query feature
-gets in several words its best match counts. So by the inequality of Cauchy and Schwarz no score is above 1, and a photo with the query's
-features and their nearest words has it: nothing is more like a photo than its twin, however often its features repeat.
+Matches are one-to-one. Within a word and a photo they are chosen by h, then nearest words first, then by row. Only the best match of a
+query feature with a photo counts. So by the Cauchy-Schwarz inequality no score is above 1, and a photo with the query's features and their
+nearest words reaches 1: however often features repeat, no photo has a higher score than an identical one.
 """
 
 import functools
+from collections.abc import Sequence
+from pathlib import Path
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from bow2cnn.core import artefact
-from bow2cnn.geometry.overlays import verify_unprinted
+from bow2cnn.geometry.overlays import verify_without_overlay
 from bow2cnn.geometry.verify import match_words, verify, verify_shortlist
 
 _SIGMA = 16.0  # bits; the paper's choice for signatures of 64 bits
-_FIRST, _SECOND = 55, 23  # where the fields of a packed candidate begin: bits apart above 32 bits of rows' sums above 23 bits of a row
-TOLERANCE = 0.025  # transfer error of an inlier as a fraction of the photo's longer side: facades and statues are no planes
+# First bits of the upper two fields of a packed candidate: distance (and whether it is soft), 32 bits of a sum of rows, 23 bits of a row.
+_FIRST, _SECOND = 55, 23
+TOLERANCE = 0.025  # transfer error of an inlier, as a fraction of the photo's longer side; facades and statues are not planar
 
 
 class QuantisedFeatures:
-    """Words of one photo: word uint32 [N], signature uint64 [N], keypoint float32 [N, 6], feature int32 [N], rows sorted by word.
+    """The words of one photo, in rows that are sorted by word. With soft assignment a feature has a row for each of its words.
 
-    With soft assignment a feature has a row for each of its words; nearest bool [N] says which one is of its nearest word.
+    All arrays are read-only, like those of a mapped index: for writable arrays the compiled functions would be compiled a second time.
 
-    All arrays are read-only, as those of a mapped index: for others the compiled functions would be compiled a second time.
+    Attributes:
+        word: uint32 [N].
+        signature: binary signatures, uint64 [N].
+        keypoint: frames (x, y, a11, a12, a21, a22) in pixels of the photo, float32 [N, 6].
+        feature: number of the feature in the photo, int32 [N].
+        size: (width, height) of the photo, pixels.
+        nearest: whether the word is the feature's nearest, bool [N]; all by default.
     """
 
     __slots__ = ("feature", "keypoint", "nearest", "signature", "size", "word")
 
-    def __init__(self, word, signature, keypoint, feature, size, nearest=None):
+    def __init__(
+        self,
+        word: np.ndarray,
+        signature: np.ndarray,
+        keypoint: np.ndarray,
+        feature: np.ndarray,
+        size: tuple[int, ...],
+        nearest: np.ndarray | None = None,
+    ) -> None:
         self.word, self.signature, self.keypoint, self.feature = map(_read_only, (word, signature, keypoint, feature))
         self.nearest, self.size = _read_only(np.ones(len(word), bool) if nearest is None else nearest), size
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.word)
 
-    def select(self, rows):
+    def select(self, rows: np.ndarray | Sequence[int]) -> "QuantisedFeatures":
+        """Only these rows (numbers, or bool [N])."""
         return QuantisedFeatures(
             self.word[rows], self.signature[rows], self.keypoint[rows], self.feature[rows], self.size, self.nearest[rows]
         )
@@ -58,14 +77,19 @@ def _read_only(array):
 
 
 class Engine:
-    """An index.
+    """A loaded index.
 
     Args:
-        arrays: of an `index` artefact.
-        max_hamming: bits that two matching signatures may differ in.
+        arrays: the arrays of an `index` artefact; see `bow2cnn.index.invert.assemble`.
+        max_hamming: largest number of bits in which the signatures of a match differ.
+
+    Attributes:
+        idf: of the words, float32 [K].
+        norm: of the photos, |d|, float32 [n].
+        size: (width, height) of the photos, int32 [n, 2], pixels.
     """
 
-    def __init__(self, arrays, max_hamming):
+    def __init__(self, arrays: dict[str, np.ndarray], max_hamming: int) -> None:
         self.max_hamming = max_hamming
         self.idf, self.norm, self.size = arrays["idf"], arrays["norm"], arrays["size"]
         self._word_offset = arrays["word_offset"]
@@ -74,22 +98,30 @@ class Engine:
         self._forward = arrays["word"], arrays["signature"], arrays["keypoint"], arrays["feature"]
 
     @classmethod
-    def load(cls, index, max_hamming):
-        """The engine of an `index` artefact at a path, which is mapped: what is used of it takes memory, as long as there is enough."""
+    def load(cls, index: str | Path, max_hamming: int) -> "Engine":
+        """Map the `index` artefact at a path. Only the parts that are used take memory, and the system can free it.
+
+        Raises:
+            ArtefactError: the file cannot be read.
+        """
         with artefact.Reader(index, "index") as reader:
             return cls({name: reader.map(name) for name in reader.names()}, max_hamming)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.norm)
 
-    def words(self, photo):
-        """Words of a photo of the index."""
+    def words(self, photo: int) -> QuantisedFeatures:
+        """The words of a photo of the index."""
         rows = slice(self._offset[photo], self._offset[photo + 1])
-        return QuantisedFeatures(*(array[rows] for array in self._forward), tuple(self.size[photo]))
+        word, signature, keypoint, feature = (array[rows] for array in self._forward)
+        return QuantisedFeatures(word, signature, keypoint, feature, tuple(self.size[photo]))
 
-    def score(self, *queries):
-        """Score of every photo, float32 [n]: of one query (`QuantisedFeatures`), or the mean of the scores of several that ask for one
-        thing, weighted by their |q|, which is their votes added up (average query expansion: Chum et al., Total recall, ICCV 2007)."""
+    def score(self, *queries: QuantisedFeatures) -> np.ndarray:
+        """Score of every photo for a query, float32 [n].
+
+        For several queries it is the mean of their scores weighted by their |q|, that is, their votes are added (average query expansion:
+        Chum et al., Total recall, ICCV 2007).
+        """
         weights = [feature_weights(query, self.idf) for query in queries]
         votes = np.zeros(len(self), np.float32)
         for query, weight in zip(queries, weights, strict=True):
@@ -100,52 +132,71 @@ class Engine:
         norms = [np.sqrt((weight[query.nearest] ** 2).sum()) for query, weight in zip(queries, weights, strict=True)]
         return votes / (self.norm * np.float32(max(sum(norms), 1e-12)))
 
-    def rank(self, query, count, expansion=()):
-        """The `count` photos of highest score for a query and its expansion: rows int64 and scores float32, ties by row;
-        photos of score 0 are left out."""
+    def rank(self, query: QuantisedFeatures, count: int, expansion: Sequence[QuantisedFeatures] = ()) -> tuple[np.ndarray, np.ndarray]:
+        """Rank the photos for a query.
+
+        Args:
+            query: the query.
+            count: number of photos; there may be fewer, because photos with score 0 are left out.
+            expansion: further queries; see `score`.
+
+        Returns:
+            photos int64 [r] by falling score, equal ones by row, and their scores float32 [r].
+        """
         scores = self.score(query, *expansion)
-        least = np.partition(scores, -count)[-count] if 0 < count < len(scores) else 0.0  # of a large index hardly a photo is sorted
+        least = np.partition(scores, -count)[-count] if 0 < count < len(scores) else 0.0  # few photos of a large index are sorted
         rows = np.flatnonzero((scores >= least) & (scores > 0))
         best = rows[np.argsort(-scores[rows], kind="stable")][:count]
         return best, scores[best]
 
-    def verify(self, query, photo):
-        """Transform (query to photo, float64 [2, 3]) and inlier rows (int32 [k, 2] into both photos' words) of one pair, those of a mark
-        that is printed on both set aside (see `verify_unprinted`).
+    def verify(self, query: QuantisedFeatures, photo: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+        """Verify a query with a photo; matches of an overlay on both are left out (see `verify_without_overlay`).
+
+        Returns:
+            the transform from the query to the photo, float64 [2, 3], and the inliers, rows of the words of both, int32 [k, 2].
         """
         other = self.words(photo)
         match = match_words(query.word, query.signature, other.word, other.signature, self.max_hamming)
         features = max(len(np.unique(query.feature)), len(other))
         verify = functools.partial(verify_matches, query, other)
-        return verify_unprinted(verify, match, query.keypoint, other.keypoint, query.size, other.size, features)
+        return verify_without_overlay(verify, match, query.keypoint, other.keypoint, query.size, other.size, features)
 
-    def verify_all(self, query, photos):
-        """Number of verified inliers of the query with each photo, int32 [len(photos)], and the transforms float64 [len, 2, 3]."""
+    def verify_all(self, query: QuantisedFeatures, photos: np.ndarray | Sequence[int]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Verify a query with several photos, without regard to overlays.
+
+        Returns:
+            the number of inliers with each photo, int32 [p], and the transforms from the query to the photos, float64 [p, 2, 3].
+        """
         return verify_shortlist(
             query.word, query.signature, query.keypoint, query.feature, np.asarray(photos, np.int64),
             self._offset, *self._forward[:3], self.size, self.max_hamming, TOLERANCE,
         )  # fmt: skip
 
 
-def word_weights(word, idf, photo=None):
-    """w = idf / sqrt(features of the word) of features, float32 [N]; see `first_of_word`."""
+def word_weights(word: np.ndarray, idf: np.ndarray, photo: np.ndarray | None = None) -> NDArray[np.float32]:
+    """Weights w = idf / sqrt(features of the word in the photo) of features, float32 [N].
+
+    Args:
+        word, photo: see `first_of_word`.
+        idf: of all words, float32 [K].
+    """
     run = np.cumsum(first_of_word(word, photo)) - 1
     return (idf[word] / np.sqrt(np.bincount(run)[run])).astype(np.float32)
 
 
-def feature_weights(words, idf):
-    """w of every row's feature, which is that of its nearest word, float32 [N]."""
+def feature_weights(words: QuantisedFeatures, idf: np.ndarray) -> NDArray[np.float32]:
+    """Weight of the feature of every row, float32 [N]: the weight w in its nearest word (see `word_weights`)."""
     of_feature = np.zeros(words.feature.max(initial=-1) + 1, np.float32)
     of_feature[words.feature[words.nearest]] = word_weights(words.word[words.nearest], idf)
     return of_feature[words.feature]
 
 
-def first_of_word(word, photo=None):
-    """Whether a feature is its photo's first of its word, bool [N].
+def first_of_word(word: np.ndarray, photo: np.ndarray | None = None) -> NDArray[np.bool_]:
+    """Whether a feature is the first of its word in its photo, bool [N].
 
     Args:
-        word: [N], sorted within each photo.
-        photo: [N], ascending; None where there is but one.
+        word: words of the features, sorted within each photo, uint32 [N].
+        photo: photos of the features, ascending, int [N]; None for a single photo.
     """
     first = np.ones(len(word), bool)
     first[1:] = word[1:] != word[:-1]
@@ -154,35 +205,45 @@ def first_of_word(word, photo=None):
     return first
 
 
-def verify_words(a, b, max_hamming):
-    """Transform a to b and the inlier rows int32 [k, 2] into the words of both."""
+def verify_words(a: QuantisedFeatures, b: QuantisedFeatures, max_hamming: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Verify two photos by their words.
+
+    Args:
+        a, b: the photos.
+        max_hamming: largest number of bits in which the signatures of a match differ.
+
+    Returns:
+        the transform from a to b, float64 [2, 3], and the inliers, rows of a and of b, int32 [k, 2].
+    """
     return verify_matches(a, b, match_words(a.word, a.signature, b.word, b.signature, max_hamming))
 
 
-def verify_matches(a, b, match):
-    """The same for tentative matches, int32 [m, 2] rows."""
+def verify_matches(a: QuantisedFeatures, b: QuantisedFeatures, match: np.ndarray) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """As `verify_words`, for tentative matches, rows of a and of b, int32 [m, 2]."""
     transform, inliers = verify(a.keypoint, a.feature, b.keypoint, match, TOLERANCE * max(b.size))
     return transform, match[inliers]
 
 
 @numba.njit(cache=True, nogil=True)
 def _accumulate(word, signature, feature, weight, soft, word_offset, photo, posting_signature, posting_weight, max_hamming, count):
-    """Sum of every photo's votes, float32 [count].
+    """Sum of the votes for every photo, float32 [count].
 
     Args:
-        word, signature, feature, weight: of the query's rows, sorted by word.
-        soft: whether a row is of another word than its feature's nearest, bool [N].
+        word, signature, feature, weight: rows of the query, sorted by word.
+        soft: whether the word of a row is not its feature's nearest, bool [N].
         word_offset, photo, posting_signature, posting_weight: the inverted file; the postings of a word are sorted by photo.
+        max_hamming: see `Engine`.
+        count: number of photos.
     """
     row, posting, bits = _match(word, signature, soft, word_offset, photo, posting_signature, max_hamming)
     kernel = np.exp(-(np.arange(65) ** 2) / (_SIGMA * _SIGMA))
-    newest = np.full(feature.max() + 1 if len(feature) else 0, -1)  # match of every feature; `before` leads to its other ones
+    newest = np.full(feature.max() + 1 if len(feature) else 0, -1)  # newest match of every feature; `before` leads to its earlier ones
     before = np.empty(len(row), np.int64)
     for m in range(len(row)):
         before[m] = newest[feature[row[m]]]
         newest[feature[row[m]]] = m
     scores, best, voter = np.zeros(count, np.float32), np.zeros(count, np.float32), np.full(count, -1)
-    for f in range(len(newest)):  # a feature votes once for a photo, for its best match in all of its words
+    for f in range(len(newest)):  # a feature votes for a photo once, by its best match in all of its words
         m = newest[f]
         while m >= 0:
             chosen = photo[posting[m]]
@@ -198,7 +259,11 @@ def _accumulate(word, signature, feature, weight, soft, word_offset, photo, post
 
 @numba.njit(cache=True, nogil=True)
 def _match(word, signature, soft, word_offset, photo, posting_signature, max_hamming):
-    """Matches of the query's rows with postings, one-to-one within every word: rows int32 [m], postings int64 [m], bits apart uint8 [m]."""
+    """Match the query's rows with postings, one-to-one within every word and photo.
+
+    Returns:
+        rows int32 [m], postings int64 [m], and the number of bits in which their signatures differ, uint8 [m].
+    """
     most, longest = 0, 0
     for i in range(len(word)):
         if i == 0 or word[i] != word[i - 1]:
@@ -213,7 +278,7 @@ def _match(word, signature, soft, word_offset, photo, posting_signature, max_ham
         while stop < len(word) and word[stop] == word[start]:
             stop += 1
         first, end = word_offset[word[start]], word_offset[word[start] + 1]
-        number, owner = 0, -1  # candidates of the photo that the last of them is of
+        number, owner = 0, -1  # number of candidates of the current photo, and that photo
         for k in range(first, end):
             for i in range(start, stop):
                 h = _hamming(signature[i], posting_signature[k])
@@ -223,7 +288,7 @@ def _match(word, signature, soft, word_offset, photo, posting_signature, max_ham
                     if number > 1:
                         found = _one_to_one(candidates[:number], start, first, row_taken, posting_taken, row, posting, bits, found)
                     number, owner = 0, photo[k]
-                if number == 0:  # most are alone: taken already unless another comes
+                if number == 0:  # most are the only candidate of their photo, so the first is taken until there is a second
                     row[found], posting[found], bits[found] = i, k, h
                     found += 1
                 if number == len(candidates):
@@ -238,16 +303,17 @@ def _match(word, signature, soft, word_offset, photo, posting_signature, max_ham
 
 @numba.njit(cache=True, nogil=True)
 def _pack(h, soft, i, k):
-    """A candidate as a number, in the order in which candidates are taken: few bits apart, a nearest word, early rows of both photos.
+    """A candidate as a number; candidates are taken in the order of these: smaller distances first, then nearest words, then earlier rows.
 
-    The sum of the rows makes the order the same when query and photo change places: candidates of one sum do not exclude each other.
+    Rows are ordered by the sum of both, so that the order does not change when query and photo change places: candidates with the same sum
+    do not exclude each other.
     """
     return (2 * h + soft) << _FIRST | (i + k) << _SECOND | i
 
 
 @numba.njit(cache=True, nogil=True)
 def _one_to_one(candidates, start, first, row_taken, posting_taken, row, posting, bits, found):
-    """Append what is taken of the candidates of a word and a photo; where the matches end then."""
+    """Append the candidates of a word and a photo that are taken, in place of the first one; the new number of matches."""
     candidates.sort()
     found -= 1
     begin = found
@@ -266,10 +332,10 @@ def _one_to_one(candidates, start, first, row_taken, posting_taken, row, posting
 
 @numba.njit(cache=True, nogil=True)
 def _hamming(a, b):
-    """Number of different bits of two uint64.
+    """Number of bits in which two uint64 differ.
 
-    It stands here too (`verify.hamming`) because a compiled function that is kept on disk is compiled anew when its own file changes, not
-    when one that it calls does.
+    This copy of `bow2cnn.geometry.verify.hamming` is in this file because numba compiles a cached function again only when its own file
+    changes, not when the file of a function that it calls does.
     """
     x = a ^ b
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))

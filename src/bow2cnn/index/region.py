@@ -1,8 +1,12 @@
-"""The part of a photo that is asked for."""
+"""The region of a query photo."""
+
+from collections.abc import Sequence
+
+from bow2cnn.index.engine import QuantisedFeatures
 
 
-def in_region(words, region):
-    """The `QuantisedFeatures` of a photo whose centres lie in a region (left, top, right, bottom; in pixels); None: all."""
+def in_region(words: QuantisedFeatures, region: Sequence[float] | None) -> QuantisedFeatures:
+    """The features whose centres lie in a region (left, top, right, bottom), in pixels; all features if the region is None."""
     if region is None:
         return words
     left, top, right, bottom = region

@@ -1,43 +1,63 @@
 """Watermarks, logos and name banners: features that recur at the same place of photos that share nothing else.
 
-Photo agencies print the same mark at the same place of every photo. Such features match perfectly and glue unrelated photos
-together. They give themselves away statistically: the same visual word at the same place relative to the frame in many photos. Photos of
-one object taken from one tripod do that too, so a recurring place is a mark only if it recurs in different scenes: photos most of which
-share nothing once all recurring features are set aside. Near copies (the frames of a fixed camera, one photo in many versions) are one
-scene, however many they are: all of their features recur, so they are known by sharing nearly everything.
+Photo agencies print the same watermark at the same place of every photo. Such features match perfectly and join unrelated photos. They can
+be recognised statistically, because the same visual word occurs at the same place of the frame in many photos. So it does in photos of one
+object from one tripod. Therefore a recurring place is a watermark only if it recurs in different scenes, that is, if most pairs of its
+photos share nothing without the recurring features. Near copies (the frames of a fixed camera, versions of one photo) are one scene. All of
+their features recur, so they are recognised by sharing nearly everything.
 """
 
 import itertools
+from collections.abc import Sequence
 from functools import cache, lru_cache
+from pathlib import Path
 
-import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from bow2cnn.core import artefact
 from bow2cnn.core.lineage import lineage, lineage_of
 from bow2cnn.core.progress import progress
 from bow2cnn.core.same_photos import check_photos, photos_of
+from bow2cnn.geometry.nearby import within_reach
 from bow2cnn.geometry.verify import MAX_MATCHES
 from bow2cnn.index.engine import QuantisedFeatures, verify_words
-from bow2cnn.index.forward import ForwardFiles
+from bow2cnn.index.forward import ForwardFiles, ForwardIndex
 from bow2cnn.index.recurring import recurring_places
 
-_REACH = 0.02  # neighbours of a mark's feature within this fraction are masked too: the text beside it differs from photo to photo
-_DRAWN, _PAIRS = 16, 12  # photos of a place that are looked at, and pairs of these
-_SHARING = 6  # verified inliers without the recurring features that make a pair share more than the mark
-# Near copies share so much of the features of the poorer photo, in so much of the cells of a grid in which it has some.
+# Features this near to one of a watermark are masked too, as a fraction of the longer side: text beside it differs from photo to photo.
+_REACH = 0.02
+_DRAWN, _PAIRS = 16, 12  # photos of a recurring place that are compared, and pairs of these
+_SHARING = 6  # verified inliers without the recurring features from which a pair shares more than a watermark
+# Near copies share at least this part of the features of the photo with fewer features, in at least this part of the cells of a grid that
+# hold features of it.
 _COPIED, _COVERED, _GRID = 0.15, 0.4, 10
 _RECENT = 4096  # photos whose words stay in memory
 
 
-def find_watermarks(collection, words, out, max_hamming, min_photos, seed, code=""):
-    """Write the `watermarks` artefact.
+def find_watermarks(
+    collection: str | Path,
+    words: Sequence[str | Path],
+    out: str | Path,
+    max_hamming: int,
+    min_photos: int,
+    seed: int,
+    code: str = "",
+) -> None:
+    """Write the `watermarks` artefact: the features of watermarks in a collection.
 
     Args:
-        collection, words: paths; the words artefacts in the order of the shards.
-        max_hamming: as for retrieval.
-        min_photos: see `recurring_places`.
+        collection: path of the `collection` artefact.
+        words: paths of the `words` artefacts, in the order of the shards.
+        out: path.
+        max_hamming: largest number of bits in which the signatures of a match differ.
+        min_photos: smallest number of photos with a watermark; see `recurring_places`.
+        seed: of the photos and pairs that are drawn.
         code: digest of the code, part of the lineage.
+
+    Raises:
+        ArtefactError: the artefacts are not of the same photos, or one cannot be read.
+        WriteError: the disk is full or not writable.
     """
     check_photos(collection, words)
     made_with = lineage("watermarks", [lineage_of(path, "words") for path in words], max_hamming, min_photos, seed, code)
@@ -53,39 +73,42 @@ def find_watermarks(collection, words, out, max_hamming, min_photos, seed, code=
     )
 
 
-def watermark_features(forward, size, max_hamming, min_photos, seed):
+def watermark_features(
+    forward: ForwardIndex | ForwardFiles, size: np.ndarray, max_hamming: int, min_photos: int, seed: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int32]]:
     """Find the features of watermarks.
 
     Args:
-        forward: `ForwardIndex` or `ForwardFiles`; size: int [n, 2], width and height.
+        forward: the words of all photos.
+        size: (width, height) of the photos, int [n, 2], pixels.
         max_hamming, min_photos, seed: see `find_watermarks`.
 
     Returns:
-        marked bool [N] (features of a recurring mark), masked bool [N] (those and their neighbours), and the number of photos of every
-        recurring place that was taken for a mark, int32.
+        marked bool [N]: the features of recurring places that are watermarks; masked bool [N]: these and their neighbours; and the number
+        of photos of each such place, int32 [places].
     """
     places = recurring_places(forward, size, min_photos)
     recurring = np.zeros(forward.offset[-1], bool)
     for rows, _ in places:
         recurring[rows] = True
     marked, counts = np.zeros(len(recurring), bool), []
-    scenes = _Scenes(_Sharing(forward, size, recurring, max_hamming), min_photos, seed)
+    scenes = _Scenes(_PhotoPairs(forward, size, recurring, max_hamming), min_photos, seed)
     for rows, photos in progress(places, "watermarks"):
         if scenes.differ(photos):
             marked[rows] = True
             counts.append(len(photos))
-    return marked, _spread(marked, forward, size), np.array(counts, np.int32)
+    return marked, _mask_neighbours(marked, forward, size), np.array(counts, np.int32)
 
 
 class _Scenes:
-    """Whether photos show different scenes; for every set of photos it is found out once."""
+    """Whether photos show different scenes; the answer for each set of photos is computed once."""
 
-    def __init__(self, sharing, min_photos, seed):
-        self._sharing, self._min_photos, self._seed, self._known = sharing, min_photos, seed, {}
+    def __init__(self, pairs, min_photos, seed):
+        self._pairs, self._min_photos, self._seed, self._known = pairs, min_photos, seed, {}
 
     def differ(self, photos):
-        """Whether most of the photos (sorted rows) share nothing but a mark, and at least `min_photos` of them are no near copies of each
-        other, nor less than half; all going by some of them.
+        """Whether most pairs of the photos (sorted rows) share nothing without the recurring features, and at least `min_photos` of the
+        photos, and more than half of them, are not near copies of each other. Both are estimated from photos that are drawn.
         """
         key = photos.tobytes()
         if key not in self._known:
@@ -96,17 +119,17 @@ class _Scenes:
         rng = np.random.default_rng([self._seed, 3, *map(int, photos[:8])])
         drawn = _draw(photos.tolist(), _DRAWN, rng)
         pairs = _draw(list(itertools.combinations(drawn, 2)), _PAIRS, rng)
-        if np.mean([self._sharing.share(*pair) for pair in pairs]) >= 0.5:
+        if np.mean([self._pairs.share(*pair) for pair in pairs]) >= 0.5:
             return False
         scenes = []
         for photo in drawn:
-            if not any(self._sharing.copies(other, photo) for other in scenes):
+            if not any(self._pairs.copies(other, photo) for other in scenes):
                 scenes.append(photo)
         return 2 * len(scenes) > len(drawn) and len(scenes) * len(photos) >= self._min_photos * len(drawn)
 
 
-class _Sharing:
-    """What two photos (a < b) share; every pair is verified once."""
+class _PhotoPairs:
+    """Comparison of two photos (rows a < b); the answers for each pair are computed once."""
 
     def __init__(self, forward, size, recurring, max_hamming):
         self._forward, self._size, self._recurring, self._max_hamming = forward, size, recurring, max_hamming
@@ -114,11 +137,11 @@ class _Sharing:
         self.share, self.copies = cache(self._share), cache(self._copies)
 
     def _share(self, a, b):
-        """Whether they share something besides recurring features."""
+        """Whether two photos share something besides recurring features."""
         return len(verify_words(self._rest(a), self._rest(b), self._max_hamming)[1]) >= _SHARING
 
     def _copies(self, a, b):
-        """Whether they are near copies."""
+        """Whether two photos are near copies."""
         a, b = self._all(a), self._all(b)
         inliers = verify_words(a, b, self._max_hamming)[1]
         if len(inliers) < _COPIED * min(len(a), len(b), MAX_MATCHES):
@@ -136,29 +159,17 @@ class _Sharing:
 
 
 def _draw(items, count, rng):
-    """At most `count` of a list, in its order."""
+    """Draw at most `count` items of a list; they stay in order."""
     if len(items) <= count:
         return items
     return [items[i] for i in np.sort(rng.choice(len(items), count, replace=False))]
 
 
-def _spread(marked, forward, size):
-    """Mask the neighbours of marked features, bool [N]."""
+def _mask_neighbours(marked, forward, size):
+    """The marked features and their neighbours, bool [N]."""
     masked, offset = marked.copy(), forward.offset
     for photo in np.unique(np.searchsorted(offset, np.flatnonzero(marked), side="right") - 1).tolist():
         rows = slice(*offset[photo : photo + 2])
         xy = forward.photo(photo)["keypoint"][:, :2]
-        masked[rows] |= _near(xy, xy[marked[rows]], _REACH * size[photo].max())
+        masked[rows] |= within_reach(xy, xy[marked[rows]], _REACH * size[photo].max())
     return masked
-
-
-@numba.njit(cache=True, nogil=True)
-def _near(xy, targets, reach):
-    near = np.zeros(len(xy), np.bool_)
-    for i in range(len(xy)):
-        for j in range(len(targets)):
-            dx, dy = xy[i, 0] - targets[j, 0], xy[i, 1] - targets[j, 1]
-            if dx * dx + dy * dy < reach * reach:
-                near[i] = True
-                break
-    return near

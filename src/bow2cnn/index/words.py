@@ -1,4 +1,6 @@
-"""Words of a shard: every feature's visual word and binary signature, sorted by word within each photo."""
+"""Words of a shard: the visual word and the binary signature of every feature, sorted by word within each photo."""
+
+from pathlib import Path
 
 import numpy as np
 
@@ -10,14 +12,25 @@ from bow2cnn.vocabulary.vocabulary import Vocabulary
 _PHOTOS_AT_ONCE = 64
 
 
-def quantise_shard(features, vocabulary, out, threads, code="", collection=None):
-    """Write the `words` artefact of a `features` artefact. Photos whose words an earlier version holds are not quantised again.
+def quantise_shard(
+    features: str | Path,
+    vocabulary: str | Path,
+    out: str | Path,
+    threads: int,
+    code: str = "",
+    collection: str | Path | None = None,
+) -> None:
+    """Write the `words` artefact of a `features` artefact. Photos whose words are in an earlier version of it are not quantised again.
 
     Args:
         features, vocabulary, out: paths.
         threads: library threads.
         code: digest of the code, part of the lineage.
-        collection: path of the photos that the features have to be of.
+        collection: path of the `collection` artefact whose photos the features must be of; None to skip the check.
+
+    Raises:
+        ArtefactError: the features are of other photos, or an artefact cannot be read.
+        WriteError: the disk is full or not writable.
     """
     if collection is not None:
         check_photos(collection, features)
@@ -34,8 +47,17 @@ def quantise_shard(features, vocabulary, out, threads, code="", collection=None)
     artefact.write(out, "words", {**arrays, "content": content, **photos_of(features)}, {"lineage": made_with})
 
 
-def quantise_photos(features, vocabulary, photos=None):
-    """The arrays of a `words` artefact for a `features` artefact at a path, of these photos only (sorted rows; all by default)."""
+def quantise_photos(features: str | Path, vocabulary: Vocabulary, photos: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Quantise the features of some photos.
+
+    Args:
+        features: path of a `features` artefact.
+        vocabulary: the vocabulary.
+        photos: sorted rows of the photos; None for all.
+
+    Returns:
+        a forward file, see `bow2cnn.index.forward`.
+    """
     with artefact.Reader(features, "features") as reader:
         offset = reader["offset"]
         photos = np.arange(len(offset) - 1) if photos is None else photos
@@ -55,7 +77,7 @@ _EMPTY = {
 
 
 def _merge(before, rows, new):
-    """Words of all photos: those with a row in `before` from there, the others from `new`, in order."""
+    """Words of all photos in order: from `before` where `rows` has the photo's row in it, from `new` where it has -1."""
     source = np.where(rows >= 0, rows, len(before["offset"]) - 1 + np.cumsum(rows < 0) - 1)
     counts = np.concatenate([np.diff(before["offset"]), np.diff(new["offset"])])
     starts = artefact.offsets(counts)
@@ -70,17 +92,20 @@ def _block(reader, offset, photos, vocabulary):
     return quantise_features(descriptors, keypoints, artefact.offsets(np.diff(offset)[photos]), vocabulary)
 
 
-def quantise_features(descriptors, keypoints, bounds, vocabulary, count=1):
-    """The words of some photos' features, sorted by word within each photo.
+def quantise_features(
+    descriptors: np.ndarray, keypoints: np.ndarray, bounds: np.ndarray, vocabulary: Vocabulary, count: int = 1
+) -> dict[str, np.ndarray]:
+    """Quantise features.
 
     Args:
-        descriptors: uint8 [N, 128]; keypoints: float32 [N, 6].
-        bounds: offsets int64 [n + 1] of the photos' features.
-        count: nearest words that a feature is given (soft assignment: Philbin et al., Lost in quantization, CVPR 2008).
+        descriptors, keypoints: the features, uint8 [N, 128] and float32 [N, 6].
+        bounds: offsets of the photos' features, int64 [n + 1].
+        vocabulary: the vocabulary.
+        count: number of words per feature, nearest first (soft assignment: Philbin et al., Lost in quantization, CVPR 2008).
 
     Returns:
-        dict of `word`, `signature`, `feature` and `keypoint`, as in a `words` artefact, every feature once per word, and `nearest`
-        bool, whether the word is its feature's nearest.
+        one row per feature and word, sorted by word within each photo: `word` uint32, `signature` uint64, `feature` int32 (its number in
+        the photo) and `keypoint` float32 [.., 6], as in a `words` artefact, and `nearest` bool: the word is the feature's nearest.
     """
     words = vocabulary.assign(descriptors, count)
     words = words[:, None] if words.ndim == 1 else words

@@ -1,1 +1,1 @@
-"""Networks that turn a photo into one descriptor: what they see of it (`input`), backbone, pooling, L2 norm."""
+"""Networks that turn a photo into one descriptor: their input, backbone, pooling and L2 norm."""

@@ -1,7 +1,7 @@
 """AlexNet, VGG16 and SqueezeNet 1.1 cut to their convolutions; module names are torchvision's.
 
-AlexNet and VGG16 lose their last max-pooling (field.md 3.3), SqueezeNet has none at its end. torchvision's own are not used because each
-release of it imports beside one release of torch alone; these few lines do.
+AlexNet and VGG16 lose their last max-pooling, as in the code of Radenovic, Tolias and Chum (TPAMI 2018); SqueezeNet has none at its end.
+torchvision's own classes are not used, because each release of torchvision works with one release of torch only.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ from torch.nn import functional
 from bow2cnn.network.input import IMAGENET
 from bow2cnn.network.layers import StagedBackbone
 
-_VGG16 = [64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512]
+_VGG16: list[int | str] = [64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512]
 
 
 class _Features(StagedBackbone):
-    """A network whose convolutions torchvision keeps in one sequence called `features`; `smallest` is the side that they need."""
+    """A network whose convolutions are one sequence called `features` in torchvision; `smallest` is the shortest side that they take."""
 
     def __init__(self, layers, dimension, smallest):
         super().__init__(dimension, dataclasses.replace(IMAGENET, smallest=smallest))
@@ -28,7 +28,7 @@ class _Features(StagedBackbone):
 class AlexNet(_Features):
     """[b, 3, h, w] to [b, 256, h / 16, w / 16]."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             [
                 nn.Conv2d(3, 64, 11, 4, 2),
@@ -52,10 +52,11 @@ class AlexNet(_Features):
 class VGG16(_Features):
     """[b, 3, h, w] to [b, 512, h / 16, w / 16]."""
 
-    def __init__(self):
-        layers, before = [], 3
+    def __init__(self) -> None:
+        layers: list[nn.Module] = []
+        before = 3
         for after in _VGG16:
-            if after == "pool":
+            if isinstance(after, str):
                 layers.append(nn.MaxPool2d(2, 2))
             else:
                 layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(inplace=True)]
@@ -66,7 +67,7 @@ class VGG16(_Features):
 class SqueezeNet(_Features):
     """SqueezeNet 1.1: [b, 3, h, w] to [b, 512, h / 16, w / 16]."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             [
                 nn.Conv2d(3, 64, 3, 2),
@@ -89,7 +90,7 @@ class SqueezeNet(_Features):
 
 
 class _Fire(nn.Module):
-    """Squeeze to few channels, expand by 1 x 1 and 3 x 3 filters side by side."""
+    """Squeeze to a few channels, then expand by 1 x 1 and 3 x 3 filters side by side."""
 
     def __init__(self, before, narrow, wide):
         super().__init__()

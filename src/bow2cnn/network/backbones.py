@@ -1,17 +1,20 @@
-"""The networks that there are, by name, and the poolings: the one list of each, from which the config's choices come.
+"""The backbones and the poolings by name: the only list of each, from which the config takes its choices.
 
-Nothing of torch is imported before a network is built, because the config is checked by every process of a run.
+torch is imported only when a network is built, because every process of a run reads this list to check the config.
 """
 
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bow2cnn.network.errors import NetworkError
 
+if TYPE_CHECKING:
+    from bow2cnn.network.backbone import Backbone
+
 POOLINGS = ("gem", "mac", "spoc", "cls")  # see `network.pooling`
-TIMM = re.compile(r"timm:([A-Za-z0-9_.-]+)")  # a network of timm's, by its name there
+TIMM = re.compile(r"timm:([A-Za-z0-9_.-]+)")  # a network of timm, by timm's name for it
 
 
 class Choice(NamedTuple):
@@ -20,22 +23,22 @@ class Choice(NamedTuple):
     Attributes:
         build: makes the `Backbone` with random weights.
         packaged: whether pretrained weights come with the installation.
-        training_size: longer side of the photos that it is trained on by default, in pixels: that of the paper's recipe (Radenovic, Tolias,
-            Chum, TPAMI 2018; field.md 3.3), unless another validates better (`bench/folds.py`).
-        class_token: whether it has a class token; None where that is known only once it is built.
+        training_size: longer side of the photos in training by default, in pixels. It is that of the paper (Radenovic, Tolias, Chum,
+            TPAMI 2018), unless another size validates better (`bench/folds.py`).
+        class_token: whether it has a class token; None where only the network itself tells once it is built.
     """
 
-    build: Callable
+    build: Callable[[], "Backbone"]
     packaged: bool = False
     training_size: int = 362
     class_token: bool | None = False
 
 
-def find(network) -> Choice:
-    """The row of a network, also of one of timm's (`timm:NAME`).
+def find(network: str) -> Choice:
+    """The row of a network, also for a network of timm (`timm:NAME`).
 
     Raises:
-        NetworkError: there is none of that name.
+        NetworkError: no network has that name.
     """
     if network in BACKBONES:
         return BACKBONES[network]
@@ -44,7 +47,7 @@ def find(network) -> Choice:
     raise NetworkError(f"network {network!r} is unknown; choose from {', '.join(sorted(BACKBONES))}, timm:NAME")
 
 
-def is_known(network) -> bool:
+def is_known(network: object) -> bool:
     """Whether the config may name this network."""
     return isinstance(network, str) and (network in BACKBONES or TIMM.fullmatch(network) is not None)
 
@@ -79,7 +82,7 @@ def _timm(name):
     return TimmBackbone(name)
 
 
-BACKBONES = {
+BACKBONES: dict[str, Choice] = {
     "efficientnet-lite0": Choice(_efficientnet, packaged=True, training_size=256),
     "alexnet": Choice(partial(_sequential, "AlexNet")),
     "resnet18": Choice(partial(_resnet, (2, 2, 2, 2), bottleneck=False)),

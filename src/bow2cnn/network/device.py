@@ -1,4 +1,4 @@
-"""Where networks compute."""
+"""The device on which networks compute."""
 
 import os
 
@@ -7,14 +7,14 @@ import torch
 from bow2cnn.network.errors import NetworkError
 
 
-def pick_device(name):
-    """The `torch.device` of a config's `device`, `cpu` or `cuda`.
+def pick_device(name: str) -> torch.device:
+    """The device that the config key `device` names, `cpu` or `cuda`.
 
     Raises:
-        NetworkError: there is no such device here, or this torch cannot use it.
+        NetworkError: this machine has no such device, or the installed torch cannot use it.
     """
     if name == "cuda":
-        # Without it cuBLAS sums in an order of its own; it is read when CUDA starts.
+        # Without this, the order in which cuBLAS adds may change from run to run. cuBLAS reads it when CUDA starts.
         os.environ.update({"CUBLAS_WORKSPACE_CONFIG": ":4096:8"})
         if not torch.cuda.is_available():
             why = "this torch was built without CUDA" if torch.version.cuda is None else "torch finds no GPU here"

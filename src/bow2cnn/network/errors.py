@@ -1,4 +1,4 @@
-"""The error of this room."""
+"""The errors of this room."""
 
 
 class NetworkError(ValueError):
@@ -6,4 +6,4 @@ class NetworkError(ValueError):
 
 
 class MissingLibraryError(NetworkError):
-    """A network for which a library is missing here."""
+    """A network that needs a library which is not installed, or does not import."""

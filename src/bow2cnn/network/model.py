@@ -1,73 +1,86 @@
-"""The retrieval network: photo in, one descriptor of length 1 out."""
+"""The retrieval network: from a photo to one descriptor of length 1."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from bow2cnn.network.backbones import POOLINGS, find
 from bow2cnn.network.errors import NetworkError
+from bow2cnn.network.input import Input
 from bow2cnn.network.pooling import START_P, Pooling
 
 
 class RetrievalNetwork(nn.Module):
-    """Preprocessing, backbone, pooling, L2 norm.
+    """Preprocessing, backbone, pooling and L2 normalisation.
 
     Args:
         network: a name that `backbones.find` knows.
         pooling: one of `POOLINGS`; `cls` only with a backbone that has a class token.
-        p: GeM's exponent to start with.
-        input: `Input`, what it sees of a file; None for the backbone's own.
+        p: first value of GeM's exponent.
+        input: how a file becomes what the network sees; None for the backbone's own input.
+
+    Attributes:
+        network, input: the same.
+        backbone: `Backbone`.
+        pooling: `Pooling`.
+        dimension: D, of a descriptor.
 
     Raises:
-        NetworkError: there is no such network, or its parts do not go together.
+        NetworkError: the network is unknown, or pooling or input do not suit it.
     """
 
-    def __init__(self, network, pooling="gem", p=START_P, input=None):
+    def __init__(self, network: str, pooling: str = "gem", p: float = START_P, input: Input | None = None) -> None:
         super().__init__()
         self.network = network
         self.backbone = find(network).build()
         self.dimension, self.input = self.backbone.dimension, input or self.backbone.input
         self.pooling = Pooling(pooling, p)
-        if pooling == "cls" and self.backbone.class_token is None:
+        if pooling == "cls" and not self.backbone.has_class_token:
             others = ", ".join(kind for kind in POOLINGS if kind != "cls")
             raise NetworkError(f"pooling cls: {network} has no class token; choose from {others}")
         if self.input.channels != self.backbone.input.channels:
             raise NetworkError(f"network {network}: takes images of {self.backbone.input.channels} channels, not of {self.input.channels}")
-        # Batch statistics stay frozen in training too; nothing here has dropout, so there is one mode only.
-        self.eval().to(memory_format=torch.channels_last)
+        # Batch statistics stay frozen in training too, and no backbone has dropout, so the network never leaves this mode.
+        self.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stub
 
-    def forward(self, photos, scale=1.0):
-        """Uint8 [b, c, h, w], as `pixels` makes them, to float32 [b, D], each of length 1.
+    def forward(self, photos: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        """Descriptors of photos.
 
         Args:
-            photos: photos of one size.
-            scale: factor to resize them by first (bilinear over the footprint of a pixel).
+            photos: uint8 [b, c, h, w], see `pixels`; all of one size.
+            scale: factor by which they are resized (bilinear, with antialiasing).
+
+        Returns:
+            float32 [b, D], rows of length 1.
         """
         return functional.normalize(self.pool(photos, scale), dim=1, eps=1e-12)
 
-    def pool(self, photos, scale=1.0):
-        """As `forward`, without the L2 norm."""
-        described = self.backbone.class_token if self.pooling.kind == "cls" else self.backbone
-        return self.pooling(described(self.prepare(photos, scale)))
+    def pool(self, photos: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        """The same without the L2 normalisation."""
+        x = self.prepare(photos, scale)
+        return self.pooling(self.backbone.class_token(x) if self.pooling.kind == "cls" else self.backbone(x))
 
-    def prepare(self, photos, scale=1.0):
-        """Uint8 [b, c, h, w] to what the backbone is fed with, see `Input.prepare`."""
+    def prepare(self, photos: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        """The input of the backbone, float32 [b, c, h', w'], see `Input.prepare`."""
         return self.input.prepare(photos, scale)
 
     @property
-    def device(self):
-        """Where the network computes."""
+    def device(self) -> torch.device:
+        """The device on which the network computes."""
         return next(self.backbone.parameters()).device
 
-    def pixels(self, photo):
-        """A photo, as `Input.load` gives it, as a tensor [1, c, h, w] of its own memory, where the network computes."""
+    def pixels(self, photo: np.ndarray) -> torch.Tensor:
+        """A copy of a photo, uint8 [h, w, c] from `Input.load`, as a tensor, uint8 [1, c, h, w], on the network's device."""
         return self.input.tensor(photo).to(self.device)
 
     @contextmanager
-    def folded(self):
-        """While inside, batch normalisation is folded once instead of at every photo; weights must not change meanwhile."""
+    def folded(self) -> Iterator[Self]:
+        """A context in which batch normalisation is folded once instead of for every photo; the weights must not change in it."""
         pairs = self.backbone.normalised()
         try:
             with torch.no_grad():

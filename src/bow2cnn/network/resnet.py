@@ -1,8 +1,10 @@
 """ResNets cut to their convolutions (He et al., CVPR 2016); module names are torchvision's.
 
-torchvision's own are not used because each release of it imports beside one release of torch alone, and because they run every batch
-normalisation as a layer of its own; folded into the convolutions they cost next to nothing (`network.layers`).
+torchvision's own class is not used, because each release of torchvision works with one release of torch only, and because it runs every
+batch normalisation as a separate layer. Folded into the convolutions they cost next to nothing (`network.layers`).
 """
+
+from collections.abc import Sequence
 
 from torch import nn
 from torch.nn import functional
@@ -15,11 +17,11 @@ class ResNet(StagedBackbone):
     """[b, 3, h, w] to [b, d, h / 32, w / 32]; d is 512 with basic blocks, 2048 with bottlenecks.
 
     Args:
-        repeats: blocks in each of the four layers.
-        bottleneck: blocks of 1 x 1, 3 x 3, 1 x 1 (50 layers and deeper) instead of two 3 x 3.
+        repeats: number of blocks in each of the four layers.
+        bottleneck: whether a block has convolutions of 1 x 1, 3 x 3 and 1 x 1 (50 layers and deeper) instead of two of 3 x 3.
     """
 
-    def __init__(self, repeats, bottleneck):
+    def __init__(self, repeats: Sequence[int], bottleneck: bool) -> None:
         super().__init__(2048 if bottleneck else 512, IMAGENET)
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -27,7 +29,7 @@ class ResNet(StagedBackbone):
         self.stages = [([self.conv1, self.bn1], _Start(self._stem))]
         before = 64
         for number, (count, width) in enumerate(zip(repeats, (64, 128, 256, 512), strict=True), start=1):
-            blocks = []
+            blocks: list[nn.Module] = []
             for repeat in range(count):
                 stride = 2 if repeat == 0 and number > 1 else 1
                 blocks.append((_Bottleneck if bottleneck else _Basic)(before, width, stride))

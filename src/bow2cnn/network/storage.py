@@ -1,8 +1,10 @@
-"""A network as an artefact."""
+"""Writes a network as an artefact and reads it back."""
 
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,28 +15,38 @@ from bow2cnn.network.input import Input
 from bow2cnn.network.model import RetrievalNetwork
 
 
-def save_network(path, model, params=None):
-    """Write a `RetrievalNetwork` as an artefact of kind `network`: `architecture`, `pooling_p`, one array per tensor in `weight/`, and its
-    `Input` among the parameters.
+def save_network(path: str | Path, model: RetrievalNetwork, params: dict | None = None) -> None:
+    """Write a network as an artefact of kind `network`.
+
+    The artefact holds `architecture` (JSON: the names of network and pooling), `pooling_p` (GeM's exponent, else NaN), one array per tensor
+    of the backbone in `weight/`, and the `Input` among the parameters.
+
+    Args:
+        path: the artefact.
+        model: the network.
+        params: further parameters of the artefact.
+
+    Raises:
+        WriteError: the disk is full or not writable.
     """
-    arrays = {"architecture": json.dumps({"network": model.network, "pooling": model.pooling.kind}, sort_keys=True)}
+    arrays: dict[str, Any] = {"architecture": json.dumps({"network": model.network, "pooling": model.pooling.kind}, sort_keys=True)}
     arrays["pooling_p"] = np.float32(np.nan if model.pooling.p is None else model.pooling.p.detach().cpu().numpy())
     for key, value in model.backbone.state_dict().items():
         if not key.endswith("num_batches_tracked"):
             arrays[f"weight/{key}"] = value.detach().cpu().contiguous().numpy()
-    seen = dataclasses.asdict(model.input)
-    content = hashlib.sha256(f"{arrays['architecture']} {json.dumps(seen, sort_keys=True)}".encode())
+    fields = dataclasses.asdict(model.input)
+    content = hashlib.sha256(f"{arrays['architecture']} {json.dumps(fields, sort_keys=True)}".encode())
     for name in sorted(arrays.keys() - {"architecture"}):
         content.update(arrays[name].tobytes())
-    artefact.write(path, "network", arrays, {**(params or {}), "input": seen, "lineage": content.hexdigest()[:16]})
+    artefact.write(path, "network", arrays, {**(params or {}), "input": fields, "lineage": content.hexdigest()[:16]})
 
 
-def load_network(path):
-    """Read a `RetrievalNetwork` back, with the `Input` that it was trained with.
+def load_network(path: str | Path) -> RetrievalNetwork:
+    """Read a network with the `Input` that it was trained with.
 
     Raises:
-        artefact.ArtefactError: damaged, or not a network.
-        MissingLibraryError: it is of a library that is missing here.
+        ArtefactError: the file is damaged, or not a network.
+        MissingLibraryError: the network needs a library that is not installed.
     """
     with artefact.Reader(path, "network") as reader:
         arrays, params = {name: reader[name] for name in reader.names()}, reader.params

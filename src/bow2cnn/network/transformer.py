@@ -1,7 +1,7 @@
-"""Vision transformers as DINOv2 has them (Oquab et al., TMLR 2024; registers: Darcet et al., ICLR 2024).
+"""DINOv2's vision transformers (Oquab et al., TMLR 2024; registers: Darcet et al., ICLR 2024).
 
-Names and shapes of the tensors are those of the published files (dinov2_vits14_pretrain.pth, dinov2_vits14_reg4_pretrain.pth, ...). timm
-has the same networks; this is our own because timm needs a torchvision, and each release of that imports beside one release of torch alone.
+Names and shapes of the tensors are those of the published files (dinov2_vits14_pretrain.pth, dinov2_vits14_reg4_pretrain.pth, ...). timm's
+classes are not used, because timm needs torchvision, and each release of torchvision works with one release of torch only.
 """
 
 import dataclasses
@@ -14,28 +14,30 @@ from bow2cnn.network.backbone import Backbone
 from bow2cnn.network.input import IMAGENET
 
 _PATCH = 14  # pixels
-_GRID = 37  # patches along a side of the photos that the published networks were trained on last (518 pixels)
+_GRID = 37  # patches along a side in the last phase of the published training (518 pixels)
 _NORM_EPSILON = 1e-6
-# What DINOv2 adds to the number of patches before it divides by the grid's, for the networks without registers.
+# For networks without registers, DINOv2 adds this to the number of patches along a side before it divides by that of the grid.
 _OFFSET = 0.1
 
 
 class VisionTransformer(Backbone):
-    """[b, 3, h, w] to [b, d, h / patch, w / patch], the tokens of the patches; both sides are multiples of the patch.
+    """[b, 3, h, w] to the tokens of the patches, [b, d, h / patch, w / patch]; h and w are multiples of the patch.
 
-    Tokens are signed, unlike the activations behind a ReLU, because a layer normalisation comes last. Pooling by GeM clamps them all the
-    same (`network.pooling`): what a channel has below 1e-6 counts as 1e-6, so only what it has above zero is told apart.
+    The last layer is a layer normalisation, so tokens are signed, unlike the activations behind a ReLU. GeM raises values below 1e-6 to
+    1e-6 (`network.pooling`), so it ignores the differences between negative values.
 
     Args:
         dimension: d, a multiple of `heads`.
         depth: number of blocks.
-        heads: of the attention.
-        registers: tokens without a meaning of their own, beside the class token.
-        grid: patches along a side that the stored position embeddings are for.
+        heads: number of attention heads.
+        registers: number of register tokens.
+        grid: number of patches along a side for which the position embeddings are stored.
         patch: side of a patch, in pixels.
     """
 
-    def __init__(self, dimension, depth, heads, registers=0, grid=_GRID, patch=_PATCH):
+    has_class_token = True
+
+    def __init__(self, dimension: int, depth: int, heads: int, registers: int = 0, grid: int = _GRID, patch: int = _PATCH) -> None:
         super().__init__(dimension, dataclasses.replace(IMAGENET, smallest=patch, multiple=patch))
         self._grid = grid
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dimension))
@@ -49,24 +51,25 @@ class VisionTransformer(Backbone):
             if tokens is not None:
                 nn.init.trunc_normal_(tokens, std=0.02)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalised images [b, 3, h, w] to the tokens of the patches [b, d, h', w']."""
         tokens, (height, width) = self._tokens(x)
         patches = tokens[:, -height * width :]
         return patches.transpose(1, 2).unflatten(2, (height, width))
 
-    def class_token(self, x):
-        """[b, 3, h, w] to [b, d], the token that gathers what the whole photo shows."""
+    def class_token(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalised images [b, 3, h, w] to the tokens that describe whole photos [b, d]."""
         return self._tokens(x)[0][:, 0]
 
-    def parts(self):
-        """The embedding of the patches, and each block; the last normalisation belongs to the last one."""
+    def parts(self) -> list[list[nn.Parameter]]:
+        """The embeddings, and each block; the last normalisation belongs to the last block."""
         blocks = [list(block.parameters()) for block in self.blocks]
         blocks[-1] += self.norm.parameters()
         inside = {id(weight) for block in blocks for weight in block}
         return [[weight for weight in self.parameters() if id(weight) not in inside], *blocks]
 
     def _tokens(self, x):
-        """All tokens behind the last normalisation [b, 1 + registers + h' * w', d]: class, registers, patches by row; and (h', w')."""
+        """All tokens behind the last normalisation [b, 1 + registers + h' w', d] (class, registers, patches row by row), and (h', w')."""
         patches = self.patch_embed.proj(x)
         size = patches.shape[2:]
         first = self.cls_token + self.pos_embed[:, :1]
@@ -78,7 +81,7 @@ class VisionTransformer(Backbone):
         return self.norm(x), size
 
     def _positions(self, height, width):
-        """Position embeddings of a photo of so many patches [1, height * width, d]: the stored ones, interpolated to another number."""
+        """Position embeddings of a photo of height x width patches [1, height width, d], interpolated from the stored ones."""
         stored = self.pos_embed[:, 1:]
         if height == width == self._grid:
             return stored
@@ -86,10 +89,11 @@ class VisionTransformer(Backbone):
         return torch.einsum("ai,bj,ijd->abd", down, right, stored[0].unflatten(0, (self._grid, self._grid))).flatten(0, 1)[None]
 
     def _interpolation(self, count, dtype):
-        """The bicubic interpolation from the grid's positions to so many, as a matrix [count, grid].
+        """The bicubic interpolation from the positions of the grid to `count` positions, as a matrix [count, grid].
 
-        As DINOv2 has it: with registers averaged over the footprint where it gets coarser, without them not, and a little shifted. Along
-        columns and rows it is the same, so two matrices do it, whose gradient does not depend on the order of threads on a GPU either.
+        DINOv2 interpolates with antialiasing for networks with registers, and without it, but with a small offset, for the others. The
+        interpolation is the same along columns and rows, so one matrix for each does it. The gradient of a product of matrices does not
+        depend on the order of threads on a GPU; that of torch's two-dimensional interpolation does.
         """
         each = torch.eye(self._grid, dtype=dtype)[None, None]
         if self.register_tokens is not None:
@@ -98,7 +102,7 @@ class VisionTransformer(Backbone):
 
 
 class _Block(nn.Module):
-    """Attention and a perceptron, each behind a normalisation and beside a shortcut."""
+    """Attention, then a perceptron, each with a normalisation before it and a shortcut around both."""
 
     def __init__(self, dimension, heads):
         super().__init__()

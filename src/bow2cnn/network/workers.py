@@ -1,40 +1,44 @@
 """Photos in parallel: each worker thread runs whole photos with one library thread.
 
-Compared with all library threads on one photo this needs no barriers between layers, so it does not collapse when other programs
-want the processor, and the result of a photo does not depend on the number of workers.
+With all library threads on one photo, the threads would wait for each other in every layer, and much more so while other programs use the
+processor. Whole photos need no such waiting, and the result for a photo does not depend on the number of workers.
 """
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self, TypeVar
 
 import torch
 
-_AHEAD = 4  # tasks under way per worker: enough to keep all busy, few enough to bound memory
+_AHEAD = 4  # pending tasks per worker: enough to keep all of them busy, few enough to bound memory
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class Workers:
-    """A pool of worker threads, to be used in a `with` statement.
+    """A pool of worker threads, for a `with` statement.
 
     Args:
-        threads: how many.
+        threads: number of workers.
     """
 
-    def __init__(self, threads):
+    def __init__(self, threads: int) -> None:
         self._threads = max(1, int(threads))
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._before = torch.get_num_threads()
         torch.set_num_threads(1)
         self._pool = ThreadPoolExecutor(self._threads, initializer=torch.set_num_threads, initargs=(1,))
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self._before)
 
-    def map(self, function, items):
-        """Results of `function` in the order of the items, made a few ahead."""
-        running = deque()
+    def map(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+        """Yield the results of `function` in the order of the items; a few more are computed ahead."""
+        running: deque[Future[_Result]] = deque()
         for item in items:
             running.append(self._pool.submit(function, item))
             if len(running) >= _AHEAD * self._threads:

@@ -39,7 +39,7 @@ def find_uncertain_pairs(
     """Find the photos that match background photos with more than `max_inliers` verified inliers.
 
     Args:
-        index: path of the `index` artefact; not opened if there are no photos.
+        index: path of the `index` artefact; None, or not opened, if there are no photos.
         photos: int [n], rows of the background photos, which are the queries.
         shortlist: number of photos that are verified with each of them.
         max_inliers: largest number of inliers of a pair that is not uncertain.
@@ -52,7 +52,7 @@ def find_uncertain_pairs(
     Raises:
         ArtefactError: the index cannot be used.
     """
-    if not len(photos):
+    if index is None or not len(photos):
         return np.zeros((0, 2), np.int32)
     engine = Engine.load(index, max_hamming)
 

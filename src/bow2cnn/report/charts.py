@@ -1,19 +1,17 @@
 """Charts as inline SVG; colours come from the page's style sheet, so that they follow its light and dark."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-_LABEL = 228  # width left of a bar chart for its labels
-_ROW = 24
+_LABEL = 228  # width of the labels left of a bar chart
+_ROW = 24  # height of a bar with the space around it
+Row = tuple[str, float, float, float, str]  # label, value, ends of its interval (may be NaN), CSS class
 
 
-def bars(rows, width=600):
-    """Horizontal bars with intervals.
-
-    Args:
-        rows: (label, value, low, high, style) with style the bar's class; low and high may be NaN.
-    """
+def bars(rows: Sequence[Row], width: int = 600) -> Markup:
+    """Horizontal bars with intervals, `width` wide in units of the SVG."""
     top = _nice_top(max([row[3] if math.isfinite(row[3]) else row[1] for row in rows], default=1.0))
     scale = (width - _LABEL - 60) / top
     parts = _grid([top * i / 4 for i in range(5)], lambda value: _LABEL + value * scale, len(rows) * _ROW)
@@ -28,12 +26,8 @@ def bars(rows, width=600):
     return _svg(parts, width, len(rows) * _ROW + 22)
 
 
-def forest(rows, width=720):
-    """Differences around zero with their intervals.
-
-    Args:
-        rows: (label, value, low, high, style) with style `better`, `worse` or `even`.
-    """
+def forest(rows: Sequence[Row], width: int = 720) -> Markup:
+    """Differences around zero with their intervals; the CSS class is `better`, `worse` or `even`."""
     reach = _nice_top(max([max(abs(x) for x in row[1:4] if math.isfinite(x)) for row in rows], default=1.0), least=1.0)
     middle = _LABEL + (width - _LABEL - 70) / 2
     scale = (width - _LABEL - 70) / 2 / reach
@@ -49,8 +43,17 @@ def forest(rows, width=720):
     return _svg(parts, width, len(rows) * _ROW + 22)
 
 
-def curve(epochs, values, chosen, digits, width=340, height=170):
-    """A line over whole numbers, such as epochs; `chosen` (one of them or None) is marked."""
+def curve(
+    epochs: Iterable[int], values: Iterable[float], chosen: int | None, digits: int, width: int = 340, height: int = 170
+) -> Markup | None:
+    """A line over whole numbers, such as epochs; None if no value is finite.
+
+    Args:
+        epochs: the numbers; values: one for each, NaN for none.
+        chosen: the number that is marked.
+        digits: decimals of the values.
+        width, height: in units of the SVG.
+    """
     points = [(int(e), float(v)) for e, v in zip(epochs, values, strict=True) if math.isfinite(v)]
     if not points:
         return None
@@ -80,8 +83,8 @@ def curve(epochs, values, chosen, digits, width=340, height=170):
     return _svg(parts, width, height, "curve")
 
 
-def signed(value, digits=1):
-    """A difference with its sign, by a real minus."""
+def signed(value: float, digits: int = 1) -> str:
+    """A difference with its sign; a negative one has the character of the minus sign, not a hyphen."""
     text = f"{value:+.{digits}f}"
     return text.replace("-", "\u2212") if float(text) else f"{0:.{digits}f}"
 
@@ -102,7 +105,7 @@ def _whisker(low, high, y):
 
 
 def _nice_top(value, least=1e-3):
-    """The next number above of the kind 1, 2, 4, 6 or 8 times a power of ten, so that quarters of it are short."""
+    """The next larger number that is 1, 2, 4, 6 or 8 times a power of ten, so that a quarter of it has few digits."""
     value = max(value, least)
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * 0.9999)

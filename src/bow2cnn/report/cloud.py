@@ -1,4 +1,4 @@
-"""Pictures of 3D models: coloured points and cameras, drawn with numpy, and the same packed for the page's viewer."""
+"""Pictures of 3D models: coloured points and cameras, drawn with numpy, and the same data packed for the viewer on the page."""
 
 import base64
 from typing import NamedTuple
@@ -7,21 +7,24 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 _WIDTH, _HEIGHT = 560, 360
-_SAMPLES = 2  # drawn so many times larger, then shrunk
-_DISTANCE = 4.0  # of the eye, in radii of the scene
+_SAMPLES = 2  # the picture is drawn this many times larger, then shrunk
+_DISTANCE = 4.0  # of the eye from the middle of the scene, in radii of the scene
 _YAW, _PITCH = np.radians(38.0), np.radians(22.0)  # beside and above the cameras, so that depth shows
 _SKY, _GROUND = np.array([28, 36, 46]), np.array([12, 16, 22])
 _CAMERA = (255, 178, 76)
 _FRUSTUM = np.array([[0, 0, 0], [-1, -0.75, 1.2], [1, -0.75, 1.2], [1, 0.75, 1.2], [-1, 0.75, 1.2]])
 _EDGES = [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1)]
-_RANGE = 4.0  # coordinates beyond so many radii are clipped when they are packed
+_RANGE = 4.0  # packed coordinates are clipped at this many radii
 
 
 class Scene(NamedTuple):
     """A model as the eye sees it: x right, y down, z away, in radii of the scene around its middle.
 
-    `point` float [X, 3], `color` uint8 [X, 3], `camera` float [n, 5, 3] (centre and corners of the frustum), `zoom` (half widths
-    of the picture per radius at the middle).
+    Attributes:
+        point: float64 [X, 3].
+        color: uint8 [X, 3].
+        camera: float64 [n, 5, 3], centre and four corners of each camera's frustum.
+        zoom: half widths of the picture per radius, at the middle of the scene.
     """
 
     point: np.ndarray
@@ -30,15 +33,17 @@ class Scene(NamedTuple):
     zoom: float
 
 
-def arrange(point, color, rotation, translation):
-    """Choose where to look from.
+def arrange(point: np.ndarray, color: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> Scene:
+    """Choose from where the model is seen.
 
-    The cameras' mean up direction is up. The eye stands where the cameras stand, a little beside and above them; where they look
-    into all directions, it looks along the horizontal axis in which the points extend least.
+    Up is the mean up direction of the cameras. The eye is on the side of the cameras, a little beside and above them. If the cameras look
+    into all directions, the eye looks along the horizontal axis in which the points extend least.
 
     Args:
-        point: float [X, 3]; color: uint8 [X, 3].
-        rotation, translation: of the cameras, x_cam = R X + t; at least one.
+        point: float [X, 3].
+        color: uint8 [X, 3].
+        rotation: of at least one camera, float [n, 3, 3], x_cam = R X + t.
+        translation: of the cameras, float [n, 3].
     """
     rotation = np.asarray(rotation, float)
     center = -np.einsum("nji,nj->ni", rotation, translation)
@@ -57,12 +62,12 @@ def arrange(point, color, rotation, translation):
     return Scene(point - shift, color, (center - shift)[:, None] + frusta, zoom)
 
 
-def draw(scene):
-    """The picture, uint8 [height, width, 3]."""
+def draw(scene: Scene) -> np.ndarray:
+    """Draw a scene, uint8 RGB [360, 560, 3]."""
     width, height = _WIDTH * _SAMPLES, _HEIGHT * _SAMPLES
     canvas = np.linspace(_SKY, _GROUND, height)[:, None].repeat(width, 1).astype(np.uint8)
     xy, depth = _project(scene.point, scene.zoom, width, height)
-    order = np.argsort(-depth, kind="stable")  # far ones first, near ones over them
+    order = np.argsort(-depth, kind="stable")  # far points first, so that near points cover them
     order = order[depth[order] > 0.2]
     splat = _disc(len(order))
     pixel = (np.rint(xy[order])[:, None].astype(int) + splat).reshape(-1, 2)
@@ -80,8 +85,16 @@ def draw(scene):
     return np.asarray(image.resize((_WIDTH, _HEIGHT), Image.Resampling.BOX))
 
 
-def pack(scene, limit):
-    """What the viewer on the page draws: base64 of uint16 coordinates and uint8 colours of at most `limit` points, and of cameras."""
+def pack(scene: Scene, limit: int) -> dict[str, str | float]:
+    """Pack a scene for the viewer on the page.
+
+    Args:
+        scene: what is shown.
+        limit: largest number of points.
+
+    Returns:
+        base64 of the coordinates of `points` and `cameras` (uint16, see `_quantise`) and of the `colors` of the points (uint8), and `zoom`.
+    """
     step = -(-len(scene.point) // limit) or 1
     point, color = scene.point[::step], scene.color[::step]
     return {
@@ -93,7 +106,7 @@ def pack(scene, limit):
 
 
 def _disc(count):
-    """Offsets of the pixels of one point; few points are drawn larger than many."""
+    """Offsets of the pixels that one point covers; if there are few points, each is drawn larger."""
     radius = _SAMPLES * float(np.clip(95.0 / np.sqrt(max(count, 1)), 1.1, 2.6))
     reach = int(np.ceil(radius))
     x, y = np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1))
@@ -128,9 +141,9 @@ def _unit(vector, otherwise):
 
 
 def _frame(point, center):
-    """Low and high corner of what the picture shows: the bulk of the points and of the cameras.
+    """Low and high corner of the box that the picture shows: most points and most cameras.
 
-    Far cameras are left out of it where they would make the points tiny, and so are stray points.
+    Stray points are outside the box, and so are cameras that are far away, because they would make the points tiny.
     """
     low, high = np.percentile(point, [2, 98], axis=0)
     reach = 0.8 * float((high - low).max()) + 1e-9
@@ -139,7 +152,7 @@ def _frame(point, center):
 
 
 def _fit(shown):
-    """The shift that brings what is shown into the middle of the picture, and the zoom that fills it."""
+    """The shift that centres these points in the picture, and the zoom that fills it with them."""
     shift = np.zeros(3)
     for _ in range(3):
         scale = _DISTANCE / (_DISTANCE + np.maximum((shown - shift)[:, 2:], -0.8 * _DISTANCE))
@@ -157,7 +170,7 @@ def _project(point, zoom, width, height):
 
 
 def _shade(color, depth):
-    """Colours that stand out from the dark, and fade into it with distance."""
+    """Colours that are bright on the dark ground, and fade into it with distance."""
     fog = np.clip((depth - _DISTANCE) / 5.0, 0.0, 0.6)[:, None]
     return ((1 - fog) * _brighten(color) + fog * _SKY).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""The templates of the pages, with what all pages have in common."""
+"""The templates of the pages, and the style and the script that all pages share."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from markupsafe import Markup
 _HERE = Path(__file__).parent
 
 
-def environment():
-    """Jinja's environment. Names of photos and reasons are not ours: everything is escaped."""
+def environment() -> Environment:
+    """Jinja's environment. Everything is escaped, because names of photos and reasons may hold anything."""
     templates = Environment(
         loader=FileSystemLoader([_HERE, _HERE / "sections", _HERE / "pages"]),
         autoescape=True,
@@ -23,8 +23,8 @@ def environment():
     return templates
 
 
-def duration(seconds):
-    """Seconds as people say them."""
+def duration(seconds: float) -> str:
+    """A time as text, such as `3 min 05 s`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, seconds = divmod(round(seconds), 60)

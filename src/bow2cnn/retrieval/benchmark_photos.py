@@ -1,4 +1,7 @@
-"""The photos of a benchmark as words of the collection's vocabulary."""
+"""The photos of a benchmark in words of the collection's vocabulary."""
+
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -14,18 +17,22 @@ _ARRAYS = ("word", "signature", "keypoint", "feature")
 
 
 class BenchmarkPhotos:
-    """Words of a benchmark's photos by row of its collection.
+    """The words of a benchmark's photos, by row of the benchmark's collection.
 
     Args:
-        vocabulary, collection, features: paths.
+        vocabulary: path of the vocabulary, which was trained on the collection of the run.
+        collection, features: paths of the artefacts of the benchmark.
         threads: library threads.
 
     Attributes:
-        vocabulary: `Vocabulary`.
-        size: int [n, 2], width and height.
+        vocabulary: the vocabulary.
+        size: (width, height) of the photos, int [n, 2], pixels.
+
+    Raises:
+        ArtefactError: the features are of other photos, or an artefact cannot be read.
     """
 
-    def __init__(self, vocabulary, collection, features, threads):
+    def __init__(self, vocabulary: str | Path, collection: str | Path, features: str | Path, threads: int) -> None:
         check_photos(collection, features)
         photos = artefact.read(collection, "collection", ["width", "height"])
         self.vocabulary = Vocabulary.load(vocabulary, threads)
@@ -33,18 +40,19 @@ class BenchmarkPhotos:
         self._words = quantise_photos(features, self.vocabulary)
         self._features = FeatureStore([features], capacity=1)
 
-    def words(self, row):
-        """`QuantisedFeatures` of a photo."""
+    def words(self, row: int) -> QuantisedFeatures:
+        """The words of a photo, one per feature."""
         rows = slice(*self._words["offset"][row : row + 2])
-        return QuantisedFeatures(*(self._words[name][rows] for name in _ARRAYS), tuple(self.size[row]))
+        word, signature, keypoint, feature = (self._words[name][rows] for name in _ARRAYS)
+        return QuantisedFeatures(word, signature, keypoint, feature, tuple(self.size[row]))
 
-    def query(self, row, soft_words):
-        """`QuantisedFeatures` of a photo that is asked with: each feature with so many words."""
+    def query(self, row: int, soft_words: int) -> QuantisedFeatures:
+        """The words of a photo as a query, with `soft_words` words per feature."""
         keypoint, descriptor = self._features[row]
         return quantise_query(keypoint, descriptor, tuple(self.size[row]), self.vocabulary, soft_words)
 
-    def forward(self, rows):
-        """A forward file of some rows."""
+    def forward(self, rows: Iterable[int]) -> dict[str, np.ndarray]:
+        """The forward file of some photos; see `bow2cnn.index.forward`."""
         parts = [self.words(row) for row in rows]
         arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
         return {"offset": artefact.offsets([len(part) for part in parts]), **arrays}

@@ -1,37 +1,48 @@
 """The teacher's answer to one query: plain ranking, spatial verification, query expansion."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from bow2cnn.index.engine import QuantisedFeatures
+from bow2cnn.index.engine import Engine, QuantisedFeatures
 
-_DOUBLING_INLIERS = 8  # so many verified inliers double a photo's score
-# Inliers from which geometry counts in a ranking: an affine transform fits any three matches. A claim that a photo is verified needs more.
-EVIDENCE = 4
+_DOUBLING_INLIERS = 8  # this number of verified inliers doubles a photo's score
+# Number of inliers from which geometry counts in a ranking: an affine transform fits any three matches. To call a photo verified takes more
+# (see `bow2cnn.retrieval.calibration`).
+MIN_EVIDENCE = 4
 
 
 class Ranking(NamedTuple):
-    """Photos int64 [r] best first, the scores float32 [r] that order them (never rising), and verified inliers int32 [r]."""
+    """A ranking.
+
+    Attributes:
+        photo: rows of the index, best first, int64 [r].
+        score: by which the photos are ordered, never rising, float32 [r].
+        inliers: numbers of verified inliers, int32 [r]; 0 for photos outside the shortlist.
+    """
 
     photo: np.ndarray
     score: np.ndarray
     inliers: np.ndarray
 
 
-def search(engine, query, shortlist, min_inliers, max_expansion, expansion_inliers):
-    """Rank an index for a query, each step with what the one before found.
+def search(
+    engine: Engine, query: QuantisedFeatures, shortlist: int, min_inliers: int, max_expansion: int, expansion_inliers: int
+) -> dict[str, Ranking]:
+    """Rank the photos of an index for a query.
 
     Args:
-        engine: `Engine`.
-        query: `QuantisedFeatures` of the query (of its region only, where there is one).
-        shortlist: photos that are verified.
-        min_inliers: fewer verified inliers than so many count for nothing.
-        max_expansion: the best verified photos, at most, whose words expand the query; `expansion_inliers`: that they need for it.
+        engine: the index.
+        query: the words of the query (only those in its region, if it has one).
+        shortlist: number of photos that are verified.
+        min_inliers: number of verified inliers from which geometry counts.
+        max_expansion: largest number of verified photos whose words expand the query; the best are taken.
+        expansion_inliers: number of inliers that these photos need.
 
     Returns:
-        dict of `Ranking`: `plain`, `sv` (the shortlist ordered by words and geometry), `sv+qe` (the expanded query, verified again,
-        behind the photos of which the query itself is sure).
+        rankings by name: `plain`; `sv`, with the shortlist ordered by words and geometry; `sv+qe`, the expanded query, verified again,
+        after the photos that the query itself confirms (see `confirmed_first`).
     """
     plain = Ranking(*engine.rank(query, len(engine)), np.zeros(0, np.int32))
     plain = plain._replace(inliers=np.zeros(len(plain.photo), np.int32))
@@ -41,17 +52,22 @@ def search(engine, query, shortlist, min_inliers, max_expansion, expansion_inlie
         return {"plain": plain, "sv": verified, "sv+qe": verified}
     again = Ranking(*engine.rank(query, len(engine), parts[1:]), np.zeros(0, np.int32))
     again, _ = _verify(engine, join(parts), again, shortlist, min_inliers)
-    return {"plain": plain, "sv": verified, "sv+qe": sure_first(verified, again, expansion_inliers)}
+    return {"plain": plain, "sv": verified, "sv+qe": confirmed_first(verified, again, expansion_inliers)}
 
 
-def sure_first(verified, again, sure):
-    """The ranking of the expanded query behind the photos of which the query itself is sure: an expansion by something that many photos
-    show must not push the one right answer back.
+def confirmed_first(verified: Ranking, again: Ranking, min_inliers: int) -> Ranking:
+    """Join two rankings: first the photos that the query itself confirms, then the other photos in the order of the expanded query. So an
+    expansion by things that many photos show does not move a right answer back.
 
-    A query's scores are its own up to a factor. Where those of the expanded query would rise above the last sure one, they are all scaled
-    down to it, so that one column orders the whole ranking.
+    Scores of different queries are comparable up to a factor only. Where scores of the expanded query would exceed the last confirmed one,
+    all of them are scaled down, so that scores never rise in the joined ranking.
+
+    Args:
+        verified: ranking of the query, verified.
+        again: ranking of the expanded query, verified.
+        min_inliers: number of inliers from which the query confirms a photo.
     """
-    first = verified.inliers >= sure
+    first = verified.inliers >= min_inliers
     rest = ~np.isin(again.photo, verified.photo[first])
     before, after = (Ranking(*(column[kept] for column in ranking)) for ranking, kept in ((verified, first), (again, rest)))
     if len(before.photo) and len(after.photo):
@@ -60,29 +76,48 @@ def sure_first(verified, again, sure):
     return Ranking(*(np.concatenate(columns) for columns in zip(before, after, strict=True)))
 
 
-def expand(engine, query, verified, transforms, max_expansion, expansion_inliers):
-    """The query, and the words of its best verified photos that fall into it when they are projected back (Chum et al., Total recall,
-    ICCV 2007: the transform brings every result into the frame of the query): a list of `QuantisedFeatures`."""
+def expand(
+    engine: Engine,
+    query: QuantisedFeatures,
+    verified: Ranking,
+    transforms: Mapping[int, np.ndarray],
+    max_expansion: int,
+    expansion_inliers: int,
+) -> list[QuantisedFeatures]:
+    """Expand a query by the words of its best verified photos, projected into the query by the transforms (Chum et al., Total recall,
+    ICCV 2007). Words that fall outside the query are left out.
+
+    Args:
+        engine: the index.
+        query: the query.
+        verified: its verified ranking.
+        transforms: from the query to each photo, float64 [2, 3], by photo.
+        max_expansion, expansion_inliers: see `search`.
+
+    Returns:
+        the query, and the words of each photo in the frame of the query.
+    """
     chosen = verified.photo[verified.inliers >= expansion_inliers][:max_expansion].tolist()
     return [query, *(_project_back(engine.words(photo), transforms[photo], query) for photo in chosen)]
 
 
-def join(parts):
-    """The `QuantisedFeatures` of several photos that are seen in the frame of the first as those of one."""
+def join(parts: Sequence[QuantisedFeatures]) -> QuantisedFeatures:
+    """The words of several photos, all in the frame of the first, as those of one photo."""
     names = ("word", "signature", "keypoint", "nearest")
     word, signature, keypoint, nearest = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
-    numbers = np.cumsum([0, *(part.feature.max(initial=-1) + 1 for part in parts[:-1])])  # features of different photos stay apart
+    # Features of different photos get different numbers.
+    numbers = np.cumsum([0, *(part.feature.max(initial=-1) + 1 for part in parts[:-1])])
     feature = np.concatenate([part.feature + number for part, number in zip(parts, numbers, strict=True)])
     order = np.argsort(word, kind="stable")
     return QuantisedFeatures(word[order], signature[order], keypoint[order], feature[order], parts[0].size, nearest[order])
 
 
 def _verify(engine, query, ranking, shortlist, min_inliers):
-    """The ranking with its shortlist ordered anew, and the transforms by photo.
+    """The ranking with its shortlist reordered, and the transforms by photo.
 
-    Photos with inliers enough are looked at again, so that none is verified by a mark that is printed on both (see `Engine.verify`). The
-    score by words is multiplied by 1 + inliers / 8 (fewer than `min_inliers` count for nothing): inliers alone would forget all other
-    evidence, and a photo with many features has some by chance.
+    Photos with enough inliers are verified again without the matches of overlays (see `Engine.verify`). The score by words is multiplied by
+    1 + inliers / 8, where fewer than `min_inliers` do not count. Inliers alone would ignore all other evidence, and a photo with many
+    features has some by chance.
     """
     head = ranking.photo[:shortlist]
     inliers, transforms = engine.verify_all(query, head)
@@ -98,7 +133,7 @@ def _verify(engine, query, ranking, shortlist, min_inliers):
 
 
 def _project_back(words, transform, query):
-    """Words of a result in the query's frame, only those inside the extent of the query's own features."""
+    """The words of a photo in the frame of the query, only those inside the bounding box of the query's features."""
     inverse = np.linalg.inv(transform[:, :2])
     xy = (words.keypoint[:, :2] - transform[:, 2]) @ inverse.T
     low, high = query.keypoint[:, :2].min(0), query.keypoint[:, :2].max(0)

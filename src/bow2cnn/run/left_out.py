@@ -1,60 +1,62 @@
-"""What a run left out of what it was given, by reason, in lines: files that are no photos or show nothing, photos of models, pairs."""
+"""What a run left out, by reason, in lines: files that cannot be used, photos without features, photos of the user's models, pairs."""
 
-from pathlib import Path
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
 
 import numpy as np
 
 from bow2cnn.core import artefact
 from bow2cnn.core.printable import printable
-from bow2cnn.core.same_photos import shards_of
-from bow2cnn.features.poor import tell_poor
-from bow2cnn.pairs.sources import folders_of_pairs
+from bow2cnn.features.poor import describe_poor_photos
 from bow2cnn.photos.reasons import list_kinds
+from bow2cnn.run.run import PLACES, Run
 
 
-def left_out(results) -> list[str]:
-    """The lines of a run's folder, as far as its stages have been run; a file that cannot be read says nothing here."""
-    results = Path(results)
-    benchmarks = {f"benchmark {path.parent.name}": path for path in sorted(results.glob("benchmarks/*/collection.h5"))}
-    found = folders_of_pairs(results)
-    pairs = {f"pairs of {source}" if len(found) > 1 else "pairs": folder / "positives.h5" for source, folder in found.items()}
-    lines = []
-    for what, path in {
-        "photos": results / "collection/collection.h5",
-        **benchmarks,
-        "models": results / "reconstruction/models.h5",
-        **pairs,
-    }.items():
-        try:
-            lines += lines_of(what, path)
-            lines += lines_of_features([own for own in shards_of(results, "features") if own.exists()]) if what == "photos" else []
-        except artefact.ArtefactError:
-            continue
+def left_out(run: Run) -> list[str]:
+    """All lines of a run, as far as its stages have been run. An artefact that cannot be read adds none."""
+    lines: list[str] = []
+    for part in _parts(run):
+        with contextlib.suppress(artefact.ArtefactError):
+            lines += part()
     return lines
 
 
-def lines_of(what, path) -> list[str]:
-    """The lines of one artefact, printable, each beginning with what it is.
+def left_out_after_collection(run: Run) -> list[str]:
+    """The same without the files that are not in the collection.
 
     Raises:
-        ArtefactError: it cannot be read.
+        ArtefactError: an artefact cannot be read.
     """
-    with artefact.Reader(path) as reader:
-        found = [f"{count} {reason}" for count, reason in reader.params.get("left_out", [])]
-        reasons = reader["rejected/reason"] if reader.kind == "collection" and "rejected/reason" in reader else []
-        found += [f"{len(reasons)} of {len(reasons) + reader.shape('sha256')[0]} files: {list_kinds(reasons)}"] if reasons else []
-        return [printable(f"left out of {what}: {line}") for line in found]
+    return [line for part in islice(_parts(run), 1, None) for line in part()]
 
 
-def lines_of_features(paths) -> list[str]:
-    """The lines of the shards' features, in the same form.
+def _parts(run: Run) -> Iterator[Callable[[], list[str]]]:
+    """Functions that return the lines of one artefact each, the collection's first."""
+    yield partial(_of_artefact, run, "photos", "collection")
+    if "features" in run:
+        yield partial(_of_features, run)
+    for name in run.benchmarks:
+        yield partial(_of_artefact, run, f"benchmark {name}", "benchmark_photos", name)
+    if "models" in run:
+        yield partial(_of_artefact, run, "models", "models")
+    for source in run.sources:
+        yield partial(_of_artefact, run, f"pairs of {source}" if len(run.sources) > 1 else "pairs", "positives", source)
 
-    Raises:
-        ArtefactError: one cannot be read.
-    """
+
+def _of_artefact(run, what, name, of=None):
+    arrays = run.arrays(name, of)
+    found = [f"{count} {reason}" for count, reason in arrays.params.get("left_out", [])]
+    reasons = arrays["rejected/reason"] if PLACES[name].kind == "collection" and "rejected/reason" in arrays else []
+    found += [f"{len(reasons)} of {len(reasons) + arrays.shape('sha256')[0]} files: {list_kinds(reasons)}"] if reasons else []
+    return [printable(f"left out of {what}: {line}") for line in found]
+
+
+def _of_features(run):
     counts, errors = [], []
-    for path in paths:
+    for path in run.shards("features"):
         arrays = artefact.read(path, "features", ["offset", "error"])
         counts += np.diff(arrays["offset"]).tolist()
         errors += arrays["error"]
-    return [printable(f"left out of features: {line}") for line in tell_poor(counts, errors)]
+    return [printable(f"left out of features: {line}") for line in describe_poor_photos(counts, errors)]

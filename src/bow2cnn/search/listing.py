@@ -1,18 +1,16 @@
-"""An answer in words: the table that the command line prints, and the captions of the sheet."""
+"""An answer in words: the table that the command line prints, and the title of the picture."""
 
 import numpy as np
 
 from bow2cnn.core.printable import printable
+from bow2cnn.search.query import Query
+from bow2cnn.search.searcher import Answer, Searcher
 
 
-def lines_of(lookup, query, answer):
-    """What was asked, the table of the hits, and what it comes to; every line printable.
-
-    Args:
-        lookup, query, answer: `Searcher`, the `Query` and the `Answer` to it.
-    """
+def lines_of(lookup: Searcher, query: Query, answer: Answer) -> list[str]:
+    """The query, a table of the hits, and the verdict; every line printable."""
     table = [
-        f"{rank:>4} {'*' if hit.verified else ' '} {hit.inliers:>7}  {hit.score:.4f}  {lookup.paths[hit.photo]}"
+        f"{rank:>4} {'*' if hit.verified else ' '} {hit.inliers:>7}  {hit.score:.4f}  {lookup.run.photos['path'][hit.photo]}"
         for rank, hit in enumerate(answer.hits, 1)
     ]
     head = ["rank * inliers   score  photo (* verified)"] if table else []
@@ -27,14 +25,14 @@ def _asked(lookup, query):
     return f"{query.path}: {features}; {len(lookup):,} photos are searched"
 
 
-def verdict(lookup, query, answer):
-    """One line that says what was found, or that nothing was, and why."""
+def verdict(lookup: Searcher, query: Query, answer: Answer) -> str:
+    """One line that says how many photos are verified, or why none is."""
     least = lookup.settings["min_inliers"]
     if answer.verified:
         photos = "photo is" if answer.verified == 1 else "photos are"
         return f"{answer.verified} {photos} verified: {least} or more features agree in one geometry (inliers)"
     if answer.hits:
-        return f"nothing verified: none of the {answer.checked} photos most alike has {least} inliers; the order is by words alone"
+        return f"nothing verified: none of the {answer.checked} most similar photos has {least} inliers; the order is by words alone"
     if len(query.words):
-        return "nothing found: no photo has a feature like one of the query's"
+        return "nothing found: no photo has a feature that matches one of the query"
     return f"nothing found: the {'photo' if query.region is None else 'region'} has no local features"

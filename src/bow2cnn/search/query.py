@@ -1,49 +1,59 @@
-"""A photo from outside the collection as a query: features and words as the stages make them, those of a region of it."""
+"""A photo from outside the collection as a query: its features and words, made as the stages make them, or those of a region of it."""
 
 import math
 import os
+from pathlib import Path
 from typing import NamedTuple
 
+from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_isolated
 from bow2cnn.index.engine import QuantisedFeatures
 from bow2cnn.index.query_words import quantise_query
 from bow2cnn.index.region import in_region
 from bow2cnn.photos.decode import PhotoError, read_header
+from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 
 class RegionError(ValueError):
-    """A region in which there can be nothing of the photo; the message says why."""
+    """A region that is empty or outside the photo; the message says which."""
 
 
 class Query(NamedTuple):
-    """A photo that is asked for, and what it is asked for with.
+    """A photo, or a region of it, that the index is asked for.
 
     Attributes:
         path: of the photo.
-        region: (left, top, right, bottom) in pixels, or None for the whole photo.
-        words: its `QuantisedFeatures` in the region; `words.size` is (width, height) of the upright photo at full size.
+        region: (left, top, right, bottom) in pixels of the upright photo, or None for the whole photo.
+        words: the words of the features in the region; `words.size` is (width, height) of the upright photo at full size.
         features: number of features of the whole photo.
     """
 
-    path: str
-    region: tuple | None
+    path: str | Path
+    region: tuple[float, float, float, float] | None
     words: QuantisedFeatures
     features: int
 
 
-def read_query(path, region, vocabulary, soft_words, detector, max_pixels):
-    """The query that a photo is, or a region of it.
+def read_query(
+    path: str | Path,
+    region: tuple[float, float, float, float] | None,
+    vocabulary: Vocabulary,
+    soft_words: int,
+    detector: Detector,
+    max_pixels: int,
+) -> Query:
+    """Make a query of a photo, or of a region of it.
 
     Args:
-        path: the photo. Nobody has looked at it before, so it is decoded in a process of its own.
-        region: (left, top, right, bottom) in pixels of the upright photo, or None; what of it stands out of the photo is cut off.
-        vocabulary: `Vocabulary` of the index.
-        soft_words: words of every feature.
-        detector: the `Detector` of the index's features.
+        path: the photo. It may be hostile, so it is decoded in a process of its own.
+        region: (left, top, right, bottom) in pixels of the upright photo, or None; it is cut off at the edges of the photo.
+        vocabulary: of the index.
+        soft_words: number of words of every feature.
+        detector: the one that found the features of the index.
         max_pixels: larger photos are refused.
 
     Raises:
-        PhotoError: it cannot be used as a photo.
+        PhotoError: the file cannot be used as a photo.
         RegionError: the region is empty or outside the photo.
     """
     if not os.path.lexists(path):
@@ -59,10 +69,10 @@ def read_query(path, region, vocabulary, soft_words, detector, max_pixels):
 
 
 def _clip(region, width, height):
-    """The region without what stands out of the photo."""
+    """The region, cut off at the edges of the photo."""
     text = " ".join(f"{value:g}" for value in region)
     if not all(map(math.isfinite, region)) or region[0] >= region[2] or region[1] >= region[3]:
-        raise RegionError(f"region {text} is empty; it is left, top, right, bottom in pixels")
+        raise RegionError(f"region {text} is empty; give left, top, right, bottom in pixels")
     left, top, right, bottom = max(region[0], 0.0), max(region[1], 0.0), min(region[2], width), min(region[3], height)
     if left >= right or top >= bottom:
         raise RegionError(f"region {text} lies outside the photo, which is {width} x {height} pixels")

@@ -1,33 +1,36 @@
-"""A picture of an answer: the query beside each verified photo, lines between the features that agree, and where the query lies in it."""
+"""A picture of an answer: the query beside each verified photo, with lines between matching features and the outline of the query."""
 
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from bow2cnn.pictures.panels import arrange, pair_panel, save_sheet
 from bow2cnn.pictures.view import View
 from bow2cnn.search.listing import verdict
+from bow2cnn.search.query import Query
+from bow2cnn.search.searcher import Answer, Searcher
 
 SHOWN = 60  # photos at most
-_AROUND, _LEAST = 0.25, 16  # so much of a region's longer side is shown around it, and so many pixels
+_AROUND, _LEAST = 0.25, 16  # margin shown around a region: fraction of its longer side, and pixels at least
 
 
-def write_sheet(out, lookup, query, answer):
-    """Write the picture of an answer: its first verified hits, `SHOWN` at most; the query alone where nothing is verified.
+def write_sheet(out: str | Path, lookup: Searcher, query: Query, answer: Answer) -> None:
+    """Write the picture of an answer.
 
     Args:
-        out: the file, its format by its suffix.
-        lookup, query, answer: `Searcher`, the `Query` and the `Answer` to it.
+        out: the file; its suffix decides on the format.
+        lookup, query, answer: see `draw_sheet`.
 
     Raises:
-        SheetError: the suffix is of no known format.
+        SheetError: the suffix names no known format.
         WriteError: the file cannot be written.
     """
     save_sheet(out, draw_sheet(lookup, query, answer))
 
 
-def draw_sheet(lookup, query, answer):
-    """The same as a Pillow image."""
+def draw_sheet(lookup: Searcher, query: Query, answer: Answer) -> Image.Image:
+    """Draw the first verified photos of an answer, `SHOWN` at most; the query alone if none is verified."""
     view = View(query.path, query.words.size, _surroundings(query))
     shown = [(rank, hit) for rank, hit in enumerate(answer.hits, 1) if hit.verified][:SHOWN]
     panels = [_panel(lookup, query, view, rank, hit) for rank, hit in shown]
@@ -35,7 +38,7 @@ def draw_sheet(lookup, query, answer):
 
 
 def _surroundings(query):
-    """A region with something of the photo around it: it is shown large and can still be recognised. None where there is no region."""
+    """The region with a margin, so that it is shown large and can still be recognised; None for the whole photo."""
     if query.region is None:
         return None
     left, top, right, bottom = query.region
@@ -45,22 +48,23 @@ def _surroundings(query):
 
 
 def _corners(query):
-    """Of the region, of the whole photo where there is none, float [4, 2]."""
+    """Corners of the region or of the whole photo, float [4, 2] in pixels."""
     left, top, right, bottom = query.region or (0, 0, *query.words.size)
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
 
 
 def _panel(lookup, query, view, rank, hit):
     """Query and photo side by side below a caption."""
-    match, photo = lookup.match(query, hit.photo), View(lookup.paths[hit.photo], lookup.size[hit.photo])
+    run = lookup.run
+    match, photo = lookup.match(query, hit.photo), View(run.photos["path"][hit.photo], run.size(hit.photo))
     left, right = view.framed(_corners(query)), photo.image
-    if len(match.query) >= lookup.settings["min_inliers"]:  # always, but for photos that only an expanded query finds
+    if len(match.query) >= lookup.settings["min_inliers"]:  # always, except for photos that only an expanded query finds
         right = photo.framed(_corners(query) @ match.transform[:, :2].T + match.transform[:, 2])
-    caption = f"{rank}.  {_inliers(hit, match)}  {lookup.names[hit.photo]}"
+    caption = f"{rank}.  {_inliers(hit, match)}  {run.photos['name'][hit.photo]}"
     return pair_panel(left, right, view.place(match.query), photo.place(match.photo), caption)
 
 
 def _inliers(hit, match):
-    """How many; of an expanded query, whose own are drawn, both numbers."""
+    """Number of inliers; if an expanded query has others, the number of those drawn too."""
     own = "" if hit.inliers == len(match.query) else f" ({len(match.query)} unexpanded)"
     return f"{hit.inliers} inliers{own}"

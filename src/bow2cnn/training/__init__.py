@@ -1,1 +1,1 @@
-"""Siamese learning: a network fine-tuned on mined pairs, with hard negatives mined again by the network of the moment."""
+"""Fine-tunes a network on tuples of a query, a positive and hard negatives, which the current network mines again in every epoch."""

@@ -1,22 +1,23 @@
-"""Random changes of a photo that leave its place recognisable."""
+"""Random augmentations of a photo that leave its place recognisable."""
 
 import cv2
 import numpy as np
 
-# Smallest share of each side that a crop keeps, smallest scale, strongest change of brightness, contrast and saturation.
+# By strength: smallest part of each side that a crop keeps, smallest scale, largest change of brightness, contrast and saturation.
 _STRENGTH = {"light": (0.85, 0.8, 0.2), "strong": (0.7, 0.6, 0.4)}
-_LUMINANCE = np.float32([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
-_LEAST_PART, _SLANT = 0.5, 0.25  # of a changed view: smallest share of each side, and how far its corners move within the view
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # weights of red, green and blue (ITU-R BT.601)
+# Of another view: the smallest part of each side of the photo that it shows, and the largest move of its corners as a part of its sides.
+_LEAST_PART, _SLANT = 0.5, 0.25
 
 
-def augment(photo, strength, mirror, generator):
-    """A changed copy of a photo.
+def augment(photo: np.ndarray, strength: str, mirror: bool, generator: np.random.Generator | None) -> np.ndarray:
+    """A copy of a photo with a random crop, scale and light.
 
     Args:
-        photo: uint8 [h, w, c], as `Input.load` gives it.
+        photo: uint8 [h, w, c], as `Input.load` returns it.
         strength: `none`, `light` or `strong`.
-        mirror: whether to flip left and right (decided per tuple: a mirrored place is another place).
-        generator: numpy random generator.
+        mirror: whether to flip left and right. All photos of a tuple are flipped or none, because a mirrored place is another place.
+        generator: source of the random numbers; `none` needs none.
 
     Returns:
         uint8 [h', w', c].
@@ -29,12 +30,12 @@ def augment(photo, strength, mirror, generator):
     return _relight(_rescale(_crop(photo, crop, generator), scale, generator), change, generator)
 
 
-def another_view(photo, generator):
-    """A changed copy of a photo, as if part of a plane had been seen from elsewhere in other light.
+def another_view(photo: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A copy of a photo, as if it were a plane of which another camera had seen a part in other light.
 
     Args:
-        photo: uint8 [h, w, c], as `Input.load` gives it.
-        generator: numpy random generator.
+        photo: uint8 [h, w, c], as `Input.load` returns it.
+        generator: source of the random numbers.
 
     Returns:
         uint8 [h', w', c].
@@ -43,10 +44,10 @@ def another_view(photo, generator):
     square = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
     part = generator.uniform(_LEAST_PART, 1.0) * np.array([width, height])
     corner = generator.uniform(0, 1, 2) * ([width, height] - part)
-    seen = np.float32(corner + part * np.abs(square - generator.uniform(0, _SLANT, (4, 2))))
-    whole = np.float32(square * [width, height])
-    change = cv2.getPerspectiveTransform(seen, whole)
-    copy = cv2.warpPerspective(photo, change, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    view = (corner + part * np.abs(square - generator.uniform(0, _SLANT, (4, 2)))).astype(np.float32)
+    whole = (square * [width, height]).astype(np.float32)
+    transform = cv2.getPerspectiveTransform(view, whole)
+    copy = cv2.warpPerspective(photo, transform, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     _, scale, light = _STRENGTH["strong"]
     return _relight(_rescale(copy.reshape(photo.shape), scale, generator), light, generator)
 

@@ -1,6 +1,7 @@
 """The photos of a step's tuples, and the loss over them."""
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -8,32 +9,35 @@ import torch
 
 from bow2cnn.photos.decode import PhotoError
 from bow2cnn.training.augment import another_view, augment
+from bow2cnn.training.cache import PhotoCache
+from bow2cnn.training.gradient import Loss, Photo
 from bow2cnn.training.loss import tuple_loss
+from bow2cnn.training.settings import Settings
 
 _AUGMENT, _COPY = 55, 58
 _LOG = logging.getLogger("bow2cnn")
 
 
 class TupleLoader:
-    """Turns mined tuples into what `Gradient` eats.
+    """Loads and augments the photos of mined tuples, and makes the loss over them.
 
     Args:
-        photos: `PhotoCache`.
-        settings: `Settings`.
-        seed: of the run.
-        start: float32 tensor [n, D], descriptors by the starting network, if the settings pull towards them; else None.
+        photos: the photos of the collection.
+        settings: of the experiment.
+        seed: of all random choices.
+        start: descriptors of the photos by the starting network, float32 [n, D], for the feature distillation; None without it.
     """
 
-    def __init__(self, photos, settings, seed, start):
+    def __init__(self, photos: PhotoCache, settings: Settings, seed: int, start: torch.Tensor | None) -> None:
         self._photos, self._settings, self._seed, self._start = photos, settings, seed, start
 
-    def make(self, tuples, numbers, epoch):
-        """Photos of some tuples, and their loss, as `Gradient.add` wants them.
+    def make(self, tuples: dict[str, np.ndarray], numbers: Sequence[int], epoch: int) -> tuple[list[list[Photo]], Loss]:
+        """Photos of some tuples, and their loss, for `Gradient.accumulate`.
 
         Args:
-            tuples: what `Plan.mine` returned.
-            numbers: which of them.
-            epoch: seeds the augmentation.
+            tuples: all tuples of the epoch, see `EpochSampler.mine`.
+            numbers: the numbers of those that are wanted.
+            epoch: part of the seed of the augmentation.
         """
         rows = [_rows(tuples, number) for number in numbers]
         photos = [self._load(members, number, epoch) for members, number in zip(rows, numbers, strict=True)]
@@ -43,7 +47,7 @@ class TupleLoader:
         return photos, lambda descriptors, placed: self._loss(descriptors, placed, rows)
 
     def _load(self, rows, number, epoch):
-        """(key, function that loads) of each photo of a tuple."""
+        """A `Photo` for each row of a tuple."""
         settings = self._settings
         if settings.augmentation == "none" and not settings.flip:
             return [(row, partial(self._photo, row)) for row in rows]
@@ -56,7 +60,7 @@ class TupleLoader:
         return [((number, place), lambda row=row, place=place: load(row, place)) for place, row in enumerate(rows)]
 
     def _mirrored(self, number, epoch):
-        """Whether a tuple is mirrored: all of its photos, because a mirrored place is another place."""
+        """Whether all photos of a tuple are mirrored."""
         return self._settings.flip and np.random.default_rng([self._seed, _AUGMENT, epoch, number]).random() < 0.5
 
     def _copy(self, row, number, epoch):
@@ -64,11 +68,11 @@ class TupleLoader:
         return another_view(photo, np.random.default_rng([self._seed, _COPY, epoch, number]))
 
     def _photo(self, row):
-        """The pixels; grey for a photo outside the cache that broke or vanished since the training began, which is no reason to end it."""
+        """A photo, or a grey one where a photo outside the cache was damaged or deleted after the training began."""
         try:
             return self._photos[row]
         except PhotoError as error:
-            _LOG.warning("training: photo %d of the collection is gone (%s)", row, error)
+            _LOG.warning("training: photo %d of the collection cannot be read any more, a grey photo replaces it: %s", row, error)
             return self._photos.blank()
 
     def _loss(self, descriptors, placed, rows):
@@ -79,13 +83,13 @@ class TupleLoader:
         value = tuple_loss(descriptors, places.to(descriptors.device), settings.loss, settings.margin)
         if self._start is None:
             return value
-        # A photo counts in every tuple that has it: once for all of a chunk would depend on how many tuples fit into memory together.
+        # A photo counts once per tuple that has it. If it counted once per chunk, the loss would depend on the size of the chunks.
         members = [place for _, places in placed for place in places]
         before = self._start[[row for number, _ in placed for row in rows[number]]].to(descriptors.device)
         return value + settings.feature_distillation * ((descriptors[members] - before) ** 2).sum()
 
 
 def _rows(tuples, number):
-    """Collection rows of a tuple: query, positive, the negatives there are."""
+    """Collection rows of the photos of a tuple: query, positive, negatives."""
     negatives = [int(row) for row in tuples["photo"][number] if row >= 0]
     return [int(tuples["query"][number]), int(tuples["positive"][number]), *negatives]

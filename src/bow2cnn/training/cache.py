@@ -1,9 +1,10 @@
-"""Decoded and shrunk photos in one file on disk, because decoding them again every epoch would be waste."""
+"""Keeps decoded and shrunk photos in one file on disk, so that they are not decoded again in every epoch."""
 
 import dataclasses
 import hashlib
 import json
 import logging
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,33 +13,49 @@ import numpy as np
 from bow2cnn.core.atomic_files import ChecksumError, atomic_write, read_checksummed, write_checksummed
 from bow2cnn.core.printable import printable
 from bow2cnn.core.progress import progress
+from bow2cnn.network.input import Input
 from bow2cnn.network.workers import Workers
 from bow2cnn.photos.decode import PhotoError
 
 _LOG = logging.getLogger("bow2cnn")
-_LIMIT = 4 * 2**30  # bytes; photos beyond it are decoded whenever they are needed
+_LIMIT = 4 * 2**30  # bytes of the file; photos for which it has no room are decoded whenever they are needed
 
 
 class PhotoCache:
     """Photos of a collection by row.
 
     Args:
-        folder: for the file; it is found again by a later run.
+        folder: folder of the file; a later run with the same arguments finds it again.
         paths: of all photos of the collection.
-        rows: the ones to keep ready.
-        input: `Input` of the network that is to see them.
-        image_size: longer side in pixels.
-        threads: for decoding.
+        rows: int [k], the photos that the file holds.
+        input: how a file becomes what the network sees.
+        image_size: longer side, in pixels.
+        threads: number of threads that decode.
         key: text that changes when the photos do.
-        limit: bytes of the file.
+        limit: maximum size of the file, in bytes.
 
     Attributes:
-        missing: bool [n], wanted photos that cannot be decoded.
+        missing: bool [n], photos of `rows` that cannot be decoded.
+
+    Raises:
+        WriteError: the disk is full or not writable.
+        OSError: the operating system refuses to read the file.
     """
 
-    def __init__(self, folder, paths, rows, input, image_size, threads, key, limit=_LIMIT):
+    def __init__(
+        self,
+        folder: str | Path,
+        paths: Sequence[str | Path],
+        rows: Sequence[int] | np.ndarray,
+        input: Input,
+        image_size: int,
+        threads: int,
+        key: str,
+        limit: int = _LIMIT,
+    ) -> None:
         folder = Path(folder)
         self._paths, self._input, self._image_size = paths, input, image_size
+        self._arguments = {"folder": folder, "threads": threads, "key": key, "limit": limit}
         self._data, self._list = folder / "photos.bin", folder / "photos.list"
         key = json.dumps([key, dataclasses.asdict(input), image_size, limit, *map(int, rows)])
         found = self._find(key)
@@ -50,27 +67,39 @@ class PhotoCache:
         self.missing[found["missing"]] = True
         self._pixels = np.memmap(self._data, np.uint8, "r") if self._data.stat().st_size else np.zeros(0, np.uint8)
 
-    def __getitem__(self, row):
-        """A photo as `Input.load` gives it; not to be written to."""
+    def __getitem__(self, row: int) -> np.ndarray:
+        """A photo, uint8 [h, w, c] as `Input.load` returns it; it must not be changed.
+
+        Raises:
+            PhotoError: the photo is not in the file and cannot be decoded.
+        """
         if row not in self._place:
             return self._input.load(self._paths[row], self._image_size)
         start, shape = self._place[row]
         return self._pixels[start : start + int(np.prod(shape))].reshape(shape)
 
-    def load(self, row):
-        """A function that returns the photo."""
+    def load(self, row: int) -> Callable[[], np.ndarray]:
+        """A function that returns a photo."""
         return partial(self.__getitem__, int(row))
 
-    def blank(self):
-        """What stands for a photo that is gone."""
+    def at_size(self, image_size: int, rows: np.ndarray) -> "PhotoCache":
+        """Cache of the same photos at another size, in a file of its own below the folder; this cache if the size is the same.
+
+        Args:
+            image_size: longer side in pixels.
+            rows: int [r] photos to decode at once.
+        """
+        if image_size == self._image_size:
+            return self
+        options = self._arguments | {"folder": self._arguments["folder"] / f"{image_size}px"}
+        return PhotoCache(paths=self._paths, rows=rows, input=self._input, image_size=image_size, **options)
+
+    def blank(self) -> np.ndarray:
+        """The grey photo, uint8 [h, w, c], that replaces a photo which cannot be read any more."""
         return self._input.blank(self._image_size, self._image_size)
 
     def _find(self, key):
-        """What an earlier run wrote, see `_fill`; None where it is not there, damaged or of other photos.
-
-        Raises:
-            OSError: the system does not let it be read.
-        """
+        """The result of an earlier `_fill`; None if there is none, or if it is damaged or of other photos."""
         try:
             found = json.loads(read_checksummed(self._list, key))
             with open(self._data, "rb") as file:
@@ -79,7 +108,7 @@ class PhotoCache:
             return None
 
     def _fill(self, rows, threads, limit):
-        """Write the file: `photos` (row, start, shape) in it, rows that are `missing`, and its `sha256`."""
+        """Write the file. Returns the `photos` in it (row, start, shape), the rows that are `missing`, and its `sha256`."""
         rows = [int(row) for row in rows]
         photos, missing, size, digest = [], [], 0, hashlib.sha256()
         with atomic_write(self._data) as temporary, open(temporary, "wb") as file, Workers(threads) as workers:

@@ -1,9 +1,10 @@
-"""Unfinished training on disk: written atomically, so that a run killed at any moment goes on where it was."""
+"""Stores the state of an unfinished training atomically, so that a run that was killed at any moment can be resumed."""
 
 import io
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,17 +16,17 @@ _NAME = "checkpoint"
 
 
 class Checkpoint:
-    """A checkpoint in a folder.
+    """The checkpoint of a training.
 
     Args:
-        folder: where.
-        key: text that tells runs apart; the checkpoint of another run is not used.
+        folder: the folder that holds it.
+        key: identifies the training; a checkpoint with another key is not used.
     """
 
-    def __init__(self, folder, key):
+    def __init__(self, folder: str | Path, key: str) -> None:
         self._path, self._key = Path(folder) / _NAME, key
 
-    def save(self, state):
+    def save(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint by `state`: tensors, numbers, texts, lists and dicts.
 
         Raises:
@@ -35,20 +36,20 @@ class Checkpoint:
         torch.save(state, content)
         write_checksummed(self._path, self._key, content.getbuffer())
 
-    def load(self):
-        """The saved state of this run; None if there is none that can be used.
+    def load(self) -> dict[str, Any] | None:
+        """The saved state of this training; None if there is none, or if it is damaged.
 
         Raises:
-            OSError: the system does not let it be read.
+            OSError: the operating system refuses to read it.
         """
         try:
             return torch.load(io.BytesIO(read_checksummed(self._path, self._key)), weights_only=True)
         except FileNotFoundError:
             return None
         except ChecksumError as error:
-            _LOG.warning("training: starting again, without the checkpoint: %s", first_line(error))
+            _LOG.warning("training: starting again, because the checkpoint cannot be used: %s", first_line(error))
             return None
 
-    def remove(self):
+    def remove(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self._path.parent, ignore_errors=True)

@@ -2,8 +2,8 @@
 
 
 class TrainingError(ValueError):
-    """Settings or pairs that cannot be trained with; the message says in one line which and why."""
+    """Settings or pairs with which no training is possible; the message says in one line which and why."""
 
 
 class Diverged(Exception):
-    """The weights of a training no longer say anything; the message says how that shows. `Run` takes care of it."""
+    """The weights became useless during the training; the message says how this shows. `Trainer` handles it."""

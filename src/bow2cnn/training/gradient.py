@@ -1,43 +1,54 @@
 """The gradient of one step, photo by photo in worker threads.
 
-Every photo of a tuple passes the network alone, with one library thread; descriptors meet in the loss, whose gradient then goes
-back through each photo's own graph. Gradients are added up in the order of the photos, so the sum does not depend on the number of
-workers. A photo without gradient (a negative beyond the margin) costs no backward pass.
+Every photo passes the network alone, with one library thread. The loss takes the descriptors of all photos; its gradient then goes back
+through the graph of each photo. The gradients of the photos are added in the order of the photos, so the sum does not depend on the number
+of workers. A photo without a gradient (a negative beyond the margin) needs no backward pass.
 """
 
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
-_GRAPH_BYTES = 2 * 2**30  # activations kept at a time
+from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.workers import Workers
+
+_GRAPH_BYTES = 2 * 2**30  # maximum size of the activations in memory at a time
+
+# A photo of a tuple: its key, and a function that returns it, uint8 [h, w, c] as `Input.load` does. Photos with one key are the same.
+Photo = tuple[Hashable, Callable[[], np.ndarray]]
+# Of each tuple its number, and the rows of its photos among some descriptors.
+Members = list[tuple[int, list[int]]]
+# From descriptors, float32 [n, D], and the tuples among them to a scalar.
+Loss = Callable[[torch.Tensor, Members], torch.Tensor]
 
 
 class Gradient:
-    """Computes gradients of a network's weights.
+    """Computes the gradient of a loss with respect to a network's weights.
 
     Args:
-        model: `RetrievalNetwork`.
-        workers: `Workers`, entered.
-        image_size: longer side of the photos, from which follows how many tuples fit in memory at a time.
+        model: the network.
+        workers: an entered pool.
+        image_size: longer side of the photos, in pixels; it determines how many tuples fit into memory at a time.
     """
 
-    def __init__(self, model, workers, image_size):
+    def __init__(self, model: RetrievalNetwork, workers: Workers, image_size: int) -> None:
         self._model, self._workers = model, workers
         self._normalised = [pair for pair in model.backbone.normalised() if _learns(pair)]
         inside = {id(tensor) for pair in self._normalised for tensor in _weights(pair)}
         self._direct = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in inside]
-        self._photos = max(1, _GRAPH_BYTES // graph_bytes(model, image_size))
+        self._photos = max(1, _GRAPH_BYTES // _graph_bytes(model, image_size))
 
-    def accumulate(self, tuples, loss):
+    def accumulate(self, tuples: Sequence[Sequence[Photo]], loss: Loss) -> float:
         """Set `grad` of every learning weight to the gradient of the loss over some tuples.
 
         Args:
-            tuples: list of tuples, each a list of (key, load): `load()` returns a photo, as `Input.load` does; what has the same key
-                is the same and passes the network once.
-            loss: maps descriptors [n, D], and per tuple (number, rows of its photos), to a scalar.
+            tuples: the photos of each tuple; a photo that several tuples have passes the network once.
+            loss: the loss, which must be a sum over tuples.
 
         Returns:
-            the loss as a float.
+            the loss.
         """
         total = 0.0
         with self._leaves() as (leaves, distribute):
@@ -48,16 +59,16 @@ class Gradient:
         return total
 
     def _chunks(self, tuples):
-        """Numbers of tuples that fit into memory together, in order."""
+        """The tuples in order, as chunks that fit into memory, see `_chunk_of`."""
         chunk, photos = [], 0
         for number, members in enumerate(tuples):
             if chunk and photos + len(members) > self._photos:
-                yield chunk_of(tuples, chunk)
+                yield _chunk_of(tuples, chunk)
                 chunk, photos = [], 0
             chunk.append(number)
             photos += len(members)
         if chunk:
-            yield chunk_of(tuples, chunk)
+            yield _chunk_of(tuples, chunk)
 
     def _chunk(self, chunk, loss, leaves, sums):
         members, photos = chunk
@@ -79,8 +90,10 @@ class Gradient:
 
     @contextmanager
     def _leaves(self):
-        """Fold batch normalisation once for the whole step: gradients are taken with respect to the folded kernels, and carried
-        from their sum to the weights behind them at the end."""
+        """Fold batch normalisation once for the whole step.
+
+        Gradients are computed with respect to the folded kernels. At the end their sum goes back to the weights behind the kernels.
+        """
         graphs, leaves = [], list(self._direct)
         try:
             for pair in self._normalised:
@@ -104,8 +117,8 @@ class Gradient:
                 weight.grad = gradient
 
 
-def chunk_of(tuples, numbers):
-    """Per tuple (number, rows of its photos), and the functions that load the photos, by row."""
+def _chunk_of(tuples, numbers):
+    """`Members` of some tuples, and the functions that load their photos, by row."""
     rows, photos, members = {}, [], []
     for number in numbers:
         for key, load in tuples[number]:
@@ -116,17 +129,17 @@ def chunk_of(tuples, numbers):
     return members, photos
 
 
-def graph_bytes(model, image_size):
+def _graph_bytes(model, image_size):
     """Bytes that the graph of one photo keeps for its backward pass, measured on a photo of 4 : 3."""
-    seen = {}
+    sizes = {}
 
     def count(tensor):
-        seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        sizes[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
         model(model.pixels(model.input.blank(image_size * 3 // 4, image_size)))
-    return max(1, sum(seen.values()))
+    return max(1, sum(sizes.values()))
 
 
 def _weights(pair):

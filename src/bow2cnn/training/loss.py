@@ -1,30 +1,33 @@
-"""Losses over tuples of descriptors (Radenovic, Tolias, Chum, TPAMI 2018; field.md 3.3)."""
+"""Losses over tuples of descriptors (Radenovic, Tolias, Chum, TPAMI 2018; the sums are those of the authors' code)."""
 
 import torch
 
 _EPSILON = 1e-6  # added to differences, so that the distance has a gradient at zero
 
 
-def tuple_loss(descriptors, tuples, kind, margin):
-    """Sum of the loss over tuples.
+def tuple_loss(descriptors: torch.Tensor, tuples: torch.Tensor, kind: str, margin: float) -> torch.Tensor:
+    """Sum of the loss over tuples, where d is the distance of two descriptors.
 
-    contrastive: D^2 / 2 of the query and its positive, plus max(0, margin - D)^2 / 2 of the query and each negative.
-    triplet: max(0, margin + D^2 to the positive - D^2 to the negative) for each negative.
+    contrastive: d(query, positive)^2 / 2, plus max(0, margin - d(query, negative))^2 / 2 for each negative.
+    triplet: max(0, margin + d(query, positive)^2 - d(query, negative)^2) for each negative.
 
     Args:
-        descriptors: [n, D].
-        tuples: int64 [t, 2 + k] rows of `descriptors`: query, positive, negatives; -1 stands for no negative.
+        descriptors: float32 [n, D].
+        tuples: int64 [t, 2 + k], rows of `descriptors`: query, positive, negatives; -1 stands for no negative.
         kind: `contrastive` or `triplet`.
-        margin: see above.
+        margin: distance (contrastive) or difference of squared distances (triplet) beyond which a negative has no loss.
+
+    Returns:
+        a scalar.
     """
     query, positive, negatives = tuples[:, 0], tuples[:, 1], tuples[:, 2:]
-    given = negatives >= 0
+    present = negatives >= 0
     near = _squared(descriptors[query], descriptors[positive])
     far = _squared(descriptors[query][:, None], descriptors[negatives.clamp(min=0)])
     if kind == "triplet":
-        return (torch.clamp(margin + near[:, None] - far, min=0.0) * given).sum()
+        return (torch.clamp(margin + near[:, None] - far, min=0.0) * present).sum()
     repelled = 0.5 * torch.clamp(margin - far.sqrt(), min=0.0) ** 2
-    return 0.5 * near.sum() + (repelled * given).sum()
+    return 0.5 * near.sum() + (repelled * present).sum()
 
 
 def _squared(a, b):

@@ -1,23 +1,27 @@
-"""Hard negatives: the most similar photos of other places (TPAMI 2018 section 3.3; talk slide 14). Ties are broken by row."""
+"""Mines hard negatives: the most similar photos of other places (Radenovic, Tolias, Chum, TPAMI 2018). Ties are broken by row."""
 
 import numpy as np
 
-_CHUNK = 256  # queries at a time, to bound the matrix of similarities
+from bow2cnn.pairs.negatives import NegativeRule
+
+_CHUNK = 256  # queries at a time; it bounds the size of the similarity matrix
 
 
-def mine_negatives(descriptors, queries, pool, rule, count, one_negative_per_model):
+def mine_negatives(
+    descriptors: np.ndarray, queries: np.ndarray, pool: np.ndarray, rule: NegativeRule, count: int, one_negative_per_model: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """The hardest negatives of each query.
 
     Args:
-        descriptors: float32 [n, D] by collection row.
-        queries: int64 [q] rows.
-        pool: int64 rows that may be negatives.
-        rule: `NegativeRule`, which photos of the pool may be negatives of which query.
-        count: negatives per query.
-        one_negative_per_model: at most one per place (N2), else simply the nearest (N1).
+        descriptors: float32 [n, D], by collection row.
+        queries: int64 [q], rows.
+        pool: int64 [p], rows of the photos among which negatives are mined.
+        rule: which photos of the pool may be negatives of which query.
+        count: number of negatives per query.
+        one_negative_per_model: whether each place gives at most one negative (N2 in the paper); else the nearest photos are taken (N1).
 
     Returns:
-        int64 [q, count] rows and float32 [q, count] similarities, hardest first; -1 and NaN where there are not enough.
+        int64 [q, count] rows and float32 [q, count] similarities, hardest first; -1 and NaN if a query has fewer negatives.
     """
     pool = np.sort(pool)
     chosen = np.full((len(queries), count), -1, np.int64)

@@ -1,26 +1,30 @@
-"""The optimiser of an experiment."""
+"""The optimiser of an experiment and the schedule of its learning rates."""
 
 import math
 
 import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ExponentialLR
 
-_POOLING_RATE = 10.0  # GeM's p learns so many times faster, without weight decay (field.md 3.3)
+from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.training.settings import Settings
+
+_POOLING_RATE = 10.0  # factor on the learning rate for GeM's p, which has no weight decay (the authors' code for TPAMI 2018)
 _MOMENTUM = 0.9
 
 
-def make_optimiser(model, settings):
-    """Adam, AdamW or SGD over the learning weights of a `RetrievalNetwork`."""
+def make_optimiser(model: RetrievalNetwork, settings: Settings) -> Optimizer:
+    """Adam, AdamW or SGD over the weights of a network that are not frozen."""
     weights = [weight for weight in model.backbone.parameters() if weight.requires_grad]
     groups = [{"params": weights, "lr": settings.learning_rate, "weight_decay": settings.weight_decay}]
     if model.pooling.p is not None:
         groups.append({"params": [model.pooling.p], "lr": _POOLING_RATE * settings.learning_rate, "weight_decay": 0.0})
-    groups = [{**group, "first_lr": group["lr"]} for group in groups if group["params"]]
+    groups = [group for group in groups if group["params"]]
     if settings.optimiser == "sgd":
         return torch.optim.SGD(groups, momentum=_MOMENTUM)
     return (torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam)(groups)
 
 
-def set_rate(optimiser, settings, epoch):
-    """Learning rates of an epoch, counted from 1."""
-    for group in optimiser.param_groups:
-        group["lr"] = group["first_lr"] * math.exp(-settings.lr_decay * (epoch - 1))
+def make_schedule(optimiser: Optimizer, settings: Settings) -> ExponentialLR:
+    """The schedule rate(epoch) = rate(1) exp(-lr_decay (epoch - 1)), as in TPAMI 2018; `step()` goes to the next epoch."""
+    return ExponentialLR(optimiser, math.exp(-settings.lr_decay))

@@ -1,24 +1,27 @@
-"""Which photo of its pool is a query's positive (TPAMI 2018 section 3.3; talk slide 15). Ties are broken by row."""
+"""Selects the positive of a query from its candidates (Radenovic, Tolias, Chum, TPAMI 2018). Ties are broken by row."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from bow2cnn.training.errors import TrainingError
+from bow2cnn.training.settings import Settings
 
-# The evidence that a rule cannot do without: column, and what it is. m3 asks for what there is.
+# The column of evidence that a rule requires, and what each column counts. m3 uses the columns that are there.
 _NEEDS = {"m2": "shared", "top1-bow": "inliers", "random-bow": "inliers"}
 _MEANING = {"shared": "common 3D points", "inliers": "verified matches"}
 
 
-def check_evidence(pool, settings, source):
-    """See to it that the pairs have the evidence that a rule needs.
+def check_evidence(pool: Mapping[str, np.ndarray], settings: Settings, source: str) -> None:
+    """Check that the pairs have the evidence that the rule of the settings needs.
 
     Args:
-        pool: dict of arrays, a query's candidates; all pools of a source have the same columns.
-        settings: `Settings`.
-        source: name of the source of the pairs.
+        pool: the candidates of any query; all pools of a source have the same columns.
+        settings: of the experiment.
+        source: name of the source of the pairs, for the error.
 
     Raises:
-        TrainingError: they have not.
+        TrainingError: the evidence is missing.
     """
     column = _NEEDS.get(settings.positives)
     if column and column not in pool:
@@ -28,16 +31,16 @@ def check_evidence(pool, settings, source):
         )
 
 
-def candidates(pool, settings, similarity=None):
-    """Photos of a pool that may be the positive under a rule; the positive is drawn among them.
+def candidates(pool: Mapping[str, np.ndarray], settings: Settings, similarity: np.ndarray | None = None) -> np.ndarray:
+    """Photos of a pool that may be the positive by the rule of the settings; the positive is drawn among them.
 
     Args:
-        pool: dict of arrays, one row per candidate: `photo`, and the evidence that there is (see `check_evidence`).
-        settings: `Settings`.
-        similarity: float per candidate, to the query by the starting network (m1 and top1-cnn only).
+        pool: arrays [k], one row per candidate: `photo` (rows of the collection), and the evidence (see `check_evidence`).
+        settings: of the experiment.
+        similarity: float [k], similarity of each candidate to the query by the starting network; only m1 and top1-cnn need it.
 
     Returns:
-        int64 photos; one for the rules without chance, none where no candidate qualifies.
+        int64 rows of the collection: one for the rules that do not draw, none if no candidate qualifies.
     """
     photo = pool["photo"].astype(np.int64)
     if settings.positives in ("m1", "top1-cnn"):
@@ -54,20 +57,20 @@ def candidates(pool, settings, similarity=None):
     return _best(photo, pool["inliers"], 1 if settings.positives == "top1-bow" else settings.positives_k)
 
 
-def needs_similarity(settings):
-    """Whether the rule asks the starting network."""
+def needs_similarity(settings: Settings) -> bool:
+    """Whether the rule compares descriptors by the starting network."""
     return settings.positives in ("m1", "top1-cnn")
 
 
-def draw(options, generator):
-    """One positive per query.
+def draw(options: Sequence[np.ndarray], generator: np.random.Generator) -> np.ndarray:
+    """Draw one positive per query.
 
     Args:
-        options: per query int64 photos.
-        generator: numpy random generator.
+        options: for each query the rows of its possible positives, int64.
+        generator: source of the random numbers.
 
     Returns:
-        int64 [q].
+        int64 [q], rows.
     """
     return np.array([photos[generator.integers(len(photos))] for photos in options], np.int64)
 

@@ -1,31 +1,36 @@
-"""What an epoch trains on. Every choice follows from (seed, purpose, epoch) alone, so nothing of it has to be saved."""
+"""Draws the tuples of every epoch. Each choice depends on (seed, purpose, epoch) alone, so that a checkpoint need not hold it."""
 
 import numpy as np
 
 from bow2cnn.benchmarks.truth import ALL
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.negatives import mine_negatives
+from bow2cnn.training.pairs import Pairs
 from bow2cnn.training.positives import candidates, check_evidence, draw, needs_similarity
+from bow2cnn.training.settings import Settings
 
 _QUERIES, _POSITIVES, _POOL, _DATABASE, _EXEMPLARS, _ORDER = 51, 52, 53, 54, 56, 57
-_VALIDATION_PHOTOS = 20000  # of a larger database validation during training uses so many, drawn once
+_VALIDATION_PHOTOS = 20000  # maximum number of photos in the database of validation that are right for no query; drawn once
 
 
 class EpochSampler:
-    """The tuples of every epoch.
+    """Draws the queries and positives of every epoch and mines their negatives.
 
     Args:
-        pairs: `Pairs`.
-        settings: `Settings`.
-        seed: of the run.
+        pairs: the pairs of a source.
+        settings: of the experiment.
+        seed: of all random choices.
         start: float32 [n, D], descriptors of every usable photo by the starting network.
 
     Attributes:
-        tuples: per epoch.
-        validation: `Truth`.
+        tuples: number of tuples per epoch.
+        validation: the truth of validation, its database limited to a size that can be described in every epoch.
+
+    Raises:
+        TrainingError: the pairs lack evidence that the settings need, or no query has a positive.
     """
 
-    def __init__(self, pairs, settings, seed, start):
+    def __init__(self, pairs: Pairs, settings: Settings, seed: int, start: np.ndarray) -> None:
         self._pairs, self._settings, self._seed = pairs, settings, seed
         check_evidence(pairs.pools[0], settings, pairs.source)
         options = [
@@ -34,7 +39,7 @@ class EpochSampler:
         ]
         usable = [number for number, photos in enumerate(options) if len(photos)]
         if not usable:
-            raise TrainingError(f"settings: no training query has a positive by the rule {settings.positives}; try another")
+            raise TrainingError(f"settings: no training query has a positive by the rule {settings.positives}; try another rule")
         self._queries = pairs.query[usable]
         self._options = [options[number] for number in usable]
         self.validation = self._validation()
@@ -44,29 +49,32 @@ class EpochSampler:
         self.tuples = self._matched + self._exemplars
         self._rule = pairs.rule.wary(start)
 
-    def queries(self, epoch):
-        """Queries int64 [t] of an epoch, in the order of training, and their positives int64 [t]; an exemplar is its own positive."""
+    def queries(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of an epoch's queries, int64 [t], in the order of training, and of their positives, int64 [t].
+
+        An exemplar, whose positive is an augmented copy of the query, has the query itself as its positive here.
+        """
         drawn = self._generator(_QUERIES, epoch).permutation(len(self._queries))[: self._matched]
         positives = draw(self._options, self._generator(_POSITIVES, epoch if self._settings.resample_positives else 0))
         exemplars = self._generator(_EXEMPLARS, epoch).permutation(self._background)[: self._exemplars]
         order = self._generator(_ORDER, epoch).permutation(self.tuples)
         return np.concatenate([self._queries[drawn], exemplars])[order], np.concatenate([positives[drawn], exemplars])[order]
 
-    def pool(self, epoch):
-        """Rows among which negatives are mined in an epoch, int64, sorted."""
+    def pool(self, epoch: int) -> np.ndarray:
+        """Rows of the photos among which negatives are mined in an epoch, int64, sorted."""
         photos = self._pairs.negative
         if len(photos) <= self._settings.negative_pool_size:
             return photos
         return np.sort(self._generator(_POOL, epoch).choice(photos, self._settings.negative_pool_size, replace=False))
 
-    def validation_rows(self):
-        """Rows that validation needs described, int64, sorted; none without queries."""
+    def validation_rows(self) -> np.ndarray:
+        """Rows of the photos whose descriptors validation needs, int64, sorted; none without queries."""
         if not len(self.validation.query):
             return np.zeros(0, np.int64)
         return np.union1d(self.validation.query, self.validation.database)
 
     def _validation(self):
-        """The truth of validation, a large database cut down to what can be described every epoch."""
+        """The truth of validation; if its database is large, a random part of the photos that are right for no query."""
         full = self._pairs.validation
         kept = np.unique(np.concatenate([full.query, *(positives for positives, _ in full.protocols[ALL])]).astype(np.int64))
         others = np.setdiff1d(full.database, kept)
@@ -74,12 +82,21 @@ class EpochSampler:
             others = self._generator(_DATABASE, 0).choice(others, _VALIDATION_PHOTOS, replace=False)
         return full._replace(database=np.union1d(kept, others))
 
-    def needed(self, epoch):
-        """Rows that mining for an epoch needs described, int64, sorted."""
+    def needed(self, epoch: int) -> np.ndarray:
+        """Rows of the photos whose descriptors mining for an epoch needs, int64, sorted."""
         return np.union1d(self.queries(epoch)[0], self.pool(epoch))
 
-    def mine(self, epoch, descriptors):
-        """The epoch's tuples: dict of `query` [t], `positive` [t], `photo` [t, k] and `similarity` [t, k] of the negatives."""
+    def mine(self, epoch: int, descriptors: np.ndarray) -> dict[str, np.ndarray]:
+        """Mine the negatives of an epoch.
+
+        Args:
+            epoch: number of the epoch, from 1.
+            descriptors: float32 [n, D], by collection row; only those of `needed` are used.
+
+        Returns:
+            the tuples: rows of `query`, int64 [t], `positive`, int64 [t], and the negatives in `photo`, int64 [t, k], with their
+            `similarity` to the query, float32 [t, k]; -1 and NaN if a query has fewer negatives.
+        """
         query, positive = self.queries(epoch)
         settings = self._settings
         photo, similarity = mine_negatives(

@@ -6,7 +6,6 @@ from pydantic import ValidationError
 
 from bow2cnn.config.experiment import Experiment
 from bow2cnn.config.messages import explain
-from bow2cnn.network.backbones import find
 from bow2cnn.training.errors import TrainingError
 
 
@@ -15,13 +14,12 @@ class Settings(Experiment):
 
     @classmethod
     def of(cls, values: dict) -> Self:
-        """Settings from a dict of some keys, checked; an `image_size` of 0 becomes the network's.
+        """Settings from a dict of some keys, checked, with the sizes that 0 stands for.
 
         Raises:
             TrainingError: an unknown key or a wrong value.
         """
         try:
-            settings = cls.model_validate(values)
+            return cls.model_validate(values).with_sizes()
         except ValidationError as error:
             raise TrainingError(f"settings: {explain(error, cls)}") from None
-        return settings if settings.image_size else settings.model_copy(update={"image_size": find(settings.network).training_size})

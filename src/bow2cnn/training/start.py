@@ -1,20 +1,23 @@
-"""The network as it comes off the shelf."""
+"""Makes the network from which a training starts: pretrained weights without fine-tuning."""
+
+from pathlib import Path
 
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.pretrained import load_weights
 from bow2cnn.network.storage import save_network
 
 
-def start_network(network, pooling, weights, out):
-    """Write the `network` artefact of a pretrained backbone with untrained pooling (GeM: p = 3, unless the weights have one of their own).
+def start_network(network: str, pooling: str, weights: str | Path | None, out: str | Path) -> None:
+    """Write the artefact of a pretrained network; GeM starts with the p of the weights file, or with 3 if the file has none.
 
     Args:
         network, pooling: see `RetrievalNetwork`.
-        weights: file of a state dict; None for the weights that come with the installation.
-        out: the artefact.
+        weights: the weights file, see `load_weights`; None for the weights that come with the installation.
+        out: the artefact to write, of kind `network`.
 
     Raises:
-        NetworkError: the weights cannot be used.
+        NetworkError: network, pooling or weights cannot be used.
+        ReadError: the operating system refuses to read the weights file.
     """
     model = RetrievalNetwork(network, pooling)
     load_weights(model, weights)

@@ -1,12 +1,13 @@
-"""Training of one experiment (Radenovic, Tolias, Chum, TPAMI 2018, section 4; talk slides 14 to 17).
+"""Training of one experiment (Radenovic, Tolias, Chum, TPAMI 2018; Chum's talk, slides 14 to 17).
 
-Before every epoch the current network describes the photos, is validated, and finds the hardest negatives of every query; then it
-learns from the tuples. Validation alone decides which of these networks is kept, the untrained one included.
+Before every epoch the current network describes the photos, is validated, and mines the hardest negatives of every query. Then it learns
+from the tuples. Validation alone decides which of these networks is kept; it may be the starting one.
 """
 
 import hashlib
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,42 +30,66 @@ _LOG = logging.getLogger("bow2cnn")
 
 
 def train_experiment(
-    positives, negatives, validation, collection, start, network, history, state, settings, seed, threads=None, device="cpu"
-):
+    positives: str | Path,
+    negatives: str | Path,
+    validation: str | Path,
+    collection: str | Path,
+    start: str | Path,
+    network: str | Path,
+    history: str | Path,
+    state: str | Path,
+    settings: dict,
+    seed: int,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> None:
     """Fine-tune a network and write it with its history.
 
     Args:
-        positives, negatives, validation: artefacts: the pairs of a source.
-        collection, start: artefacts: the photos, the network to start from.
+        positives, negatives, validation: artefacts, the pairs of a source.
+        collection: artefact, the photos.
+        start: artefact, the network to start from.
         network, history: artefacts to write, of kinds `network` and `history`.
-        state: folder for what an interrupted run goes on from; removed at the end.
-        settings: dict, see `Settings`.
+        state: folder for the state of an interrupted training; removed at the end.
+        settings: keys of the experiment, see `Settings`.
         seed: of all random choices.
-        threads: worker threads, torch's own number by default; the result does not depend on it.
+        threads: number of worker threads, torch's own number by default; the result does not depend on it.
         device: `cpu` or `cuda`.
 
     Raises:
-        TrainingError: wrong settings or nothing to train on.
+        TrainingError: the settings are wrong, the starting network does not suit them, or there is nothing to train on.
+        NetworkError: the device cannot be used.
+        ArtefactError: an artefact cannot be used.
+        WriteError: the disk is full or not writable.
     """
-    settings = Settings.of(settings)
+    experiment = Settings.of(settings)
     torch.use_deterministic_algorithms(True)
     threads = threads or torch.get_num_threads()
     pairs = positives, negatives, validation
     check_photos(collection, *pairs)
     table = artefact.read(collection, "collection", ["path", "sha256"])
-    model = start_model(start, settings).to(pick_device(device))
-    key = _key([*pairs, start], table["sha256"], settings, seed, device)
+    model = start_model(start, experiment).to(pick_device(device))
+    key = _key([*pairs, start], table["sha256"], experiment, seed, device)
     checkpoint = Checkpoint(state, key)
-    photos = PhotoCache(state, table["path"], used_rows(negatives), model.input, settings.image_size, threads, key)
-    found = read_pairs(*pairs, settings.background_negatives, photos.missing)
-    run = Trainer(model, found, photos, settings, seed, threads, checkpoint)
-    run.run()
-    _write(run, network, history, settings, seed)
+    photos = PhotoCache(state, table["path"], used_rows(negatives), model.input, experiment.image_size, threads, key)
+    usable = read_pairs(*pairs, experiment.background_negatives, photos.missing)
+    trainer = Trainer(model, usable, photos, experiment, seed, threads, checkpoint)
+    trainer.run()
+    _write(trainer, network, history, experiment, seed)
     checkpoint.remove()
 
 
-def start_model(path, settings):
-    """The starting network with the experiment's pooling, frozen where the settings say so."""
+def start_model(path: str | Path, settings: Settings) -> RetrievalNetwork:
+    """The starting network with the pooling of the experiment; the weights that the settings freeze do not learn.
+
+    Args:
+        path: artefact of kind `network`.
+        settings: of the experiment.
+
+    Raises:
+        TrainingError: the network is another one, or all of its parts are frozen.
+        ArtefactError: the artefact cannot be used.
+    """
     loaded = load_network(path)
     if loaded.network != settings.network:
         raise TrainingError(f"{path}: holds {loaded.network}, the experiment wants {settings.network}")
@@ -83,8 +108,8 @@ def start_model(path, settings):
 
 
 def _key(paths, sha256, settings, seed, device):
-    """What the result depends on, as a text: the checkpoint of anything else is useless."""
-    total = hashlib.sha256(json.dumps(settings.model_dump(), sort_keys=True).encode())
+    """Digest of everything on which the result depends; a checkpoint with another key is not used."""
+    total = hashlib.sha256(json.dumps(settings.of_training(), sort_keys=True).encode())
     for path in paths:
         with open(path, "rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
@@ -93,27 +118,27 @@ def _key(paths, sha256, settings, seed, device):
     return total.hexdigest()
 
 
-def _write(run, network, history, settings, seed):
+def _write(trainer, network, history, settings, seed):
     """The chosen network and the history as artefacts."""
-    chosen, curve = run.chosen, run.history
+    chosen, curve = trainer.chosen, trainer.history
     params = {
-        "settings": settings.model_dump(),
+        "settings": settings.of_training(),
         "seed": seed,
         "chosen_epoch": chosen["epoch"],
-        "chosen_share": chosen["share"],
+        "chosen_share": chosen["alpha"],
     }
-    run.viewer.load_state_dict(chosen["weights"])
-    save_network(network, run.viewer, params)
+    trainer.eval_model.load_state_dict(chosen["weights"])
+    save_network(network, trainer.eval_model, params)
     arrays = {name: np.array(values, np.float64) for name, values in curve.items()}
     arrays |= {"epoch": np.arange(len(curve["validation_map"]), dtype=np.int32), "chosen": np.int32(chosen["epoch"])}
-    arrays["diverged"] = np.int32(run.diverged)
-    arrays |= {f"tried/{name}": values for name, values in run.tried.items()}
+    arrays["diverged"] = np.int32(trainer.diverged)
+    arrays |= {f"tried/{name}": values for name, values in trainer.tried.items()}
     shapes = {"query": (), "positive": (), "photo": (settings.negatives,), "similarity": (settings.negatives,)}
     for name, shape in shapes.items():
-        values = np.zeros((len(run.tuples), run.plan.tuples, *shape), np.float32 if name == "similarity" else np.int32)
-        for epoch, tuples in enumerate(run.tuples):
+        values = np.zeros((len(trainer.tuples), trainer.plan.tuples, *shape), np.float32 if name == "similarity" else np.int32)
+        for epoch, tuples in enumerate(trainer.tuples):
             values[epoch] = tuples[name]
         arrays[f"negatives/{name}"] = values
     artefact.write(history, "history", arrays, params)
-    if chosen["epoch"] == 0 and settings.epochs and not run.diverged:
-        _LOG.warning("training: no epoch validated better than the untrained network, which is kept")
+    if chosen["epoch"] == 0 and settings.epochs and not trainer.diverged:
+        _LOG.warning("training: no epoch validated better than the starting network, which is kept")

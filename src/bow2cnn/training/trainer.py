@@ -1,9 +1,10 @@
-"""One training from the first look at the photos to the last, going on from a checkpoint if there is one."""
+"""The loop of one training: validate, mine, learn, epoch by epoch; resumed from a checkpoint if there is one."""
 
 import copy
 import logging
 import math
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,60 +13,93 @@ from bow2cnn.core.progress import progress
 from bow2cnn.descriptors.describe import describe_photos
 from bow2cnn.descriptors.fault import find_fault
 from bow2cnn.evaluation.validation import validation_scores
+from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.workers import Workers
 from bow2cnn.training.batches import TupleLoader
+from bow2cnn.training.cache import PhotoCache
+from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import Diverged, TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.interpolation import error_of, mean_of, one_standard_error_choice
-from bow2cnn.training.moving_average import average_weights, copy_weights, interpolate, pooling_exponent
-from bow2cnn.training.optimiser import make_optimiser, set_rate
+from bow2cnn.training.moving_average import copy_weights, interpolate, moving_average, pooling_exponent
+from bow2cnn.training.optimiser import make_optimiser, make_schedule
+from bow2cnn.training.pairs import Pairs
 from bow2cnn.training.sampler import EpochSampler
+from bow2cnn.training.settings import Settings
 
 _LOG = logging.getLogger("bow2cnn")
-_SAVE_EVERY = 60.0  # seconds within an epoch
+_SAVE_EVERY = 60.0  # seconds between two checkpoints within an epoch
 
 
 class Trainer:
-    """A training; its state is what `_save` saves.
+    """One training. `_save` and `_load` define its state.
+
+    Negatives are mined among photos as the training sees them. Validation describes its photos as at test time.
 
     Args:
-        model: the starting network, its frozen weights marked.
-        pairs: `Pairs`.
-        photos: `PhotoCache`.
-        settings: `Settings`.
+        model: the starting network; the weights that do not require a gradient are frozen.
+        pairs: the pairs of a source.
+        photos: the photos of the collection.
+        settings: of the experiment.
         seed: of all random choices.
-        threads: worker threads.
-        checkpoint: `Checkpoint`.
+        threads: number of worker threads.
+        checkpoint: where the state is saved.
 
     Attributes:
-        chosen: the network to keep: `epoch` (0 for the start), `share` of the way from the start to that epoch's weights, `weights`.
-        tried: the networks from the start to the best epoch: `share` [s], `validation_map` [s], its standard `error` [s] over queries, and
-            `chosen`, the row of the one kept.
-        history: lists per epoch (the untrained network is epoch 0), NaN where the training diverged.
-        diverged: the epoch in which it did, 0 if it did not.
-        tuples: per epoch what `Plan.mine` returned.
-        viewer: a network of the same kind to load weights into.
+        chosen: the network to keep: `epoch` (0 for the start), `alpha` (the step from the starting weights to those of the epoch: 0 is the
+            start, 1 the epoch, see `interpolate`) and `weights`.
+        tried: the networks among which `chosen` was chosen, in the columns of the history artefact: `share` [s] (their alpha),
+            `validation_map` [s], its standard `error` [s] over queries, and `chosen`, the row of the chosen one.
+        history: lists with a value per epoch (epoch 0 is the starting network): `loss`, from epoch 1, `validation_map` and `pooling_p`; NaN
+            in the epoch in which the training diverged.
+        diverged: the epoch in which the training diverged, 0 if it did not.
+        plan: draws and mines the tuples.
+        tuples: for each epoch its tuples, see `EpochSampler.mine`.
+        eval_model: a network of the same kind, into which the weights that are validated or written are loaded.
+
+    Raises:
+        TrainingError: the starting network overflows or is damaged, or the pairs do not suit the settings.
     """
 
-    def __init__(self, model, pairs, photos, settings, seed, threads, checkpoint):
-        self._model, self._pairs, self._photos, self._settings = model, pairs, photos, settings
+    def __init__(
+        self,
+        model: RetrievalNetwork,
+        pairs: Pairs,
+        photos: PhotoCache,
+        settings: Settings,
+        seed: int,
+        threads: int,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self._model, self._pairs, self._settings = model, pairs, settings
         self._threads, self._checkpoint = threads, checkpoint
         self._start = copy_weights(model)
-        self._mean = copy_weights(model) if settings.ema_decay else None
+        self._average = moving_average(model, settings.ema_decay)
         self._optimiser = make_optimiser(model, settings)
-        self.viewer = copy.deepcopy(model)
+        self._schedule = make_schedule(self._optimiser, settings)
+        self.eval_model = copy.deepcopy(model)
         self._epoch, self._step, self._loss = 0, 0, 0.0
-        self._best, self.tuples, self.diverged = None, [], 0
-        self.history = {"loss": [], "validation_map": [], "pooling_p": []}
+        self._best: dict[str, Any] | None = None
+        self.tuples: list[dict[str, np.ndarray]] = []
+        self.diverged = 0
+        self.history: dict[str, list[float]] = {"loss": [], "validation_map": [], "pooling_p": []}
+        # How photos are described: the photos, and the scales.
+        self._for_mining = photos, (1.0,)
         try:
-            self._first = self._describe(self._start, pairs.rule.rows(), progress_label="start")
+            self._initial_descriptors = self._describe(self._start, pairs.rule.rows(), self._for_mining, "descriptors, start")
+            self.plan = EpochSampler(pairs, settings, seed, self._initial_descriptors)
+            rows = self.plan.validation_rows()
+            self._for_validation = photos.at_size(settings.test.image_size, rows), tuple(settings.test.scales)
+            self._initial_validated = self._initial_descriptors
+            if self._for_validation != self._for_mining:
+                self._initial_validated = self._describe(self._start, rows, self._for_validation, "descriptors for validation, start")
         except Diverged as error:
             raise TrainingError(f"the network to start from overflows or is damaged: {error}; take other weights") from error
-        self.plan = EpochSampler(pairs, settings, seed, self._first)
-        self._batches = TupleLoader(photos, settings, seed, torch.from_numpy(self._first) if settings.feature_distillation else None)
+        start = torch.from_numpy(self._initial_descriptors) if settings.feature_distillation else None
+        self._batches = TupleLoader(photos, settings, seed, start)
 
-    def run(self):
-        """All epochs. A training that diverges is given up, and the network that it started from is kept."""
+    def run(self) -> None:
+        """Train all epochs and choose the network to keep. If the training diverges, it ends, and the starting network is kept."""
         try:
             self._train()
             self._choose()
@@ -89,8 +123,7 @@ class Trainer:
             self._validate_and_mine()
 
     def _train_epoch(self):
-        """The rest of an epoch's steps."""
-        set_rate(self._optimiser, self._settings, self._epoch)
+        """Train the steps of the epoch that are not done yet."""
         batch, saved = self._settings.batch, time.monotonic()
         steps = -(-self.plan.tuples // batch)
         with Workers(self._threads) as workers:
@@ -99,12 +132,13 @@ class Trainer:
                 numbers = range(step * batch, min((step + 1) * batch, self.plan.tuples))
                 loss = gradient.accumulate(*self._batches.make(self.tuples[-1], numbers, self._epoch))
                 if not math.isfinite(loss):
-                    raise Diverged(f"the loss of step {step + 1} is no number")
+                    raise Diverged(f"the loss of step {step + 1} is not finite")
                 self._loss += loss
                 self._optimiser.step()
-                if self._mean is not None:
-                    average_weights(self._mean, self._model, self._settings.ema_decay)
+                self._average.update_parameters(self._model)
                 self._step = step + 1
+                if self._step == steps:
+                    self._schedule.step()
                 if time.monotonic() - saved >= _SAVE_EVERY or self._step == steps:
                     self._save()
                     saved = time.monotonic()
@@ -113,73 +147,98 @@ class Trainer:
     def _validate_and_mine(self):
         """Between two epochs: describe the photos, validate, mine the next epoch's negatives."""
         last = self._epoch == self._settings.epochs
-        rows = self.plan.validation_rows()
-        wanted = rows if last else np.union1d(rows, self.plan.needed(self._epoch + 1))
-        if self._epoch and not len(wanted):  # without validation something else has to tell a network that diverged
-            wanted = np.unique(self.tuples[-1]["query"])
-        learned = copy_weights(self._model) if self._mean is None else self._mean
-        descriptors = self._describe(learned, wanted, progress_label=f"look {self._epoch}") if self._epoch else self._first
-        score = mean_of(self._validate(descriptors))
+        learned = copy_weights(self._average.module)
+        descriptors, validated = self._initial_descriptors, self._initial_validated
+        if self._epoch:
+            mined = np.zeros(0, np.int64) if last else self.plan.needed(self._epoch + 1)
+            if last and not len(self.plan.validation_rows()):
+                mined = np.unique(self.tuples[-1]["query"])  # without validation, these show whether the training diverged
+            descriptors, validated = self._describe_both(learned, mined)
+        score = mean_of(self._validate(validated))
         # Without any validation the last epoch is the best.
         if self._epoch and (self._best is None or not score <= self._best["score"]):
-            kept = {name: value.detach().clone() for name, value in learned.items()}
-            self._best = {"score": score, "epoch": self._epoch, "weights": kept}
+            self._best = {"score": score, "epoch": self._epoch, "weights": learned}
         self.history["validation_map"].append(score)
         self.history["pooling_p"].append(pooling_exponent(learned))
-        _LOG.info("training: epoch %d, %s", self._epoch, _told(score))
+        _LOG.info("training: epoch %d, %s", self._epoch, _score_text(score))
         if not last:
             self.tuples.append(self.plan.mine(self._epoch + 1, descriptors))
 
     def _choose(self):
-        """The network to keep of those on the way from the start to the best epoch."""
-        rows, networks, scores = self.plan.validation_rows(), [(0, 0.0, self._start)], [self._validate(self._first)]
-        for share in sorted(self._settings.interpolation) if self._best else []:
-            weights = interpolate(self._start, self._best["weights"], share)
-            networks.append((self._best["epoch"], share, weights))
-            scores.append(self._validate(self._describe(weights, rows, progress_label=f"share {share:g}")))
-            _LOG.info("training: %g of the way to epoch %d, %s", share, self._best["epoch"], _told(mean_of(scores[-1])))
+        """Choose the network to keep among those between the start and the best epoch."""
+        rows, networks, scores = self.plan.validation_rows(), [(0, 0.0, self._start)], [self._validate(self._initial_validated)]
+        for alpha in sorted(self._settings.interpolation) if self._best else []:
+            weights = interpolate(self._start, self._best["weights"], alpha)
+            networks.append((self._best["epoch"], alpha, weights))
+            described = self._describe(weights, rows, self._for_validation, f"descriptors, interpolation {alpha:g}")
+            scores.append(self._validate(described))
+            score = _score_text(mean_of(scores[-1]))
+            _LOG.info("training: interpolation %g between the start and epoch %d, %s", alpha, self._best["epoch"], score)
         chosen = one_standard_error_choice(scores)
-        self.chosen = dict(zip(("epoch", "share", "weights"), networks[chosen], strict=True))
-        shares = np.array([share for _, share, _ in networks])
-        means, errors = (np.array([of(values) for values in scores]) for of in (mean_of, error_of))
-        self.tried = {"share": shares, "validation_map": means, "error": errors, "chosen": np.int32(chosen)}
+        self.chosen = dict(zip(("epoch", "alpha", "weights"), networks[chosen], strict=True))
+        alphas = np.array([alpha for _, alpha, _ in networks])
+        means, errors = (np.array([statistic(values) for values in scores]) for statistic in (mean_of, error_of))
+        self.tried = {"share": alphas, "validation_map": means, "error": errors, "chosen": np.int32(chosen)}
 
     def _validate(self, descriptors):
         """AP of the validation queries, float [q]."""
         return validation_scores(self.plan.validation, descriptors)
 
-    def _describe(self, weights, rows, progress_label):
-        """Descriptors float32 [n, D] by collection row of some rows, zero elsewhere; `Diverged` where they say nothing."""
-        descriptors = np.zeros((len(self._pairs.rule), self.viewer.dimension), np.float32)
+    def _describe_both(self, weights, mined):
+        """Describe the photos to mine among, and those of validation: two arrays float32 [n, D], or twice one if the ways are the same."""
+        rows, label = self.plan.validation_rows(), f"descriptors, epoch {self._epoch}"
+        if self._for_validation == self._for_mining:
+            both = self._describe(weights, np.union1d(rows, mined), self._for_mining, label)
+            return both, both
+        return (
+            self._describe(weights, mined, self._for_mining, label),
+            self._describe(weights, rows, self._for_validation, f"{label}, validation"),
+        )
+
+    def _describe(self, weights, rows, way, progress_label):
+        """Describe some photos: float32 [n, D] by collection row, zero for all others; raises `Diverged` if the descriptors are useless.
+
+        Args:
+            weights: of the network.
+            rows: int [r].
+            way: `PhotoCache`, and the scales at which the photos are described.
+            progress_label: of the progress bar.
+        """
+        photos, scales = way
+        descriptors = np.zeros((len(self._pairs.rule), self.eval_model.dimension), np.float32)
         if len(rows):
-            self.viewer.load_state_dict(weights)
-            loads = [self._photos.load(row) for row in rows]
-            found, lost = describe_photos(self.viewer, loads, (1.0,), self._threads, progress_label)
+            self.eval_model.load_state_dict(weights)
+            loads = [photos.load(row) for row in rows]
+            found, lost = describe_photos(self.eval_model, loads, scales, self._threads, progress_label)
             fault = find_fault(found, lost)
             if fault:
                 raise Diverged(fault)
             descriptors[rows] = found
         return descriptors
 
+    def _parts(self):
+        """The objects that have a state dict, by its name in the checkpoint."""
+        return {"model": self._model, "average": self._average, "optimiser": self._optimiser, "schedule": self._schedule}
+
     def _save(self):
         tuples = [{name: torch.from_numpy(value) for name, value in epoch.items()} for epoch in self.tuples]
         state = {"position": [self._epoch, self._step, self._loss], "tuples": tuples, "history": self.history, "best": self._best}
-        state |= {"model": self._model.state_dict(), "mean": self._mean, "optimiser": self._optimiser.state_dict()}
+        state |= {name: part.state_dict() for name, part in self._parts().items()}
         self._checkpoint.save(state)
 
     def _load(self):
-        """Take up the checkpoint; whether there was one."""
+        """Restore the state of the checkpoint. Returns whether there was one."""
         saved = self._checkpoint.load()
         if saved is None:
             return False
         self._epoch, self._step, self._loss = saved["position"]
-        self._model.load_state_dict(saved["model"])
-        self._optimiser.load_state_dict(saved["optimiser"])
-        self._mean, self._best, self.history = saved["mean"], saved["best"], saved["history"]
+        for name, part in self._parts().items():
+            part.load_state_dict(saved[name])
+        self._best, self.history = saved["best"], saved["history"]
         self.tuples = [{name: value.numpy() for name, value in epoch.items()} for epoch in saved["tuples"]]
-        _LOG.info("training: going on in epoch %d after %d steps", self._epoch, self._step)
+        _LOG.info("training: resumed in epoch %d after %d steps", self._epoch, self._step)
         return True
 
 
-def _told(score):
+def _score_text(score):
     return f"validation mAP {score:.2f}" if math.isfinite(score) else "no validation queries"

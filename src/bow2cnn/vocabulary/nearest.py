@@ -1,22 +1,25 @@
-"""Nearest of some descriptors, exactly, whatever the processor and however the work is dealt to threads."""
+"""Exact nearest neighbours among descriptors. The result depends neither on the processor nor on the number of threads."""
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from bow2cnn.features.distances import Products
 
-NONE = np.iinfo(np.int32).max  # farther than any two descriptors
+NONE = np.iinfo(np.int32).max  # larger than the squared distance of any two descriptors
 _LANES = 64
 
 
-def nearest(descriptors, candidates, count=1):
-    """The nearest candidates of every descriptor, nearest first, the first of equals.
+def nearest(descriptors: np.ndarray, candidates: np.ndarray, count: int = 1) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Find the nearest candidates of every descriptor, nearest first; of equally near ones the first in `candidates`.
 
     Args:
-        descriptors, candidates: uint8 [n, D], [m, D], D at most 128.
+        descriptors, candidates: uint8 [n, D] and [m, D], D at most 128.
+        count: number of candidates to find.
 
     Returns:
-        rows int32 [n, count] of the candidates and their squared distances, int32 [n, count]; `NONE` where there are fewer candidates.
+        rows of the candidates int32 [n, count], and their squared distances int32 [n, count], which are `NONE` where there are fewer
+        candidates.
     """
     rows, distances = np.zeros((len(descriptors), count), np.int32), np.full((len(descriptors), count), NONE, np.int32)
     if len(descriptors) and len(candidates):
@@ -29,8 +32,8 @@ def nearest(descriptors, candidates, count=1):
     return rows, distances
 
 
-# Distances less the descriptor's own square, which is the same for all of its candidates.
-# Most of a row is only looked at for whether its smallest distance is small enough, which can be vectorised.
+# Distances are computed without the descriptor's own square, which is the same for all of its candidates. For most blocks of a row only the
+# smallest distance is needed, to see that no candidate is near enough; that loop is vectorised.
 @numba.njit(cache=True, nogil=True)
 def _note_nearest(products, squares, rows, distances):
     found = np.empty(len(squares), np.int32)

@@ -1,14 +1,18 @@
-"""Which descriptors a vocabulary is trained on."""
+"""The sample of descriptors on which a vocabulary is trained."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bow2cnn.core import artefact
 
-_SLACK = 6  # standard deviations of the number of descriptors whose hash lies below a bound
+_SLACK = 6  # standard deviations of the number of descriptors whose hash lies below the bound
 
 
-def count_features(features):
-    """Number of features in these artefacts."""
+def count_features(features: Sequence[str | Path]) -> int:
+    """Number of features in `features` artefacts at some paths."""
     total = 0
     for path in features:
         with artefact.Reader(path, "features") as reader:
@@ -16,11 +20,19 @@ def count_features(features):
     return total
 
 
-def sample_descriptors(features, sample, seed):
-    """At most `sample` descriptors, uint8 [n, 128]: those of least hash, in its order (bottom-k sampling: Cohen and Kaplan, PODC 2007).
+def sample_descriptors(features: Sequence[str | Path], sample: int, seed: int) -> NDArray[np.uint8]:
+    """Draw the descriptors with the smallest hashes (bottom-k sampling: Cohen and Kaplan, PODC 2007).
 
-    The hash is of the descriptor itself, so a sample does not depend on how photos are dealt to files, and one of a collection that has
-    grown is nearly the one from before: vocabularies trained on the two tell much the same.
+    The hash is that of the descriptor itself, so the sample does not depend on the photos' distribution over shards. When a collection
+    grows, its sample changes little, and so does the vocabulary.
+
+    Args:
+        features: paths of the `features` artefacts.
+        sample: maximum number of descriptors.
+        seed: of the hash.
+
+    Returns:
+        uint8 [n, 128], by increasing hash.
     """
     total = count_features(features)
     bound = 2.0**64 * (sample + _SLACK * np.sqrt(sample)) / max(total, 1)
@@ -34,9 +46,10 @@ def sample_descriptors(features, sample, seed):
     return np.concatenate(chosen)[np.argsort(np.concatenate(order), kind="stable")[:sample]]
 
 
-def hashes(descriptors, seed):
-    """uint64 [n] of uint8 [n, 128], evenly spread: every eight bytes are added and the sum is mixed (the finaliser of SplitMix64: Steele,
-    Lea, Flood, OOPSLA 2014, figure 17).
+def hashes(descriptors: np.ndarray, seed: int) -> NDArray[np.uint64]:
+    """Evenly distributed hashes uint64 [n] of descriptors uint8 [n, 128].
+
+    Eight bytes at a time are added, and the sum is mixed (the finaliser of SplitMix64: Steele, Lea, Flood, OOPSLA 2014, figure 17).
     """
     keys = np.full(len(descriptors), seed, np.uint64)
     for eight_bytes in np.ascontiguousarray(descriptors).view("<u8").T:

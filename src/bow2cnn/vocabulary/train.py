@@ -1,6 +1,8 @@
 """Training of the visual vocabulary on a bounded sample of the collection's features."""
 
 import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -14,25 +16,30 @@ from bow2cnn.vocabulary.kmeans import kmeans
 from bow2cnn.vocabulary.sample import count_features, sample_descriptors
 from bow2cnn.vocabulary.vocabulary import SIGNATURE_BITS, Vocabulary, nearest_cells
 
-_POINTS_PER_WORD = 30  # faiss's own advice for a sound k-means lies between 39 and 256; below 30 words turn into noise
-_POINTS_PER_CELL = 256  # from how many points at most a coarse cell is found; faiss's own limit
-_FEATURES_PER_WORD = 64  # of the collection, where the number of words follows it
-_FEWEST, _MOST = 1 << 14, 1 << 20  # words of such a vocabulary
-_AT_ONCE = 1 << 20  # descriptors that are looked up together
+_POINTS_PER_WORD = 30  # faiss advises 39 to 256 for k-means; with fewer than 30, words turn into noise
+_POINTS_PER_CELL = 256  # largest number of points from which a coarse cell is found; faiss's own limit
+_FEATURES_PER_WORD = 64  # where the number of words follows the number of features in the collection
+_FEWEST, _MOST = 1 << 14, 1 << 20  # limits of that number of words
+_AT_ONCE = 1 << 20  # descriptors whose words are found together
 
 
-def train_vocabulary(features, out, words, sample, iterations, seed, threads):
-    """Write the `vocabulary` artefact: a two-level vocabulary (coarse cells, each cut into fine words) with the projection and the
+def train_vocabulary(
+    features: Sequence[str | Path], out: str | Path, words: int, sample: int, iterations: int, seed: int, threads: int
+) -> None:
+    """Write the `vocabulary` artefact: a vocabulary in two levels (coarse cells, each divided into fine words), with the projection and the
     thresholds of binary signatures (Hamming embedding: Jegou, Douze, Schmid, ECCV 2008, section 3.1).
 
     Args:
         features: paths of the `features` artefacts.
-        words: wanted number of words, made smaller where the sample has fewer than 30 descriptors a word; 0 for `words_for` of them.
-        sample: number of descriptors to train on, at most; 30 for every word are enough.
-        iterations: of k-means.
+        out: path.
+        words: wanted number of words; reduced where the sample has fewer than 30 descriptors per word. 0 chooses it by `words_for`.
+        sample: maximum number of descriptors to train on; no more than 30 per word are used.
+        iterations: iterations of k-means.
+        seed: of the random numbers.
+        threads: library threads.
 
     Raises:
-        EmptyStageError: fewer than two photos have local features, or all of them together too few.
+        EmptyStageError: fewer than two photos have local features, or there are too few features for two words.
     """
     _check_photos(features)
     words = words or words_for(count_features(features))
@@ -47,15 +54,19 @@ def train_vocabulary(features, out, words, sample, iterations, seed, threads):
     # Words are the same under the same vocabulary, whatever photos it was trained on.
     content = hashlib.sha256()
     for array in vocabulary.arrays().values():
-        content.update(array)
+        content.update(array.data)
     artefact.write(out, "vocabulary", vocabulary.arrays(), {**params, "lineage": lineage("vocabulary", content.hexdigest())})
 
 
-def train_words(descriptors, words, iterations, seed, threads):
-    """A `Vocabulary` of about so many words, as many fine ones in a coarse cell as there are cells.
+def train_words(descriptors: np.ndarray, words: int, iterations: int, seed: int, threads: int) -> Vocabulary:
+    """Train a vocabulary whose coarse cells have about as many fine words each as there are cells.
 
     Args:
         descriptors: uint8 [n, 128], in random order.
+        words: approximate number of words.
+        iterations: iterations of k-means.
+        seed: of the projection.
+        threads: library threads.
     """
     cells = max(1, round(np.sqrt(words)))
     fine_words = max(1, words // cells)
@@ -67,7 +78,7 @@ def train_words(descriptors, words, iterations, seed, threads):
 
 
 def _check_photos(features):
-    """Nothing can be found in a single photo, and words of its own would only hide that until later."""
+    """Stop where fewer than two photos have features: words of a single photo would only hide that nothing can be found."""
     counts, errors = [], []
     for path in features:
         arrays = artefact.read(path, "features", ["offset", "error"])
@@ -77,19 +88,22 @@ def _check_photos(features):
     if seen < 2:
         broken = f" ({len(errors)} could not be read, such as: {errors[0]})" if errors else ""
         raise EmptyStageError(
-            f"vocabulary: {seen} of {len(counts)} photos has local features{broken}; two photos of one thing are the least that can be "
-            "found, so add photos"
+            f"vocabulary: {seen} of {len(counts)} photos has local features{broken}; at least two are needed to find photos of one thing, "
+            "so add photos"
         )
 
 
-def words_for(features):
-    """Number of words for a collection of so many features: the power of two nearest to one for 64 features, from 2^14 to 2^20."""
+def words_for(features: int) -> int:
+    """Number of words for a number of features: the power of two nearest to one word per 64 features, between 2^14 and 2^20."""
     return int(np.clip(2.0 ** np.round(np.log2(max(features, 1) / _FEATURES_PER_WORD)), _FEWEST, _MOST))
 
 
 def _train_fine(descriptors, coarse, fine_words, iterations, threads):
-    """k-means inside every coarse cell: the cells that have descriptors uint8 [c, 128], their fine centroids uint8 [c, f, 128] and how many
-    of these each has, int32 [c] (fewer than f where it has fewer descriptors).
+    """Run k-means inside every coarse cell.
+
+    Returns:
+        the centroids of the cells that have descriptors, uint8 [c, 128]; their fine centroids, uint8 [c, f, 128]; and the number of fine
+        centroids of each cell, int32 [c] (fewer than f where the cell has fewer descriptors).
     """
     with distance_pool(threads) as pool:
         cell = _in_blocks(lambda block: nearest_cells(block, coarse, 1, pool)[:, 0], descriptors, progress_label="vocabulary: cells")
@@ -102,13 +116,18 @@ def _train_fine(descriptors, coarse, fine_words, iterations, threads):
 
 
 def _in_blocks(look_up, descriptors, progress_label):
-    """What `look_up` finds for very many descriptors, int [n]."""
+    """Call `look_up` for a block of descriptors at a time; its results, int [n]."""
     starts = range(0, len(descriptors), _AT_ONCE)
     return np.concatenate([look_up(descriptors[start : start + _AT_ONCE]) for start in progress(starts, progress_label)])
 
 
 def _rows_of(group, numbers):
-    """Rows of each of the groups with these (sorted) numbers, in order."""
+    """Yield the rows of each of some groups.
+
+    Args:
+        group: group of every row, int [n].
+        numbers: groups, sorted, int [g].
+    """
     order = np.argsort(group, kind="stable")
     starts, stops = (np.searchsorted(group[order], numbers, side) for side in ("left", "right"))
     return (order[start:stop] for start, stop in zip(starts, stops, strict=True))
@@ -121,7 +140,7 @@ def _random_rotation(seed):
 
 
 def _medians(vocabulary, descriptors):
-    """Median of every projected component within every word, float16 [K, 64]; words without points take their centre's values."""
+    """Median of every projected component in every word, float16 [K, 64]; for words without descriptors, the values of their centroid."""
     word, projection = _in_blocks(vocabulary.assign, descriptors, progress_label="vocabulary: signatures"), vocabulary.projection.T
     cells, fine_words, _ = vocabulary.fine.shape
     threshold = np.empty((cells, fine_words, SIGNATURE_BITS), np.float16)
@@ -137,7 +156,7 @@ def _medians(vocabulary, descriptors):
 
 @numba.njit(cache=True, nogil=True)
 def _take_medians(values, bounds, medians):
-    """Fill rows of `medians` [f, 64] with those of their rows of `values` [n, 64], where they have some."""
+    """Set each row of `medians` [f, 64] to the medians of rows bounds[row] to bounds[row + 1] of `values` [n, 64], where there are any."""
     for word in range(len(medians)):
         start, stop = bounds[word], bounds[word + 1]
         if stop > start:

@@ -1,6 +1,10 @@
-"""A trained vocabulary: descriptors to visual words and binary signatures."""
+"""A trained vocabulary, which turns descriptors into visual words and binary signatures."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bow2cnn.core import artefact
 from bow2cnn.features.distances import distance_pool
@@ -8,41 +12,60 @@ from bow2cnn.vocabulary.nearest import NONE, nearest
 
 SIGNATURE_BITS = 64
 _PROBES = 4  # coarse cells searched per descriptor
-_AT_ONCE = 256  # descriptors whose cells a thread finds
+_AT_ONCE = 256  # descriptors whose cells a thread finds at a time
 
 
 class Vocabulary:
-    """Words in two levels: word = cell * f + row of the fine centroids, of which a cell has f at most.
+    """Words in two levels. A cell has at most f fine centroids, and a word is cell * f + row of its fine centroid in the cell.
+
+    Descriptors are bytes, and so are centroids: rounding moves a centroid by sqrt(128 / 12) = 3.3, while two views of a point differ by
+    about a hundred.
 
     Attributes:
-        coarse: uint8 [c, 128]; fine: uint8 [c, f, 128]; size: int32 [c], fine centroids of a cell, at least one; projection: float32
-            [64, 128]; threshold: float16 [c f, 64]. (Descriptors are bytes, and so are centroids: rounding
-            moves one by sqrt(128 / 12) = 3.3, where two views of a point differ by a hundred.)
+        coarse: centroids of the cells, uint8 [c, 128].
+        fine: fine centroids, uint8 [c, f, 128].
+        size: number of fine centroids of each cell, at least one, int32 [c].
+        projection: of the signatures, float32 [64, 128].
+        threshold: of the projected components of each word, float16 [c f, 64].
     """
 
-    def __init__(self, coarse, fine, size, projection, threshold=None, threads=1):
+    def __init__(
+        self,
+        coarse: np.ndarray,
+        fine: np.ndarray,
+        size: np.ndarray,
+        projection: np.ndarray,
+        threshold: np.ndarray | None = None,
+        threads: int = 1,
+    ) -> None:
         self.coarse, self.fine, self.size, self.projection, self.threshold = coarse, fine, size, projection, threshold
         self._threads = threads
 
     @classmethod
-    def load(cls, path, threads=1):
+    def load(cls, path: str | Path, threads: int = 1) -> "Vocabulary":
+        """Read a `vocabulary` artefact; words are then found with a number of threads.
+
+        Raises:
+            ArtefactError: the file cannot be read.
+        """
         return cls(**artefact.read(path, "vocabulary"), threads=threads)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.fine.shape[0] * self.fine.shape[1]
 
-    def arrays(self):
-        """What an artefact of it holds."""
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of a `vocabulary` artefact: the attributes by name."""
         return {name: getattr(self, name) for name in ("coarse", "fine", "size", "projection", "threshold")}
 
-    def assign(self, descriptors, count=1):
-        """Nearest words among the four nearest coarse cells.
+    def assign(self, descriptors: np.ndarray, count: int = 1) -> NDArray[np.int64]:
+        """Find the nearest words of descriptors among those of the four nearest cells.
 
         Args:
             descriptors: uint8 [n, 128].
+            count: number of words per descriptor.
 
         Returns:
-            int64 [n] (or [n, count], nearest first; fewer where the cells have fewer).
+            int64 [n] for one word; int64 [n, count] for several, nearest first (fewer columns where the smallest cells have fewer words).
         """
         probes = min(_PROBES, len(self.coarse))
         count = min(count, int(np.sort(self.size)[:probes].sum()))
@@ -54,28 +77,42 @@ class Vocabulary:
         return words[:, 0] if count == 1 else words
 
     def _search_cells(self, descriptors, cells, count, pool):
-        """The nearest `count` words of each of the `cells` [n, p] of a descriptor: int64 [n, p count], and their distances int32."""
+        """The nearest words of descriptors in their cells.
+
+        Args:
+            descriptors: uint8 [n, 128].
+            cells: cells of each descriptor, int32 [n, p].
+            count: number of words per cell.
+            pool: of threads.
+
+        Returns:
+            words int64 [n, p count], and their squared distances int32 [n, p count].
+        """
         words, distances = np.zeros((cells.size, count), np.int64), np.full((cells.size, count), NONE, np.int32)
         order = np.argsort(cells, axis=None, kind="stable")
         bounds = np.searchsorted(cells.ravel()[order], np.arange(len(self.coarse) + 1))
 
         def search(cell):
-            asked = order[bounds[cell] : bounds[cell + 1]]
-            rows, distances[asked] = nearest(descriptors[asked // cells.shape[1]], self.fine[cell, : self.size[cell]], count)
-            words[asked] = cell * self.fine.shape[1] + rows
+            places = order[bounds[cell] : bounds[cell + 1]]
+            rows, distances[places] = nearest(descriptors[places // cells.shape[1]], self.fine[cell, : self.size[cell]], count)
+            words[places] = cell * self.fine.shape[1] + rows
 
         for _ in pool.map(search, np.flatnonzero(np.diff(bounds))):
             pass
         shape = len(cells), cells.shape[1] * count
         return words.reshape(shape), distances.reshape(shape)
 
-    def sign(self, descriptors, words):
-        """Binary signatures uint64 [n]: bit b says whether projected component b exceeds its median in the word."""
+    def sign(self, descriptors: np.ndarray, words: np.ndarray) -> NDArray[np.uint64]:
+        """Binary signatures uint64 [n] of descriptors uint8 [n, 128] in their words int [n].
+
+        Bit b says whether projected component b exceeds its median in the word.
+        """
+        assert self.threshold is not None
         bits = (np.asarray(descriptors, np.float32) @ self.projection.T) > self.threshold[words]
         return np.packbits(bits, axis=1, bitorder="little").view(np.uint64).ravel()
 
 
-def nearest_cells(descriptors, coarse, count, pool):
-    """Rows int32 [n, count] of the nearest coarse centroids."""
+def nearest_cells(descriptors: np.ndarray, coarse: np.ndarray, count: int, pool: ThreadPoolExecutor) -> NDArray[np.int32]:
+    """Rows of the nearest coarse centroids uint8 [c, 128] of descriptors uint8 [n, 128], int32 [n, count], nearest first."""
     parts = [descriptors[start : start + _AT_ONCE] for start in range(0, len(descriptors), _AT_ONCE)]
     return np.concatenate([np.zeros((0, count), np.int32), *pool.map(lambda part: nearest(part, coarse, count)[0], parts)])

@@ -1,6 +1,7 @@
-"""The whitening of one network: learned from the training pairs, its strength chosen by the validation models."""
+"""The whitening of one network: learned from the training pairs, its strength chosen by validation."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 
@@ -12,21 +13,35 @@ from bow2cnn.evaluation.validation import validation_map
 from bow2cnn.training.pairs import read_pairs
 
 _LOG = logging.getLogger("bow2cnn")
-# From nothing but a rotation about the mean to nearly all of it; without shrinkage C_S may be singular.
+# From a mere rotation about the mean to nearly full whitening; without shrinkage C_S may be singular.
 _SHRINKAGES = (1.0, 0.9, 0.7, 0.5, 0.3, 0.15, 0.07, 0.03, 0.01)
-_NOTHING = float("nan")  # shrinkage recorded where leaving the descriptors as they are validates best
+_NOTHING = float("nan")  # the shrinkage that is recorded where the descriptors as they are validate best
 
 
-def learn_whitening(descriptors, positives, negatives, validation, out, whitening="learned", dimensions=0):
+def learn_whitening(
+    descriptors: str | Path,
+    positives: str | Path,
+    negatives: str | Path,
+    validation: str | Path,
+    out: str | Path,
+    whitening: str = "learned",
+    dimensions: int = 0,
+) -> None:
     """Write the whitening of a network as an artefact of kind `whitening`.
 
     Args:
         descriptors: artefact, the collection described by the network.
-        positives, negatives, validation: artefacts: the pairs of a source.
-        out: the artefact: `mean` [D], `projection` [d, D], `shrinkage` (the chosen one, NaN for no whitening), and what each
-            candidate scored on validation (NaN without queries): `tried/shrinkage`, `tried/validation_map`.
+        positives: artefact, the pairs of a source.
+        negatives: artefact of the same source.
+        validation: artefact of the same source, of kind `truth`.
+        out: the artefact: `mean` [D], `projection` [d, D], `shrinkage` (the chosen one, NaN for no whitening), and for every
+            candidate `tried/shrinkage` and its mAP on validation, `tried/validation_map` (NaN without queries).
         whitening: `learned` or `pca`.
-        dimensions: of the result; 0 keeps all. With fewer than the network gives, a rotation stands for no whitening.
+        dimensions: of the result; 0 keeps all. With fewer than the network gives, the weakest whitening is a rotation.
+
+    Raises:
+        ArtefactError: an artefact is damaged, or two are of different photos.
+        TrainingError: there is nothing to learn from.
     """
     check_photos(negatives, positives, validation, descriptors)
     with artefact.Reader(descriptors, "descriptors") as reader:
@@ -34,7 +49,7 @@ def learn_whitening(descriptors, positives, negatives, validation, out, whitenin
         found = reader.map("descriptor")
     cut = 0 < dimensions < found.shape[1]
     family = _family(found, mined, whitening)
-    # From weak to strong. A map that keeps all dimensions can do nothing at all.
+    # From weak to strong. Only where all dimensions are kept, no whitening at all is one of the choices.
     shrinkages = list(_SHRINKAGES) if cut else [_NOTHING, *_SHRINKAGES]
     scores = _scores(found, mined.validation, family, shrinkages, dimensions if cut else 0)
     if np.isnan(scores).any():
@@ -44,7 +59,7 @@ def learn_whitening(descriptors, positives, negatives, validation, out, whitenin
         best, without = int(np.argmax(scores)), validation_map(mined.validation, found)  # the first of equals, the weakest
         _LOG.info("whitening: %s, validation mAP %.2f (%.2f without)", _named(shrinkages[best]), scores[best], without)
     nothing = np.isnan(shrinkages[best])
-    mean, projection = whiten.nothing(found.shape[1]) if nothing else (family.mean, family.projection(shrinkages[best], dimensions))
+    mean, projection = whiten.identity(found.shape[1]) if nothing else (family.mean, family.projection(shrinkages[best], dimensions))
     arrays = {
         "mean": mean,
         "projection": projection,
@@ -91,7 +106,7 @@ def _scores(found, validation, family, shrinkages, dimensions):
 
 
 def _alone(validation, found):
-    """The same validation with the descriptors of its own photos alone."""
+    """The same validation with the descriptors of its own photos only."""
     rows = np.union1d(validation.query, validation.database)
     query, database = (np.searchsorted(rows, some) for some in (validation.query, validation.database))
     answers = [tuple(np.searchsorted(rows, some) for some in both) for both in validation.protocols[ALL]]

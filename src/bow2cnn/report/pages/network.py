@@ -1,22 +1,26 @@
-"""The match graph as a picture: photos are dots, verified pairs are lines."""
+"""The match graph of a cluster as a picture: photos are dots, verified pairs are lines."""
+
+from collections.abc import Sequence
 
 import networkx as nx
 import numpy as np
 
 _WIDTH, _HEIGHT, _BORDER = 900, 560, 14  # pixels
-_MOST = 300  # photos; of more those with most pairs
+_MOST = 300  # photos in the picture at most: those with most pairs
 
 
-def draw_network(pairs, inliers, names, inside):
-    """What the template draws of a cluster's verified pairs.
+def draw_network(pairs: np.ndarray, inliers: np.ndarray, names: Sequence[str], inside: set[int]) -> dict:
+    """Lay out the verified pairs of a cluster.
 
     Args:
-        pairs: int [m, 2] photos; inliers: int [m].
-        names: photo to name.
-        inside: set of the photos that the page is about; the others are drawn paler.
+        pairs: photos of each pair, int [m, 2].
+        inliers: of each pair, int [m].
+        names: of the photos, by row of the collection.
+        inside: the photos that the page is about; the others are drawn paler.
 
     Returns:
-        dict of `width`, `height`, `lines` (x1, y1, x2, y2, opacity), `dots` (x, y, radius, inside, title) and `left_out`, a number.
+        dict with `width` and `height` (pixels), `lines` (x1, y1, x2, y2, opacity), `dots` (x, y, radius, inside, title) and `left_out`, the
+        number of photos that are not shown.
     """
     graph = nx.Graph()
     for (a, b), count in zip(pairs.tolist(), inliers.tolist(), strict=True):

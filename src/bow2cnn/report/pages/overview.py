@@ -1,20 +1,26 @@
-"""All clusters on one page, each with what became of it."""
+"""All clusters on one page, each with its models or the reasons why it has none."""
+
+from collections.abc import Callable
 
 import numpy as np
 
+from bow2cnn.pictures.thumbnails import ThumbnailCache
+from bow2cnn.run.run import Run
 from bow2cnn.split.sides import SIDES
 
-_STRIP = 10  # photos of a cluster
+_STRIP = 10  # photos shown of a cluster
 
 
-def overview(found, thumbs, name_of):
+def overview(run: Run, thumbs: ThumbnailCache, name_of: Callable[[int], str]) -> dict:
     """What the template shows.
 
     Args:
-        found: `Models`; thumbs: `ThumbnailCache`; name_of: the file of a model's page.
+        run: with graph, clusters, models and split.
+        thumbs: draws the photos.
+        name_of: number of a model to the file of its page.
     """
-    offset, photo, photos = found.clusters["offset"], found.clusters["photo"], found.photos
-    degree = np.bincount(found.graph["pair"].ravel(), minlength=len(photos["path"]))
+    offset, photo, photos = run.clusters["offset"], run.clusters["photo"], run.photos
+    degree = np.bincount(run.graph["pair"].ravel(), minlength=len(photos["path"]))
     cards = []
     for number in range(len(offset) - 1):
         members = photo[offset[number] : offset[number + 1]]
@@ -24,18 +30,18 @@ def overview(found, thumbs, name_of):
             {
                 "number": number,
                 "size": len(members),
-                "pairs": int((found.clusters["cluster"][found.graph["pair"]] == number).all(1).sum()),
+                "pairs": int((run.clusters["cluster"][run.graph["pair"]] == number).all(1).sum()),
                 "photos": [{"uri": thumbs.photo(photos["path"][row], (150, 110)), "name": photos["name"][row]} for row in shown],
-                "models": [_model(found, model, name_of) for model in np.flatnonzero(found.models["cluster"] == number).tolist()],
-                "reasons": _reasons(found.models, number),
+                "models": [_model(run, model, name_of) for model in np.flatnonzero(run.models["cluster"] == number).tolist()],
+                "reasons": _reasons(run.models, number),
             }
         )
-    return {"cards": cards, "photos": len(photos["path"]), "clustered": len(photo), "models": len(found)}
+    return {"cards": cards, "photos": len(photos["path"]), "clustered": len(photo), "models": len(run.models["cluster"])}
 
 
-def _model(found, number, name_of):
-    photos = int(np.diff(found.models["photo_offset"][number : number + 2])[0])
-    return {"number": number, "page": name_of(number), "photos": photos, "side": SIDES[int(found.split["side"][number])]}
+def _model(run, number, name_of):
+    photos = int(np.diff(run.models["photo_offset"][number : number + 2])[0])
+    return {"number": number, "page": name_of(number), "photos": photos, "side": SIDES[int(run.split["side"][number])]}
 
 
 def _reasons(models, cluster):

@@ -1,1 +1,1 @@
-"""The sections of the page: each a module that says what is shown and a template of the same name that says how."""
+"""The sections of the page. Each has a module, which collects what is shown, and a template of the same name, which shows it."""

@@ -1,14 +1,17 @@
-"""What is in the collection: contact sheets of its clusters and of its background photos."""
+"""The collection: contact sheets of its clusters, and of background photos."""
 
 import numpy as np
 
+from bow2cnn.pictures.thumbnails import ThumbnailCache
+from bow2cnn.run.run import Run
+
 _SHOWN = 60  # clusters
-_STRIP = 8  # photos of one
-_BACKGROUND = 16  # background photos
+_STRIP = 8  # photos shown of a cluster
+_BACKGROUND = 16  # background photos shown
 
 
-def clusters(run, thumbs):
-    """A strip of photos for each cluster, largest first, with what became of it."""
+def clusters(run: Run, thumbs: ThumbnailCache) -> dict:
+    """A strip of photos for each cluster, largest first, with its models or the reasons why it has none."""
     offset, photo = run.clusters["offset"], run.clusters["photo"]
     degree = np.bincount(run.graph["pair"].ravel(), minlength=len(run.photos["path"]))
     strips = []
@@ -37,13 +40,13 @@ def _picture(run, thumbs, row):
 
 
 def _spread(members, degree, count):
-    """Photos of a cluster from the best connected to the loosest, so that a stray one shows."""
+    """Some photos of a cluster, from the one with most verified pairs to the one with fewest, so that a wrong photo can be seen."""
     order = members[np.lexsort((members, -degree[members]))]
     return order[np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]
 
 
 def _outcomes(run, cluster):
-    """What became of a cluster: its models by number, or the reasons why it has none."""
+    """The models of a cluster, and the reasons why others were rejected."""
     models = run.models
     found = [
         {"model": int(m), "photos": int(models["photo_offset"][m + 1] - models["photo_offset"][m])}

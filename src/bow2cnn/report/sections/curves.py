@@ -3,15 +3,16 @@
 import numpy as np
 
 from bow2cnn.report import charts
+from bow2cnn.run.run import Run
 
 
-def curves(run):
+def curves(run: Run) -> dict:
     """The charts for each experiment."""
-    return {"experiments": [_curves(name, arrays) for name, arrays in run.history.items()]}
+    return {"experiments": [_curves(name, run.history(name)) for name in run.experiments]}
 
 
 def _curves(name, arrays):
-    chosen = arrays["chosen"]
+    chosen = int(arrays["chosen"])
     percent, kept = np.rint(100 * arrays["tried/share"]).astype(int), int(arrays["tried/chosen"])
     return {
         "name": name,

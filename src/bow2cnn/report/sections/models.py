@@ -2,20 +2,21 @@
 
 import numpy as np
 
-from bow2cnn.pictures.thumbnails import to_uri
+from bow2cnn.pictures.thumbnails import ThumbnailCache, to_uri
 from bow2cnn.report import cloud
+from bow2cnn.run.run import Run
 from bow2cnn.split.sides import DROPPED, SIDES
 
-_SHOWN = 40
-_TURNABLE = 12
+_SHOWN = 40  # models
+_TURNABLE = 12  # models that can be turned
 _POINTS = 4000  # of a model that can be turned
 
 
-def models(run, thumbs):
+def models(run: Run, thumbs: ThumbnailCache) -> dict:
     """A card for each model, largest first."""
     arrays, cards = run.models, []
     count = len(arrays["cluster"])
-    size = np.diff(run.clusters["offset"]) if run.clusters else None
+    size = np.diff(run.clusters["offset"]) if "clusters" in run else None
     for number in range(min(count, _SHOWN)):
         views = slice(*arrays["photo_offset"][number : number + 2])
         points = slice(*arrays["point_offset"][number : number + 2])
@@ -36,11 +37,11 @@ def models(run, thumbs):
                 "reason": run.split["reason"][number] if side == DROPPED else "",
             }
         )
-    return {"cards": cards, "count": count, "rejected": len(arrays["rejected/cluster"]), "pages": run.clusters is not None}
+    return {"cards": cards, "count": count, "rejected": len(arrays["rejected/cluster"]), "pages": "clusters" in run}
 
 
 def _central(arrays, views):
-    """The photo whose camera is nearest to the middle one."""
+    """The photo whose camera is nearest to the median of the cameras."""
     rotation, translation = arrays["rotation"][views], arrays["translation"][views]
     center = -np.einsum("nji,nj->ni", rotation, translation)
     away = np.linalg.norm(center - np.median(center, 0), axis=1)

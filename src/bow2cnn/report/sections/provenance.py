@@ -1,31 +1,34 @@
-"""How the run was made: its config, how long its stages took, which versions it used."""
+"""How the run was made: its config, the times of its rules, the versions of its libraries."""
 
 import csv
 import platform
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 _PACKAGES = ("bow2cnn", "numpy", "scipy", "opencv-python-headless", "faiss-cpu", "pycolmap", "networkx", "torch", "h5py", "snakemake")
 
 
-def provenance(run, timings):
+def provenance(config: Mapping[str, Any], timings: str | Path | None) -> dict:
     """Config keys, stages with their times, versions.
 
     Args:
+        config: nested.
         timings: folder of Snakemake's benchmark files, one folder per rule, or None.
     """
     stages = read_timings(timings)
     longest = max((stage["seconds"] for stage in stages), default=0.0)
     return {
-        "config": list(flatten(run.config)),
+        "config": list(flatten(config)),
         "stages": [{**stage, "share": stage["seconds"] / longest if longest else 0.0} for stage in stages],
         "total": sum(stage["seconds"] for stage in stages),
         "versions": [("Python", platform.python_version()), *((name, version) for name in _PACKAGES if (version := _version(name)))],
     }
 
 
-def flatten(config, prefix=""):
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """(dotted key, value as text) of a nested dict."""
     for key, value in config.items():
         if isinstance(value, dict) and value:
@@ -34,13 +37,17 @@ def flatten(config, prefix=""):
             yield f"{prefix}{key}", "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def read_timings(folder):
-    """Per rule: jobs, seconds, CPU seconds and peak memory, in the order in which the rules finished."""
-    found = defaultdict(list)
+def read_timings(folder: str | Path | None) -> list[dict]:
+    """Per rule: jobs, seconds, CPU seconds and peak memory (MB), in the order in which the rules finished.
+
+    Args:
+        folder: of Snakemake's benchmark files, one folder per rule; None for no rules.
+    """
+    found: dict[str, list] = defaultdict(list)
     for path in sorted(Path(folder).rglob("*.tsv")) if folder else []:
         with open(path, encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
-        rule = path.relative_to(folder).parts[0]
+        rule = path.relative_to(str(folder)).parts[0]
         found[rule.removesuffix(".tsv")] += [(path.stat().st_mtime, row) for row in rows]
     stages = [
         {

@@ -1,29 +1,39 @@
 """Rankings before and after the fine-tuning side by side."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from bow2cnn.core import artefact
+from bow2cnn.pictures.thumbnails import ThumbnailCache
+from bow2cnn.run.run import Run
 
 _TOP = 8  # photos of a ranking
 _PICKED = (("most improved", 3), ("most hurt", 3), ("picked at random", 2))
-_PROTOCOLS = ("medium", "all")  # by which queries are compared
+_PROTOCOLS = ("medium", "all")  # by the first of these that there is, queries are compared
 _PURPOSE = 91  # of random numbers
 
 
-def rankings(run, thumbs):
-    """Some queries of validation and of each benchmark, for the experiment that validated best."""
-    experiment = _best_experiment(run)
+def rankings(run: Run, pairings: Mapping[str, str], validations: Mapping[str, str], thumbs: ThumbnailCache) -> dict:
+    """Some queries of validation and of each benchmark, for the experiment that gained most on validation.
+
+    Args:
+        run: the run.
+        pairings: experiment to the system that it is compared with.
+        validations: name of a validation to its source of pairs.
+        thumbs: draws the photos.
+    """
+    experiment = _best_experiment(run, pairings)
     if experiment is None:
         return {"experiment": None, "parts": []}
-    before = run.pairings[experiment]
-    parts = [_part(run, thumbs, name, path, before, experiment) for name, path in run.rankings.items()]
+    before = pairings[experiment]
+    parts = [_part(run, thumbs, name, validations.get(name), before, experiment) for name in run.names("rankings")]
     parts = [part for part in parts if part is not None]
-    return {"experiment": experiment, "before": before, "parts": parts, "several": len(run.histories) > 1}
+    return {"experiment": experiment, "before": before, "parts": parts, "several": len(run.experiments) > 1}
 
 
-def _best_experiment(run):
+def _best_experiment(run, pairings):
     """The experiment that gained most on validation over the untrained network; the first of equals."""
-    gained = {name: _gain(arrays) for name, arrays in run.history.items() if name in run.pairings}
+    gained = {name: _gain(run.history(name)) for name in run.experiments if name in pairings}
     return max(gained, key=gained.get) if gained else None
 
 
@@ -32,14 +42,14 @@ def _gain(arrays):
     return float(np.nan_to_num(scores[arrays["tried/chosen"]] - scores[0], nan=-np.inf))
 
 
-def _part(run, thumbs, name, path, before, after):
-    ranking = artefact.read(path, "ranking")
+def _part(run, thumbs, name, source, before, after):
+    ranking = run.arrays("rankings", name)
     if f"{after}/offset" not in ranking:
         return None  # validation of pairs that this experiment did not learn from
     protocol = next((p for p in _PROTOCOLS if f"{after}/ap/{p}" in ranking and f"{before}/ap/{p}" in ranking), None)
     if protocol is None:
         return {"name": name, "protocol": None, "groups": []}
-    photos, truth = _truth(run, name, ranking["query"], protocol)
+    photos, truth = _truth(run, name, source, ranking["query"], protocol)
     old, new = ranking[f"{before}/ap/{protocol}"], ranking[f"{after}/ap/{protocol}"]
     groups = []
     for title, numbers in pick(new - old):
@@ -57,8 +67,15 @@ def _part(run, thumbs, name, path, before, after):
     return {"name": name, "protocol": protocol, "groups": groups}
 
 
-def pick(gain):
-    """(title, positions) of the queries to show from their gains (NaN does not count): every query once, empty groups left out."""
+def pick(gain: np.ndarray) -> list[tuple[str, list[int]]]:
+    """Choose the queries that are shown: the most improved, the most hurt, and some others at random; no query twice.
+
+    Args:
+        gain: of every query, float [q]; NaN for a query that cannot be shown.
+
+    Returns:
+        title and positions of each group that is not empty.
+    """
     usable = np.flatnonzero(np.isfinite(gain))
     order = usable[np.argsort(-gain[usable], kind="stable")]
     best = order[: _PICKED[0][1]]
@@ -69,19 +86,20 @@ def pick(gain):
     return [(title, numbers.tolist()) for title, numbers in groups if len(numbers)]
 
 
-def _truth(run, name, queries, protocol):
-    """(`path` and `name` of the ranked photos, per query of the ranking the sets of positives and junk), all rows of its collection."""
-    truth, photos = run.truth(name)
+def _truth(run, name, source, queries, protocol):
+    """The ranked photos, and for each query of the ranking the sets of its positives and junk, as rows of these photos."""
+    truth = run.truth(name) if source is None else run.validation(source)
+    photos = run.arrays("benchmark_photos", name) if source is None else run.photos
     sets = [tuple(set(rows.tolist()) for rows in both) for both in truth.protocols[protocol]]
     if len(queries) == len(truth.query):
         return photos, sets
-    # Of validation a query may be left out; a photo is one query there.
+    # Validation may leave out queries. There a photo is one query only.
     known = dict(zip(truth.query.tolist(), sets, strict=True))
     return photos, [known[query] for query in queries.tolist()]
 
 
 def _top(photos, thumbs, ranking, system, number, truth):
-    """The first photos of a query's ranking, itself left out."""
+    """The first photos of a query's ranking, without the query itself."""
     start, stop = ranking[f"{system}/offset"][number : number + 2]
     query, (positives, junk) = int(ranking["query"][number]), truth
     found = []

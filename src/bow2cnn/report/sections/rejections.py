@@ -2,26 +2,30 @@
 
 import numpy as np
 
+from bow2cnn.core import artefact
 from bow2cnn.photos.reasons import kind_of, with_advice
-from bow2cnn.pictures.thumbnails import crop_around
-from bow2cnn.report.sections.summary import count_background
+from bow2cnn.pictures.thumbnails import ThumbnailCache, crop_around
+from bow2cnn.report.sections.summary import count_background, count_refused
+from bow2cnn.run.left_out import left_out_after_collection
+from bow2cnn.run.run import Run
 
 _EXAMPLES = 5  # file names of a reason
 _CROPS = 8
-_MIN_MASKED = 12  # features of a photo that is worth showing
-_BRIDGES = 12
+_MIN_MASKED = 12  # least masked features of a photo that is shown
+_BRIDGES = 12  # cut pairs that are shown
 
 
-def rejections(run, thumbs):
-    """Files, features, pairs, models and photos that were left out; what the run does not have is None."""
+def rejections(run: Run, thumbs: ThumbnailCache) -> dict:
+    """Files, features, pairs, models and photos that were left out; None for an artefact that the run does not have."""
     return {
         "files": _files(run.photos),
-        "left_out": run.left_out,
-        "watermarks": _marks(run) if run.watermarks else None,
-        "pairs": _pairs(run, thumbs) if run.clusters else None,
-        "models": _models(run) if run.models else None,
+        "left_out": left_out_after_collection(run),
+        "watermarks": _watermarks(run) if "watermarks" in run else None,
+        "pairs": _pairs(run, thumbs) if "clusters" in run else None,
+        "models": _models(run) if "models" in run else None,
         "unused": [
-            {"source": source, "count": int(np.count_nonzero(~rule.used)), "photos": len(rule)} for source, rule in run.rules.items()
+            {"source": source, "count": int(np.count_nonzero(~rule.used)), "photos": len(rule)}
+            for source, rule in ((source, run.negatives(source)) for source in run.sources)
         ],
     }
 
@@ -35,7 +39,7 @@ def _files(photos):
     return [{"reason": reason, "count": len(paths), "examples": paths[:_EXAMPLES]} for reason, paths in rows]
 
 
-def _marks(run):
+def _watermarks(run):
     """Masked features in numbers and pictures."""
     offset, masked = run.watermarks["offset"], run.watermarks["masked"]
     count = np.diff(np.concatenate([[0], np.cumsum(masked, dtype=np.int64)])[offset])
@@ -53,18 +57,31 @@ def _marks(run):
 
 
 def _crop(run, row):
-    points = run.masked_points(row)
+    points = masked_points(run, row)
     if not len(points):
         return None
-    uri = crop_around(run.photos["path"][row], points, (int(run.size[row, 0]), int(run.size[row, 1])))
+    uri = crop_around(run.photos["path"][row], points, run.size(row))
     return uri and {"uri": uri, "name": run.photos["name"][row], "count": len(points)}
 
 
+def masked_points(run: Run, row: int) -> np.ndarray:
+    """Where the masked features of a photo lie, float32 [k, 2] in pixels, in the order of its words."""
+    start, stop = run.watermarks["offset"][row : row + 2].tolist()
+    masked = np.flatnonzero(run.watermarks["masked"][start:stop])
+    for path in run.shards("words"):
+        with artefact.Reader(path, "words") as reader:
+            rows = reader.shape("keypoint")[0]
+            if start < rows:
+                return reader.part("keypoint", start, stop)[masked, :2]
+            start, stop = start - rows, stop - rows
+    return np.zeros((0, 2), np.float32)
+
+
 def _pairs(run, thumbs):
-    """Pairs that were kept, refused and cut, the first of these in pictures; and photos that serve as negatives of all models."""
+    """Numbers of verified, refused and cut pairs, with pictures of some cut pairs; number of background photos used as negatives."""
     return {
         "kept": len(run.graph["pair"]),
-        "refused": run.graph["refused"],
+        "refused": count_refused(run),
         "bridges": _bridges(run, thumbs),
         "cut": len(run.clusters["cut/pair"]),
         "background": count_background(run),

@@ -1,11 +1,12 @@
 """The table: every system on every benchmark and on validation."""
 
 from bow2cnn.report import charts
+from bow2cnn.run.run import Run
 
 _MAIN = "mAP"
 
 
-def table(run):
+def table(run: Run) -> dict:
     """Pivots by metric (mAP first) and a bar chart of mAP for each benchmark and protocol."""
     metrics = list(dict.fromkeys(row["metric"] for row in run.table))
     metrics.sort(key=lambda name: name != _MAIN)
@@ -18,8 +19,8 @@ def table(run):
 
 def _pivot(rows, metric):
     columns = list(dict.fromkeys((row["benchmark"], row["protocol"]) for row in rows))
-    lines = list(dict.fromkeys((row["system"], row["post"]) for row in rows))
-    cell = {(row["system"], row["post"], row["benchmark"], row["protocol"]): row for row in rows}
+    lines = list(dict.fromkeys((row["system"], row["postprocessing"]) for row in rows))
+    cell = {(row["system"], row["postprocessing"], row["benchmark"], row["protocol"]): row for row in rows}
     best = {column: max(row["value"] for row in rows if (row["benchmark"], row["protocol"]) == column) for column in columns}
     return {
         "metric": metric,
@@ -27,11 +28,11 @@ def _pivot(rows, metric):
         "lines": [
             {
                 "system": system,
-                "post": post,
+                "postprocessing": postprocessing,
                 "first": number == 0 or lines[number - 1][0] != system,
-                "cells": [_cell(cell.get((system, post, *column)), best[column]) for column in columns],
+                "cells": [_cell(cell.get((system, postprocessing, *column)), best[column]) for column in columns],
             }
-            for number, (system, post) in enumerate(lines)
+            for number, (system, postprocessing) in enumerate(lines)
         ],
     }
 
@@ -50,7 +51,7 @@ def _charts(run, rows):
 
 
 def _label(row):
-    return f"{row['system']}{' + ' + row['post'] if row['post'] else ''}"
+    return "+".join(filter(None, (row["system"], row["postprocessing"])))
 
 
 def _column(benchmark, protocol):
@@ -58,4 +59,4 @@ def _column(benchmark, protocol):
 
 
 def _style(run, system):
-    return "tuned" if system in run.histories else "teacher" if system == "bow" else "shelf"
+    return "tuned" if system in run.experiments else "teacher" if system == "bow" else "shelf"

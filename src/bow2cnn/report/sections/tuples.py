@@ -1,19 +1,27 @@
 """Training tuples: a query, its positive, and the hard negatives that the first and the last epoch mined for it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from bow2cnn.pictures.thumbnails import ThumbnailCache
+from bow2cnn.run.run import Run
 from bow2cnn.training.augment import another_view
 
 _SHOWN = 10  # tuples of all experiments together
-_EXEMPLARS = 2  # besides, of each
+_EXEMPLARS = 2  # tuples besides, of each experiment, whose positive is a copy of the query
 
 
-def tuples(run, thumbs):
-    """Some tuples of each experiment, spread over its queries."""
-    each = max(3, _SHOWN // max(len(run.histories), 1))
-    return {
-        "experiments": [{"name": name, **_tuples(run, thumbs, run.sources[name], arrays, each)} for name, arrays in run.history.items()]
-    }
+def tuples(run: Run, sources: Mapping[str, str], thumbs: ThumbnailCache) -> dict:
+    """Some tuples of each experiment, spread over its queries.
+
+    Args:
+        run: the run.
+        sources: experiment to the source of its pairs.
+        thumbs: draws the photos.
+    """
+    each = max(3, _SHOWN // max(len(run.experiments), 1))
+    return {"experiments": [{"name": name, **_tuples(run, thumbs, sources[name], run.history(name), each)} for name in run.experiments]}
 
 
 def _tuples(run, thumbs, source, arrays, count):
@@ -27,7 +35,7 @@ def _tuples(run, thumbs, source, arrays, count):
         places = [(int(np.flatnonzero(query[first] == row)[0]), int(np.flatnonzero(query[last] == row)[0])) for row in common]
     else:  # the epochs drew different queries, so only the last one can be shown
         first, places = last, [(place, place) for place in np.flatnonzero(query[last] >= 0).tolist()]
-    picked = _one_per_place(run.rules[source], [int(query[last][b]) for _, b in places], count)
+    picked = _one_per_place(run.negatives(source), [int(query[last][b]) for _, b in places], count)
     epochs = [first] if first == last else [first, last]
     rows = []
     for number in picked:
@@ -36,7 +44,7 @@ def _tuples(run, thumbs, source, arrays, count):
         rows.append(
             {
                 "query": _picture(run, thumbs, row),
-                "positive": {**_picture(run, thumbs, positive), "evidence": _evidence(run.positives[source], row, positive)},
+                "positive": {**_picture(run, thumbs, positive), "evidence": _evidence(run.positives(source), row, positive)},
                 "mined": [{"epoch": epoch + 1, "negatives": _negatives(run, thumbs, arrays, epoch, at[epoch])} for epoch in epochs],
             }
         )
@@ -47,18 +55,18 @@ def _tuples(run, thumbs, source, arrays, count):
 
 
 def _exemplar(run, thumbs, arrays, epoch, place):
-    """A tuple whose query is its own positive; the copies of the training are kept nowhere, so another one is made here."""
+    """A tuple whose positive is a changed copy of the query. The copies of the training are not kept, so another copy is made here."""
     row = int(arrays["negatives/query"][epoch][place])
     copy = thumbs.changed(run.photos["path"][row], lambda rgb: another_view(rgb, np.random.default_rng(row)))
     return {
         "query": _picture(run, thumbs, row),
-        "positive": {"uri": copy, "name": run.photos["name"][row], "evidence": "a changed copy of it"},
+        "positive": {"uri": copy, "name": run.photos["name"][row], "evidence": "changed copy of the query"},
         "mined": [{"epoch": epoch + 1, "negatives": _negatives(run, thumbs, arrays, epoch, place)}],
     }
 
 
 def _one_per_place(rule, queries, count):
-    """Positions of queries of as many places as there are, in the order of places."""
+    """Positions of queries, of as many places as possible, in the order of places."""
     place = rule.place[queries]
     order = np.lexsort((np.arange(len(queries)), place))
     starts = order[np.flatnonzero(np.diff(place[order], prepend=-2))]
@@ -73,7 +81,7 @@ def _negatives(run, thumbs, arrays, epoch, place):
 
 
 def _evidence(positives, query, positive):
-    """What the 3D model knows of a pair, as text; nothing where there is none."""
+    """The evidence of the 3D model for a pair, as text; empty without a model."""
     pool = positives.pool_of(query)
     if pool is None or not {"shared", "overlap"} <= pool.keys():
         return ""
