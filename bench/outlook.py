@@ -5,7 +5,7 @@
 RESULTS is a finished run whose jobs had `--run-threads` threads; SCALE.json is the output of bench/scale.py. `--found` is the share of
 photos that are in clusters; `--partners` pairs of each of these are verified with all features. The time of a stage grows with its work
 (`outlook`): the photos, their features, its queries to the index, the words. Networks describe the photos that can be used: those in
-clusters and `--outsiders` others. Nothing was measured at that size.
+clusters and `--background` background photos (outside every cluster). Nothing was measured at that size.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main():
     parser.add_argument("--words", type=int, default=1 << 20)
     parser.add_argument("--found", type=float, default=0.05)
     parser.add_argument("--partners", type=int, default=50)
-    parser.add_argument("--outsiders", type=int, default=Pairs().max_background)
+    parser.add_argument("--background", type=int, default=Pairs().max_background)
     parser.add_argument("--photo-shards", type=int, default=2000)
     parser.add_argument("--cluster-shards", type=int, default=200)
     parser.add_argument("--threads", type=int, default=16)
@@ -101,7 +101,7 @@ def outlook(run, curves, options):
     """`Cost` of every stage."""
     photos, features = options.photos / run.photos, options.features / run.features
     found = options.found * options.photos
-    used = found + options.outsiders
+    used = found + options.background
     networks = run.jobs("describe", only="collection")
     describe = run.seconds("describe", only="collection") / networks / run.used
     most = curves["rows"][-1]
@@ -133,7 +133,7 @@ def outlook(run, curves, options):
             run.seconds("find_contamination") * ask / query(run.photos, run.words),
             options.threads,
         ),
-        Cost("training database", 1, options.outsiders * ask, options.threads),
+        Cost("training database", 1, options.background * ask, options.threads),
         Cost("descriptors", networks, networks * describe * used, options.threads),
         Cost(
             "training",

@@ -43,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     export.add_argument("format", choices=["retrieval-sfm", "hloc", "colmap"], help=formats)
     export.add_argument("results", metavar="RESULTS", help="the folder of a run, such as results/demo")
     export.add_argument("out", metavar="OUT", help="the folder to write")
-    outsiders = "retrieval-sfm: add the photos outside every 3D model; our own training would not take all of them for negatives"
+    background = "retrieval-sfm: add the background photos (outside every 3D model); our training would not take some of them as negatives"
     export.add_argument("--pairs", metavar="SOURCE", help="retrieval-sfm: source of the pairs; needed if the run has several")
-    export.add_argument("--outsiders", action="store_true", help=outsiders)
+    export.add_argument("--background", action="store_true", help=background)
     options = parser.parse_args(arguments)
     command = {"show": _show, "summary": _summary, "search": _search, "explain": _explain, "export": _export}[options.command]
     try:
@@ -192,7 +192,7 @@ def _export_colmap(run, options):
 def _export_database(run, options):
     from bow2cnn.export.retrieval_sfm import export_database
 
-    sides = export_database(run, options.out, options.outsiders, options.pairs)
+    sides = export_database(run, options.out, options.background, options.pairs)
     return [f"{side}, {photos} photos, {pairs} pairs" for side, (photos, pairs) in sides.items()], []
 
 

@@ -11,7 +11,7 @@ from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.export.retrieval_sfm import assign_classes, path_of
 from bow2cnn.pairs.database import DatabaseError, import_database
 from bow2cnn.pairs.negatives import NegativeRule
-from bow2cnn.pairs.pickles import PickleError, read_plain
+from bow2cnn.pairs.pickles import PickleError, read_pickle
 
 TRAIN = {"cids": ["a" * 6, "b" * 6, "c" * 6, "d" * 6], "cluster": [7, 7, 9, 9], "qidxs": [0, 2, 0], "pidxs": [1, 3, 1]}
 VAL = {"cids": ["e" * 6, "f" * 6], "cluster": [7, 7], "qidxs": [1], "pidxs": [0]}
@@ -38,7 +38,7 @@ def pools(found):
 
 def test_pairs_are_those_of_the_database(tmp_path):
     """Rows are those of the collection; the same number on the two sides is two places; a photo that is not there costs its pairs."""
-    names = ["x/stranger", "ee/ee/ee/eeeeee", "aa/aa/aa/aaaaaa", "ff/ff/ff/ffffff", "bbbbbb", "cccccc"]
+    names = ["x/other", "ee/ee/ee/eeeeee", "aa/aa/aa/aaaaaa", "ff/ff/ff/ffffff", "bbbbbb", "cccccc"]
     found = imported(tmp_path, {"train": TRAIN, "val": VAL}, names)
     assert pools(found) == {2: [4], 3: [1]}
     assert all(pool.keys() == {"photo"} for pool in found.pools), "there is no evidence, so none is made up"
@@ -62,7 +62,7 @@ def test_clusters_that_a_pair_joins_are_one_place(tmp_path, caplog):
     alone = {"train": TRAIN | {"cluster": [1, 2, 3, 4]}, "val": VAL | {"cluster": [5, 6]}}
     found = imported(tmp_path, alone, names)
     assert found.negatives.place.tolist() == [0, 0, 1, 1, 2, 2] and found.query.tolist() == [0, 2, 5]
-    assert "in train pairs join photos of different clusters; that makes 2 places fewer than clusters" in caplog.text
+    assert "in train pairs join photos of different clusters, so there are 2 places fewer than clusters" in caplog.text
     across = {"train": TRAIN | {"qidxs": [0, 2], "pidxs": [2, 3]}, "val": VAL}
     found = imported(tmp_path, across, names)
     assert found.negatives.place.tolist() == [0, 0, 0, 0, 1, 1] and found.query.tolist() == [0, 2, 5]
@@ -93,18 +93,18 @@ def test_lists_may_be_arrays(tmp_path):
 @pytest.mark.parametrize(
     ("train", "val", "reason"),
     [
-        ([], VAL, "is no database of cnnimageretrieval"),
-        ({"cids": []}, VAL, "is no database of cnnimageretrieval"),
+        ([], VAL, "is not a database of cnnimageretrieval"),
+        ({"cids": []}, VAL, "is not a database of cnnimageretrieval"),
         (TRAIN | {"cluster": [1]}, VAL, "lists of train have different lengths"),
-        (TRAIN, VAL | {"qidxs": [2]}, "a pair of val names a photo that is not there"),
-        (TRAIN, VAL | {"pidxs": [-1]}, "a pair of val names a photo that is not there"),
-        (TRAIN | {"qidxs": ["x", 2, 0]}, VAL, "lists of train hold something else than names and whole numbers"),
-        (TRAIN | {"pidxs": [0.5, 3, 1]}, VAL, "lists of train hold something else than names and whole numbers"),
-        (TRAIN | {"cluster": [None, 7, 9, 9]}, VAL, "lists of train hold something else than names and whole numbers"),
-        (TRAIN, VAL | {"cids": [["e"], "f"]}, "lists of val hold something else than names and whole numbers"),
-        (TRAIN, VAL | {"cids": None}, "lists of val hold something else than names and whole numbers"),
-        (TRAIN, VAL | {"cids": ["aaaaaa", "ffffff"]}, "photos for training are photos for validation too"),
-        (Evil(), VAL, "holds builtins.print, which is no list, text, number or array"),
+        (TRAIN, VAL | {"qidxs": [2]}, "a pair of val has the number of a photo that is not in `cids`"),
+        (TRAIN, VAL | {"pidxs": [-1]}, "a pair of val has the number of a photo that is not in `cids`"),
+        (TRAIN | {"qidxs": ["x", 2, 0]}, VAL, "lists of train hold values that are not names or whole numbers"),
+        (TRAIN | {"pidxs": [0.5, 3, 1]}, VAL, "lists of train hold values that are not names or whole numbers"),
+        (TRAIN | {"cluster": [None, 7, 9, 9]}, VAL, "lists of train hold values that are not names or whole numbers"),
+        (TRAIN, VAL | {"cids": [["e"], "f"]}, "lists of val hold values that are not names or whole numbers"),
+        (TRAIN, VAL | {"cids": None}, "lists of val hold values that are not names or whole numbers"),
+        (TRAIN, VAL | {"cids": ["aaaaaa", "ffffff"]}, "some photos are both for training and for validation"),
+        (Evil(), VAL, "holds builtins.print, which is not a list, a text, a number or an array"),
     ],
 )
 def test_what_is_no_database_is_one_line(tmp_path, capsys, train, val, reason):
@@ -115,7 +115,7 @@ def test_what_is_no_database_is_one_line(tmp_path, capsys, train, val, reason):
 
 
 def test_photos_that_are_not_there_are_one_line(tmp_path):
-    with pytest.raises(EmptyStageError, match=r"no pair of .* is among the photos; `photos` in the config has to name its folder"):
+    with pytest.raises(EmptyStageError, match=r"no pair of .* has both of its photos in the collection; name the folder"):
         imported(tmp_path, {"train": TRAIN, "val": VAL}, ["aaaaaa", "cccccc"])
 
 
@@ -128,7 +128,7 @@ ARRAYS = [
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_arrays_and_numbers_come_as_lists_and_plain_numbers(tmp_path, protocol):
     (tmp_path / "d.pkl").write_bytes(pickle.dumps(ARRAYS, protocol))
-    assert read_plain(tmp_path / "d.pkl") == [array.tolist() for array in ARRAYS]
+    assert read_pickle(tmp_path / "d.pkl") == [array.tolist() for array in ARRAYS]
 
 
 class Forged:
@@ -148,15 +148,15 @@ class Fields:
 @pytest.mark.parametrize("value", [Forged(), Fields(), np.array([{}], object), np.array([(1,)], "i4,")])
 def test_types_of_objects_never_reach_numpy(tmp_path, value):
     (tmp_path / "d.pkl").write_bytes(pickle.dumps({"value": value}))
-    with pytest.raises(PickleError, match=r"^holds an array of '(O8|V\d)', which are no numbers or texts$"):
-        read_plain(tmp_path / "d.pkl")
+    with pytest.raises(PickleError, match=r"^holds an array of '(O8|V\d)', which is not a type of numbers or texts$"):
+        read_pickle(tmp_path / "d.pkl")
 
 
 def test_a_damaged_pickle_is_one_line(tmp_path):
     whole = pickle.dumps({"train": TRAIN, "val": VAL, "array": np.arange(50), "number": np.float32(3)})
     path = tmp_path / "d.pkl"
     path.write_bytes(whole)
-    assert read_plain(path)["array"] == list(range(50)) and read_plain(path)["number"] == 3
+    assert read_pickle(path)["array"] == list(range(50)) and read_pickle(path)["number"] == 3
     rng = np.random.default_rng(0)
     broken = 0
     for _ in range(300):
@@ -164,7 +164,7 @@ def test_a_damaged_pickle_is_one_line(tmp_path):
         content[int(rng.integers(len(content)))] = int(rng.integers(256))
         path.write_bytes(content)
         try:
-            read_plain(path)
+            read_pickle(path)
         except PickleError as error:
             broken += 1
             assert "\n" not in str(error)
@@ -192,7 +192,7 @@ def test_places_without_doubt_are_classes_of_their_own(caplog):
 def test_places_in_doubt_are_one_class(caplog):
     """Also those of one cluster, which the pairs of the run make no negatives of each other either."""
     found, log = classes(6, caplog, doubt=[[16, 3], [8, 8]])
-    assert [found[row] for row in range(0, 18, 3)] == [0, 1, 2, 3, 4, 1] and "in train 1 places that may show what another one shows" in log
+    assert [found[row] for row in range(0, 18, 3)] == [0, 1, 2, 3, 4, 1] and "train: 1 places may be the same as another one" in log
     found, _ = classes(6, caplog, cluster=np.repeat([0, 1, 2, 2, 3, 4], 3))
     assert [found[row] for row in range(0, 18, 3)] == [0, 1, 2, 2, 4, 5]
 
@@ -201,7 +201,7 @@ def test_doubt_does_not_make_one_class_of_most_photos(caplog):
     """A chain of six places: pairs are joined until a class has half of all photos, and of the two that are still in doubt one goes."""
     found, log = classes(6, caplog, doubt=[[row, row + 3] for row in range(0, 15, 3)])
     assert [found.get(row) for row in range(0, 18, 3)] == [0, 0, 0, None, 3, 3]
-    assert "in train 4 places" in log and "1 places with 3 photos are left out" in log
+    assert "train: 4 places" in log and "1 places with 3 photos may be the same as another one too, and are left out" in log
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -227,4 +227,4 @@ def test_a_photo_outside_has_the_class_that_it_may_belong_to(caplog):
     """6 matches a photo of place 0, 7 the photo 8, 9 photos of both places, and 10 is joined to place 1 by a cut pair."""
     found, log = classes(2, caplog, 6, weak=[[6, 2], [7, 8], [9, 0], [9, 4]], doubt=[[5, 10]])
     assert found == {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 0, 7: 3, 8: 3, 10: 1, 11: 7}
-    assert "in train 0 places" in log and "1 photos that may belong to several classes are left out" in log
+    assert "train: 0 places" in log and "1 photos that may belong to several classes are left out" in log

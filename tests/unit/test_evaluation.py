@@ -625,7 +625,7 @@ def test_places_are_named_one_by_one(tmp_path, place):
 
 
 def test_the_places_of_validation():
-    """Photos of one model, of one cluster or joined by a cut pair; an outsider that matches two places weakly joins nothing."""
+    """Photos of one model, of one cluster or joined by a cut pair; a background photo that matches two places weakly joins nothing."""
     arrays = {
         "place": [0, 0, 1, 1, 2, 2, 3, 4], "side": np.full(8, 2), "cluster": [0, 0, 1, 1, 2, 2, -1, -1], "query": np.arange(6),
         "positives": [[1], [0], [3], [2], [5], [4]], "weak": [[6, 0], [6, 2]],

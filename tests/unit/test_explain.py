@@ -28,7 +28,7 @@ def pack(rows, dtype=np.int32):
 @pytest.fixture
 def results(tmp_path, monkeypatch):
     """Photos 0-4 are a cluster held together by 0-1, 1-2, 1-3, 3-4, of which model 0 has 0 to 2; 5 and 6 are a pair, too few; 7-9 are
-    a cluster without a model, cut from the other (4-7); 10 was refused twice; 11 stands alone and 12 was not drawn; 13-15 are a
+    a cluster without a model, cut from the other (4-7); 10 was refused twice; nothing matches 11; 12 was not drawn; 13-15 are a
     cluster whose model a benchmark shows."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
@@ -151,22 +151,22 @@ def test_a_cluster_without_a_model(results):
 
 
 def test_photos_in_no_cluster(results):
-    too_few, refused, alone, undrawn = (told(results, row) for row in (5, 10, 11, 12))
+    too_few, refused, unmatched, undrawn = (told(results, row) for row in (5, 10, 11, 12))
     assert too_few.startswith(
         "cluster: none; verified pairs make a group of 2 photos with it, fewer than clustering.min_photos (3):\n  05.png - 06.png"
     )
     assert "training: not used; verified pairs join it to others" in too_few
     assert refused.startswith("cluster: none; no photo matches it: geometry refused 2 that looked like it\n3D model: none, because")
     assert (
-        "a negative of all places, except of 1 groups that it matches too weakly to be joined to them\n  gem, all epochs: 1 x negative"
+        "a negative of all places, except of 1 places that it matches too weakly to be joined to them\n  gem, all epochs: 1 x negative"
         in refused
     )
-    assert "none looked enough like it" in alone
+    assert "none looked enough like it" in unmatched
     assert (
-        "outside every cluster, validation side: a negative of all places\n  gem, all epochs: 1 x query with a changed copy of itself"
-        in alone
+        "background photo (outside every cluster), validation side: a negative of all places\n"
+        "  gem, all epochs: 1 x query with a changed copy of itself" in unmatched
     )
-    assert "training: not used; enough other photos outside every cluster were drawn (pairs.max_background)" in undrawn
+    assert "training: not used; enough other background photos (outside every cluster) were drawn (pairs.max_background)" in undrawn
 
 
 def test_a_model_that_a_benchmark_shows(results):
@@ -189,7 +189,7 @@ def test_a_photo_without_features(results):
     assert "training: not used; it has no local features; perhaps it cannot be read" in told(results, 12)
 
 
-def test_an_outsider_that_a_benchmark_shows(results):
+def test_a_background_photo_that_a_benchmark_shows(results):
     split = artefact.read(results / "split/split.h5", "split")
     split["contaminated"][12] = True
     artefact.write(results / "split/split.h5", "split", split)
@@ -221,7 +221,7 @@ def test_a_photo_is_explained_by_every_source_of_pairs(results):
     rule = {"place": place, "cluster": place, "side": np.where(place < 0, 0, 1).astype(np.int8)}
     artefact.write(results / "pairs/words/negatives.h5", "negatives", rule | {name: np.zeros((0, 2), int) for name in ("weak", "doubt")})
     twelve, five = told(results, 12), told(results, 5)
-    assert "training with pairs of models: not used; enough other photos outside every cluster were drawn" in twelve
+    assert "training with pairs of models: not used; enough other background photos (outside every cluster) were drawn" in twelve
     assert "training with pairs of words: place 0, training side: a query with 1 candidate positives" in twelve
     assert "training with pairs of words: not used; it shows what a benchmark shows" in five
     assert "all epochs" in twelve and "all epochs" not in five

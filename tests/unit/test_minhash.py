@@ -13,7 +13,7 @@ from bow2cnn.core import artefact
 
 
 def pack(sets, idf):
-    """`QuantisedFeatures` of sets (or lists) of words."""
+    """`BagOfWords` of sets (or lists) of words."""
     offset = artefact.offsets([len(s) for s in sets])
     word = np.concatenate([np.zeros(0, np.uint32), *(np.array(sorted(s), np.uint32) for s in sets)])
     photo = np.repeat(np.arange(len(sets), dtype=np.int32), np.diff(offset))[np.argsort(word, kind="stable")]

@@ -1,4 +1,4 @@
-"""Pairs: evidence against numbers worked out by hand, limits, outsiders, and what is refused."""
+"""Pairs: evidence against numbers worked out by hand, limits, background photos, and what is refused."""
 
 import importlib
 import inspect
@@ -13,11 +13,11 @@ from bow2cnn.config.model import Config
 from bow2cnn.core import artefact
 from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.index.invert import index_arrays
-from bow2cnn.pairs.background import add_background, find_weak_matches
+from bow2cnn.pairs.background import add_background, find_uncertain_pairs
 from bow2cnn.pairs.covisibility import Covisibility
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.pairs.found import write_pairs
-from bow2cnn.pairs.mine import assign_groups, mine_pairs
+from bow2cnn.pairs.mine import assign_places, mine_pairs
 from bow2cnn.pairs.negatives import NegativeRule, read_negatives, write_negatives
 from bow2cnn.pairs.positives import read_positives, write_positives
 from bow2cnn.pairs.sources import SOURCES
@@ -125,22 +125,21 @@ def test_a_point_seen_twice_by_one_photo_counts_once():
     assert found["shared"].tolist() == [2] and found["overlap"][0] == pytest.approx(2 / 3)
 
 
-def test_groups_are_places_and_what_is_dropped_is_not_used():
+def test_photos_have_the_place_of_their_model_and_dropped_ones_are_not_used():
     model = np.array([0, 1, 2, -1, 1, 3])
     sides = {"place": np.array([0, 1, 0, 2]), "side": np.array([TRAIN, DROPPED, TRAIN, VALIDATION], np.int8)}
-    group, side, cluster = assign_groups(model, sides, np.array([0, 1, 2, 2, 1, 3]))
-    assert group.tolist() == [0, -1, 0, -1, -1, 2]
+    place, side = assign_places(model, sides)
+    assert place.tolist() == [0, -1, 0, -1, -1, 2]
     assert side.tolist() == [TRAIN, 0, TRAIN, 0, 0, VALIDATION]
-    assert cluster.tolist() == [0, 1, 2, 2, 1, 3]
 
 
-def test_outsiders_get_groups_of_their_own_and_a_drawn_side():
-    group, side = np.full(1000, -1, np.int32), np.zeros(1000, np.int8)
-    group[:3], side[:3] = (0, 4, 4), TRAIN
-    add_background(group, side, np.arange(100, 900), 0.3, seed=0)
-    assert group[:3].tolist() == [0, 4, 4] and group[100:900].tolist() == list(range(5, 805))
+def test_background_photos_get_places_of_their_own_and_a_drawn_side():
+    place, side = np.full(1000, -1, np.int32), np.zeros(1000, np.int8)
+    place[:3], side[:3] = (0, 4, 4), TRAIN
+    add_background(place, side, np.arange(100, 900), 0.3, seed=0)
+    assert place[:3].tolist() == [0, 4, 4] and place[100:900].tolist() == list(range(5, 805))
     assert 0.24 < (side[100:900] == VALIDATION).mean() < 0.36 and set(side[100:900]) == {TRAIN, VALIDATION}
-    assert (group[900:] == -1).all() and (side[900:] == 0).all()
+    assert (place[900:] == -1).all() and (side[900:] == 0).all()
 
 
 def word_index(path, photos):
@@ -162,15 +161,15 @@ def word_index(path, photos):
     return path
 
 
-def test_weak_matches(tmp_path):
+def test_uncertain_pairs(tmp_path):
     """0 and 1 share ten words at their places, 2 and 3 share three, 4 shares nothing, 5 has no words."""
     photos = [(range(30), 0), ([*range(10), *range(40, 60)], 20), (range(100, 130), 0), ([*range(100, 103), *range(140, 160)], 9)]
     index = word_index(tmp_path / "i.h5", [*photos, (range(200, 230), 0), ([], 0)])
-    assert find_weak_matches(index, np.arange(6), 10, 2, 24, threads=2).tolist() == [[0, 1], [1, 0], [2, 3], [3, 2]]
-    assert find_weak_matches(index, np.arange(6), 10, 3, 24, threads=1).tolist() == [[0, 1], [1, 0]]
-    assert find_weak_matches(index, np.arange(6), 10, 10, 24, threads=2).tolist() == []
-    assert find_weak_matches(index, np.array([4, 0]), 10, 3, 24, threads=2).tolist() == [[0, 1]]
-    assert find_weak_matches(index, np.zeros(0, int), 10, 3, 24, threads=1).shape == (0, 2)
+    assert find_uncertain_pairs(index, np.arange(6), 10, 2, 24, threads=2).tolist() == [[0, 1], [1, 0], [2, 3], [3, 2]]
+    assert find_uncertain_pairs(index, np.arange(6), 10, 3, 24, threads=1).tolist() == [[0, 1], [1, 0]]
+    assert find_uncertain_pairs(index, np.arange(6), 10, 10, 24, threads=2).tolist() == []
+    assert find_uncertain_pairs(index, np.array([4, 0]), 10, 3, 24, threads=2).tolist() == [[0, 1]]
+    assert find_uncertain_pairs(index, np.zeros(0, int), 10, 3, 24, threads=1).shape == (0, 2)
 
 
 OPTIONS = {
@@ -191,7 +190,7 @@ OPTIONS = {
 @pytest.fixture
 def inputs(tmp_path):
     """Three models of photos 0-3, 4-8, 9-11 (train, train, validation); 12 to 15 outside every cluster: 12 and 13 are alike, 14
-    is joined to another by a verified pair, 15 stands alone; 16 is in a cluster but in no model. Photo 4 is also seen by model 2."""
+    is joined to another by a verified pair, nothing matches 15; 16 is in a cluster but in no model. Photo 4 is also seen by model 2."""
     models = [
         {"photos": PHOTOS, "centres": CENTRES, "seen": SEEN},
         {"photos": [4, 5, 6, 7, 8], "centres": [0, 1, 2.1, 3, 9], "seen": [range(20)] * 4 + [range(100, 110)]},
@@ -231,7 +230,7 @@ def test_every_photo_with_a_positive_is_a_query(inputs):
     assert pool["distance"] == pytest.approx([1 / 4.5, 2 / 4.5]) and pool["overlap"] == pytest.approx([0.5, 8 / 12])
 
 
-def test_a_pool_stays_within_its_group_and_side(inputs):
+def test_a_pool_stays_within_its_place_and_side(inputs):
     found = mined(inputs)
     rule = found.negatives
     for query, photos in pools(found).items():
@@ -251,7 +250,7 @@ def test_validation_positives_are_all_photos_with_enough_common_points(inputs):
     assert positives == {1: [3], 3: [0, 1]}, "0 has none near enough, so it is no query"
 
 
-def test_sides_and_groups_of_photos_inside_and_outside_of_models(inputs):
+def test_sides_and_places_of_photos_inside_and_outside_of_models(inputs):
     rule = mined(inputs).negatives
     assert rule.place[:12].tolist() == [0] * 4 + [1] * 5 + [2] * 3
     assert rule.side[:12].tolist() == [TRAIN] * 9 + [VALIDATION] * 3
@@ -262,24 +261,24 @@ def test_sides_and_groups_of_photos_inside_and_outside_of_models(inputs):
 
 
 def test_cut_pairs_are_handed_on_as_doubt(inputs):
-    """Those of a photo without a group too: its cluster has places."""
+    """Those of a photo without a place too: its cluster has places."""
     assert mined(inputs).negatives.doubt.tolist() == [[16, 3]]
 
 
-def test_doubt_joins_groups_and_clusters_but_is_not_passed_on():
+def test_doubt_joins_places_and_clusters_but_is_not_passed_on():
     """Clusters: 0 with the places 0 and 1 and the photo 4 of none, 1 with place 2, 2 with place 3; 8 is outside, 9 has nothing."""
-    group, cluster = np.array([0, 0, 1, 1, -1, 2, 2, 3, 4, -1]), np.array([0, 0, 0, 0, 0, 1, 1, 2, -1, -1])
+    place, cluster = np.array([0, 0, 1, 1, -1, 2, 2, 3, 4, -1]), np.array([0, 0, 0, 0, 0, 1, 1, 2, -1, -1])
     doubt = np.array([[4, 5], [6, 7], [8, 7], [9, 0]])
-    rule = NegativeRule(group, cluster, np.ones(10), doubt=doubt)
+    rule = NegativeRule(place, cluster, np.ones(10), doubt=doubt)
     found = [np.flatnonzero(rule.related(photo, np.arange(10))).tolist() for photo in range(9)]
     first, second = [0, 1, 2, 3, 4, 5, 6], [0, 1, 2, 3, 4, 5, 6, 7]
     assert found == [first] * 5 + [second, second, [5, 6, 7, 8], [7, 8]]
-    assert np.flatnonzero(NegativeRule(group, cluster, np.ones(10)).related(5, np.arange(10))).tolist() == [5, 6]
+    assert np.flatnonzero(NegativeRule(place, cluster, np.ones(10)).related(5, np.arange(10))).tolist() == [5, 6]
     assert rule.related(5, np.array([7, 5, 0])).tolist() == [True, True, True]
     assert rule.by_doubt(5).tolist() == [0, 1, 2, 3, 7] and rule.by_doubt(7).tolist() == [5, 6, 8]
 
 
-def test_a_photo_without_words_is_no_outsider(inputs):
+def test_a_photo_without_words_is_no_background_photo(inputs):
     """It may be one that cannot be read, which neither training nor another program would get far with."""
     words = [(range(10 * i, 10 * i + 10), 0) for i in range(17)]
     words[15] = ([], 0)
@@ -288,13 +287,13 @@ def test_a_photo_without_words_is_no_outsider(inputs):
     assert (rule.place[[12, 13]] >= 0).all() and rule.place[15] == -1 and rule.side[15] == 0
 
 
-def test_an_outsider_that_shows_a_benchmark_is_not_trained_on(inputs):
+def test_a_background_photo_that_shows_a_benchmark_is_not_trained_on(inputs):
     rule = mined(inputs, contaminated=[13]).negatives
     assert rule.place[[12, 15]].tolist() == [3, 4] and rule.place[13] == -1 and rule.side[13] == 0
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2])
-def test_outsiders_are_limited(inputs, limit):
+def test_background_photos_are_limited(inputs, limit):
     """Whoever is not drawn is neither asked for nor used."""
     asked = {}
     for seed in range(8):
@@ -511,5 +510,5 @@ def test_rendered_pairs_show_one_landmark_and_share_what_they_say(modelled, tmp_
         centre = modelled.records[query].shot.camera.centre
         true = [np.linalg.norm(modelled.records[photo].shot.camera.centre - centre) for photo in photos]
         assert len(photos) < 3 or np.corrcoef(true, pool["distance"])[0, 1] > 0.99
-    outsiders = np.flatnonzero(found.negatives.place >= count)
-    assert set(outsiders.tolist()) <= set(np.flatnonzero(modelled.landmark < 0).tolist())
+    background = np.flatnonzero(found.negatives.place >= count)
+    assert set(background.tolist()) <= set(np.flatnonzero(modelled.landmark < 0).tolist())

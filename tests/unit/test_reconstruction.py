@@ -495,7 +495,7 @@ def test_a_camera_that_never_moved_is_the_reason_for_no_model(modelled, tmp_path
         graph["unmoved"][0] -= np.float32(moved)
         artefact.write(tmp_path / "graph.h5", "graph", graph)
         inputs = _Inputs(tmp_path / "clusters.h5", tmp_path / "graph.h5", modelled.collection, modelled.features)
-        reasons.append(inputs.why_none(0, 3))
+        reasons.append(inputs.why_no_model(0, 3))
     assert reasons == ["no model: the camera did not move between its 4 photos", "no model of 3 photos or more could be built"]
 
 

@@ -315,10 +315,10 @@ def test_exemplars_are_shown_with_a_changed_copy(files):
     artefact.write(files.arguments["histories"]["gem"], "history", history)
     page = write(files)
     check(page)
-    assert "In 1 tuples of every epoch the query is a photo outside every model" in page
-    matched, alone = (part.split("</section>")[0] for part in page.split('class="tuple"')[1:])
-    assert "changed copy of the query" in alone and "changed copy of the query" not in matched
-    query, copy = (figure.split('src="')[1].split('"')[0] for figure in alone.split("<figure")[1:3])
+    assert "In 1 tuples of every epoch the query is a background photo (outside every model)" in page
+    matched, exemplar = (part.split("</section>")[0] for part in page.split('class="tuple"')[1:])
+    assert "changed copy of the query" in exemplar and "changed copy of the query" not in matched
+    query, copy = (figure.split('src="')[1].split('"')[0] for figure in exemplar.split("<figure")[1:3])
     assert query.startswith("data:image/jpeg") and copy.startswith("data:image/jpeg") and query != copy
 
 

@@ -91,5 +91,5 @@ def test_a_file_of_another_run_is_refused(results, name, path):
     arrays = artefact.read(results / f"{path}.h5", name)
     arrays["sha256"][0, 0] ^= 1
     artefact.write(results / f"{path}.h5", name, arrays)
-    with pytest.raises(ArtefactError, match=f"{path}.h5: is of other photos than"):
+    with pytest.raises(ArtefactError, match=f"{path}.h5: describes other photos than"):
         Run.open(results).graph if name == "graph" else Run.open(results).shards(name)

@@ -331,9 +331,9 @@ def test_exemplars_of_an_epoch(made):
     plan = EpochSampler(pairs, Settings.of(SETTINGS | {"exemplars": 3}), 7, descriptors)
     epochs = [plan.queries(epoch) for epoch in (1, 2)]
     for query, positive in epochs:
-        alone = query == positive
-        assert plan.tuples == len(query) == 11 and alone.sum() == 3 and len(np.unique(query)) == 11
-        assert set(query[alone]) < {20, 21, 22, 23} and (query[~alone] < 16).all()
+        exemplar = query == positive
+        assert plan.tuples == len(query) == 11 and exemplar.sum() == 3 and len(np.unique(query)) == 11
+        assert set(query[exemplar]) < {20, 21, 22, 23} and (query[~exemplar] < 16).all()
     assert set(epochs[0][0][epochs[0][0] > 16]) != set(epochs[1][0][epochs[1][0] > 16])
     np.testing.assert_array_equal(plan.queries(1), epochs[0])
     assert EpochSampler(pairs, Settings.of(SETTINGS | {"exemplars": 99}), 7, descriptors).tuples == 12
@@ -495,8 +495,8 @@ def test_what_a_history_tells(made, undisturbed):
     assert curve["epoch"].tolist() == [0, 1, 2] and len(curve["loss"]) == 2 and len(curve["validation_map"]) == 3
     assert curve["validation_map"][curve["chosen"]] == curve["validation_map"].max()
     assert curve["negatives/photo"].shape == (2, 9, 2)
-    alone = curve["negatives/query"] >= 16
-    assert alone.sum(1).tolist() == [1, 1] and (curve["negatives/positive"] == curve["negatives/query"])[alone].all()
+    exemplar = curve["negatives/query"] >= 16
+    assert exemplar.sum(1).tolist() == [1, 1] and (curve["negatives/positive"] == curve["negatives/query"])[exemplar].all()
     query, photo = curve["negatives/query"][..., None], curve["negatives/photo"]
     given = photo >= 0
     assert given.any() and (made.side[photo[given]] == 1).all()

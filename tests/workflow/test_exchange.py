@@ -65,7 +65,7 @@ def test_pairs_of_the_database_are_those_of_the_run(database, finished):
 
 
 def test_the_reference_picks_no_negative_that_we_forbid(database, finished, tmp_path, monkeypatch, capsys):
-    """Case T8: every photo of another class may be a negative there. With outsiders some may not; the command has an option for them."""
+    """Case T8: every photo of another class may be a negative there. Some background photos may not; the command has an option for them."""
     rule = read_negatives(finished.results / "pairs/models/negatives.h5")
     sha256 = artefact.read(finished.results / "collection/collection.h5", "collection", ["sha256"])["sha256"]
     row = {bytes(digest).hex(): number for number, digest in enumerate(sha256)}
@@ -76,7 +76,7 @@ def test_the_reference_picks_no_negative_that_we_forbid(database, finished, tmp_
             assert not rule.related(rows[query], rows[classes != classes[query]]).any()
     monkeypatch.chdir(finished.folder)
     capsys.readouterr()
-    assert command("export", "retrieval-sfm", finished.results, tmp_path / "more", "--outsiders") == 0
+    assert command("export", "retrieval-sfm", finished.results, tmp_path / "more", "--background") == 0
     more = pickle.loads((tmp_path / "more/retrieval-SfM-bow2cnn.pkl").read_bytes())  # noqa: S301 (our own)
     assert len(more["train"]["cids"]) > len(database["train"]["cids"])
     assert more["train"]["qidxs"] and len(more["train"]["qidxs"]) == len(database["train"]["qidxs"])

@@ -48,9 +48,9 @@ def encoded(image, form, **options):
     return out.getvalue()
 
 
-def add_photos(folder, landmark, stranger):
+def add_photos(folder, landmark, distractor):
     """Unusual photos and copies: a landmark's photo in all encodings, and a photo of nothing else many times."""
-    image, other = (np.asarray(Image.open(path).convert("RGB")) for path in (landmark, stranger))
+    image, other = (np.asarray(Image.open(path).convert("RGB")) for path in (landmark, distractor))
     files = {
         "cmyk.jpg": jpeg(image[2:], form="cmyk"),
         "turned.jpg": jpeg(image[4:], form="rotated"),
@@ -61,10 +61,10 @@ def add_photos(folder, landmark, stranger):
         "still.webp": encoded(image[14:], "WEBP"),
     }
     files |= {f"again-{quality}.jpg": encoded(image, "JPEG", quality=quality) for quality in (50, 70, 80)}
-    files |= {f"stranger-{quality}.jpg": encoded(other, "JPEG", quality=quality) for quality in range(40, 90, 10)}
+    files |= {f"distractor-{quality}.jpg": encoded(other, "JPEG", quality=quality) for quality in range(40, 90, 10)}
     for width in (400, 300):
         small = np.asarray(Image.fromarray(other).resize((width, width * other.shape[0] // other.shape[1])))
-        files[f"stranger-{width}.png"] = encoded(small, "PNG")
+        files[f"distractor-{width}.png"] = encoded(small, "PNG")
     for name, data in files.items():
         (folder / name).write_bytes(data)
 
@@ -149,9 +149,9 @@ def survived(tmp_path_factory):
     lost = [(places[place].pop(), places[place].pop()) for place in (1, 2, 3, 4, 1)]
     for name, place in zip(NAMES, (2, 2, 3, 3, 4, 4), strict=True):
         places[place].pop().rename(hostile / name)
-    stranger = next(path for path, landmark in truth if landmark == "-")
+    distractor = next(path for path, landmark in truth if landmark == "-")
     landmark = places[4][0]
-    add_photos(hostile, landmark, stranger)
+    add_photos(hostile, landmark, distractor)
     reasons = add_rejects(hostile, landmark)
     for script, (gone, cut) in zip(LOSSES, lost, strict=True):
         lose(run, script, gone, cut)
@@ -200,7 +200,7 @@ def test_photos_with_any_name_are_in_models(survived):
 
 def test_copies_of_one_photo_do_no_harm(survived):
     """They are a cluster, of one photo many times; whatever becomes of it, the landmarks have their models and their pairs."""
-    paths = sorted((survived.folder / PHOTOS / "hostile").glob("stranger-*"))
+    paths = sorted((survived.folder / PHOTOS / "hostile").glob("distractor-*"))
     assert len(set(survived.read("clustering/clusters.h5", "clusters")["cluster"][survived.rows(paths)])) == 1
     place = survived.read("pairs/models/negatives.h5", "negatives")["place"]
     assert len(np.unique(place[survived.read("pairs/models/positives.h5", "positives")["query"]])) >= 3

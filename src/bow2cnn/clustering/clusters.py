@@ -1,13 +1,16 @@
-"""Clusters: connected components of the graph once what joins different places is cut.
+"""Clusters: connected components of the graph after the pairs that join different places are cut.
 
-A few verified pairs of any collection are wrong, and with more photos there are more of them, so no single pair joins two groups, however
-many inliers it has. What joins them is judged as a whole: the pairs between two groups count as independent links where they have no photo
-in common (a collage, or a photo with a facade like that of another place, is one photo), and as many links are needed as wrong pairs would
-hardly ever give anywhere in the collection.
+A few verified pairs of any collection are wrong, and a larger collection has more of them. So no single pair joins two groups, however many
+inliers it has. All pairs between two groups are judged together: two pairs are independent links if they have no photo in common. (A
+collage, or a photo of a facade that another place has too, is only one photo.) Two groups are joined if they have more links than wrong
+pairs would give anywhere in the collection.
+
+A group is a set of photos that pairs have joined so far. A group that has a cluster's size in the end is a cluster.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 import networkx as nx
@@ -21,41 +24,55 @@ from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.core.lineage import lineage, lineage_of
 from bow2cnn.core.same_photos import photos_of
 
-_FEWEST_LINKS = 3
-_MISTAKES = 0.001  # groups joined by mistake in the whole collection, expected
-_WRONG = 0.01  # share of the verified pairs that are wrong, at most: verification is better than that
+_MIN_LINKS = 3
+_MAX_WRONG_MERGES = 0.001  # expected number of groups that are joined by mistake, in the whole collection
+_MAX_WRONG_SHARE = 0.01  # upper bound of the share of verified pairs that are wrong; verification is better than that
 
 
 class Cut(NamedTuple):
-    """An edge that is cut: its photos, its inliers, the photos (on a's side, on b's side), and why."""
+    """An edge that is cut.
+
+    Attributes:
+        a, b: its photos.
+        inliers: of the pair.
+        parts: number of photos on the side of a, and on the side of b.
+        reason: why it is cut.
+    """
 
     a: int
     b: int
     inliers: int
-    parts: tuple
+    parts: tuple[int, int]
     reason: str
 
 
 class Links(NamedTuple):
-    """What joins two groups: pairs without a photo in common, and how many of them are needed."""
+    """The links between two groups: pairs without a common photo.
+
+    Attributes:
+        found: number of links.
+        needed: number of links that joins the groups.
+    """
 
     found: int
     needed: int
 
 
-def cut_clusters(graph, out, min_photos, min_bridge_inliers, code=""):
+def cut_clusters(graph: str | Path, out: str | Path, min_photos: int, min_bridge_inliers: float, code: str = "") -> None:
     """Write the `clusters` artefact, largest cluster first.
 
     Edges that may join two places by mistake are cut and listed with their evidence: see `cut_weak`.
 
     Args:
-        graph: path.
+        graph: path of the `graph` artefact.
+        out: path of the artefact to write.
         min_photos: photos of the smallest cluster.
         min_bridge_inliers: see `cut_weak`.
         code: digest of the code, part of the lineage.
 
     Raises:
-        EmptyStageError: there is no cluster.
+        EmptyStageError: no group has `min_photos` photos.
+        ArtefactError: the graph cannot be used.
     """
     made_with = lineage("clusters", lineage_of(graph, "graph"), min_photos, min_bridge_inliers, code)
     arrays = artefact.read(graph, "graph", ["pair", "inliers", "unmoved", "queried"])
@@ -66,7 +83,7 @@ def cut_clusters(graph, out, min_photos, min_bridge_inliers, code=""):
     cut, bridges = cut_weak(network, min_photos, min_bridge_inliers)
     members = [sorted(component) for component in nx.connected_components(network) if len(component) >= min_photos]
     if not members:
-        raise EmptyStageError(_nothing(graph, network, len(arrays["pair"]), min_photos))
+        raise EmptyStageError(_why_no_cluster(graph, network, len(arrays["pair"]), min_photos))
     members.sort(key=lambda photos: (-len(photos), photos[0]))
     cluster = np.full(len(arrays["queried"]), -1, np.int32)
     for number, photos in enumerate(members):
@@ -89,8 +106,7 @@ def cut_clusters(graph, out, min_photos, min_bridge_inliers, code=""):
     )
 
 
-def _nothing(graph, network, pairs, min_photos):
-    """Why there is no cluster."""
+def _why_no_cluster(graph, network, pairs, min_photos):
     what = f"clusters: {graph} has no group of {min_photos} photos (clustering.min_photos) that show the same thing"
     advice = "add photos that overlap, or lower clustering.min_inliers or clustering.min_similarity"
     if not pairs:
@@ -100,82 +116,104 @@ def _nothing(graph, network, pairs, min_photos):
 
 
 def cut_weak(network: nx.Graph, min_photos: int, min_bridge_inliers: float) -> tuple[list[Cut], list[tuple[int, int]]]:
-    """Remove the edges that join two groups, each large enough for a cluster, without links enough that they are one place.
+    """Remove the edges that join two groups of a cluster's size which have too few links to be one place.
 
-    Groups grow edge by edge. First come those whose photos match most of the same others, which wrong pairs hardly ever do, however many
-    inliers they have; then by the inliers that moved, because matches at the same place in both photos may be of a mark. What is too small
-    for a cluster goes with what it is so joined to first. Groups of a cluster's size are joined by links (see `find_links`), first by those
-    of `min_bridge_inliers` alone; and what a single photo alone joins is cut.
+    Groups grow edge by edge. Edges whose two photos have many neighbours in common come first, because a wrong pair hardly ever has any,
+    however many inliers it has. Among these the edges with more parallax inliers come first: inliers at the same place in both photos may
+    lie on a watermark. A group that is too small for a cluster joins the group to which its first edge leads. Groups of a cluster's size
+    are joined by links (see `find_links`), at first only by links of strong edges. At last the edges of a photo are cut if this photo
+    alone holds two groups together.
 
     Args:
-        network: graph with the edge attributes `inliers` and `unmoved`.
+        network: graph with the edge attributes `inliers` and `unmoved`, the share of inliers at the same place in both photos. The edges
+            that are cut are removed from it.
         min_photos: photos of the smallest cluster.
-        min_bridge_inliers: inliers that moved, of a pair across which a 3D model may be built in any case.
+        min_bridge_inliers: parallax inliers of a strong edge. A 3D model may always be built across a strong edge.
 
     Returns:
-        list of `Cut`, and the edges (a, b) of fewer inliers that join groups which stronger ones do not join, where either has a cluster's
-        size without such edges. Two buildings with a part that is the same have such edges too, so a 3D model should not be built across
-        them.
+        The edges that were cut, sorted, and the bridges: weak edges (a, b) that join two groups which strong edges do not join, where each
+        group would have a cluster's size by its strong edges. Two buildings with an identical part have such edges too, so no 3D model
+        should be built across them.
     """
-    found = {tuple(sorted(edge)): network.edges[edge] for edge in network.edges}
-    moved = {edge: values["inliers"] * (1 - values["unmoved"]) for edge, values in found.items()}
-    support = _count_common(network, list(moved))
-    edges = sorted(moved, key=lambda edge: (-support[edge], -moved[edge], -found[edge]["inliers"], edge))
-    strong = [edge for edge in edges if moved[edge] >= min_bridge_inliers]
+    attributes = {tuple(sorted(edge)): network.edges[edge] for edge in network.edges}
+    parallax_inliers = {edge: values["inliers"] * (1 - values["unmoved"]) for edge, values in attributes.items()}
+    common = _count_common_neighbours(network, list(parallax_inliers))
+    edges = sorted(attributes, key=lambda edge: (-common[edge], -parallax_inliers[edge], -attributes[edge]["inliers"], edge))
+    strong_edges = [edge for edge in edges if parallax_inliers[edge] >= min_bridge_inliers]
     groups = nx.utils.UnionFind(network)
     _join_small(groups, edges, min_photos)
-    _join_linked(groups, strong, min_photos)
-    part = {photo: groups[photo] for photo in network}
+    _join_linked(groups, strong_edges, min_photos)
+    strong_group = {photo: groups[photo] for photo in network}
     _join_linked(groups, edges, min_photos)
-    modelled = _with_models(part, strong, min_photos)
-    weak = [(a, b) for a, b in edges if moved[a, b] < min_bridge_inliers and groups[a] == groups[b]]
-    bridges = sorted((a, b) for a, b in weak if part[a] != part[b] and modelled >= {part[a], part[b]})
+    bridges = _find_bridges(groups, strong_group, edges, strong_edges, min_photos)
     links, reasons = find_links(groups, edges, min_photos), {}
     for edge in [edge for edge in edges if groups[edge[0]] != groups[edge[1]]]:
         network.remove_edge(*edge)
-        joining = links[_ends(groups, edge)]
-        reasons[edge] = f"the two groups have {joining.found} of {joining.needed} pairs without a common photo that would join them"
-    reasons |= dict.fromkeys(_cut_at_single_photos(network, moved, min_photos), "a single photo joins the two groups")
+        found, needed = links[_ends(groups, edge)]
+        reasons[edge] = f"the two groups have {found} of {needed} pairs without a common photo that would join them"
+    reasons |= dict.fromkeys(_cut_at_single_photos(network, parallax_inliers, min_photos), "a single photo joins the two groups")
     size = {photo: len(members) for members in nx.connected_components(network) for photo in members}
-    cut = [Cut(*edge, found[edge]["inliers"], tuple(size[end] for end in edge), reasons[edge]) for edge in sorted(reasons)]
+    cut = [Cut(a, b, attributes[a, b]["inliers"], (size[a], size[b]), reasons[a, b]) for a, b in sorted(reasons)]
     return cut, [edge for edge in bridges if network.has_edge(*edge)]
 
 
-def find_links(groups: nx.utils.UnionFind, edges: Iterable[tuple[int, int]], min_photos: int) -> dict[tuple[int, int], Links]:
-    """The `Links` between every two groups that an edge joins, by their names, the smaller first.
+def _find_bridges(groups, strong_group, edges, strong_edges, min_photos):
+    """See `cut_weak`; `strong_group` is the group of every photo before weak edges joined any."""
+    strong, large = set(strong_edges), _find_strong_groups(strong_group, strong_edges, min_photos)
+    weak_edges = [edge for edge in edges if edge not in strong and groups[edge[0]] == groups[edge[1]]]
+    candidates = ((a, b) for a, b in weak_edges if strong_group[a] != strong_group[b])
+    return sorted((a, b) for a, b in candidates if strong_group[a] in large and strong_group[b] in large)
 
-    Wrong pairs join any two photos, so between groups of a and b photos there are about W a b / S links by mistake, a Poisson number: W is
-    the number of links between all groups that are not joined (but for the two, and no more than a hundredth of all edges), S the sum of
-    a b over all pairs of groups. As many are needed as leave a thousandth of a mistake to be expected among all pairs of groups. At one
-    rate of wrong pairs W grows with the photos and a b / S falls with their square: what is needed between groups of one size grows with
-    the logarithm of the number of groups, and more is asked of large groups than of small ones.
+
+def find_links(groups: nx.utils.UnionFind, edges: Iterable[tuple[int, int]], min_photos: int) -> dict[tuple[int, int], Links]:
+    """The links between every two groups that an edge joins.
+
+    Wrong pairs join any two photos. So the number of links by mistake between groups of a and b photos is a Poisson number with the mean
+    W a b / S. W is the number of links between all other groups that are not joined, plus one, and at most a hundredth of all edges. S is
+    the sum of a b over all pairs of groups. The number that is needed leaves 0.001 expected mistakes among all pairs of groups. If the
+    rate of wrong pairs is constant, W grows with the number of photos and a b / S falls with its square: the number that is needed between
+    groups of one size grows with the logarithm of the number of groups. Large groups need more links than small ones.
+
+    Args:
+        groups: the group of every photo, with its size in `weights`.
+        edges: pairs of photos.
+        min_photos: smaller groups do not count for S.
+
+    Returns:
+        The names of two groups, the smaller name first, to their links.
     """
     edges = list(edges)
-    between = defaultdict(list)
+    candidate_merges = defaultdict(list)
     for edge in edges:
         if groups[edge[0]] != groups[edge[1]]:
-            between[_ends(groups, edge)].append(edge)
-    found = {ends: _count_links(groups, joining, ends[0]) for ends, joining in between.items()}
+            candidate_merges[_ends(groups, edge)].append(edge)
+    found = {ends: _count_links(groups, joining, ends[0]) for ends, joining in candidate_merges.items()}
     sizes = np.array([size for size in _sizes(groups) if size >= min_photos], np.float64)
     products = (sizes.sum() ** 2 - (sizes**2).sum()) / 2
     group_pairs = len(sizes) * (len(sizes) - 1) / 2
-    total, most = sum(found.values()), _WRONG * len(edges)
+    total, max_wrong = sum(found.values()), _MAX_WRONG_SHARE * len(edges)
     links = {}
     for (a, b), count in found.items():
-        wrong = min(total - count + 1, most)
+        wrong = min(total - count + 1, max_wrong)
         expected = wrong * groups.weights[a] * groups.weights[b] / max(products, 1)
         links[a, b] = Links(count, links_needed(expected, group_pairs))
     return links
 
 
 def links_needed(expected: float, group_pairs: float) -> int:
-    """Links needed between two groups where so many are expected by mistake, among so many pairs of groups."""
-    return max(_FEWEST_LINKS, int(poisson.isf(_MISTAKES / max(group_pairs, 1), expected)) + 1)
+    """Number of links that joins two groups.
+
+    Args:
+        expected: expected number of wrong links between them.
+        group_pairs: number of pairs of groups in the collection.
+    """
+    return max(_MIN_LINKS, int(poisson.isf(_MAX_WRONG_MERGES / max(group_pairs, 1), expected)) + 1)
 
 
-def _cut_at_single_photos(network, moved, min_photos):
-    """Remove the edges of photos that alone join two groups of a cluster's size, and return them. While groups are small, a wrong pair may
-    join photos of two places, to which the others of either then come.
+def _cut_at_single_photos(network, parallax_inliers, min_photos):
+    """Remove the edges of single photos that hold two groups of a cluster's size together, and return these edges.
+
+    While groups are small, a wrong pair may join photos of two places, and the other photos of both places follow.
     """
     cut, waiting = [], [set(component) for component in nx.connected_components(network) if len(component) > 2 * min_photos]
     while waiting:
@@ -185,7 +223,8 @@ def _cut_at_single_photos(network, moved, min_photos):
             continue
         photo, branches = joint
         ties = [[tuple(sorted((photo, other))) for other in network[photo] if other in branch] for branch in branches]
-        kept = max(range(len(branches)), key=lambda i: (len(ties[i]), sum(moved[edge] for edge in ties[i]), -min(branches[i])))
+        strength = [(len(edges), sum(parallax_inliers[edge] for edge in edges)) for edges in ties]
+        kept = max(range(len(branches)), key=lambda i: (*strength[i], -min(branches[i])))
         for number, branch in enumerate(branches):
             if number != kept:
                 network.remove_edges_from(ties[number])
@@ -197,10 +236,9 @@ def _cut_at_single_photos(network, moved, min_photos):
 
 
 def _find_joint(graph, min_photos):
-    """The first photo of a connected graph without which two parts or more with `min_photos` photos each are apart, and these (sets);
-    None where there is none.
+    """The first photo of a connected graph whose removal leaves several parts of `min_photos` photos, and these parts (sets), or None.
 
-    The sizes of all parts come from one walk through the tree of the graph's blocks and the photos that these share.
+    The sizes of all parts come from one walk through the tree of the graph's biconnected blocks and their common photos.
     """
     blocks = [set(block) for block in nx.biconnected_components(graph)]
     owners = defaultdict(list)
@@ -227,17 +265,17 @@ def _find_joint(graph, min_photos):
     return None
 
 
-def _with_models(part, strong, min_photos):
-    """The parts that have a cluster's size of photos without weak edges."""
-    groups = nx.utils.UnionFind(part)
-    for a, b in strong:
-        if part[a] == part[b]:
-            groups.union(a, b)
-    return {part[photo] for photo in part if groups.weights[groups[photo]] >= min_photos}
+def _find_strong_groups(strong_group, strong_edges, min_photos):
+    """The groups in which strong edges alone join `min_photos` photos."""
+    joined = nx.utils.UnionFind(strong_group)
+    for a, b in strong_edges:
+        if strong_group[a] == strong_group[b]:
+            joined.union(a, b)
+    return {strong_group[photo] for photo in strong_group if joined.weights[joined[photo]] >= min_photos}
 
 
-def _count_common(network, edges):
-    """Of every edge the number of photos that both of its own are joined to."""
+def _count_common_neighbours(network, edges):
+    """Edge to the number of photos that have an edge to both of its photos."""
     neighbours = nx.to_scipy_sparse_array(network, nodelist=range(len(network)), weight=None, dtype=np.int32, format="csr")
     common = (neighbours @ neighbours).multiply(neighbours).tocsr()
     return {(a, b): int(common[a, b]) for a, b in edges}
@@ -254,7 +292,7 @@ def _sizes(groups):
 
 
 def _count_links(groups, edges, first):
-    """Number of edges between two groups that can be chosen so that no two have a photo in common."""
+    """Largest number of edges between two groups of which no two have a common photo; `first` is the name of one group."""
     ends = np.array([edge if groups[edge[0]] == first else edge[::-1] for edge in edges])
     (left, a), (right, b) = (np.unique(side, return_inverse=True) for side in ends.T)
     network = coo_array((np.ones(len(ends), np.int8), (a, b)), shape=(len(left), len(right)))
@@ -268,7 +306,7 @@ def _join_small(groups, edges, min_photos):
 
 
 def _join_linked(groups, edges, min_photos):
-    """Join groups between which there are links enough, those with most of them first, until there are no more such groups."""
+    """Join groups that have enough links, those with most links first, until no two groups have enough."""
     joined = {None}
     while joined:
         joined = set()

@@ -1,11 +1,15 @@
-"""Growth: seeds become queries, verified results become queries, until every component is closed (Chum and Matas, PAMI 2010).
+"""Growth: seeds become queries, verified results become queries, until no component grows (Chum and Matas, PAMI 2010).
 
-Sketches collide by chance, and small groups of photos may have no seed. So what no seed has joined looks at a few of its own best results,
-which are seeds of another kind. And what has a component looks beyond it with parts of itself: sideways, closer and from further away.
+Sketches collide by chance, so a small group of photos may have no seed. So every orphan (a photo that nothing was verified with) is
+verified with a few of its own best results, which may become further seeds. And every photo of a component looks for photos outside of it
+with crops of itself: sideways, closer and from further away.
 """
 
 import functools
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from math import ceil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -31,40 +35,47 @@ from bow2cnn.geometry.matching import (
 from bow2cnn.geometry.overlays import verify_without_overlay
 from bow2cnn.index.engine import Engine
 
-_BLOCK = 10  # photos: a query goes down its shortlist by so many, and ends where none of them agrees with it
-# Of the agreeing features that make another pair worth a full verification, so many are enough for one that was found by a part.
-_OF_A_PART = 0.6
+_BLOCK = 10  # photos of a shortlist that are verified at once; a query ends after a block in which nothing agrees with it
+_CROP_FACTOR = 0.6  # for a pair that a crop found, this fraction of `min_word_inliers` is enough for a full verification
 _UNKNOWN = object()
 
 
 def grow_graph(
-    index,
-    seeds,
-    features,
-    out,
-    shortlist,
-    max_hamming,
-    min_word_inliers,
-    min_inliers,
-    threads,
-    orphan_shortlist=0,
-    view_shortlist=0,
-    code="",
-):
+    index: str | Path,
+    seeds: str | Path,
+    features: Sequence[str | Path],
+    out: str | Path,
+    shortlist: int,
+    max_hamming: int,
+    min_word_inliers: int,
+    min_inliers: int,
+    threads: int,
+    orphan_shortlist: int = 0,
+    view_shortlist: int = 0,
+    code: str = "",
+) -> None:
     """Write the `graph` artefact: verified pairs of photos with their matches.
 
-    Pairs that an earlier version of the artefact holds stay, and what was asked then is not asked again: the photos that are new
-    since then are the seeds, each a query.
+    If `out` holds an earlier graph of the same lineage, its pairs stay, and its queries are not repeated. Then the new photos are seeds:
+    each of them is a query.
 
     Args:
-        index, seeds: paths.
+        index, seeds: paths of the artefacts.
         features: paths of the `features` artefacts, in the order of the shards.
-        shortlist: photos verified per query at most.
-        min_word_inliers: inliers among the word matches that make a pair worth a full verification.
-        min_inliers: epipolar inliers among all descriptors that make an edge; see `count_evidence` for which of them count.
-        orphan_shortlist: photos verified with one that no seed has joined; 0 to leave it alone.
-        view_shortlist: photos outside a photo's component that are verified with it because a part of it ranks them high; 0 for none.
+        out: path of the artefact to write.
+        shortlist: maximum number of photos that are verified per query.
+        max_hamming: see `Engine`.
+        min_word_inliers: inliers among the matches of words that make a pair worth a full verification.
+        min_inliers: epipolar inliers among all descriptors that make an edge; `count_evidence` says which of them count.
+        threads: worker threads; the result does not depend on their number.
+        orphan_shortlist: number of photos that are verified with each photo without a seed; 0 disables this.
+        view_shortlist: number of photos outside a photo's component that are verified with it because one of its crops ranks them high;
+            0 disables this.
         code: digest of the code, part of the lineage.
+
+    Raises:
+        ArtefactError: an input cannot be used, or is of other photos than the index.
+        WriteError: the disk is full or not writable.
     """
     check_photos(index, seeds, features)
     made_with = lineage(
@@ -79,16 +90,16 @@ def grow_graph(
     pairs = pairs[~known[pairs].all(1)]
     cv2.setNumThreads(1)
     with distance_pool(threads) as pool:  # pairs in parallel, each on one thread
-        grower.confirm({tuple(map(int, pair)): 0 for pair in pairs}, pool)
+        grower.confirm({(int(a), int(b)): 0 for a, b in pairs}, pool)
         if known.any():
             grower.confirm(grower.ask(np.flatnonzero(~known).tolist(), pool), pool)
         grower.close(pool)
         if orphan_shortlist:
-            grower.confirm(grower.ask(grower.strangers(), pool, orphan_shortlist), pool)
+            grower.confirm(grower.ask(grower.orphans(), pool, orphan_shortlist), pool)
             grower.close(pool)
-        while view_shortlist and len(beyond := np.setdiff1d(grower.queried(), asked)):
+        while view_shortlist and len(new := np.setdiff1d(grower.queried(), asked)):
             asked = grower.queried()
-            grower.confirm(grower.look_around(beyond.tolist(), pool, view_shortlist), pool)
+            grower.confirm(grower.look_around(new.tolist(), pool, view_shortlist), pool)
             grower.close(pool)
     limits = {
         "shortlist": shortlist,
@@ -101,24 +112,44 @@ def grow_graph(
 
 
 class Grower:
-    """The state of the growth: which photos were queried, with how many others verified, which pairs were confirmed or refused."""
+    """The state of the growth: the photos that were queries, with how many photos each was verified, and the pairs confirmed or refused.
 
-    def __init__(self, engine, store, shortlist, min_word_inliers, min_inliers, block=_BLOCK):
+    Candidate pairs are dicts of (first, second), first < second, to the number of inliers among the matches of words.
+
+    Args:
+        engine: the index.
+        store: the features of its photos.
+        shortlist, min_word_inliers, min_inliers: see `grow_graph`.
+        block: number of photos of a shortlist that are verified at once.
+    """
+
+    def __init__(
+        self, engine: Engine, store: FeatureStore, shortlist: int, min_word_inliers: int, min_inliers: int, block: int = _BLOCK
+    ) -> None:
         self._engine, self._store, self._block = engine, store, block
         self._shortlist, self._min_word_inliers, self._min_inliers = shortlist, min_word_inliers, min_inliers
         self._queried = np.zeros(len(engine), bool)
-        self._verified, self._beyond = np.zeros(len(engine), np.int32), np.zeros(len(engine), np.int32)
-        self._pairs = {}  # (first, second) -> (tentative, fundamental, matches, unmoved), or None when refused
+        self._verified, self._verified_outside = np.zeros(len(engine), np.int32), np.zeros(len(engine), np.int32)
+        # (first, second) -> (tentative, fundamental, matches, unmoved), or None when refused
+        self._pairs: dict[tuple[int, int], tuple[int, np.ndarray, np.ndarray, float] | None] = {}
 
-    def resume(self, arrays, content):
-        """Take over what an earlier graph (its arrays, or None) says of photos that are still there; bool [n], which were in it."""
+    def resume(self, arrays: dict[str, np.ndarray] | None, content: np.ndarray) -> np.ndarray:
+        """Take over the results of an earlier graph for the photos that are still there.
+
+        Args:
+            arrays: of the earlier `graph` artefact, or None.
+            content: uint8 [n, 32], digest of each photo's input.
+
+        Returns:
+            The photos that were in the earlier graph, bool [n].
+        """
         if arrays is None:
             return np.zeros(len(content), bool)
         now = find_rows(content, arrays["content"])  # of every photo of the earlier graph
-        still = now >= 0
-        for own, name in ((self._queried, "queried"), (self._verified, "verified"), (self._beyond, "verified_beyond")):
-            own[now[still]] = arrays[name][still]
-        for edge in np.flatnonzero(still[arrays["pair"]].all(1)):
+        present = now >= 0
+        for own, name in ((self._queried, "queried"), (self._verified, "verified"), (self._verified_outside, "verified_beyond")):
+            own[now[present]] = arrays[name][present]
+        for edge in np.flatnonzero(present[arrays["pair"]].all(1)):
             (a, b), fundamental = now[arrays["pair"][edge]].tolist(), arrays["fundamental"][edge]
             match = arrays["match"][slice(*arrays["match_offset"][edge : edge + 2])]
             if a > b:
@@ -128,64 +159,81 @@ class Grower:
             if min(a, b) >= 0:
                 self._pairs[min(a, b), max(a, b)] = None
         known = np.zeros(len(content), bool)
-        known[now[still]] = True
+        known[now[present]] = True
         log_reuse("graph", int(np.count_nonzero(~known)), len(known))
         return known
 
-    def frontier(self):
-        """Photos with a confirmed pair that were not queried yet, sorted."""
+    def frontier(self) -> list[int]:
+        """Photos with a confirmed pair that have not been queries, sorted."""
         linked = {photo for pair, edge in self._pairs.items() if edge is not None for photo in pair}
         return sorted(photo for photo in linked if not self._queried[photo])
 
-    def queried(self):
-        """Photos that were asked with, sorted, int64."""
+    def queried(self) -> np.ndarray:
+        """Photos that have been queries, int64, sorted."""
         return np.flatnonzero(self._queried)
 
-    def strangers(self):
+    def orphans(self) -> list[int]:
         """Photos that nothing was verified with, sorted."""
         return np.flatnonzero(~self._queried & (self._verified == 0)).tolist()
 
-    def close(self, pool):
-        """Ask with all that is found, until nothing more is."""
+    def close(self, pool: Executor) -> None:
+        """Make every photo with a confirmed pair a query, until there are no new pairs."""
         while frontier := self.frontier():
             self.confirm(self.ask(frontier, pool), pool)
 
-    def ask(self, photos, pool, most=None):
-        """Query with each photo, which looks at so many others at most (None for the shortlist): candidate pairs and their verified word
-        matches. Only with the whole shortlist does a photo count as queried.
+    def ask(self, photos: Sequence[int], pool: Executor, limit: int | None = None) -> dict[tuple[int, int], int]:
+        """Use each photo as a query.
+
+        Args:
+            photos: rows.
+            pool: of the worker threads.
+            limit: maximum number of photos that are verified with each query; None for the whole shortlist. With a smaller limit the photos
+                do not count as queried.
+
+        Returns:
+            Candidate pairs.
         """
-        most = self._shortlist if most is None else most
-        answers = pool.map(lambda photo: self._query(photo, most), photos)
+        limit = self._shortlist if limit is None else limit
+        answers = pool.map(lambda photo: self._query(photo, limit), photos)
         candidates = self._candidates(photos, answers, self._verified, self._min_word_inliers)
-        self._queried[photos] |= most == self._shortlist
+        self._queried[photos] |= limit == self._shortlist
         return candidates
 
-    def look_around(self, photos, pool, most):
-        """Query with the parts of each photo, which is verified with the `most` photos outside its component that one of them ranks
-        highest: candidate pairs and their verified word matches.
+    def look_around(self, photos: Sequence[int], pool: Executor, limit: int) -> dict[tuple[int, int], int]:
+        """Use the crops of each photo as queries for photos outside its component.
+
+        Args:
+            photos: rows.
+            pool: of the worker threads.
+            limit: maximum number of photos that are verified with each photo: those that one of its crops ranks highest.
+
+        Returns:
+            Candidate pairs.
         """
         pairs = np.array([pair for pair, edge in self._pairs.items() if edge is not None]).reshape(-1, 2)
         component = connected_components(coo_array((np.ones(len(pairs)), pairs.T), shape=2 * [len(self._engine)]), directed=False)[1]
-        answers = pool.map(lambda photo: self._look_around(photo, most, component), photos)
-        return self._candidates(photos, answers, self._beyond, ceil(_OF_A_PART * self._min_word_inliers))
+        answers = pool.map(lambda photo: self._look_around(photo, limit, component), photos)
+        return self._candidates(photos, answers, self._verified_outside, ceil(_CROP_FACTOR * self._min_word_inliers))
 
-    def _candidates(self, photos, answers, verified, least):
+    def _candidates(self, photos, answers, verified, min_word_inliers):
+        """Candidate pairs of the answers to queries; counts in `verified` how many photos each query was verified with."""
         candidates = {}
         for photo, (found, inliers) in zip(photos, progress(answers, "queries", len(photos)), strict=True):
             verified[photo] += len(found)
             for other, count in zip(found, inliers, strict=True):
-                if count >= least:
+                if count >= min_word_inliers:
                     pair = _ordered(photo, other)
                     candidates[pair] = max(int(count), candidates.get(pair, 0))
         return candidates
 
-    def confirm(self, candidates, pool):
+    def confirm(self, candidates: dict[tuple[int, int], int], pool: Executor) -> None:
         """Verify candidate pairs with all their descriptors."""
         pairs = sorted(candidates)
         for pair, edge in zip(pairs, progress(pool.map(self._match, pairs), "pairs", len(pairs)), strict=True):
             self._pairs[pair] = None if edge is None else (candidates[pair], *edge)
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays of the `graph` artefact, without `content` (see docs/architecture.md)."""
         edges = [(pair, edge) for pair, edge in sorted(self._pairs.items()) if edge is not None]
         matches = [edge[2] for _, edge in edges]
         return {
@@ -198,15 +246,15 @@ class Grower:
             "match": np.concatenate([np.zeros((0, 2), np.int32), *matches]),
             "queried": self._queried,
             "verified": self._verified,
-            "verified_beyond": self._beyond,
+            "verified_beyond": self._verified_outside,
             "refused": np.array(sorted(pair for pair, edge in self._pairs.items() if edge is None), np.int32).reshape(-1, 2),
         }
 
-    def _query(self, photo, most):
-        """The photos that were verified, best first, and their inliers. Pairs that are known already are not looked at again."""
+    def _query(self, photo, limit):
+        """The photos that were verified with a query, best first, and their inliers. Known pairs are not verified again."""
         words = self._engine.words(photo)
-        ranked, _ = self._engine.rank(words, most + 1)
-        ranked = ranked[ranked != photo][:most].tolist()
+        ranked, _ = self._engine.rank(words, limit + 1)
+        ranked = ranked[ranked != photo][:limit].tolist()
         verified, inliers = [], []
         for start in range(0, len(ranked), self._block):
             edges = {other: self._pairs.get(_ordered(photo, other), _UNKNOWN) for other in ranked[start : start + self._block]}
@@ -219,20 +267,25 @@ class Grower:
                 break
         return verified, inliers
 
-    def _look_around(self, photo, most, component):
-        """As `_query`."""
-        words, places = self._engine.words(photo), {}
+    def _look_around(self, photo, limit, component):
+        """The photos outside a photo's component that were verified with it, best first, and their inliers."""
+        words, best_rank = self._engine.words(photo), {}
         for rows in crop_rows(words.keypoint, words.size):
             ranked = self._engine.rank(words.select(rows), self._shortlist)[0].tolist()
-            beyond = [other for other in ranked if component[other] != component[photo] and _ordered(photo, other) not in self._pairs]
-            for place, other in enumerate(beyond[:most]):
-                places[other] = min(place, places.get(other, most))
-        chosen = sorted(places, key=lambda other: (places[other], other))[:most]
+            outside = [other for other in ranked if component[other] != component[photo] and _ordered(photo, other) not in self._pairs]
+            for rank, other in enumerate(outside[:limit]):
+                best_rank[other] = min(rank, best_rank.get(other, limit))
+        chosen = sorted(best_rank, key=lambda other: (best_rank[other], other))[:limit]
         return chosen, self._engine.verify_all(words, chosen)[0].tolist()
 
     def _match(self, pair):
-        """Fundamental matrix (of full pixels), matches (feature rows) and how much of them is `unmoved`, of a pair, or None."""
-        (rows_a, keypoint_a, descriptor_a), (rows_b, keypoint_b, descriptor_b) = (self._unmarked(photo) for photo in pair)
+        """Verify a pair of photos with all their descriptors.
+
+        Returns:
+            The fundamental matrix (pixels of the full photos), the matches (feature rows, int32 [m, 2]) and the static fraction of the
+            matches; None if the pair is refused.
+        """
+        (rows_a, keypoint_a, descriptor_a), (rows_b, keypoint_b, descriptor_b) = (self._without_watermarks(photo) for photo in pair)
         scales = [self._store.scale(photo) for photo in pair]
         found_a, found_b = keypoint_a[:, :2] / scales[0], keypoint_b[:, :2] / scales[1]
         match = deduplicate_matches(found_a, found_b, match_descriptors(descriptor_a, descriptor_b))
@@ -247,8 +300,8 @@ class Grower:
         matches = np.stack([rows_a[inliers[:, 0]], rows_b[inliers[:, 1]]], 1)
         return scale_fundamental(fundamental, *scales), matches, static_fraction(keypoint_a, keypoint_b, inliers, *sizes)
 
-    def _unmarked(self, photo):
-        """Rows, keypoints and descriptors of the features that belong to no watermark."""
+    def _without_watermarks(self, photo):
+        """Rows, keypoints and descriptors of the features that are not on watermarks."""
         rows = np.sort(self._engine.words(photo).feature)
         keypoint, descriptor = self._store[photo]
         return rows, keypoint[rows], descriptor[rows]

@@ -5,10 +5,12 @@ Chum and Matas, Large-scale discovery of spatially related images, PAMI 2010. Th
 idf-weighted overlap of their word sets, sum idf over the common words / sum idf over all words (section 3.2). A sketch is s such
 hashes; photos that share one of k sketches collide, which happens with probability 1 - (1 - x^s)^k at overlap x.
 
-Nearly every photo has one of the few words of the smallest values, so these are gone through in order, each with the photos that have it,
-and only what none of them is in looks at all of its own words: a hash takes some postings per photo, not hundreds of words.
+Words are visited in the order of increasing hash values, with their postings. Nearly every photo contains one of the first few words; only
+the other photos scan all of their words. So a hash needs a few postings per photo instead of hundreds of words.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numba
@@ -20,22 +22,40 @@ from bow2cnn.core.parallel import thread_pool
 from bow2cnn.core.progress import progress
 from bow2cnn.core.same_photos import photos_of
 
-_LARGEST_BUCKET = 200  # photos with one sketch; more than this is a mark that nobody saw or a blank page
+_LARGEST_BUCKET = 200  # photos with one sketch; a larger bucket is an undetected watermark or a blank page
 _NO_WORD = 0xFFFFFFFF
-_AT_ONCE = 16  # sketches whose pairs are in memory together
-_POSTINGS = 9.0  # of the words gone through in order, per photo: about exp(-9) of the photos have none of them
-_SLACK = 1e-6  # of a chance that is computed in another way
+_AT_ONCE = 16  # sketches whose pairs are in memory at the same time
+_POSTINGS = 9.0  # expected postings visited per photo; a fraction exp(-9) of the photos has to scan all of its words
+_SLACK = 1e-6  # rounding error of a probability that is computed in two ways
 
 
-def collide_sketches(index, out, part, parts, sketch_size, sketches, min_similarity, seed, threads, code=""):
-    """Write the `collisions` artefact: the pairs of photos that share one of a part of the sketches.
+def collide_sketches(
+    index: str | Path,
+    out: str | Path,
+    part: int,
+    parts: int,
+    sketch_size: int,
+    sketches: int,
+    min_similarity: float,
+    seed: int,
+    threads: int,
+    code: str = "",
+) -> None:
+    """Write the `collisions` artefact: the pairs of photos that share a sketch, for one part of the sketches.
 
     Args:
-        index: path.
-        part, parts: which part of the sketches, and of how many.
-        sketch_size, sketches: s and k.
+        index: path of the `index` artefact.
+        out: path of the artefact to write.
+        part: number of this part; parts: number of parts.
+        sketch_size: s, hashes per sketch; sketches: k, sketches per photo.
         min_similarity: pairs with a smaller overlap of words are dropped.
+        seed: of the hash functions.
+        threads: worker threads; the result does not depend on their number.
         code: digest of the code, part of the lineage.
+
+    Raises:
+        ArtefactError: the index cannot be used.
+        WriteError: the disk is full or not writable.
     """
     made_with = lineage("collisions", lineage_of(index, "index"), sketch_size, sketches, min_similarity, seed, code)
     with artefact.Reader(index, "index") as reader:
@@ -46,11 +66,11 @@ def collide_sketches(index, out, part, parts, sketch_size, sketches, min_similar
 
 
 class BagOfWords(NamedTuple):
-    """The words of n photos, both ways; a word may be in a photo more than once.
+    """The words of n photos as a forward and an inverted file. A photo may have a word more than once.
 
     Attributes:
-        offset, word: int64 [n + 1], uint32 [N]: of every photo its words, sorted.
-        word_offset, photo: int64 [K + 1], int32 [N]: of every word its photos, sorted.
+        offset, word: int64 [n + 1], uint32 [N]: the words of every photo, sorted.
+        word_offset, photo: int64 [K + 1], int32 [N]: the photos of every word, sorted.
         idf: float32 [K].
     """
 
@@ -61,13 +81,21 @@ class BagOfWords(NamedTuple):
     idf: np.ndarray
 
 
-def collide(words, sketch_size, sketches, min_similarity, seed, threads):
-    """Pairs (a < b), int32 [m, 2] sorted, of photos that share one of the sketches, and their overlap, float32 [m].
+def collide(
+    words: BagOfWords, sketch_size: int, sketches: Sequence[int], min_similarity: float, seed: int, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of photos that share one of the sketches.
 
     Args:
-        words: `QuantisedFeatures`.
+        words: of the photos.
+        sketch_size: hashes per sketch.
         sketches: numbers of the sketches.
-        min_similarity: see `collide_sketches`. What it drops is never in memory for more than some sketches.
+        min_similarity: pairs with a smaller overlap of words are dropped, at the latest after 16 sketches, to save memory.
+        seed: of the hash functions.
+        threads: worker threads; the result does not depend on their number.
+
+    Returns:
+        Pairs (a < b), int32 [m, 2] sorted, and their overlaps, float32 [m].
     """
     hasher = Hasher(words, seed)
 
@@ -92,9 +120,14 @@ def _pairs(codes):
 
 
 class Hasher:
-    """The hash functions of a collection's words."""
+    """The hash functions of a collection's words.
 
-    def __init__(self, words, seed):
+    Args:
+        words: of all photos.
+        seed: of the hash functions.
+    """
+
+    def __init__(self, words: BagOfWords, seed: int) -> None:
         self._words, self._seed = words, seed
         self._scale = (1.0 / np.maximum(words.idf, 1e-6)).astype(np.float32)
         # P(value < bound) = 1 - exp(-bound idf), which is bound idf where it is small.
@@ -102,15 +135,20 @@ class Hasher:
         self._bound = np.float32(_POSTINGS * (len(words.offset) - 1) / max(weight, 1e-6))
         self._least = np.exp(-self._bound / self._scale.astype(np.float64)) - _SLACK
 
-    def hashes(self, number):
-        """Word of the smallest value of every photo under one hash function, the first of equals: uint32 [n] (2^32 - 1 for a photo
-        without words).
+    def hashes(self, number: int) -> np.ndarray:
+        """The hash of every photo by one hash function: the word with the smallest value, among equal values the first.
+
+        Args:
+            number: of the hash function.
+
+        Returns:
+            uint32 [n]; 2^32 - 1 for a photo without words.
         """
         start = np.uint64(_start(self._seed, number))
         word, value = _small_values(start, self._scale, self._least, self._bound)
         found = np.full(len(self._words.offset) - 1, np.uint32(_NO_WORD))
-        _go_through(word[np.argsort(value, kind="stable")], self._words.word_offset, self._words.photo, found)
-        _look_at_all(start, self._scale, self._words.offset, self._words.word, found)
+        _visit_words(word[np.argsort(value, kind="stable")], self._words.word_offset, self._words.photo, found)
+        _scan_photos(start, self._scale, self._words.offset, self._words.word, found)
         return found
 
 
@@ -137,7 +175,7 @@ def _value(u, scale):
 
 @numba.njit(cache=True, nogil=True)
 def _small_values(start, scale, least, bound):
-    """Words with values below the bound, ascending, and these values; below `least` no u has one."""
+    """Words with values below the bound, ascending, and these values. A word whose u is at most `least` has a larger value."""
     words, values = [np.uint32(0) for _ in range(0)], [np.float32(0) for _ in range(0)]
     for word in range(len(scale)):
         u = _chance(start, word)
@@ -150,8 +188,8 @@ def _small_values(start, scale, least, bound):
 
 
 @numba.njit(cache=True, nogil=True)
-def _go_through(words, word_offset, photo, found):
-    """Note the first of the words that every photo has."""
+def _visit_words(words, word_offset, photo, found):
+    """Store in `found` the first of some words that each photo contains."""
     for word in words:
         for k in range(word_offset[word], word_offset[word + 1]):
             if found[photo[k]] == _NO_WORD:
@@ -159,8 +197,8 @@ def _go_through(words, word_offset, photo, found):
 
 
 @numba.njit(cache=True, nogil=True)
-def _look_at_all(start, scale, offset, word, found):
-    """Note the word of the smallest value of every photo that has none yet."""
+def _scan_photos(start, scale, offset, word, found):
+    """Store in `found` the word with the smallest value of every photo that has no word there yet."""
     for photo in range(len(found)):
         if found[photo] == _NO_WORD:
             smallest = np.float32(np.inf)
@@ -171,7 +209,7 @@ def _look_at_all(start, scale, offset, word, found):
 
 
 def _equal_columns(keys):
-    """Codes a << 32 | b of all pairs a < b of equal columns; columns without words, and crowds, are left out."""
+    """Codes a << 32 | b of all pairs a < b of equal columns, without columns of photos without words and too large buckets."""
     order = np.lexsort(keys)
     differs = np.ones(len(order) + 1, bool)
     differs[1:-1] = (keys[:, order[1:]] != keys[:, order[:-1]]).any(0)
@@ -183,7 +221,7 @@ def _equal_columns(keys):
 
 @numba.njit(cache=True, nogil=True)
 def _codes(order, starts, sizes):
-    """Codes of all pairs of photos within the runs of `order`, whose photos ascend (`lexsort` is stable)."""
+    """Codes of all pairs of photos within each run of `order`. The photos of a run ascend, because `lexsort` is stable."""
     codes = np.empty((sizes * (sizes - 1) // 2).sum(), np.int64)
     count = 0
     for run in range(len(starts)):
@@ -196,8 +234,16 @@ def _codes(order, starts, sizes):
 
 
 @numba.njit(cache=True, nogil=True)
-def overlap(pairs, offset, word, idf):
-    """Exact idf-weighted overlap of the word sets of pairs, float32 [m]."""
+def overlap(pairs: np.ndarray, offset: np.ndarray, word: np.ndarray, idf: np.ndarray) -> np.ndarray:
+    """Exact idf-weighted overlap of the word sets of pairs of photos.
+
+    Args:
+        pairs: int32 [m, 2].
+        offset, word, idf: see `BagOfWords`.
+
+    Returns:
+        float32 [m].
+    """
     result = np.zeros(len(pairs), np.float32)
     for m in range(len(pairs)):
         i, i_end = offset[pairs[m, 0]], offset[pairs[m, 0] + 1]

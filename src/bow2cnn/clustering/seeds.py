@@ -1,5 +1,8 @@
 """Seeds of the growth: pairs of photos whose sketches collide, confirmed by geometry."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from bow2cnn.core import artefact
@@ -11,19 +14,34 @@ from bow2cnn.index.engine import Engine
 from bow2cnn.retrieval.calibration import read_min_inliers
 
 
-def find_seeds(index, collisions, verification, out, max_hamming, threads, code=""):
+def find_seeds(
+    index: str | Path,
+    collisions: Sequence[str | Path],
+    verification: str | Path,
+    out: str | Path,
+    max_hamming: int,
+    threads: int,
+    code: str = "",
+) -> None:
     """Write the `seeds` artefact.
 
     Args:
-        index: path.
-        collisions: paths of the `collisions` of all parts of the sketches.
-        verification: path of the artefact that says how many verified inliers a seed needs.
+        index: path of the `index` artefact.
+        collisions: paths of the `collisions` artefacts of all parts of the sketches.
+        verification: path of the `verification` artefact, which says how many verified inliers a seed needs.
+        out: path of the artefact to write.
+        max_hamming: see `Engine`.
+        threads: worker threads; the result does not depend on their number.
         code: digest of the code, part of the lineage.
+
+    Raises:
+        ArtefactError: an input cannot be used, or is of other photos than the index.
+        WriteError: the disk is full or not writable.
     """
     check_photos(index, verification, *collisions)
     min_inliers = read_min_inliers(verification).hard
     made_with = lineage("seeds", lineage_of(collisions[0], "collisions"), lineage_of(verification, "verification"), max_hamming, code)
-    pairs, similarity = _all_of(collisions)
+    pairs, similarity = _merge(collisions)
     inliers = _verify(Engine.load(index, max_hamming), pairs, threads)
     keep = inliers >= min_inliers
     arrays = {
@@ -36,15 +54,15 @@ def find_seeds(index, collisions, verification, out, max_hamming, threads, code=
     artefact.write(out, "seeds", arrays, {"min_inliers": min_inliers, "lineage": made_with})
 
 
-def _all_of(collisions):
-    """Pairs int32 [m, 2] of all parts, each once, sorted, and their overlaps float32 [m]."""
+def _merge(collisions):
+    """The distinct pairs of all parts, int32 [m, 2] sorted, and their overlaps, float32 [m]."""
     parts = [artefact.read(path, "collisions", ["pair", "similarity"]) for path in collisions]
     pairs, rows = np.unique(np.concatenate([part["pair"] for part in parts]), axis=0, return_index=True)
     return pairs, np.concatenate([part["similarity"] for part in parts])[rows]
 
 
 def _verify(engine, pairs, threads):
-    """Verified inliers of every pair, int32 [m]; pairs of one first photo go together."""
+    """Verified inliers of every pair, int32 [m]. Pairs with the same first photo are verified together."""
     bounds = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1, append=-1))
 
     def inliers_of(part):

@@ -104,7 +104,8 @@ class Experiment(Section):
         True, "Take at most one negative from each 3D model (N2 in TPAMI 2018, section 3.3; talk, slide 14)."
     )
     background_negatives: bool = key(
-        True, "Take photos outside every 3D model as negatives too; each of them counts as a model of its own. Exemplars need them."
+        True,
+        "Take background photos (outside every 3D model) as negatives too; each of them counts as a model of its own. Exemplars need them.",
     )
     negative_pool_size: int = key(20000, "Number of photos among which hard negatives are mined; drawn again in every epoch.", ge=2)
     loss: Literal["contrastive", "triplet"] = key("contrastive", "The loss.")
@@ -125,8 +126,8 @@ class Experiment(Section):
     queries_per_epoch: int = key(200, "Maximum number of tuples per epoch; a query has at most one.", ge=1)
     exemplars: int = key(
         200,
-        "Number of additional tuples per epoch whose query is a photo outside every 3D model and whose positive is an augmented copy of it "
-        "(exemplars, Dosovitskiy et al. 2016). Only with background_negatives: true.",
+        "Number of additional tuples per epoch whose query is a background photo (outside every 3D model) and whose positive is an "
+        "augmented copy of it (exemplars, Dosovitskiy et al. 2016). Only with background_negatives: true.",
         ge=0,
     )
     batch: int = key(5, "Number of tuples per training step.", ge=1)

@@ -185,11 +185,13 @@ class Pairs(Section):
     )
     background_max_inliers: int = key(
         5,
-        "A photo outside every cluster is not a negative of a place if the teacher finds more than this number of inliers between it and a "
-        "photo of the place.",
+        "A background photo (outside every cluster) is not a negative of a place if the teacher finds more than this number of inliers "
+        "between it and a photo of the place.",
         ge=0,
     )
-    max_background: int = key(100_000, "Maximum number of photos outside every cluster that are used as negatives, drawn at random.", ge=0)
+    max_background: int = key(
+        100_000, "Maximum number of background photos (outside every cluster) that are used as negatives, drawn at random.", ge=0
+    )
 
 
 class Evaluation(Section):

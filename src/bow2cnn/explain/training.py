@@ -43,7 +43,7 @@ def _why_not(run, row, source, rule):
         return reason
     if run.split["contaminated"][row]:
         return "it matches a photo of a benchmark"
-    return "enough other photos outside every cluster were drawn (pairs.max_background)"
+    return "enough other background photos (outside every cluster) were drawn (pairs.max_background)"
 
 
 def _without_features(run, row):
@@ -67,8 +67,8 @@ def _in_doubt(rule, row):
 
 def _as_background(rule, row):
     places = len(rule.weak_places(row))
-    but = f", except of {places} groups that it matches too weakly to be joined to them" if places else ""
-    return f"outside every cluster, {SIDES[int(rule.side[row])]} side: a negative of all places{but}"
+    but = f", except of {places} places that it matches too weakly to be joined to them" if places else ""
+    return f"background photo (outside every cluster), {SIDES[int(rule.side[row])]} side: a negative of all places{but}"
 
 
 def _as_photo_of_a_place(positives, rule, row):
@@ -85,12 +85,12 @@ def _in_tuples(run, row):
     for name in run.experiments:
         history = run.history(name)
         query, positive, photo = (history[f"negatives/{part}"] for part in ("query", "positive", "photo"))
-        alone = (query == row) & (positive == row)
+        exemplar = (query == row) & (positive == row)
         counts = {
-            "query": np.count_nonzero((query == row) & ~alone),
-            "positive": np.count_nonzero((positive == row) & ~alone),
+            "query": np.count_nonzero((query == row) & ~exemplar),
+            "positive": np.count_nonzero((positive == row) & ~exemplar),
             "negative": np.count_nonzero(photo == row),
-            "query with a changed copy of itself as the positive": np.count_nonzero(alone),
+            "query with a changed copy of itself as the positive": np.count_nonzero(exemplar),
         }
         parts = ", ".join(f"{count} x {what}" for what, count in counts.items() if count)
         lines.append(f"  {name}, all epochs: {parts or 'in no tuple'}")

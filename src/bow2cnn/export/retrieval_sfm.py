@@ -31,18 +31,18 @@ _SIDES = {"train": TRAIN, "val": VALIDATION}
 _MIN_OVERLAP, _MAX_SCALE = (Experiment.model_fields[key].default for key in ("positives_overlap", "positives_scale"))
 
 
-def export_database(run: Run, out: str | Path, outsiders: bool = False, source: str | None = None) -> dict[str, tuple[int, int]]:
+def export_database(run: Run, out: str | Path, background: bool = False, source: str | None = None) -> dict[str, tuple[int, int]]:
     """Write the training database of a run.
 
     Its only rule is that photos of other classes may be negatives. Here these are never photos that our own training holds for doubtful,
-    except with `outsiders`: for a photo outside every model our training also excludes the models nearest to it (`NegativeRule.wary`),
-    which one number per photo cannot say.
+    except with `background`: for a background photo our training also excludes the models nearest to it (`NegativeRule.wary`), which one
+    number per photo cannot say.
 
     Args:
         run: with the stage `pairs` done.
         out: folder; the photos are copied into it.
-        outsiders: whether to add the photos outside every model. Each is a class of its own, unless geometry says that it may show what
-            another class shows.
+        background: whether to add the background photos (outside every model). Each is a class of its own, unless geometry says that it may
+            show what another class shows.
         source: of the pairs; None if the run has pairs of one source only.
 
     Returns:
@@ -58,7 +58,7 @@ def export_database(run: Run, out: str | Path, outsiders: bool = False, source: 
     database, rows = {}, []
     for name, side in _SIDES.items():
         members = rule.rows(side)
-        members, classes = assign_classes(rule, members if outsiders else members[~rule.background[members]], name)
+        members, classes = assign_classes(rule, members if background else members[~rule.background[members]], name)
         database[name] = _side(positives, members, classes, names, several=side == TRAIN)
         rows += members.tolist()
     for row in progress(rows, "export"):
@@ -83,7 +83,7 @@ def assign_classes(rule: NegativeRule, members: np.ndarray, name: str) -> tuple[
     - Places that may be the same become one class, with the number of the first of them, as long as it has at most half of the side's
       photos: a single class for all photos would leave no negatives.
     - If two places may be the same but would make too large a class, the smaller place is left out.
-    - A photo outside every model joins the class that it may belong to. If it may belong to several, it is left out, because it must not
+    - A background photo joins the class that it may belong to. If it may belong to several, it is left out, because it must not
       be a negative of any of them.
 
     The log says how many were joined and left out.

@@ -1,4 +1,6 @@
-"""What a 3D model and the verified matches say of a pair of its photos."""
+"""Evidence of the 3D models and of the verified matches for pairs of photos."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -7,16 +9,16 @@ from bow2cnn.pairs.positives import EVIDENCE
 
 
 class Evidence:
-    """Evidence on pairs of photos of the models.
+    """Evidence for pairs of photos in one model. Views are rows of the registered photos in the `models` artefact.
 
     Args:
         built: arrays of the `models` artefact.
-        graph: `pair` and `inliers` of the graph; None where there is none, and so no `inliers` in a pool.
+        graph: `pair` and `inliers` of the graph; None if there is no graph, so that pools have no `inliers`.
     """
 
-    def __init__(self, built, graph):
+    def __init__(self, built: Mapping[str, np.ndarray], graph: Mapping[str, np.ndarray] | None) -> None:
         self._built = built
-        self._inliers = {}
+        self._inliers: dict[tuple[int, ...], int] = {}
         self._fields = {"photo": np.int32, **EVIDENCE}
         if graph:
             self._inliers = {tuple(pair): int(n) for pair, n in zip(graph["pair"].tolist(), graph["inliers"], strict=True)}
@@ -25,19 +27,25 @@ class Evidence:
         rotation, translation = built["rotation"], built["translation"]
         self._center = -np.einsum("nji,nj->ni", rotation, translation)  # C = -R^T t
         self._covisibility = Covisibility(built["observation_offset"], built["observation/point"])
-        self._seen = {}
+        self._seen: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
-    def sharing(self, view, views, min_shared):
-        """Photos of other views with at least `min_shared` common points, int32."""
+    def sharing(self, view: int, views: Sequence[int], min_shared: int) -> np.ndarray:
+        """Photos of the other views that have at least `min_shared` points in common with a view, int32, sorted."""
         others = _without(view, views)
         shared = self._covisibility.shared(view)[others]
         return np.sort(self._built["photo"][others[shared >= min_shared]]).astype(np.int32)
 
-    def candidates(self, view, views, min_shared, size):
-        """Of the `size` views with the nearest cameras those with `min_shared` common points.
+    def candidates(self, view: int, views: Sequence[int], min_shared: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Find the candidate positives of a view.
+
+        Args:
+            view: the query.
+            views: of its model.
+            min_shared: common points of a candidate.
+            size: number of views with the nearest cameras that are considered.
 
         Returns:
-            int64 [c] views in the order of camera distance, and the distances, float64 [c].
+            Views, int64 [c], in the order of camera distance, and their distances, float64 [c].
         """
         others = _without(view, views)
         distance = np.linalg.norm(self._center[others] - self._center[view], axis=1)
@@ -45,14 +53,23 @@ class Evidence:
         nearest = nearest[self._covisibility.shared(view)[others[nearest]] >= min_shared]
         return others[nearest], distance[nearest]
 
-    def pool(self, view, views, min_shared, size):
-        """Candidate positives of a view: of the `size` views with the nearest cameras those with `min_shared` common points.
+    def pool(self, view: int, views: Sequence[int], min_shared: int, size: int) -> dict[str, np.ndarray]:
+        """The candidate positives of a view with their evidence.
+
+        Args:
+            view, views, min_shared, size: see `candidates`.
 
         Returns:
-            dict of arrays, one row per candidate in the order of camera distance: `photo`; `shared` = |P(i) and P(q)|; `overlap` =
-            shared / |P(q)|; `scale` = the median ratio of the sizes at which both show the common points (focal length over depth),
-            the larger over the smaller; `distance` = between the cameras, as a fraction of the extent of the model's cameras;
-            `inliers` of the verified match (0: none).
+            dict of arrays with a row per candidate, in the order of camera distance. P(q) are the points of the query, P(i) those of the
+            candidate.
+
+            - `photo` int32.
+            - `shared` int32: size of the intersection of P(i) and P(q).
+            - `overlap` float32: shared / |P(q)|.
+            - `scale` float32: ratio of the sizes at which the two photos show a common point (focal length / depth), the larger over the
+              smaller; median over the common points.
+            - `distance` float32: between the cameras, as a fraction of the extent of the model's cameras.
+            - `inliers` int32: of the verified match, 0 if there is none. Only if there is a graph.
         """
         extent = max(float(np.ptp(self._center[views], axis=0).max()), 1e-12)
         rows = []
@@ -70,7 +87,7 @@ class Evidence:
         return int(self._built["photo"][view])
 
     def _points(self, view):
-        """Points of a view, sorted and distinct, and the size in pixels of a unit of length at each."""
+        """Points of a view, sorted and distinct, and the length in pixels of a unit of length at each of them."""
         if view not in self._seen:
             built, rows = self._built, slice(*self._built["observation_offset"][view : view + 2])
             points = np.unique(built["observation/point"][rows])

@@ -1,53 +1,62 @@
-"""Pickles of others, read without running anything that is in them.
+"""Read the pickles of other programs without running code that is in them.
 
-Nothing of NumPy's is called with what a pickle says either: a type of objects and forged bytes would be pointers into the memory.
+NumPy's own functions are not called with values of a pickle either: with a forged array of objects they would follow pointers into the
+memory.
 """
 
 import pickle
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-_PLAIN_TYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[SU][1-9]\d{0,3})")
+_SIMPLE_TYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|[SU][1-9]\d{0,3})")
 
 
 class PickleError(ValueError):
-    """A pickle that cannot be read, or holds more than plain values; the message says what."""
+    """A pickle that cannot be read, or that holds other values than `read_pickle` allows; the message says which."""
 
 
-def read_plain(path):
-    """What a pickle of lists, dicts, texts, numbers and NumPy arrays holds; arrays come as lists.
+def read_pickle(path: str | Path) -> Any:
+    """Read a pickle of lists, dicts, texts, numbers and NumPy arrays.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The value of the pickle; arrays are nested lists.
 
     Raises:
-        PickleError: it holds anything else, or is damaged.
+        PickleError: it holds other values, or is damaged.
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
         try:
-            return _Plain(file, encoding="latin1").load()
+            return _RestrictedUnpickler(file, encoding="latin1").load()
         except PickleError:
             raise
-        except Exception as error:  # whatever the broken byte happens to hit
-            raise PickleError(f"no pickle, or damaged ({type(error).__name__})") from error
+        except Exception as error:  # a damaged byte may cause any error
+            raise PickleError(f"not a pickle, or damaged ({type(error).__name__})") from error
 
 
-class _Plain(pickle.Unpickler):
+class _RestrictedUnpickler(pickle.Unpickler):
     def find_class(self, module, name):
         known = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
         if known is None:
-            raise PickleError(f"holds {module}.{name}, which is no list, text, number or array")
+            raise PickleError(f"holds {module}.{name}, which is not a list, a text, a number or an array")
         return known
 
     def persistent_load(self, key):
-        raise PickleError("refers to something outside")
+        raise PickleError("refers to objects outside the file")
 
 
 class _Type:
-    """In the place of `numpy.dtype`: numbers and texts."""
+    """Stands in for `numpy.dtype`: types of numbers and texts."""
 
     def __init__(self, name, *_):
-        if not _PLAIN_TYPE.fullmatch(name):
-            raise PickleError(f"holds an array of {name!r}, which are no numbers or texts")
+        if not _SIMPLE_TYPE.fullmatch(name):
+            raise PickleError(f"holds an array of {name!r}, which is not a type of numbers or texts")
         self.dtype = np.dtype(name)
 
     def __setstate__(self, state):
@@ -56,7 +65,7 @@ class _Type:
 
 
 class _Array(list):
-    """In the place of `numpy.ndarray`, which a pickle makes empty and then gives its state."""
+    """Stands in for `numpy.ndarray`. A pickle creates it empty, and then sets its state."""
 
     def __init__(self, *_):
         super().__init__()
@@ -79,7 +88,7 @@ def _to_bytes(data=b"", *_):
     return data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
 
 
-# What NumPy's arrays and numbers consist of, by its old names, and the bytes of Python 2.
+# The parts of NumPy's arrays and numbers in a pickle, by NumPy's old names, and the bytes of Python 2.
 _STAND_INS = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,

@@ -1,36 +1,41 @@
-"""Positives: queries, each with its pool of photos that show the same, and what is known of every pair.
+"""Positives: queries, each with a pool of photos that show the same, and the evidence for every pair.
 
-Which evidence there is depends on the source of the pairs. A column that a source does not know is not there.
+The source of the pairs decides which evidence there is. A column that a source does not have is missing.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bow2cnn.core import artefact
 
-# What may be known of a query and a photo of its pool; `bow2cnn.pairs.evidence` says what each is.
-EVIDENCE = {"shared": np.int32, "overlap": np.float32, "scale": np.float32, "distance": np.float32, "inliers": np.int32}
+# The columns of evidence for a query and a photo of its pool; `bow2cnn.pairs.evidence.Evidence.pool` explains them.
+EVIDENCE: dict[str, type] = {"shared": np.int32, "overlap": np.float32, "scale": np.float32, "distance": np.float32, "inliers": np.int32}
 
 
 class Positives(NamedTuple):
-    """Attributes:
-    query: int64 [q] rows, of training and of validation.
-    pools: per query a dict of arrays: `photo` int64, and the columns of `EVIDENCE` that the source has.
-    source: name of the source.
+    """The positives of a source.
+
+    Attributes:
+        query: int64 [q] rows, for training and for validation.
+        pools: per query a dict of arrays: `photo` int64, and the columns of `EVIDENCE` that the source has.
+        source: name of the source.
     """
 
     query: np.ndarray
-    pools: list
+    pools: list[dict[str, np.ndarray]]
     source: str
 
-    def pool_of(self, row: int) -> dict | None:
-        """The pool of a photo, None where it is no query."""
+    def pool_of(self, row: int) -> dict[str, np.ndarray] | None:
+        """The pool of a photo, None if it is not a query."""
         number = np.flatnonzero(self.query == row)
         return self.pools[number[0]] if len(number) else None
 
 
-def read_positives(path) -> Positives:
+def read_positives(path: str | Path) -> Positives:
     """Read an artefact of kind `positives`.
 
     Raises:
@@ -45,14 +50,23 @@ def read_positives(path) -> Positives:
     return Positives(query, pools, source)
 
 
-def write_positives(path, query, pools: list, photos: dict, params: dict) -> None:
+def write_positives(
+    path: str | Path,
+    query: ArrayLike,
+    pools: Sequence[Mapping[str, np.ndarray]],
+    photos: Mapping[str, np.ndarray],
+    params: Mapping[str, Any],
+) -> None:
     """Write an artefact of kind `positives`.
 
     Args:
-        path: the file.
-        query, pools: as in `Positives`; all pools have the same columns.
+        path: of the artefact.
+        query, pools: see `Positives`; all pools have the same columns.
         photos: the column of the photos, see `photos_of`.
-        params: what is noted in the file, `source` among it.
+        params: parameters of the artefact; one of them is `source`.
+
+    Raises:
+        WriteError: the disk is full or not writable.
     """
     arrays = {"query": np.asarray(query, np.int32), "pool_offset": artefact.offsets([len(pool["photo"]) for pool in pools])}
     for name, dtype in {"photo": np.int32, **EVIDENCE}.items():

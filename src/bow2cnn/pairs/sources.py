@@ -1,7 +1,7 @@
-"""The sources of pairs, by the names that an experiment gives them (`pairs: {source: NAME}`).
+"""The registry of the sources of pairs. An experiment chooses one of them by its name (`pairs: {source: NAME}`).
 
-A new source is a function that takes its inputs and settings as keywords and returns `bow2cnn.pairs.found.Found`, and an entry here: the
-workflow makes the rule from it. This module imports hardly anything, because every job of a run reads it to plan.
+A new source is a function that takes its inputs and settings as keywords and returns `bow2cnn.pairs.found.Found`, and an entry in
+`SOURCES`, from which the workflow makes the rule. This module imports little, because every job of a run reads it to plan.
 """
 
 from collections.abc import Mapping
@@ -11,22 +11,25 @@ from typing import NamedTuple
 
 
 class Source(NamedTuple):
-    """Attributes:
-    function: `MODULE.NAME`.
-    needs: inputs: names of artefacts as `workflow/rules/common.smk` knows them. The first says which photos the pairs are of.
-    needs_of_teacher: inputs that are there only where the run finds clusters and 3D models itself.
-    needs_of_user: a key of the config whose file is an input too.
-    settings: section of the config to the keys that are passed on (all where none is named); "" for keys outside every section.
-    megabytes: memory; times: input to how many times its size is needed besides.
+    """A source of pairs.
+
+    Attributes:
+        function: `MODULE.NAME`.
+        needs: inputs, by the names of artefacts in `workflow/rules/common.smk`. The first one is an artefact of the run's photos.
+        needs_of_teacher: inputs that exist only if the run finds clusters and 3D models itself.
+        needs_of_user: a key of the config whose file is an input too; "" for none.
+        settings: section of the config to the keys that the function gets, () for all keys; the section "" has the top-level keys.
+        megabytes: memory of the job.
+        times: input to a factor; the factor times the size of the input is added to the memory.
     """
 
     function: str
-    needs: tuple
-    needs_of_teacher: tuple = ()
+    needs: tuple[str, ...]
+    needs_of_teacher: tuple[str, ...] = ()
     needs_of_user: str = ""
-    settings: Mapping = MappingProxyType({})
+    settings: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     megabytes: int = 2000
-    times: Mapping = MappingProxyType({})
+    times: Mapping[str, float] = MappingProxyType({})
 
 
 SOURCES = {
@@ -50,5 +53,9 @@ SOURCES = {
 
 
 def folders_of_pairs(results: str | Path) -> dict[str, Path]:
-    """Source to the folder of its pairs in a run, sorted by source."""
+    """The sources whose pairs a run has, each with the folder of its pairs, sorted by name.
+
+    Args:
+        results: folder of the run.
+    """
     return {path.parent.name: path.parent for path in sorted(Path(results).glob("pairs/*/negatives.h5"))}

@@ -1,11 +1,14 @@
-"""The truth of validation: no label, only what the source of the pairs knows.
+"""The truth of validation. It comes from the source of the pairs, not from labels.
 
-Queries are those of the validation side. Junk are photos that may show the query's place all the same. The other photos of the collection
-are wrong answers: those of training places and those outside every cluster too, because with few places the validation photos alone would
-make retrieval too easy to tell two networks apart. Photos that must not be used take no part: nobody knows what they show.
+The queries are those on the side of validation. Photos that may show the query's place, but are not its positives, are junk. All other used
+photos are wrong answers, photos of training places and background photos too: with the photos of a few validation places alone, retrieval
+would be so easy that two networks could not be compared. Photos that must not be used are left out, because it is not known what they show.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bow2cnn.benchmarks.places import find_places
 from bow2cnn.benchmarks.truth import ALL, Truth
@@ -13,15 +16,16 @@ from bow2cnn.pairs.negatives import NegativeRule
 from bow2cnn.split.sides import VALIDATION
 
 
-def build_validation(rule: NegativeRule, queries, positives: list) -> Truth:
-    """The truth of the validation queries that have a positive.
+def build_validation(rule: NegativeRule, queries: ArrayLike, positives: Sequence[ArrayLike]) -> Truth:
+    """Build the truth of the validation queries that have a positive.
 
     Args:
-        rule: who shows what.
-        queries: int [q] rows; those of other sides are passed over.
-        positives: per query int rows.
+        rule: of the negatives, with the places and sides of all photos.
+        queries: int [q] rows; queries on other sides are ignored.
+        positives: per query int [k] rows.
     """
-    database, chosen, answers = rule.rows(), [], []
+    database, chosen = rule.rows(), []
+    answers: list[tuple[np.ndarray, np.ndarray]] = []
     for query, rows in zip(np.asarray(queries, np.int64).tolist(), positives, strict=True):
         right = np.unique(np.asarray(rows, np.int64))
         right = right[rule.used[right] & (right != query)]
@@ -29,6 +33,6 @@ def build_validation(rule: NegativeRule, queries, positives: list) -> Truth:
             chosen.append(query)
             answers.append((right, np.setdiff1d(database[rule.may_show(query, database)], right)))
     query = np.array(chosen, np.int64)
-    # Queries that may show the same place, junk of each other, are of one.
+    # Queries that are junk of each other may show the same place, so they count as one place.
     place = find_places(query, [np.concatenate([right, np.intersect1d(junk, query)]) for right, junk in answers])
     return Truth(query, database, {ALL: answers}, place, np.full((len(query), 4), np.nan))

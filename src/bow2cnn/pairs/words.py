@@ -1,8 +1,12 @@
-"""Pairs by ranks alone: photos that the index by visual words ranks high for each other. No geometry, no clusters, no 3D models.
+"""Pairs by ranks of the index by visual words, without geometry, clusters and 3D models.
 
-Two photos are a pair when each is among the best results of the other. What pairs join is a place. Nothing verifies such a pair, so places
-are less sure than those of 3D models: this source shows what is least needed for a training, and is a baseline for those that know more.
+Two photos are a pair if each is among the best results of the other. Photos that pairs join, directly or through other photos, are a place.
+Nothing verifies such a pair, so these places are less certain than those of 3D models. This source shows the minimum that a training needs,
+and is a baseline for the other sources.
 """
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -20,26 +24,38 @@ from bow2cnn.pairs.validation import build_validation
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 from bow2cnn.split.split import choose_sides
 
-BEST = 5  # results of a photo that may be its pairs
+BEST = 5  # number of best results that may form a pair with a photo
 
 
-def pair_by_words(index, contaminations, validation, max_hamming, max_background, seed, threads) -> Found:
-    """The pairs of an index.
+def pair_by_words(
+    index: str | Path,
+    contaminations: Sequence[str | Path],
+    validation: float,
+    max_hamming: int,
+    max_background: int,
+    seed: int,
+    threads: int,
+) -> Found:
+    """Find pairs of photos by their ranks.
 
-    A place with a photo that matches one of a benchmark is not used. Photos of no pair are of the background: each is a place of its own.
-    A photo without words, which may be one that cannot be read, is not used.
+    A place is not used if one of its photos matches a benchmark's photo. Photos without a pair are background photos: each has a place of
+    its own. Photos without words are not used, because they may be unreadable.
 
     Args:
-        index: path.
-        contaminations: paths of what `find_contamination` found, one for every benchmark.
-        validation: share of the places and of the background that validates.
+        index: path of the `index` artefact.
+        contaminations: paths of the artefacts of `find_contamination`, one for every benchmark.
+        validation: share of the places, and of the background photos, on the side of validation.
         max_hamming: see `Engine`.
-        max_background: so many photos of the background at most are used, drawn at random.
+        max_background: maximum number of background photos that are used, drawn at random.
         seed: of all random choices.
-        threads: worker threads; the result does not depend on it.
+        threads: worker threads; the result does not depend on their number.
+
+    Returns:
+        The pairs.
 
     Raises:
-        EmptyStageError: fewer than two places are left to train on, so no photo could be a negative.
+        EmptyStageError: fewer than two places are for training, so that there are no negatives.
+        ArtefactError: an input cannot be used, or is of other photos than the index.
     """
     check_photos(index, *contaminations)
     engine = Engine.load(index, max_hamming)
@@ -47,8 +63,8 @@ def pair_by_words(index, contaminations, validation, max_hamming, max_background
         photos = np.flatnonzero(np.diff(reader["offset"]) > 0)
     pools = _mutual(_best(engine, photos, threads))
     members = _components(pools, len(engine))
-    shown = _contaminated(contaminations, len(engine))
-    dropped = {number for number, rows in enumerate(members) if shown[rows].any()}
+    contaminated = _contaminated(contaminations, len(engine))
+    dropped = {number for number, rows in enumerate(members) if contaminated[rows].any()}
     sides = choose_sides(members, np.arange(len(members)), dropped, validation, seed)
     train, validate = (int(np.count_nonzero(sides == side)) for side in (TRAIN, VALIDATION))
     need_places(train, validate, len(dropped), "the places that photos make by their words")
@@ -56,8 +72,8 @@ def pair_by_words(index, contaminations, validation, max_hamming, max_background
     for number in np.flatnonzero(sides != DROPPED).tolist():
         place[members[number]], side[members[number]] = number, sides[number]
     cluster = place.copy()
-    strangers = np.setdiff1d(photos[~shown[photos]], np.concatenate(members))
-    add_background(place, side, draw(strangers, max_background, [seed, 7]), validation, seed)
+    background = np.setdiff1d(photos[~contaminated[photos]], np.concatenate(members))
+    add_background(place, side, draw(background, max_background, [seed, 7]), validation, seed)
     rule = NegativeRule(place, cluster, side)
     queries = [row for row in sorted(pools) if cluster[row] >= 0]
     chosen = [{"photo": pools[row]} for row in queries]
@@ -66,7 +82,7 @@ def pair_by_words(index, contaminations, validation, max_hamming, max_background
 
 
 def _best(engine, photos, threads):
-    """Photo to its best results, itself left out, best first."""
+    """Photo to its best results without itself, int64, best first."""
 
     def ask(photo):
         found, _ = engine.rank(engine.words(photo), BEST + 1)
@@ -78,14 +94,14 @@ def _best(engine, photos, threads):
 
 
 def _mutual(best):
-    """Photo to those of its best results that have it among theirs; photos without any are left out."""
+    """Photo to those of its best results that have it among their own best results; photos without such results are left out."""
     sets = {row: set(found.tolist()) for row, found in best.items()}
     kept = {row: np.array([other for other in found.tolist() if row in sets.get(other, ())], np.int64) for row, found in best.items()}
     return {row: others for row, others in kept.items() if len(others)}
 
 
 def _components(pools, count):
-    """Rows that pairs join, int64 arrays in the order of their first rows."""
+    """The places: rows that pairs join, int64 arrays in the order of their first rows."""
     first = np.repeat(np.array(list(pools), np.int64), [len(others) for others in pools.values()])
     second = np.concatenate([np.zeros(0, np.int64), *pools.values()])
     _, label = connected_components(coo_matrix((np.ones(len(first), bool), (first, second)), (count, count)), directed=False)
@@ -96,8 +112,8 @@ def _components(pools, count):
 
 
 def _contaminated(contaminations, count):
-    """Photos that match one of a benchmark, bool [count]."""
-    shown = np.zeros(count, bool)
+    """The photos that match a benchmark's photo, bool [count]."""
+    contaminated = np.zeros(count, bool)
     for path in contaminations:
-        shown[artefact.read(path, "ranking", ["verified/photo"])["verified/photo"]] = True
-    return shown
+        contaminated[artefact.read(path, "ranking", ["verified/photo"])["verified/photo"]] = True
+    return contaminated

@@ -1,66 +1,76 @@
-"""The models of one cluster."""
+"""Build the 3D models of one cluster."""
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 
 from bow2cnn.core.atomic_files import WriteError
 from bow2cnn.core.printable import first_line
-from bow2cnn.reconstruction.colmap import extend_model, largest_first, map_cluster, positions_of, read_model
+from bow2cnn.reconstruction.colmap import Model, extend_model, largest_first, map_cluster, positions_of, read_model
 
 _LOG = logging.getLogger("bow2cnn")
-SYSTEM = (WriteError, OSError, MemoryError)  # of disks, files and memory: nothing that the photos are to blame for
+SYSTEM_ERRORS = (WriteError, OSError, MemoryError)  # of disks, files and memory: the photos of the cluster do not cause them
 
 
-def build_models(before, photos, pairs, min_photos, seed, mapper="incremental"):
-    """The models that a cluster had before it grew, each extended by what is new, and those of the photos that none of them takes: first
-    as COLMAP would have them, then with less that speaks for them (the incremental mapper only).
+def build_models(
+    earlier: Sequence[str | Path], photos: list[dict], pairs: list[tuple], min_photos: int, seed: int, mapper: str = "incremental"
+) -> list[Model]:
+    """Build the models of a cluster.
+
+    The models that the cluster had before it grew are extended by the new photos and matches. The photos that are in none of them are
+    mapped, at first with COLMAP's own limits, then with lower ones (incremental mapper only).
 
     Args:
-        before: folders of COLMAP's with the models it had, largest first; none for a cluster that is new.
+        earlier: COLMAP folders of the models that the cluster had, largest first; empty for a new cluster.
         photos, pairs, min_photos, seed, mapper: see `colmap.map_cluster`.
 
     Returns:
-        list of pycolmap.Reconstruction, largest first. A model all of whose photos have come into a larger one is not among them.
+        The models, largest first. A model is left out if a larger one has all of its photos.
 
     Raises:
-        see `colmap.map_cluster`.
+        WriteError, OSError, MemoryError: the disk or the memory is full, or a file cannot be read.
+        Exception: of many kinds, pycolmap's, if it fails on these photos and there is no model yet.
     """
-    models, placed = [], set()
-    for folder in before:
+    models: list[Model] = []
+    registered: set[int] = set()
+    for folder in earlier:
         try:
-            # Photos that a larger model has taken would be tried again and again: only those that this one had too stay with it.
-            had = set(positions_of(read_model(folder), photos))
-            if had <= placed:
+            # Photos of larger models are not tried again, unless this model had them too.
+            own = set(positions_of(read_model(folder), photos))
+            if own <= registered:
                 continue
-            model = extend_model(folder, *_among(photos, pairs, had | _others(photos, placed)), seed)
-        except SYSTEM:
+            selected, inside = _select(photos, pairs, own | _others(photos, registered))
+            model = extend_model(folder, selected, inside, seed)
+        except SYSTEM_ERRORS:
             raise
-        except Exception as error:  # of pycolmap's; its photos are mapped anew
+        except Exception as error:  # pycolmap's; the photos of this model are mapped again below
             _LOG.warning("models: %s cannot be extended: %s", folder, first_line(error))
             continue
         models.append(model)
-        placed.update(positions_of(model, photos))
+        registered.update(positions_of(model, photos))
     for lenient in (False, True) if mapper == "incremental" else (False,):
-        left = _others(photos, placed)
-        if len(left) < min_photos:
+        rest = _others(photos, registered)
+        if len(rest) < min_photos:
             break
         try:
-            found = map_cluster(*_among(photos, pairs, left), min_photos, seed, mapper, lenient)
+            selected, inside = _select(photos, pairs, rest)
+            found = map_cluster(selected, inside, min_photos, seed, mapper, lenient)
         except Exception as error:
-            if not models or isinstance(error, SYSTEM):
+            if not models or isinstance(error, SYSTEM_ERRORS):
                 raise
-            _LOG.warning("models: what the models of a cluster leave over cannot be mapped again: %s", first_line(error))
+            _LOG.warning("models: the photos of a cluster that are in no model yet cannot be mapped: %s", first_line(error))
             break
         models += found
-        placed.update(number for model in found for number in positions_of(model, photos))
+        registered.update(position for model in found for position in positions_of(model, photos))
     return largest_first(models, photos)
 
 
-def _others(photos, placed):
-    return set(range(len(photos))) - placed
+def _others(photos, positions):
+    return set(range(len(photos))) - positions
 
 
-def _among(photos, pairs, numbers):
-    """Some of the photos and the pairs among them."""
-    place = {number: position for position, number in enumerate(sorted(numbers))}
-    inside = [(place[a], place[b], fundamental, match) for a, b, fundamental, match in pairs if a in place and b in place]
-    return [photos[number] for number in place], inside
+def _select(photos, pairs, positions):
+    """The photos at some positions, and the pairs among them."""
+    new = {position: number for number, position in enumerate(sorted(positions))}
+    inside = [(new[a], new[b], fundamental, match) for a, b, fundamental, match in pairs if a in new and b in new]
+    return [photos[position] for position in new], inside

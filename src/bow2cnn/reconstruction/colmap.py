@@ -1,7 +1,8 @@
-"""The one module that talks to pycolmap: verified matches of a cluster in, 3D models out.
+"""The only module that calls pycolmap: verified matches of a cluster in, 3D models out.
 
-COLMAP's tolerances are in pixels, and features are placed as exactly as the photo that was searched for them shows them. So COLMAP is
-given photos at the size at which they were searched; what comes in and what goes out is in pixels of the full photos.
+COLMAP's tolerances are in pixels, and the features of a photo are as exact as the pixels of the searched photo: the photo at the size at
+which its features were detected. So COLMAP works in pixels of the searched photos. The arguments and results of the functions here are in
+pixels of the full photos.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import functools
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,41 +21,51 @@ from bow2cnn.core.printable import first_line, printable
 from bow2cnn.geometry.epipolar import scale_fundamental
 from bow2cnn.photos.orientation import place_in_file, size_in_file, steps
 
-_GUESSED_FOCAL = 1.2  # of the longer side: COLMAP's default for photos without EXIF
-_ROOM = 1 << 20  # bytes; a disk with less is full
-_BLOCKS = 1 << 16  # bytes: more than what is left over in the last block of a file
-_RADIAL = ("SIMPLE_RADIAL", "RADIAL")  # f, cx, cy, k1, ...
-# Photos of a part: a larger cluster is cut along its weak links into parts that overlap in so many photos, and their models are joined.
-# What bundle adjustment costs grows faster than the number of photos; but where a cluster is loose, small parts take longer than all of
-# its photos at once, and register fewer.
+Model = pycolmap.Reconstruction
+
+_GUESSED_FOCAL = 1.2  # multiple of the longer side: COLMAP's default for photos without EXIF
+_ROOM = 1 << 20  # bytes; a disk with less free space is full
+_BLOCKS = 1 << 16  # bytes; more than the unused rest of a file's last block
+_RADIAL = ("SIMPLE_RADIAL", "RADIAL")  # camera models with the parameters f, cx, cy, k1, ...
+# A cluster with more photos than _PART is cut along its weak links into parts of this size that overlap in _OVERLAP photos, and the models
+# of the parts are joined. The cost of bundle adjustment grows faster than the number of photos; but in a loosely connected cluster small
+# parts take longer than all photos together, and register fewer photos.
 _PART, _OVERLAP = 400, 50
-_MANY = 1000  # models per cluster: no component is dropped for being late
-# A whole model is adjusted when it has grown by three tenths, and then twice at most (COLMAP: by one tenth, and five times): in clusters of
-# a hundred photos and more most of the time is spent on that.
+_MAX_MODELS = 1000  # per cluster: more than any cluster has
+# A whole model is adjusted after it has grown by 30 %, at most twice (COLMAP: 10 %, five times). In clusters of a hundred photos and more
+# this takes most of the time.
 _ADJUSTING = {"ba_global_frames_ratio": 1.3, "ba_global_points_ratio": 1.3, "ba_global_max_refinements": 2}
-# Where COLMAP's own limits give no model: half its inliers of a registered photo, half its angle (degrees) between the first two photos.
+# Limits for photos that COLMAP's own limits leave out: half of the inliers of a registered photo, and half of the angle (degrees) between
+# the first two photos.
 _LENIENT = {"abs_pose_min_num_inliers": 15, "init_min_tri_angle": 8.0}
 
 
-def map_cluster(photos, pairs, min_photos, seed, mapper="incremental", lenient=False):
-    """Structure from motion on one thread, so that the seed fixes the result.
+def map_cluster(
+    photos: Sequence[dict],
+    pairs: Sequence[tuple[int, int, np.ndarray, np.ndarray]],
+    min_photos: int,
+    seed: int,
+    mapper: str = "incremental",
+    lenient: bool = False,
+) -> list[Model]:
+    """Structure from motion on one thread, so that the result depends on the seed alone.
 
     Args:
-        photos: dicts of `name`, `width`, `height`, `focal` (pixels or NaN), `xy` (float32 [N, 2], pixels), `scale` (float [2], how many
-            pixels a pixel of the searched photo is along x and y).
-        pairs: tuples (a, b, fundamental float64 [3, 3], match int32 [k, 2]) with positions in `photos`.
+        photos: dicts of `name`, `width`, `height`, `focal` (pixels or NaN), `xy` (float32 [N, 2], pixels), `scale` (float [2], size of a
+            pixel of the searched photo in pixels of the full photo, along x and y).
+        pairs: tuples (a, b, fundamental float64 [3, 3], match int32 [k, 2]); a and b are positions in `photos`, match has feature rows.
         min_photos: registered photos of the smallest model kept.
         seed: of pycolmap's RANSAC.
         mapper: `incremental` (Schonberger and Frahm, Structure-from-motion revisited, CVPR 2016) or `global` (Pan et al., Global
             structure-from-motion revisited, ECCV 2024).
-        lenient: whether less has to speak for a photo's pose than COLMAP wants; of the incremental mapper.
+        lenient: use lower limits than COLMAP's own (incremental mapper only).
 
     Returns:
-        list of pycolmap.Reconstruction, largest first; errors of its points are in pixels of the searched photos.
+        The models, largest first. The errors of their points are in pixels of the searched photos.
 
     Raises:
-        WriteError: there is no room for the database.
-        Exception: of many kinds, pycolmap's, when it fails on these photos.
+        WriteError: the disk is too full for the database.
+        Exception: of many kinds, pycolmap's, if it fails on these photos.
     """
     ids = {photo["name"]: number for number, photo in enumerate(photos, 1)}
     if mapper == "global":
@@ -66,23 +78,24 @@ def map_cluster(photos, pairs, min_photos, seed, mapper="incremental", lenient=F
     return largest_first([model for model in models if model.num_reg_images() >= min_photos], photos)
 
 
-def extend_model(folder, photos, pairs, seed):
-    """A model with what can be added to it: photos that joined its cluster, and what more matches tell of those it has.
+def extend_model(folder: str | Path, photos: Sequence[dict], pairs: Sequence[tuple[int, int, np.ndarray, np.ndarray]], seed: int) -> Model:
+    """Extend a model by the photos that joined its cluster, and by the new matches of its own photos.
 
     Args:
-        folder: of COLMAP's; the model's photos are known by their names.
-        photos, pairs, seed: see `map_cluster`; all photos of the model are among these, with the same features.
+        folder: COLMAP folder of the model. Its photos are recognised by their names.
+        photos, pairs, seed: see `map_cluster`. All photos of the model are among these, with the same features.
 
     Returns:
-        pycolmap.Reconstruction.
+        The extended model.
 
     Raises:
-        see `map_cluster`.
+        WriteError: the disk is too full for the database.
+        Exception: of many kinds, pycolmap's, if it fails on these photos.
     """
     model = read_model(folder)
     ids = {image.name: number for number, image in model.images.items()}
     by_id = {ids[photo["name"]]: photo for photo in photos if photo["name"] in ids}
-    # A camera has the id of its image, also the camera of a photo that was left out.
+    # A camera has the id of its image. This holds for the cameras of photos that the model left out, too.
     free = 1 + max([*model.images, *model.cameras, *model.frames, *model.rigs])
     for photo in photos:
         if photo["name"] not in ids:
@@ -96,9 +109,9 @@ def extend_model(folder, photos, pairs, seed):
 
 
 def _run(photos, pairs, ids, mapping):
-    """All models that a mapping makes of COLMAP's database of some photos, given its path and a folder for what else it writes."""
+    """Write COLMAP's database of some photos, and return the models that `mapping(path of the database, scratch folder)` makes of it."""
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
-    with _scratch() as folder, _room(folder):
+    with _scratch() as folder, _full_disk_errors(folder):
         database = Path(folder) / "database.db"
         _write_database(database, photos, pairs, ids)
         models = list(mapping(database, folder).values())
@@ -109,18 +122,18 @@ def _run(photos, pairs, ids, mapping):
 
 
 def _scratch():
-    """A folder that is gone in the end."""
+    """A temporary folder, deleted at the end of the block."""
     with write_errors("COLMAP's database"):
         return tempfile.TemporaryDirectory()
 
 
 def _factor(photo):
-    """Pixels of the full photo for one of COLMAP's. One for both axes, though they may differ by rounding: its pixels are square."""
+    """Size of a pixel of the searched photo in pixels of the full photo. COLMAP's pixels are square, so it is the mean of both axes."""
     return float(np.mean(photo["scale"]))
 
 
 def _resize(model, by_id, to_searched):
-    """Bring cameras and places of a model's photos (dicts by the number of their image) from full size to the searched one, or back."""
+    """Scale the cameras and keypoints of a model from full to searched photos, or back; `by_id` has the photos by number of the image."""
     for number, camera in model.cameras.items():
         if number in by_id:
             _resize_camera(camera, by_id[number], to_searched)
@@ -131,7 +144,7 @@ def _resize(model, by_id, to_searched):
 
 
 def _resize_camera(camera, photo, to_searched):
-    """The principal point is where it was; width and height of the searched photo are rounded, but those of the full one are exact."""
+    """Scale a camera. Width and height of the searched photo are rounded, those of the full photo are exact."""
     factor = 1 / _factor(photo) if to_searched else _factor(photo)
     size = [max(1, round(int(photo[side]) * factor)) if to_searched else int(photo[side]) for side in ("width", "height")]
     camera.width, camera.height = size
@@ -140,12 +153,12 @@ def _resize_camera(camera, photo, to_searched):
 
 
 def _map_incrementally(min_photos, seed, database, folder, start="", limits=None):
-    """Models by number; with `start`, the folder of a model, that one extended. `limits` are options of the mapper."""
+    """Models by number. `start` is the folder of a model to extend, `limits` are options of the mapper."""
     return pycolmap.incremental_mapping(database, folder, folder, _incremental_options(min_photos, seed, limits), start)
 
 
 def _map_in_parts(min_photos, seed, database, folder, limits=None):
-    """Models by number, of parts that are mapped one after the other: those that share photos, and see these alike, are one in the end."""
+    """Models by number. The parts of the cluster are mapped one after the other, and COLMAP merges models that agree on common photos."""
     options = pycolmap.HierarchicalPipelineOptions(num_workers=1, num_threads=1)
     options.clustering_options.leaf_max_num_images, options.clustering_options.image_overlap = _PART, _OVERLAP
     options.incremental_options = _incremental_options(min_photos, seed, limits)
@@ -155,7 +168,7 @@ def _map_in_parts(min_photos, seed, database, folder, limits=None):
 def _incremental_options(min_photos, seed, limits):
     options = pycolmap.IncrementalPipelineOptions(
         min_model_size=min_photos,
-        max_num_models=_MANY,
+        max_num_models=_MAX_MODELS,
         num_threads=1,
         random_seed=seed,
         extract_colors=False,
@@ -167,7 +180,7 @@ def _incremental_options(min_photos, seed, limits):
 
 
 def _map_globally(min_photos, seed, database, folder):
-    """Models by number. Focal lengths that no EXIF tells come from the fundamental matrices first."""
+    """Models by number. Unknown focal lengths are first estimated from the fundamental matrices."""
     if not pycolmap.calibrate_view_graph(database, pycolmap.ViewGraphCalibrationOptions(random_seed=seed)):
         raise ValueError("no focal lengths agree with the fundamental matrices")
     options = pycolmap.GlobalPipelineOptions(min_model_size=min_photos, num_threads=1, random_seed=seed)
@@ -179,27 +192,33 @@ def _map_globally(min_photos, seed, database, folder):
     return pycolmap.global_mapping(database, folder, folder, options)
 
 
-def largest_first(models, photos):
-    """Models of a cluster's photos in their order: most photos first, among equals by their first photo."""
+def largest_first(models: Sequence[Model], photos: Sequence[dict]) -> list[Model]:
+    """Sort the models of a cluster: most photos first, models of equal size by their first photo."""
     return sorted(models, key=lambda model: (-model.num_reg_images(), positions_of(model, photos)[0]))
 
 
-def positions_of(model, photos):
-    """Positions in `photos` of those that a model has registered, sorted."""
+def positions_of(model: Model, photos: Sequence[dict]) -> list[int]:
+    """Positions in `photos` of the photos that a model has registered, sorted."""
     position = {photo["name"]: number for number, photo in enumerate(photos)}
     names = (model.images[number].name for number in model.reg_image_ids())
     return sorted(position[name] for name in names if name in position)
 
 
-def name_in_colmap(sha256, name):
-    """What a photo is called in COLMAP's files: its name behind its content's digest, because two folders may hold photos of one name,
-    and escaped, because one that COLMAP cannot read would cost its whole cluster the model.
+def name_in_colmap(sha256: np.ndarray, name: str) -> str:
+    """The name of a photo in COLMAP's files: `DIGEST/NAME`.
+
+    The digest is there because photos in two folders may have the same name. The name is escaped because COLMAP cannot read models with
+    some characters in names.
+
+    Args:
+        sha256: uint8 [32], digest of the photo's bytes.
+        name: of the photo in the collection.
     """
     return f"{bytes(sha256).hex()[:12]}/{printable(name)}"
 
 
-def write_model(model, folder):
-    """Write a model as a folder of COLMAP's.
+def write_model(model: Model, folder: Path) -> None:
+    """Write a model as a new COLMAP folder.
 
     Raises:
         OSError: the disk is full or not writable.
@@ -207,15 +226,15 @@ def write_model(model, folder):
     folder.mkdir()
     try:
         model.write(str(folder))
-    except Exception as error:  # of pycolmap's, where it cannot even begin a file
+    except Exception as error:  # pycolmap's, if it cannot open a file
         raise OSError(first_line(error)) from error
     _check_room(folder)
 
 
 def _check_room(folder):
-    """On a full disk COLMAP writes half a model without a word, and reads half a model for ever.
+    """Raise OSError if the disk was full: COLMAP then writes half a model without an error, and hangs when it reads it.
 
-    A disk that has room for one more file as large as the largest was not full before. Not for zeros: they may take no room.
+    If one more file as large as the largest can be written, the disk was not full. Zeros would not do, because they may take no room.
     """
     files = list(folder.iterdir())
     for path in files:
@@ -231,17 +250,22 @@ def _check_room(folder):
         more.unlink(missing_ok=True)
 
 
-def read_model(folder):
-    """A model from a folder of COLMAP's."""
+def read_model(folder: str | Path) -> Model:
+    """Read a model from a COLMAP folder.
+
+    Raises:
+        Exception: of many kinds, pycolmap's, if it cannot be read.
+    """
     return pycolmap.Reconstruction(str(folder))
 
 
-def lay_in_file(model: pycolmap.Reconstruction, orientations: dict[str, int]) -> None:
-    """Bring the photos of a model of ours from upright ones to their files' pixels, in place: cameras, poses and places.
+def lay_in_file(model: Model, orientations: dict[str, int]) -> None:
+    """Convert cameras, poses and keypoints of a model from upright photos to the pixels as they are in the files, in place.
 
     Args:
-        model: every image has a camera of its own.
-        orientations: EXIF's by name of the image; no mirrored ones, which no pose can express. Others stay as they are.
+        model: each of its images has a camera of its own.
+        orientations: orientation in EXIF by name of the image; never a mirrored one, which no pose can express. Images that are not listed
+            do not change.
     """
     for image in model.images.values():
         orientation = orientations.get(image.name, 1)
@@ -257,15 +281,15 @@ def lay_in_file(model: pycolmap.Reconstruction, orientations: dict[str, int]) ->
         centre = list(camera.principal_point_idxs())
         params = np.array(camera.params)
         params[centre] = place_in_file(params[centre], size, orientation)
-        camera.params = params
+        camera.params = params.tolist()
         camera.width, camera.height = size_in_file(size, orientation)
 
 
 @contextlib.contextmanager
-def _room(folder):
-    """What goes wrong on a full disk is the disk's fault, and not that of the photos.
+def _full_disk_errors(folder):
+    """Turn errors of a full disk into `WriteError`, so that they are not blamed on the photos.
 
-    A disk with room may be full too (quotas, limits of a file's size): then it is the database that complains.
+    A disk with free space may be full too (quotas, limits of the size of files): then the error is one of the database.
     """
     try:
         yield
@@ -300,18 +324,18 @@ def _camera(photo, number):
     return camera
 
 
-def to_arrays(model, photos):
+def to_arrays(model: Model, photos: Sequence[dict]) -> dict:
     """A model as flat arrays.
 
     Args:
-        model: pycolmap.Reconstruction.
-        photos: dicts of `name`, as `map_cluster` takes them; others that the model has registered are left out.
+        model: its R registered photos that are in `photos` are taken, and all of its X points.
+        photos: dicts with the `name` of each photo.
 
     Returns:
-        dict of `photo` int32 [R] (positions in `photos`), `focal` (pixels), `k1` (0 of cameras of other kinds than COLMAP's radial ones)
-        float64 [R], `rotation` [R, 3, 3], `translation` [R, 3], `point` float32 [X, 3], `observations`: per photo (point int64 [o],
-        feature int32 [o]), `error` mean reprojection error in pixels of the searched photos (of a model
-        that was not made here: in its own).
+        dict of `photo` int32 [R] (positions in `photos`), `focal` float64 [R] (pixels), `k1` float64 [R] (0 if the camera is not one of
+        COLMAP's radial ones), `rotation` float64 [R, 3, 3], `translation` float64 [R, 3], `point` float32 [X, 3], `observations` (a tuple
+        per photo: points int64 [o], features int32 [o]), and `error` (mean reprojection error, in pixels of the searched photos; of an
+        imported model, in its own pixels).
     """
     positions = positions_of(model, photos)
     images = [model.find_image_with_name(photos[position]["name"]) for position in positions]

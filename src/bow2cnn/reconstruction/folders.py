@@ -1,4 +1,4 @@
-"""Folders of COLMAP models. Snakemake looks into them while it plans, where nothing but this module is needed."""
+"""Find folders of COLMAP models. Snakemake does this while it plans, so this module imports nothing else of the package."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 _PARTS = ("cameras", "images", "points3D")
 
 
-def model_files(folder):
-    """Files of the COLMAP models in a folder, at any depth, sorted; links to folders are not followed."""
+def model_files(folder: str | Path) -> list[Path]:
+    """The files of all COLMAP models in a folder, at any depth, sorted. Links to folders are not followed."""
     found = []
     for place, _, names in os.walk(folder):
         for kind in (".bin", ".txt"):

@@ -1,6 +1,8 @@
-"""All models of a collection in one artefact, largest first."""
+"""Gather the models of all shards in one artefact, largest first."""
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,48 +13,64 @@ from bow2cnn.reconstruction.model_cache import ModelCache
 from bow2cnn.reconstruction.models import pack_models, unpack_models
 
 
-def gather_models(shards, collection, out, state):
+def gather_models(shards: Sequence[str | Path], collection: str | Path, out: str | Path, state: str | Path) -> None:
     """Write the `models` artefact of the whole collection.
 
-    A photo registered by two models of its cluster (the mapper lets them overlap) stays in the one that sees more points through it.
+    A photo may be registered in two models of its cluster, because the mapper lets them overlap. It then counts as a photo of the model in
+    which it sees more points.
 
     Args:
         shards: paths of the `models` artefacts of all shards.
-        collection: path, for the number of photos.
-        state: folder of `reconstruct_shard`; what this run did not use is deleted.
+        collection: path of the `collection` artefact, for the number of photos.
+        out: path of the artefact to write.
+        state: folder of the kept models (see `reconstruct_shard`). Models that this run did not use are deleted.
 
     Raises:
         EmptyStageError: there is no model.
+        ArtefactError: an input cannot be used, or is of other photos than the collection.
+        WriteError: the disk is full or not writable.
     """
     check_photos(collection, *shards)
     models, rejected, keys = [], [], set()
     for path in shards:
         arrays = artefact.read(path, "models")
         keys.update(arrays["kept"])
-        some, dropped = unpack_models(arrays)
-        models += some
-        rejected += dropped
+        of_shard, rejected_of_shard = unpack_models(arrays)
+        models += of_shard
+        rejected += rejected_of_shard
     ModelCache(state).drop_others(keys)
     if not models:
-        raise EmptyStageError(_nothing(rejected))
+        raise EmptyStageError(_why_no_model(rejected))
     write_models(models, rejected, collection, out)
 
 
-def write_models(models, rejected, collection, out, params=None):
-    """Write the `models` artefact of models and rejected ones (see `pack_models`) of a collection, at a path, with these parameters."""
+def write_models(
+    models: list[dict], rejected: list[tuple[int, int, str]], collection: str | Path, out: str | Path, params: dict | None = None
+) -> None:
+    """Write the `models` artefact of a collection.
+
+    Args:
+        models, rejected: see `pack_models`, in any order.
+        collection: path of the `collection` artefact.
+        out: path of the artefact to write.
+        params: parameters of the artefact.
+
+    Raises:
+        ArtefactError: the collection cannot be used.
+        WriteError: the disk is full or not writable.
+    """
     models = sorted(models, key=lambda model: (-len(model["photo"]), model["cluster"], int(model["photo"][0])))
     with artefact.Reader(collection, "collection") as reader:
         count = reader.shape("width")[0]
-    model, best = np.full(count, -1, np.int32), np.zeros(count, np.int64)
+    model, most_points = np.full(count, -1, np.int32), np.zeros(count, np.int64)
     for number, arrays in enumerate(models):
         for photo, (points, _) in zip(arrays["photo"], arrays["observations"], strict=True):
-            if model[photo] < 0 or len(points) > best[photo]:
-                model[photo], best[photo] = number, len(points)
+            if model[photo] < 0 or len(points) > most_points[photo]:
+                model[photo], most_points[photo] = number, len(points)
     artefact.write(out, "models", {**pack_models(models, sorted(rejected)), "model": model, **photos_of(collection)}, params)
 
 
-def _nothing(rejected):
-    """Why there is no model."""
+def _why_no_model(rejected):
     reasons = Counter(reason for _, _, reason in rejected)
     found = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
     return (

@@ -1,20 +1,25 @@
-"""The arrays of a `models` artefact: packing, joining and reading, and which models are not to be believed."""
+"""The arrays of a `models` artefact: packing and unpacking; and the tests that reject implausible models."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from bow2cnn.core import artefact
 
-_FOCAL_RANGE = (0.3, 10.0)  # plausible focal lengths as fractions of the longer side: fisheye to long telephoto
+_FOCAL_RANGE = (0.3, 10.0)  # plausible focal lengths as multiples of the longer side: fisheye to long telephoto
 _MIN_POINTS = 50
 _PER_PHOTO = {"photo": np.int32, "focal": np.float64, "k1": np.float64}
 
 
-def pack_models(models, rejected):
+def pack_models(models: Sequence[Mapping], rejected: Sequence[tuple[int, int, str]]) -> dict:
     """Flat arrays of a list of models.
 
     Args:
-        models: dicts as `colmap.to_arrays` makes them, with `photo` as rows of the collection, `color` and `cluster`.
-        rejected: (cluster, photos, reason) of what was built and dropped, or could not be built.
+        models: dicts as `colmap.to_arrays` makes them, with `photo` as rows of the collection, `color` (uint8 [X, 3]) and `cluster`.
+        rejected: (cluster, number of photos, reason) of every model that was rejected, or that could not be built.
+
+    Returns:
+        The arrays of a `models` artefact without `model` and `sha256` (see docs/architecture.md).
     """
     starts = artefact.offsets([len(model["point"]) for model in models])
     seen = [(points + start, rows) for model, start in zip(models, starts, strict=False) for points, rows in model["observations"]]
@@ -38,8 +43,8 @@ def pack_models(models, rejected):
     }
 
 
-def unpack_models(arrays):
-    """(models, rejected) as `pack_models` takes them."""
+def unpack_models(arrays: Mapping) -> tuple[list[dict], list[tuple[int, int, str]]]:
+    """The models and the rejected ones of a `models` artefact, as `pack_models` takes them."""
     models = []
     for m in range(len(arrays["cluster"])):
         views = slice(*arrays["photo_offset"][m : m + 2])
@@ -53,8 +58,13 @@ def unpack_models(arrays):
     return models, rejected
 
 
-def implausible(arrays, longer_side):
-    """Why a model is not to be believed, or an empty string."""
+def implausible(arrays: Mapping, longer_side: np.ndarray) -> str:
+    """The reason why a model is implausible, or an empty string.
+
+    Args:
+        arrays: of the model, see `colmap.to_arrays`.
+        longer_side: int [R], of each of its photos (pixels).
+    """
     if len(arrays["point"]) < _MIN_POINTS:
         return f"only {len(arrays['point'])} points"
     ratio = arrays["focal"] / longer_side
@@ -62,12 +72,16 @@ def implausible(arrays, longer_side):
     return f"{wrong:.0%} of the cameras have an impossible focal length" if wrong > 0.5 else ""
 
 
-def find_duplicates(photos, larger, min_photos):
-    """Why a model shows what larger ones of its cluster show, or an empty string: of overlapping models the larger is kept (Radenovic,
-    Tolias, Chum, TPAMI 2018, section 3.2), unless the other has photos enough of its own.
+def find_duplicates(photos: Sequence[int], larger: set[int], min_photos: int) -> str:
+    """The reason why a model is a duplicate of larger models of its cluster, or an empty string.
+
+    If models overlap, the larger one is kept (Radenovic, Tolias, Chum, TPAMI 2018, section 3.2). The smaller one is kept too if
+    `min_photos` of its photos are in no larger model, or if it has no photo in common with them.
 
     Args:
-        photos: of the model; larger: set of those of all larger models.
+        photos: of the model.
+        larger: photos of all larger models of the cluster.
+        min_photos: photos of the smallest model.
     """
     shared = len(larger.intersection(photos))
     return f"{shared} of its photos are in a larger model" if shared > len(photos) - min_photos and shared else ""

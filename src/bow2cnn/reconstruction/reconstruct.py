@@ -1,7 +1,8 @@
-"""Reconstruction: 3D models of the clusters of one shard, each on one thread."""
+"""Reconstruct 3D models of the clusters of one shard, each on one thread."""
 
 import itertools
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,32 +15,50 @@ from bow2cnn.core.progress import progress
 from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.photos.decode import PhotoError, read_rgb
-from bow2cnn.reconstruction.build import SYSTEM, build_models
+from bow2cnn.reconstruction.build import SYSTEM_ERRORS, build_models
 from bow2cnn.reconstruction.colmap import name_in_colmap, to_arrays
 from bow2cnn.reconstruction.model_cache import ModelCache, link_folder, source_of
 from bow2cnn.reconstruction.models import find_duplicates, implausible, pack_models
 
-# A camera is fixed where so much of the pairs have more than so much of their inliers at the same place in both photos.
-_FIXED, _UNMOVED = 0.9, 0.8
-_COLOR_SIDE = 400  # longer side at which photos are read for the colours of points
+# A camera did not move if more than this share of the pairs have more than this share of their inliers at the same place in both photos.
+_STATIC_PAIRS, _STATIC_INLIERS = 0.9, 0.8
+_COLOR_SIDE = 400  # pixels: longer side at which photos are read for the colours of points
 
 
 def reconstruct_shard(
-    shard, shards, clusters, graph, collection, features, out, colmap, state, min_photos, seed, mapper="incremental", code=""
-):
+    shard: int,
+    shards: int,
+    clusters: str | Path,
+    graph: str | Path,
+    collection: str | Path,
+    features: Sequence[str | Path],
+    out: str | Path,
+    colmap: str | Path,
+    state: str | Path,
+    min_photos: int,
+    seed: int,
+    mapper: str = "incremental",
+    code: str = "",
+) -> None:
     """Write the `models` artefact of one shard of clusters and a COLMAP folder per model.
 
-    A cluster that fails is recorded with its reason; the others go on. One whose photos and matches are those of an earlier run, or
-    that a killed run got done, is not mapped again; one that only got more of them has its models extended.
+    If a cluster fails, the reason is recorded and the other clusters go on. A cluster with the same photos and matches as in an earlier or
+    a killed run is not mapped again. If a cluster only got more photos or matches, its models are extended.
 
     Args:
-        shard, shards: this shard and how many there are; clusters are dealt out by size.
-        clusters, graph, collection: paths; features: paths in the order of the shards.
-        out: path of the artefact; colmap: folder, filled with one folder per model, named CLUSTER-MODEL.
-        state: folder of the models that are kept for later runs; `gather_models` clears it up.
+        shard: number of this shard; shards: number of shards. Clusters are balanced over the shards by their numbers of pairs.
+        clusters, graph, collection: paths of the artefacts.
+        features: paths of the `features` artefacts, in the order of their shards.
+        out: path of the artefact to write.
+        colmap: folder that gets one COLMAP folder per model, with the name CLUSTER-MODEL; its former content is deleted.
+        state: folder of the models that are kept for later runs; `gather_models` cleans it up.
         min_photos: registered photos of the smallest model.
         seed, mapper: see `colmap.map_cluster`.
-        code: digest of the code, part of what a kept model depends on.
+        code: digest of the code; a kept model depends on it.
+
+    Raises:
+        ArtefactError: an input cannot be used, or is of other photos than the collection.
+        WriteError, OSError, MemoryError: the disk or the memory is full, or a file cannot be read.
     """
     check_photos(collection, graph, clusters, features)
     inputs = _Inputs(clusters, graph, collection, features)
@@ -47,7 +66,7 @@ def reconstruct_shard(
     with write_errors(colmap):
         shutil.rmtree(colmap, ignore_errors=True)
         colmap.mkdir(parents=True)
-    kept, keys = ModelCache(state), []
+    cache, keys = ModelCache(state), []
     made_with, grown_by = lineage("models", min_photos, seed, mapper, code), lineage_of(clusters, "clusters")
     models, rejected = [], []
     for cluster in progress(balance(inputs.edge_counts(), shards)[shard], f"models of shard {shard}"):
@@ -55,11 +74,11 @@ def reconstruct_shard(
         try:
             views, pairs = inputs.views(photos), inputs.pairs(cluster)
             source = source_of(views, pairs, made_with, grown_by)
-            built = _build(kept, source, views, pairs, min_photos, seed, mapper)
+            built = _build(cache, source, views, pairs, min_photos, seed, mapper)
             found, refused = _judge(built, cluster, views, inputs, min_photos)
-        except (*SYSTEM, artefact.ArtefactError):
+        except (*SYSTEM_ERRORS, artefact.ArtefactError):
             raise
-        except Exception as error:  # pycolmap raises RuntimeError and ValueError of its own; one bad cluster never stops the rest
+        except Exception as error:  # pycolmap raises errors of many kinds; one bad cluster does not stop the others
             rejected.append((cluster, len(photos), f"mapping failed: {first_line(error)}"))
             continue
         keys.append(source.key)
@@ -71,22 +90,22 @@ def reconstruct_shard(
     artefact.write(out, "models", arrays, {"min_photos": min_photos, "seed": seed, "mapper": mapper})
 
 
-def _build(kept, source, views, pairs, min_photos, seed, mapper):
-    """The models of a cluster with the folders they are kept in. New ones are read back too, so that all are alike."""
-    found = kept.load(source)
+def _build(cache, source, views, pairs, min_photos, seed, mapper):
+    """The models of a cluster and their folders in the cache. New models are read back from it, so that they are equal to kept ones."""
+    found = cache.load(source)
     if found is None:
-        kept.save(source, build_models(kept.outgrown(source), views, pairs, min_photos, seed, mapper))
-        found = kept.load(source)
+        cache.save(source, build_models(cache.find_smaller(source), views, pairs, min_photos, seed, mapper))
+        found = cache.load(source)
         if found is None:
             raise ValueError("COLMAP cannot read the models that it wrote")
     return found
 
 
 def _judge(built, cluster, views, inputs, min_photos):
-    """Of the models of a cluster those to keep, (number, arrays, folder), and why others are none, (cluster, photos, reason)."""
+    """The good models of a cluster, (number, arrays, folder), and the rejected ones, (cluster, number of photos, reason)."""
     photos = inputs.members(cluster)
     if not built:
-        return [], [(cluster, len(photos), inputs.why_none(cluster, min_photos))]
+        return [], [(cluster, len(photos), inputs.why_no_model(cluster, min_photos))]
     found, rejected, larger = [], [], set()
     for number, (model, folder) in enumerate(built):
         arrays = to_arrays(model, views)
@@ -101,18 +120,27 @@ def _judge(built, cluster, views, inputs, min_photos):
     return found, rejected
 
 
-def balance(weights, shards):
-    """Clusters of each shard: the heaviest first, each to the shard with the least weight so far."""
-    loads, hands = np.zeros(shards), [[] for _ in range(shards)]
+def balance(weights: Sequence[int] | np.ndarray, shards: int) -> list[list[int]]:
+    """Distribute clusters over shards: the heaviest first, each to the shard with the smallest weight so far.
+
+    Args:
+        weights: of the clusters.
+        shards: number of shards.
+
+    Returns:
+        The clusters of each shard.
+    """
+    loads = np.zeros(shards)
+    clusters_of: list[list[int]] = [[] for _ in range(shards)]
     for cluster in np.argsort(-np.asarray(weights), kind="stable"):
         lightest = int(np.argmin(loads))
-        hands[lightest].append(int(cluster))
+        clusters_of[lightest].append(int(cluster))
         loads[lightest] += weights[cluster]
-    return hands
+    return clusters_of
 
 
 class _Inputs:
-    """What the mapper needs to know of the photos of a cluster."""
+    """The mapper's inputs for the photos of a cluster."""
 
     def __init__(self, clusters, graph, collection, features):
         clusters = artefact.read(clusters, "clusters", ["offset", "photo", "bridge/pair"])
@@ -128,7 +156,7 @@ class _Inputs:
         return self._photo[self._offset[cluster] : self._offset[cluster + 1]]
 
     def _edges_by_cluster(self):
-        """Per cluster the rows of the pairs between its photos, rising."""
+        """The rows of the pairs between the photos of each cluster, ascending."""
         cluster = np.full(len(self.longer_side), -1)
         for number in range(len(self._offset) - 1):
             cluster[self.members(number)] = number
@@ -141,10 +169,10 @@ class _Inputs:
     def edge_counts(self):
         return [len(edges) for edges in self._edges]
 
-    def why_none(self, cluster, min_photos):
-        """Why the photos of a cluster have no model."""
-        unmoved = self._graph["unmoved"][self._edges[cluster]]
-        if len(unmoved) and np.mean(unmoved > _UNMOVED) > _FIXED:
+    def why_no_model(self, cluster, min_photos):
+        """The reason why the photos of a cluster have no model."""
+        static = self._graph["unmoved"][self._edges[cluster]]
+        if len(static) and np.mean(static > _STATIC_INLIERS) > _STATIC_PAIRS:
             return f"no model: the camera did not move between its {len(self.members(cluster))} photos"
         return f"no model of {min_photos} photos or more could be built"
 
@@ -173,7 +201,7 @@ class _Inputs:
         ]
 
     def pairs(self, cluster):
-        """Pairs of a cluster's photos as `map_cluster` takes them, without those that are too weak to build a model across."""
+        """Pairs of a cluster's photos as `map_cluster` takes them, without bridges."""
         position = {photo: i for i, photo in enumerate(self.members(cluster).tolist())}
         graph, edges = self._graph, self._edges[cluster]
         return [
@@ -195,7 +223,7 @@ def _point_colors(arrays, photos, inputs):
         photo = photos[position]
         try:
             rgb = read_rgb(inputs.path(photo), _COLOR_SIDE)
-        except PhotoError:  # the photo vanished meanwhile; the others know its points
+        except PhotoError:  # the photo has vanished since; other photos show its points too
             continue
         scale = np.array(rgb.shape[1::-1]) / inputs.size(photo)
         xy = np.floor(inputs.keypoints(photo)[rows] * scale).astype(int)

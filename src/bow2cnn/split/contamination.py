@@ -1,4 +1,6 @@
-"""Photos of the collection that show what a benchmark shows: found by geometry, so that nothing of it is trained on."""
+"""Find the photos of the collection that match a benchmark's photos, so that nothing is trained on them."""
+
+from pathlib import Path
 
 import numpy as np
 
@@ -10,15 +12,33 @@ from bow2cnn.index.engine import Engine
 from bow2cnn.retrieval.benchmark_photos import BenchmarkPhotos
 
 
-def find_contamination(index, vocabulary, collection, features, out, shortlist, max_hamming, min_inliers, threads):
-    """Write a `ranking` artefact whose list `verified` has, for every benchmark photo, the collection's photos that match it.
+def find_contamination(
+    index: str | Path,
+    vocabulary: str | Path,
+    collection: str | Path,
+    features: str | Path,
+    out: str | Path,
+    shortlist: int,
+    max_hamming: int,
+    min_inliers: int,
+    threads: int,
+) -> None:
+    """Write a `ranking` artefact whose list `verified` has, for every benchmark photo, the photos of the collection that match it.
 
-    The benchmark is looked at for this alone: to throw out, never to choose.
+    Before the evaluation the benchmark is used only for this: to leave photos out, never to choose anything.
 
     Args:
-        index, vocabulary: paths of the collection's.
-        collection, features: paths of the benchmark's.
+        index, vocabulary: paths of the artefacts of the collection.
+        collection, features: paths of the artefacts of the benchmark.
+        out: path of the artefact to write.
+        shortlist: number of photos that are verified with each benchmark photo.
+        max_hamming: see `Engine`.
         min_inliers: verified inliers of a match.
+        threads: worker threads; the result does not depend on their number.
+
+    Raises:
+        ArtefactError: an input cannot be used.
+        WriteError: the disk is full or not writable.
     """
     engine = Engine.load(index, max_hamming)
     photos = BenchmarkPhotos(vocabulary, collection, features, threads)

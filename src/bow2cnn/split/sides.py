@@ -1,4 +1,4 @@
-"""On which side of the split a place, a 3D model or a photo is: the numbers that artefacts hold, and their names."""
+"""The sides of the split, which places, 3D models and photos are on: their numbers in artefacts, and their names."""
 
 DROPPED, TRAIN, VALIDATION = 0, 1, 2
 SIDES = {DROPPED: "dropped", TRAIN: "training", VALIDATION: "validation"}

@@ -1,6 +1,11 @@
-"""Train and validation sides: models of one place stay together, what shows a benchmark's place is dropped."""
+"""Put the places on the sides of training and validation, and drop the places that a benchmark shows.
+
+All models of one place are on one side.
+"""
 
 import logging
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -13,54 +18,71 @@ _LOG = logging.getLogger("bow2cnn")
 _IN_DOUBT = "dropped: a cut pair leaves it in doubt whether it shows the same as a place that validates"
 
 
-def split_models(models, contamination, out, validation, seed, graph=None, clusters=None):
-    """Write the `split` artefact: the side of every model, and which photos match one of a benchmark, in a model or not.
+def split_models(
+    models: str | Path,
+    contamination: Mapping[str, str | Path],
+    out: str | Path,
+    validation: float,
+    seed: int,
+    graph: str | Path | None = None,
+    clusters: str | Path | None = None,
+) -> None:
+    """Write the `split` artefact: the side of every model, and the photos of the collection that match a benchmark's photo.
 
-    Models are one place when they share a photo or when a verified pair joins them that was not cut; two sides of a building that share
-    nothing count as different places, as in the paper (Radenovic, Tolias, Chum, TPAMI 2018, section 3.2). A pair that was cut leaves them
-    two places, but in doubt: they go to one side (see `choose_sides`).
+    Models show one place if they have a common photo, or if a verified pair that was not cut joins them. Two sides of a building without
+    common photos and pairs count as different places, as in the paper (Radenovic, Tolias, Chum, TPAMI 2018, section 3.2). A pair that was
+    cut leaves two places, but they are in doubt and go to one side (see `choose_sides`).
 
     Args:
-        models: path.
-        graph, clusters: paths; None for models that the teacher has not built, which are one place when they share a photo.
-        contamination: benchmark name to path of its `find_contamination` artefact.
-        validation: fraction of the places for validation; at least one when there are two.
+        models: path of the `models` artefact.
+        contamination: name of a benchmark to the path of its `find_contamination` artefact.
+        out: path of the artefact to write.
+        validation: fraction of the places for validation; at least one if there are two.
+        seed: of the random choice of places.
+        graph, clusters: paths of the artefacts; None for imported models, which then show one place only if they have a common photo.
+
+    Raises:
+        ArtefactError: an input cannot be used, or is of other photos than the models.
+        WriteError: the disk is full or not writable.
     """
     check_photos(models, *(path for path in (graph, clusters) if path), *contamination.values())
     arrays = artefact.read(models, "models", ["model", "photo_offset", "photo"])
     members = [arrays["photo"][a:b] for a, b in zip(arrays["photo_offset"][:-1], arrays["photo_offset"][1:], strict=True)]
-    kept, cut = _verified(graph, clusters)
-    place = find_places(members, kept)
+    pairs, cut = _read_pairs(graph, clusters)
+    place = find_places(members, pairs)
     doubt = find_doubt(members, place, cut)
-    shown = {name: _shown(path, len(arrays["model"])) for name, path in sorted(contamination.items())}
-    reasons = _contaminated(members, place, shown)
+    inliers = {name: _most_inliers(path, len(arrays["model"])) for name, path in sorted(contamination.items())}
+    reasons = _contaminated_places(members, place, inliers)
     side = choose_sides(members, place, set(reasons), validation, seed, doubt)
     reason = [reasons.get(p, _IN_DOUBT if side[m] == DROPPED else SIDES[side[m]]) for m, p in enumerate(place)]
-    contaminated = sum(shown.values(), np.zeros(len(arrays["model"]), np.int32)) > 0
+    contaminated = sum(inliers.values(), np.zeros(len(arrays["model"]), np.int32)) > 0
     arrays = {"side": side, "place": place, "doubt": doubt, "reason": reason, "contaminated": contaminated, **photos_of(models)}
     artefact.write(out, "split", arrays, {"validation": validation, "seed": seed})
 
 
-def _verified(graph, clusters):
-    """The verified pairs that were kept, int [e, 2], and those that were cut, int [d, 2]."""
+def _read_pairs(graph, clusters):
+    """The verified pairs that were not cut, int32 [e, 2], and those that were cut, int32 [d, 2]."""
     if not graph:
         return np.zeros((0, 2), np.int32), np.zeros((0, 2), np.int32)
     pairs, cut = artefact.read(graph, "graph", ["pair"])["pair"], artefact.read(clusters, "clusters", ["cut/pair"])["cut/pair"]
-    return without(pairs, cut), cut
+    return _without(pairs, cut), cut
 
 
-def without(pairs, cut):
-    """Pairs int [m, 2] that are not among those that were cut."""
-    cut = {frozenset(pair) for pair in cut.tolist()}
-    return pairs[[frozenset(pair) not in cut for pair in pairs.tolist()]] if len(pairs) else pairs
+def _without(pairs, cut):
+    """The pairs, int [m, 2], that are not among the cut pairs, int [d, 2], in either order of their photos."""
+    unwanted = {frozenset(pair) for pair in cut.tolist()}
+    return pairs[[frozenset(pair) not in unwanted for pair in pairs.tolist()]] if len(pairs) else pairs
 
 
-def find_places(members, pairs):
-    """Place of every model, int32 [m], numbered by their first model.
+def find_places(members: Sequence[np.ndarray], pairs: np.ndarray) -> np.ndarray:
+    """Find the place of every model.
 
     Args:
-        members: photos of every model.
-        pairs: int32 [e, 2] verified pairs.
+        members: int [k], the photos of every model.
+        pairs: int32 [e, 2], verified pairs of photos.
+
+    Returns:
+        int32 [m], a number for each model. Places are numbered in the order of their first models.
     """
     models_of = _models_of(members)
     linked = nx.Graph()
@@ -76,7 +98,7 @@ def find_places(members, pairs):
 
 
 def _models_of(members):
-    """Photo to the models that have it."""
+    """Photo to the models in which it is registered."""
     models_of = {}
     for model, photos in enumerate(members):
         for photo in photos.tolist():
@@ -84,45 +106,62 @@ def _models_of(members):
     return models_of
 
 
-def find_doubt(members, place, cut):
-    """Pairs of different places whose photos a cut pair joins, int32 [d, 2], first < second, sorted.
+def find_doubt(members: Sequence[np.ndarray], place: np.ndarray, cut: np.ndarray) -> np.ndarray:
+    """Find the pairs of different places that a cut pair joins.
 
     Args:
-        members: photos of every model.
-        place: int32 [m] per model.
-        cut: int32 [e, 2] pairs of photos.
+        members: int [k], the photos of every model.
+        place: int32 [m], of every model.
+        cut: int32 [e, 2], pairs of photos.
+
+    Returns:
+        int32 [d, 2] pairs of places, first < second, sorted.
     """
     models_of = _models_of(members)
     found = {(place[m], place[n]) for a, b in cut.tolist() for m in models_of.get(a, ()) for n in models_of.get(b, ())}
     return np.array(sorted({(min(pair), max(pair)) for pair in found if pair[0] != pair[1]}), np.int32).reshape(-1, 2)
 
 
-def find_components(places, doubt):
-    """Sets of places that stay on one side: those that pairs in doubt link, one after the other.
+def find_components(places: Collection[int], doubt: np.ndarray) -> list[set[int]]:
+    """Group the places that stay on one side because doubt joins them, directly or through other places.
 
     Args:
-        places: the places in question; others link nothing.
+        places: the usable places; other places join nothing.
         doubt: int [d, 2] pairs of places.
+
+    Returns:
+        Sets of places; a place without doubt is in a set of its own.
     """
     linked = nx.Graph(doubt.tolist()).subgraph(places).copy()
     linked.add_nodes_from(places)
     return list(nx.connected_components(linked))
 
 
-def choose_sides(members, place, dropped, validation, seed, doubt=None):
-    """Side of every model, int8 [m].
+def choose_sides(
+    members: Sequence[np.ndarray],
+    place: np.ndarray,
+    dropped: Collection[int],
+    validation: float,
+    seed: int,
+    doubt: np.ndarray | None = None,
+) -> np.ndarray:
+    """Choose the side of every model.
 
-    Places that doubt links stay together. Such components are sorted by photos and one of each run of 1 / validation is drawn for
-    validation, so that both sides get large and small ones. A component with more than half of all photos always trains: in a large
-    collection wrong pairs may link most places. If it is the only component, a single place validates and those in direct doubt of it are
-    dropped (see `_separate`).
+    Places that doubt joins stay together as a component. The components are sorted by their numbers of photos, and one of each run of
+    1 / validation components is drawn for validation, so that both sides get large and small ones. A component with more than half of all
+    photos is always for training: in a large collection wrong pairs may join most places. If there is no other component, a single place
+    validates, and the places in direct doubt of it are dropped (see `_separate`).
 
     Args:
-        members: photos of every model.
-        place: int32 [m] per model.
-        dropped: set of places.
+        members: int [k], the photos of every model.
+        place: int32 [m], of every model.
+        dropped: places that are not used.
         validation: fraction of the components for validation.
+        seed: of the random choice.
         doubt: int32 [d, 2] pairs of places, or None.
+
+    Returns:
+        int8 [m], the side of every model.
     """
     doubt = np.zeros((0, 2), np.int32) if doubt is None else doubt
     photos = np.bincount(place, [len(m) for m in members], minlength=int(place.max(initial=-1)) + 1)
@@ -144,33 +183,35 @@ def choose_sides(members, place, dropped, validation, seed, doubt=None):
 
 
 def _separate(side, photos, usable, doubt):
-    """Split a single component of doubt, in place: the place validates that costs the training the fewest photos, its own and those of the
-    places in direct doubt of it, which are dropped. At least two places have to be left to train on; else nothing validates.
+    """Split a single component of doubt; `side` is changed in place.
+
+    One place validates, and the places in direct doubt of it are dropped. It is the place with which the training loses the fewest photos.
+    At least two places have to be left for training; otherwise no place validates.
     """
     near = {p: {p, *doubt[(doubt == p).any(1)].ravel().tolist()} & set(usable) for p in usable}
     cheapest = min((p for p in usable if len(near[p]) <= len(usable) - 2), key=lambda p: (photos[list(near[p])].sum(), p), default=None)
     if cheapest is None:
-        _LOG.warning("split: all %d places are in doubt of each other, so that none of them validates", len(usable))
+        _LOG.warning("split: all %d places are in doubt of each other, so none of them is for validation", len(usable))
         return
     side[list(near[cheapest])] = DROPPED
     side[cheapest] = VALIDATION
 
 
-def _shown(path, photos):
-    """Inliers of every photo with the photo of a benchmark that it matches best, int32 [n]; 0 where it matches none."""
+def _most_inliers(path, photos):
+    """Inliers of every photo with the benchmark photo that it matches best, int32 [n]; 0 if it matches none."""
     found = artefact.read(path, "ranking", ["verified/photo", "verified/inliers"])
-    strongest = np.zeros(photos, np.int32)
-    np.maximum.at(strongest, found["verified/photo"], found["verified/inliers"])
-    return strongest
+    most = np.zeros(photos, np.int32)
+    np.maximum.at(most, found["verified/photo"], found["verified/inliers"])
+    return most
 
 
-def _contaminated(members, place, shown):
-    """Reason per place that shows something of a benchmark."""
+def _contaminated_places(members, place, inliers):
+    """Place to the reason why it is dropped, for every place with photos that match a benchmark's photo."""
     reasons = {}
-    for name, strongest in shown.items():
+    for name, most in inliers.items():
         for model, photos in enumerate(members):
-            inliers = strongest[photos]
-            if inliers.any():
-                hits = np.count_nonzero(inliers)
-                reasons.setdefault(int(place[model]), f"dropped: {hits} photos match benchmark {name}, with up to {inliers.max()} inliers")
+            own = most[photos]
+            if own.any():
+                hits = np.count_nonzero(own)
+                reasons.setdefault(int(place[model]), f"dropped: {hits} photos match benchmark {name}, with up to {own.max()} inliers")
     return reasons

@@ -41,7 +41,7 @@ def read_pairs(positives: str | Path, negatives: str | Path, validation: str | P
 
     Args:
         positives, negatives, validation: artefacts.
-        background: whether photos outside every model may be negatives.
+        background: whether background photos (outside every model) may be negatives.
         missing: bool [n], photos that cannot be decoded and are left out.
 
     Raises:

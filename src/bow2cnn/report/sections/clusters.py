@@ -1,4 +1,4 @@
-"""The collection: contact sheets of its clusters, and of photos outside every cluster."""
+"""The collection: contact sheets of its clusters, and of background photos."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from bow2cnn.run.run import Run
 
 _SHOWN = 60  # clusters
 _STRIP = 8  # photos shown of a cluster
-_LONERS = 16  # photos shown of those outside every cluster
+_BACKGROUND = 16  # background photos shown
 
 
 def clusters(run: Run, thumbs: ThumbnailCache) -> dict:
@@ -25,13 +25,13 @@ def clusters(run: Run, thumbs: ThumbnailCache) -> dict:
                 "outcomes": _outcomes(run, number),
             }
         )
-    alone = np.setdiff1d(np.arange(len(run.photos["path"])), photo)
-    picked = alone[np.linspace(0, len(alone) - 1, min(_LONERS, len(alone))).astype(int)]
+    background = np.setdiff1d(np.arange(len(run.photos["path"])), photo)
+    picked = background[np.linspace(0, len(background) - 1, min(_BACKGROUND, len(background))).astype(int)]
     return {
         "strips": strips,
         "hidden": max(len(offset) - 1 - _SHOWN, 0),
-        "alone": len(alone),
-        "loners": [_picture(run, thumbs, row) for row in picked],
+        "background": len(background),
+        "background_photos": [_picture(run, thumbs, row) for row in picked],
     }
 
 

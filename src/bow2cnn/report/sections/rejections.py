@@ -5,7 +5,7 @@ import numpy as np
 from bow2cnn.core import artefact
 from bow2cnn.photos.reasons import kind_of, with_advice
 from bow2cnn.pictures.thumbnails import ThumbnailCache, crop_around
-from bow2cnn.report.sections.summary import count_outsiders, count_refused
+from bow2cnn.report.sections.summary import count_background, count_refused
 from bow2cnn.run.left_out import left_out_after_collection
 from bow2cnn.run.run import Run
 
@@ -78,13 +78,13 @@ def masked_points(run: Run, row: int) -> np.ndarray:
 
 
 def _pairs(run, thumbs):
-    """Numbers of pairs that were verified, refused and cut, with pictures of some cut pairs; number of negatives outside all models."""
+    """Numbers of verified, refused and cut pairs, with pictures of some cut pairs; number of background photos used as negatives."""
     return {
         "kept": len(run.graph["pair"]),
         "refused": count_refused(run),
         "bridges": _bridges(run, thumbs),
         "cut": len(run.clusters["cut/pair"]),
-        "outsiders": count_outsiders(run),
+        "background": count_background(run),
     }
 
 

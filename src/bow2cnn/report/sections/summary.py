@@ -116,15 +116,15 @@ def _of_teacher(run):
 
 def _of_models(run):
     models = run.models
-    outside = f"{count_outsiders(run):,} more are used as negatives" if "clusters" in run else ""
+    outside = f"{count_background(run):,} more are used as negatives" if "clusters" in run else ""
     return [
         (len(models["cluster"]), "3D models", f"{len(models['point']):,} points"),
         (int(np.count_nonzero(models["model"] >= 0)), "photos registered", outside),
     ]
 
 
-def count_outsiders(run: Run) -> int:
-    """Number of photos outside every model that are used as negatives."""
+def count_background(run: Run) -> int:
+    """Number of background photos (outside every model) that are used as negatives."""
     return int(np.count_nonzero(run.negatives("models").used & (run.models["model"] < 0)))
 
 

@@ -49,9 +49,9 @@ def _tuples(run, thumbs, source, arrays, count):
             }
         )
     hardness = [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in arrays["negatives/similarity"]]
-    alone = [_exemplar(run, thumbs, arrays, last, place) for place in np.flatnonzero(exemplar[last])[:_EXEMPLARS].tolist()]
     evidence = any(row["positive"]["evidence"] for row in rows)
-    return {"rows": rows + alone, "epochs": len(query), "hardness": hardness, "exemplars": int(exemplar[last].sum()), "evidence": evidence}
+    rows += [_exemplar(run, thumbs, arrays, last, place) for place in np.flatnonzero(exemplar[last])[:_EXEMPLARS].tolist()]
+    return {"rows": rows, "epochs": len(query), "hardness": hardness, "exemplars": int(exemplar[last].sum()), "evidence": evidence}
 
 
 def _exemplar(run, thumbs, arrays, epoch, place):
