@@ -12,7 +12,7 @@ help:
 	@echo "make test    unit tests and a run on a tiny collection"
 	@echo "make test-kills  runs killed at many moments (ten minutes)"
 	@echo "make test-slurm  the whole workflow on a Slurm of its own, half an hour (root, slurm-wlm, munge)"
-	@echo "make lint    format and rules of the house"
+	@echo "make lint    format, rules of the house, layers of the rooms, types"
 	@echo "make format  bring the code into form"
 	@echo "make config  write config.yaml, docs/config.md and the schema for editors anew from src/bow2cnn/config"
 	@echo "make lock    renew requirements.txt from requirements.in and pyproject.toml"
@@ -54,6 +54,7 @@ lint: .venv/complete
 	$(BIN)/ruff format --check $(PYTHON_FILES)
 	$(BIN)/snakefmt --check $(SNAKE_FILES)
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy --no-error-summary
 	$(BIN)/snakemake --lint --configfile tests/configs/lint.yaml
 
 format: .venv/complete

@@ -65,7 +65,7 @@ class ArtefactError(Exception):
     """An artefact that cannot be used; the message names the file and the cause in one line."""
 
 
-def write(path: str | Path, kind: str, arrays: Mapping[str, Any], params: dict | None = None) -> None:
+def write(path: str | Path, kind: str, arrays: Mapping[str, Any], params: Mapping[str, Any] | None = None) -> None:
     """Write an artefact atomically: a temporary file in the same folder, then a rename.
 
     Args:

@@ -111,7 +111,7 @@ def _holds(path, parts):
         return False
 
 
-def write_checksummed(path: str | Path, key: str, content: bytes) -> None:
+def write_checksummed(path: str | Path, key: str, content: bytes | memoryview) -> None:
     """Write bytes atomically, preceded by a SHA-256 of the key and the bytes.
 
     Args:

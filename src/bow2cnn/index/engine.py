@@ -54,7 +54,7 @@ class QuantisedFeatures:
         signature: np.ndarray,
         keypoint: np.ndarray,
         feature: np.ndarray,
-        size: tuple[int, ...],
+        size: tuple[int, int],
         nearest: np.ndarray | None = None,
     ) -> None:
         self.word, self.signature, self.keypoint, self.feature = map(_read_only, (word, signature, keypoint, feature))

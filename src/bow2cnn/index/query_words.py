@@ -8,7 +8,7 @@ from bow2cnn.vocabulary.vocabulary import Vocabulary
 
 
 def quantise_query(
-    keypoint: np.ndarray, descriptor: np.ndarray, size: tuple[int, ...], vocabulary: Vocabulary, soft_words: int
+    keypoint: np.ndarray, descriptor: np.ndarray, size: tuple[int, int], vocabulary: Vocabulary, soft_words: int
 ) -> QuantisedFeatures:
     """Quantise the features of a photo that is not in the index, with several words per feature.
 

@@ -1,9 +1,14 @@
 """Files with the same bytes as a photo of the collection: copies of it under another name."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 _SAME = "same bytes as "
+
+
+class Columns(Protocol):
+    """Arrays and lists by name: a dict, or an artefact that reads them when they are asked for."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 def copy_of(path: str) -> str:
@@ -16,7 +21,7 @@ def is_copy(reason: str) -> bool:
     return reason.startswith(_SAME)
 
 
-def copies_of(photos: Mapping[str, Any]) -> list[tuple[str, int]]:
+def copies_of(photos: Columns) -> list[tuple[str, int]]:
     """List the copies in a collection.
 
     Args:

@@ -61,7 +61,7 @@ def read_query(
     header = read_header(path, 1, max_pixels)
     size = header["width"], header["height"]
     region = None if region is None else _clip(region, *size)
-    ((_, (keypoint, descriptor, _, error)),) = extract_isolated([(path, *size)], detector, 1)
+    ((_, (keypoint, descriptor, _, error)),) = extract_isolated([(str(path), *size)], detector, 1)
     if error:
         raise PhotoError(error)
     words = quantise_query(keypoint, descriptor, size, vocabulary, soft_words)

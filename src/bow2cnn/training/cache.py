@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class PhotoCache:
     ) -> None:
         folder = Path(folder)
         self._paths, self._input, self._image_size = paths, input, image_size
-        self._arguments = {"folder": folder, "threads": threads, "key": key, "limit": limit}
+        self._arguments: dict[str, Any] = {"folder": folder, "threads": threads, "key": key, "limit": limit}
         self._data, self._list = folder / "photos.bin", folder / "photos.list"
         key = json.dumps([key, dataclasses.asdict(input), image_size, limit, *map(int, rows)])
         found = self._find(key)
