@@ -16,11 +16,11 @@ def clique(photos, inliers=100):
 
 
 def clustered(tmp_path, edges, photos, min_photos=4, min_bridge_inliers=40, unmoved=()):
-    """The clusters' arrays, and the members of every cluster; `unmoved` are the edges whose matches are."""
-    still = np.array([(a, b) in unmoved for a, b, _ in edges], np.float32)
+    """The clusters' arrays, and the members of every cluster; `unmoved` are the edges whose matches are all static."""
+    static = np.array([(a, b) in unmoved for a, b, _ in edges], np.float32)
     pair = np.array([(a, b) for a, b, _ in edges], np.int32).reshape(-1, 2)
     inliers = np.array([n for *_, n in edges], np.int32)
-    artefact.write(tmp_path / "graph.h5", "graph", {"pair": pair, "inliers": inliers, "unmoved": still, "queried": np.zeros(photos, bool)})
+    artefact.write(tmp_path / "graph.h5", "graph", {"pair": pair, "inliers": inliers, "unmoved": static, "queried": np.zeros(photos, bool)})
     cut_clusters(tmp_path / "graph.h5", tmp_path / "clusters.h5", min_photos, min_bridge_inliers)
     found = artefact.read(tmp_path / "clusters.h5", "clusters")
     members = [found["photo"][a:b].tolist() for a, b in zip(found["offset"][:-1], found["offset"][1:], strict=True)]
@@ -52,7 +52,7 @@ def test_pairs_without_a_common_photo_join_two_groups(tmp_path):
 
 
 def test_weak_pairs_inside_a_group_are_no_bridges(tmp_path):
-    """Nor those of a group that has no strong ones: its model is built of what there is."""
+    """Neither are the weak pairs of a group without strong pairs: its model is built with them."""
     edges = clique(range(6), 20) + clique(range(6, 11)) + LINKS[:4]
     found, members = clustered(tmp_path, edges, 11)
     assert members == [list(range(11))] and len(found["bridge/pair"]) == 0
@@ -95,8 +95,8 @@ def test_the_frames_of_a_fixed_camera_are_one_cluster(tmp_path):
 
 
 def planted(wrong, seed=0, places=40, photos=50, views=0):
-    """A graph of places, every photo of which matches the six after it, and so many wrong pairs of any photos. Of the first place the last
-    half of the photos is another view that so many links join to the first half.
+    """A graph of places, whose photos match the six photos after them, and `wrong` pairs of random photos. With `views`, the last half of
+    the first place's photos is another view, which this number of links joins to the first half.
     """
     rng = np.random.default_rng(seed)
     network = nx.Graph()
@@ -119,7 +119,7 @@ def planted(wrong, seed=0, places=40, photos=50, views=0):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("wrong", [1, 10, 100])
 def test_wrong_pairs_join_no_two_places(wrong, seed):
-    """Of some 11,000 pairs so many are wrong, up to nearly one in a hundred, and as strong as any; another view stays with its place."""
+    """Up to nearly one in a hundred of 11,000 pairs is wrong, and as strong as any other. Another view stays with its place."""
     network = planted(wrong, seed, views=10)
     cut_weak(network, 5, 30)
     for members in nx.connected_components(network):
@@ -139,7 +139,7 @@ def test_what_is_needed_grows_slowly_with_the_collection(places):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_cut_and_what_stays_has_its_evidence(seed):
-    """On random graphs: what is cut joins two groups of a cluster's size, with fewer links than are needed."""
+    """On random graphs: cut edges join two groups of a cluster's size that have fewer links than are needed."""
     rng = np.random.default_rng(seed)
     network = nx.gnm_random_graph(60, 75, seed=seed)
     for edge in network.edges:
@@ -168,12 +168,12 @@ def test_a_single_photo_holds_no_two_places_together(more):
     network = nx.Graph()
     network.add_edges_from((a, b) for a, b, _ in clique(range(6)) + clique(range(6, 6 + 6)) + clique(range(12, 12 + more)))
     network.add_edges_from([(5, 6), (5, 7), (5, 8)] + [(5, 12 + other) for other in range(more)])
-    moved = {tuple(sorted(edge)): 20.0 for edge in network.edges}
-    cut = _cut_at_single_photos(network, moved, 4)
+    parallax_inliers = {tuple(sorted(edge)): 20.0 for edge in network.edges}
+    cut = _cut_at_single_photos(network, parallax_inliers, 4)
     expected = [(5, 6), (5, 7), (5, 8)] + ([(5, 12), (5, 13), (5, 14), (5, 15)] if more == 4 else [])
     assert sorted(cut) == expected and all(not network.has_edge(*edge) for edge in cut)
     assert nx.node_connected_component(network, 5) == {*range(6), *(range(12, 15) if more == 3 else ())}
-    assert _cut_at_single_photos(network, moved, 4) == []
+    assert _cut_at_single_photos(network, parallax_inliers, 4) == []
 
 
 def test_clusters_are_numbered_by_size_then_photo_and_small_ones_left_out(tmp_path):

@@ -1,4 +1,4 @@
-"""Databases of others: what is in one is checked, and nothing in it is run."""
+"""Databases of other programs: their content is checked, and no code in them is run."""
 
 import pickle
 
@@ -41,7 +41,7 @@ def test_pairs_are_those_of_the_database(tmp_path):
     names = ["x/other", "ee/ee/ee/eeeeee", "aa/aa/aa/aaaaaa", "ff/ff/ff/ffffff", "bbbbbb", "cccccc"]
     found = imported(tmp_path, {"train": TRAIN, "val": VAL}, names)
     assert pools(found) == {2: [4], 3: [1]}
-    assert all(pool.keys() == {"photo"} for pool in found.pools), "there is no evidence, so none is made up"
+    assert all(pool.keys() == {"photo"} for pool in found.pools), "a database has no evidence"
     assert found.validation.query.tolist() == [3] and found.validation.database.tolist() == [1, 2, 3, 4, 5]
     assert [rows.tolist() for rows in found.validation.protocols[ALL][0]] == [[1], [3]]
     rule = found.negatives
@@ -59,8 +59,8 @@ def test_a_name_that_two_photos_have_is_nobodys(tmp_path):
 def test_clusters_that_a_pair_joins_are_one_place(tmp_path, caplog):
     """Case T7: an id per image, as some write it, and a pair across two clusters: no photo of a pair is a negative of the other."""
     names = [*TRAIN["cids"], *VAL["cids"]]
-    alone = {"train": TRAIN | {"cluster": [1, 2, 3, 4]}, "val": VAL | {"cluster": [5, 6]}}
-    found = imported(tmp_path, alone, names)
+    single = {"train": TRAIN | {"cluster": [1, 2, 3, 4]}, "val": VAL | {"cluster": [5, 6]}}
+    found = imported(tmp_path, single, names)
     assert found.negatives.place.tolist() == [0, 0, 1, 1, 2, 2] and found.query.tolist() == [0, 2, 5]
     assert "in train pairs join photos of different clusters, so there are 2 places fewer than clusters" in caplog.text
     across = {"train": TRAIN | {"qidxs": [0, 2], "pidxs": [2, 3]}, "val": VAL}
@@ -176,7 +176,7 @@ def test_photos_lie_by_the_end_of_their_names():
 
 
 def classes(places, caplog, outside=0, **changes):
-    """Photo to class for places of three photos each, in clusters of their own, and photos outside; and what the log says."""
+    """Photo to class for places of three photos each, in clusters of their own, and `outside` background photos; and the log."""
     caplog.clear()
     group = np.concatenate([np.repeat(np.arange(places), 3), places + np.arange(outside)])
     pairs = {"place": group, "cluster": np.where(group < places, group, -1), "side": np.ones(len(group))}
@@ -198,7 +198,7 @@ def test_places_in_doubt_are_one_class(caplog):
 
 
 def test_doubt_does_not_make_one_class_of_most_photos(caplog):
-    """A chain of six places: pairs are joined until a class has half of all photos, and of the two that are still in doubt one goes."""
+    """A chain of six places: pairs are joined until a class has half of all photos; then one of the two places in doubt is left out."""
     found, log = classes(6, caplog, doubt=[[row, row + 3] for row in range(0, 15, 3)])
     assert [found.get(row) for row in range(0, 18, 3)] == [0, 0, 0, None, 3, 3]
     assert "train: 4 places" in log and "1 places with 3 photos may be the same as another one too, and are left out" in log

@@ -1,4 +1,4 @@
-"""COLMAP models that a user has: what they hold arrives, what is none is refused with a reason."""
+"""COLMAP models of a user: their content is imported, and other files are refused with a reason."""
 
 import shutil
 

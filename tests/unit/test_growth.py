@@ -1,4 +1,4 @@
-"""Growth: matches against brute force, epipolar geometry of known scenes, a graph that joins what belongs together in any order."""
+"""Growth: matches against brute force, epipolar geometry of known scenes, a graph that joins the right photos in any order."""
 
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -340,18 +340,18 @@ def test_no_seeds_no_graph(grown, tmp_path):
 
 
 def test_what_no_seed_joins_looks_at_its_best_results(grown, tmp_path):
-    """Both landmarks are found without a seed; the photos of neither verify no more than they were told to."""
+    """Both landmarks are found without a seed; background photos are verified with no more photos than the limit."""
     graph = artefact.read(grown.graph, "graph")
     found = grow(grown, write_seeds(tmp_path / "s.h5", []), tmp_path / "g.h5", 2, orphan_shortlist=3)
     assert set(found["pair"].ravel().tolist()) == set(graph["pair"].ravel().tolist())
     assert len(found["pair"]) >= 0.9 * len(graph["pair"])
-    alone = grown.landmark < 0
-    assert 1 <= found["verified"][alone].max() <= 3 and not found["queried"][alone].any()
-    assert (graph["verified"][alone] == 0).all()
+    background = grown.landmark < 0
+    assert 1 <= found["verified"][background].max() <= 3 and not found["queried"][background].any()
+    assert (graph["verified"][background] == 0).all()
 
 
 def test_parts_of_a_photo_find_what_all_of_it_ranks_low(grown, tmp_path):
-    """With a shortlist of two photos, growth from one seed stops early; the parts go on, outside the component alone, and join no other."""
+    """With a shortlist of two photos, growth from one seed stops early. Crops go on, only outside the component, and join no other one."""
     graph = artefact.read(grown.graph, "graph")
     seeds = write_seeds(tmp_path / "s.h5", [graph["pair"][graph["inliers"].argmax()]])
     short = grow(grown, seeds, tmp_path / "short.h5", 2, shortlist=2)

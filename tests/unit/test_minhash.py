@@ -20,13 +20,13 @@ def pack(sets, idf):
     return BagOfWords(offset, word, artefact.offsets(np.bincount(word, minlength=len(idf))), photo, np.asarray(idf, np.float32))
 
 
-def pairs_with_overlap(count, common, alone, first=0):
-    """`count` pairs of sets with so many common words and so many of each alone; no word in two pairs."""
+def pairs_with_overlap(count, common, own, first=0):
+    """`count` pairs of sets with `common` words in both sets and `own` words in one set; no word is in two pairs."""
     sets, word = [], first
     for _ in range(count):
         shared = range(word, word + common)
-        sets += [{*shared, *range(word + common + i * alone, word + common + (i + 1) * alone)} for i in range(2)]
-        word += common + 2 * alone
+        sets += [{*shared, *range(word + common + i * own, word + common + (i + 1) * own)} for i in range(2)]
+        word += common + 2 * own
     return sets, word
 
 
@@ -40,11 +40,11 @@ def weighted_overlap(a, b, idf):
     return sum(float(idf[w]) for w in a & b) / union if union else 0.0
 
 
-@pytest.mark.parametrize(("common", "alone"), [(4, 28), (6, 27), (9, 25), (2, 29)])
-def test_photos_collide_as_often_as_the_law_says(common, alone):
+@pytest.mark.parametrize(("common", "own"), [(4, 28), (6, 27), (9, 25), (2, 29)])
+def test_photos_collide_as_often_as_the_law_says(common, own):
     """1 - (1 - x^3)^512 at overlap x, over 300 independent pairs: within 3.5 standard deviations."""
-    sets, words = pairs_with_overlap(300, common, alone)
-    x = common / (common + 2 * alone)
+    sets, words = pairs_with_overlap(300, common, own)
+    x = common / (common + 2 * own)
     expected = 1 - (1 - x**3) ** 512
     found = collided(sets, np.ones(words, np.float32), 3, 512, threads=2)
     assert set(map(tuple, found.tolist())) <= {(2 * i, 2 * i + 1) for i in range(300)}

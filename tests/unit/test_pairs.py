@@ -26,7 +26,7 @@ from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 
 ROOT = Path(__file__).parents[2]
 
-# Model 0: cameras on a line at x = 0, 1, 2, 4.5 (photos 3, 1, 0, 2); what points each sees, and in how many pixels of focal length.
+# Model 0: cameras on a line at x = 0, 1, 2, 4.5 (photos 3, 1, 0, 2); the points that each sees, and its focal length in pixels.
 CENTRES = [0.0, 1.0, 2.0, 4.5]
 PHOTOS = [3, 1, 0, 2]
 SEEN = [range(12), range(6), range(4, 16), range(14, 20)]
@@ -99,7 +99,7 @@ def test_the_nearest_cameras_come_first_and_only_so_many_are_looked_at(evidence)
     assert evidence.pool(3, [0, 1, 2, 3], 1, size=9)["photo"].tolist() == [0]
 
 
-def test_only_the_given_views_count(evidence):
+def test_only_the_listed_views_count(evidence):
     found = table(evidence.pool(0, [0, 2], 1, size=9))
     assert found == [pytest.approx((0, 8, 8 / 12, 2.0, 1.0, 42))]
     assert table(evidence.pool(0, [0], 1, size=9)) == []
@@ -143,7 +143,7 @@ def test_background_photos_get_places_of_their_own_and_a_drawn_side():
 
 
 def word_index(path, photos):
-    """An index of photos given as lists of (words, offset of their places)."""
+    """An index of photos, which are (words, offset of their places)."""
     rng = np.random.default_rng(0)
     place = rng.random((400, 2)) * 300
     words = [np.array(sorted(own), int) for own, _ in photos]
@@ -247,7 +247,7 @@ def test_validation_positives_are_all_photos_with_enough_common_points(inputs):
     assert all(len(photos) <= 1 for photos in pools(found).values())
     other = mined(inputs, nearest_cameras=1, sides=(VALIDATION, TRAIN, TRAIN)).validation
     positives = {query: right.tolist() for query, (right, _) in zip(other.query.tolist(), other.protocols[ALL], strict=True)}
-    assert positives == {1: [3], 3: [0, 1]}, "0 has none near enough, so it is no query"
+    assert positives == {1: [3], 3: [0, 1]}, "0 has no near camera with enough points, so it is not a query"
 
 
 def test_sides_and_places_of_photos_inside_and_outside_of_models(inputs):
@@ -410,11 +410,11 @@ def test_what_cannot_be_decoded_still_says_what_others_show():
     assert rule.rows().tolist() == [0, 2, 3, 4] and rule.allowed(3, np.arange(5)).tolist() == [False, False, False, False, True]
 
 
-# pairs by words alone
+# pairs by words
 
 
 def shared_words(*groups):
-    """Photos for `word_index`: of every group so many photos that share ten words and have five of their own."""
+    """Photos for `word_index`. `groups` are numbers of photos that have ten words in common and five words of their own."""
     photos, next_word = [], 0
     for group in groups:
         common, next_word = range(next_word, next_word + 10), next_word + 10
@@ -428,7 +428,7 @@ WORDS = {"validation": 0.3, "max_hamming": 24, "max_background": 100, "seed": 0,
 
 
 def by_words(folder, photos, contaminated=None, **changed):
-    """What words alone say; `contaminated`: rows that match a benchmark."""
+    """The pairs by words; `contaminated`: rows that match a benchmark."""
     index, paths = word_index(folder / "words.h5", photos), []
     if contaminated is not None:
         paths = [folder / "contamination.h5"]
@@ -479,7 +479,7 @@ def test_pairs_by_words_are_the_same_from_any_number_of_threads(tmp_path):
 
 
 def test_every_source_is_a_function_that_takes_what_it_is_said_to_need():
-    """The rule is made from the registry alone."""
+    """The workflow makes the rule from the registry."""
     artefacts = re.findall(r'^    "(\w+)": \[?f?"<results>', (ROOT / "workflow/rules/common.smk").read_text(), re.M)
     for source in SOURCES.values():
         module, _, name = source.function.rpartition(".")

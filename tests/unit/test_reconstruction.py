@@ -1,4 +1,4 @@
-"""Reconstruction: the true cameras come back, every failure is told, models are packed and joined without loss."""
+"""Reconstruction: the true cameras come back, every failure is reported, models are packed and joined without loss."""
 
 import shutil
 import subprocess
@@ -179,7 +179,7 @@ def test_a_model_grows_by_the_photos_that_come(tmp_path):
 
 
 def enlarged(photos, pairs, scales):
-    """Files of other sizes with what was found at the old one."""
+    """Files of other sizes with the features of the old size."""
     larger = [
         {
             **photo,
@@ -250,7 +250,7 @@ def test_models_of_a_cluster_that_has_grown(tmp_path):
     assert [model.num_reg_images() for model in alone] == [5, 4]
     (tmp_path / "0/images.bin").unlink()
     again = build_models([tmp_path / "0"], photos, pairs, 4, seed=0)
-    assert [model.num_reg_images() for model in again] == [8, 5], "what cannot be read is mapped anew"
+    assert [model.num_reg_images() for model in again] == [8, 5], "a model that cannot be read is mapped again"
 
 
 def test_the_true_cameras_of_rendered_photos_come_back(modelled):
@@ -383,7 +383,7 @@ def test_an_overlapping_model_with_photos_enough_of_its_own_stays(shared, kept):
 def test_models_of_unchanged_clusters_are_kept(modelled, tmp_path, monkeypatch):
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
     mapped, real = [], build.map_cluster
-    monkeypatch.setattr(build, "map_cluster", lambda *given: mapped.append(len(given[0])) or real(*given))
+    monkeypatch.setattr(build, "map_cluster", lambda *arguments: mapped.append(len(arguments[0])) or real(*arguments))
 
     def built(seed=0, code=""):
         mapped.clear()
@@ -397,17 +397,17 @@ def test_models_of_unchanged_clusters_are_kept(modelled, tmp_path, monkeypatch):
     damaged = next((tmp_path / "state").rglob("points3D.bin"))
     damaged.unlink()
     damaged.write_bytes(b"half")
-    assert built() == (1, True), "what is damaged is built again"
+    assert built() == (1, True), "a damaged model is built again"
     # A model that was opened and saved again: it is the same file under two names.
     edited = next((tmp_path / "colmap").rglob("points3D.bin"))
     with open(edited, "rb+") as file:
         file.seek(100)
         file.write(b"\0\1")
-    assert built() == (1, True), "what users do to their models stays with them"
+    assert built() == (1, True), "changes by users have no effect on later runs"
     assert built(code="edited")[0] == 2 and built(seed=1)[0] == 2
     assert len(list((tmp_path / "state").iterdir())) == 6
     gather_models([tmp_path / "m.h5"], modelled.collection, tmp_path / "models.h5", tmp_path / "state")
-    assert len(list((tmp_path / "state").iterdir())) == 2, "what no model of this run comes from is dropped"
+    assert len(list((tmp_path / "state").iterdir())) == 2, "models that this run did not use are deleted"
     assert built(seed=1)[0] == 0
 
 
@@ -416,7 +416,7 @@ def test_models_of_a_cluster_that_has_grown_are_extended(modelled, tmp_path, mon
     first = whole["photo"][: whole["offset"][1]]
     mapped = []
     real = build.map_cluster
-    monkeypatch.setattr(build, "map_cluster", lambda *given: mapped.append(len(given[0])) or real(*given))
+    monkeypatch.setattr(build, "map_cluster", lambda *arguments: mapped.append(len(arguments[0])) or real(*arguments))
 
     def built(photos, lineage, state="state"):
         """Photos of every mapping, and the models."""
@@ -441,7 +441,7 @@ def test_models_of_a_cluster_that_has_grown_are_extended(modelled, tmp_path, mon
     for folder in (tmp_path / "state").iterdir():
         if len(pycolmap.Reconstruction(str(folder / "0")).images) == 7:
             next(folder.rglob("images.bin")).write_bytes(b"half")
-    assert built(first[:-2], "then")[0] == [7], "a photo that is gone takes its models with it, and what is damaged is not extended"
+    assert built(first[:-2], "then")[0] == [7], "without a photo its models are built again, and a damaged model is not extended"
     assert built(first[:-2], "then", "other")[0] == [7, 9] and built(first, "now", "other")[0] == [9], "clusters made in another way"
 
 
@@ -578,7 +578,7 @@ def test_a_photo_of_two_models_belongs_to_the_one_that_sees_more_through_it(tmp_
 
 
 @pytest.mark.parametrize("room", ["16k", "64k"])
-def test_a_full_disk_is_told_and_not_taken_for_a_bad_cluster(modelled, tmp_path, room, monkeypatch):
+def test_a_full_disk_is_reported_and_not_blamed_on_the_cluster(modelled, tmp_path, room, monkeypatch):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", disk], capture_output=True, check=False).returncode:

@@ -30,7 +30,7 @@ def split(tmp_path, members, pairs=(), contamination=None, validation=0.2, seed=
     return artefact.read(tmp_path / "s.h5", "split")
 
 
-def apart(count, size=5):
+def separate(count, size=5):
     """Models that share nothing."""
     return [list(range(i * size, (i + 1) * size)) for i in range(count)]
 
@@ -40,7 +40,7 @@ def places(members, pairs=()):
 
 
 def test_models_that_share_nothing_are_places_of_their_own():
-    assert places(apart(4)) == [0, 1, 2, 3] and places([]) == []
+    assert places(separate(4)) == [0, 1, 2, 3] and places([]) == []
 
 
 def test_a_shared_photo_makes_one_place():
@@ -48,22 +48,22 @@ def test_a_shared_photo_makes_one_place():
 
 
 def test_a_verified_pair_makes_one_place():
-    assert places(apart(4), [(3, 17), (0, 1)]) == [0, 1, 2, 0]
+    assert places(separate(4), [(3, 17), (0, 1)]) == [0, 1, 2, 0]
 
 
 def test_a_pair_that_was_cut_joins_nothing(tmp_path):
-    found = [split(tmp_path, apart(4), [(3, 17), (8, 12)], cut=cut)["place"].tolist() for cut in ([], [(17, 3)], [(3, 17), (8, 12)])]
+    found = [split(tmp_path, separate(4), [(3, 17), (8, 12)], cut=cut)["place"].tolist() for cut in ([], [(17, 3)], [(3, 17), (8, 12)])]
     assert found == [[0, 1, 1, 0], [0, 1, 1, 2], [0, 1, 2, 3]]
 
 
 def test_pairs_with_photos_outside_the_models_join_nothing():
-    assert places(apart(3), [(2, 99), (99, 7), (50, 51)]) == [0, 1, 2]
+    assert places(separate(3), [(2, 99), (99, 7), (50, 51)]) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_both_sides_never_share_a_place(tmp_path, seed):
     rng = np.random.default_rng(seed)
-    members = apart(30)
+    members = separate(30)
     pairs = rng.integers(0, 150, (12, 2))
     members[3].append(members[20][0])
     found = split(tmp_path, members, pairs, seed=seed)
@@ -79,7 +79,7 @@ def test_both_sides_never_share_a_place(tmp_path, seed):
 def test_contaminated_places_are_dropped_with_the_reason(tmp_path):
     """Model 1 shows a benchmark's place, model 4 is the same place as model 1."""
     hits = {"demo": [(5, 30), (6, 44), (5, 21), (99, 80)], "other": [(12, 25)]}
-    found = split(tmp_path, apart(6), [(7, 21)], hits)
+    found = split(tmp_path, separate(6), [(7, 21)], hits)
     assert np.flatnonzero(found["side"] == DROPPED).tolist() == [1, 2, 4]
     expected = "dropped: 2 photos match benchmark demo, with up to 44 inliers"
     assert found["reason"][1] == found["reason"][4] == expected
@@ -93,7 +93,7 @@ def test_contaminated_places_are_dropped_with_the_reason(tmp_path):
     ("count", "validation", "expected"), [(20, 0.2, 4), (20, 0.5, 10), (3, 0.2, 1), (2, 0.2, 1), (2, 0.9, 1), (1, 0.5, 0)]
 )
 def test_the_number_of_places_for_validation(tmp_path, count, validation, expected):
-    found = split(tmp_path, apart(count), validation=validation)
+    found = split(tmp_path, separate(count), validation=validation)
     assert (found["side"] == VALIDATION).sum() == expected
     assert (found["side"] == TRAIN).sum() == count - expected
 
@@ -104,7 +104,7 @@ def test_no_models_no_sides(tmp_path):
 
 
 def test_when_all_is_dropped_nothing_is_left_to_choose(tmp_path):
-    found = split(tmp_path, apart(2), contamination={"demo": [(0, 30), (5, 30)]})
+    found = split(tmp_path, separate(2), contamination={"demo": [(0, 30), (5, 30)]})
     assert found["side"].tolist() == [DROPPED, DROPPED]
 
 
@@ -119,7 +119,7 @@ def test_both_sides_get_large_and_small_places():
 
 
 def test_the_size_of_a_place_is_that_of_all_its_models():
-    """Three small models of one place are the largest place: alone in the first run of places, so it goes to validation with them."""
+    """Three small models of one place are the largest place. It is the only one of the first run of places, so it validates."""
     members = [list(range(4))] * 3 + [list(range(10)), list(range(9)), list(range(8))]
     place = np.array([0, 0, 0, 1, 2, 3], np.int32)
     drawn = {tuple(choose_sides(members, place, set(), 0.5, seed).tolist()) for seed in range(20)}
@@ -128,7 +128,7 @@ def test_the_size_of_a_place_is_that_of_all_its_models():
 
 
 def test_the_seed_decides(tmp_path):
-    members = apart(20)
+    members = separate(20)
     written = []
     for seed in (1, 1, 2):
         split(tmp_path, members, seed=seed)
@@ -149,21 +149,21 @@ def test_the_places_that_a_cut_pair_joins_are_in_doubt():
 def test_places_in_doubt_stay_on_one_side(tmp_path, seed):
     """A chain of three, and a pair. Place 6, which is dropped, links nothing."""
     cut = [(0, 50), (51, 23), (60, 70), (24, 30), (31, 40)]
-    found = split(tmp_path, apart(20), cut=cut, contamination={"demo": [(32, 50)]}, seed=seed)
+    found = split(tmp_path, separate(20), cut=cut, contamination={"demo": [(32, 50)]}, seed=seed)
     side = found["side"]
     assert found["place"].tolist() == list(range(20)) and found["doubt"].tolist() == [[0, 10], [4, 6], [4, 10], [6, 8], [12, 14]]
     assert side[0] == side[10] == side[4] and side[12] == side[14] and np.flatnonzero(side == DROPPED).tolist() == [6]
 
 
 def test_what_is_in_doubt_may_come_to_either_side(tmp_path):
-    drawn = [split(tmp_path, apart(12), cut=[(0, 50), (51, 23), (30, 35)], seed=seed)["side"] for seed in range(20)]
+    drawn = [split(tmp_path, separate(12), cut=[(0, 50), (51, 23), (30, 35)], seed=seed)["side"] for seed in range(20)]
     assert {int(side[0]) for side in drawn} == {int(side[6]) for side in drawn} == {TRAIN, VALIDATION}
     assert all(side[0] == side[10] == side[4] and side[6] == side[7] for side in drawn)
     assert {int(side[8] == side[6]) for side in drawn} == {int(side[4] == side[8]) for side in drawn} == {0, 1}
 
 
 def chained(sizes, doubt):
-    """The sides of places with so many photos, by several seeds."""
+    """The sides of places with these numbers of photos, by several seeds."""
     members, place = [list(range(size)) for size in sizes], np.arange(len(sizes), dtype=np.int32)
     return [choose_sides(members, place, set(), 0.3, seed, np.array(doubt)).tolist() for seed in range(20)]
 
@@ -181,7 +181,7 @@ def test_a_single_component_gives_the_place_whose_doubt_costs_least():
 
 
 def test_the_reason_of_a_place_that_is_dropped_for_doubt(tmp_path):
-    found = split(tmp_path, apart(5), cut=[(0, 5), (6, 10), (11, 15), (16, 20)])
+    found = split(tmp_path, separate(5), cut=[(0, 5), (6, 10), (11, 15), (16, 20)])
     assert found["side"].tolist() == [VALIDATION, DROPPED, TRAIN, TRAIN, TRAIN]
     assert found["reason"][1] == "dropped: a cut pair leaves it in doubt whether it shows the same as a place that validates"
 
@@ -191,7 +191,7 @@ ALL_OF_FOUR = [(0, 5), (0, 10), (0, 15), (5, 10), (5, 15), (10, 15)]
 
 @pytest.mark.parametrize(("count", "cut"), [(2, [(0, 5)]), (3, [(0, 5), (5, 10)]), (4, ALL_OF_FOUR)])
 def test_where_all_is_in_doubt_of_all_everything_trains(tmp_path, caplog, count, cut):
-    assert split(tmp_path, apart(count), cut=cut)["side"].tolist() == [TRAIN] * count
+    assert split(tmp_path, separate(count), cut=cut)["side"].tolist() == [TRAIN] * count
     assert "so none of them is for validation" in caplog.text
 
 
@@ -200,7 +200,7 @@ def test_a_photo_that_four_weak_pairs_join_to_another_cluster(tmp_path, others):
     """A wide photo (0) was verified with four photos of another cluster, each time by a little less than what joins clusters. The two
     models were on two sides, and the hardest negative of the wide photo was one that it was verified with.
     """
-    members = apart(2 + others)
+    members = separate(2 + others)
     cut = [(0, b) for b in range(5, 9)]
     pair = [*combinations(members[0], 2), *combinations(members[1], 2), *cut]
     for seed in range(10):
