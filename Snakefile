@@ -67,6 +67,7 @@ onsuccess:
     tell_left_out()
 
 
+include: "workflow/rules/resources.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/collection.smk"
 include: "workflow/rules/benchmarks.smk"

@@ -29,8 +29,8 @@ from bow2cnn.evaluation.validation import validation_scores
 from bow2cnn.pairs.found import write_pairs
 from bow2cnn.pairs.mine import mine_pairs
 from bow2cnn.run.run import Run
+from bow2cnn.split.choose_sides import find_components
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
-from bow2cnn.split.split import find_components
 from bow2cnn.training.start import start_network
 from bow2cnn.training.train import train_experiment
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bow2cnn.export.retrieval_sfm import NAME
+from bow2cnn.export.training_database import NAME
 
 
 def main():

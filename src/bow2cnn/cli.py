@@ -105,7 +105,7 @@ def _search(options):
     # Imported here, because the imports take a second, which the other commands need not wait for.
     from bow2cnn.core.atomic_files import WriteError
     from bow2cnn.photos.decode import PhotoError
-    from bow2cnn.pictures.panels import SheetError, format_of
+    from bow2cnn.pictures.match_drawing import SheetError, format_of
     from bow2cnn.search.listing import lines_of
     from bow2cnn.search.query import RegionError
     from bow2cnn.search.searcher import Searcher
@@ -133,7 +133,7 @@ def _search(options):
 def _explain(options):
     from bow2cnn.core.atomic_files import WriteError
     from bow2cnn.explain.explanation import draw_explanation, explain
-    from bow2cnn.pictures.panels import SheetError, format_of, save_sheet
+    from bow2cnn.pictures.match_drawing import SheetError, format_of, save_sheet
     from bow2cnn.run.find_photo import UnknownPhoto
 
     try:
@@ -190,7 +190,7 @@ def _export_colmap(run, options):
 
 
 def _export_database(run, options):
-    from bow2cnn.export.retrieval_sfm import export_database
+    from bow2cnn.export.training_database import export_database
 
     sides = export_database(run, options.out, options.background, options.pairs)
     return [f"{side}, {photos} photos, {pairs} pairs" for side, (photos, pairs) in sides.items()], []

@@ -19,7 +19,7 @@ from bow2cnn.config.load import check_files, load
 from bow2cnn.config.messages import ConfigError
 from bow2cnn.config.model import Experiment
 from bow2cnn.config.renamed import RENAMED
-from bow2cnn.export import retrieval_sfm
+from bow2cnn.export import training_database
 from bow2cnn.network.backbones import BACKBONES, POOLINGS
 
 ROOT = Path(__file__).parents[2]
@@ -359,7 +359,7 @@ def test_the_poolings_are_those_there_are():
 
 def test_the_export_takes_the_thresholds_of_m3():
     experiment = Experiment()
-    assert (experiment.positives_overlap, experiment.positives_scale) == (retrieval_sfm._MIN_OVERLAP, retrieval_sfm._MAX_SCALE)
+    assert (experiment.positives_overlap, experiment.positives_scale) == (training_database._MIN_OVERLAP, training_database._MAX_SCALE)
 
 
 @pytest.mark.parametrize("path", generate.texts())

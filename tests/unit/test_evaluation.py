@@ -19,11 +19,11 @@ from bow2cnn.evaluation.errors import EvidenceError
 from bow2cnn.evaluation.gains import find_gains
 from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.results import read_gains, read_table
+from bow2cnn.evaluation.results_table import COLUMNS, write_table
 from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
-from bow2cnn.evaluation.table import COLUMNS, write_table
 from bow2cnn.evaluation.validation import validation_map
-from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.negative_rule import NegativeRule
 from bow2cnn.pairs.validation import build_validation
 from bow2cnn.training.interpolation import one_standard_error_choice
 

@@ -13,7 +13,7 @@ from bow2cnn.index.build import build_index
 from bow2cnn.index.watermarks import find_watermarks
 from bow2cnn.pairs.mine import mine_pairs
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
-from bow2cnn.split.split import split_models
+from bow2cnn.split.split_models import split_models
 
 
 def put(path, kind, *photos):

@@ -12,7 +12,7 @@ from PIL import Image
 from bow2cnn.benchmarks.truth import Truth, read_truth, write_truth
 from bow2cnn.core import artefact
 from bow2cnn.pairs.found import Found, write_pairs
-from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.negative_rule import NegativeRule
 from bow2cnn.pairs.validation import build_validation
 from bow2cnn.report import charts, cloud
 from bow2cnn.report.page import write_report
@@ -206,7 +206,7 @@ def write(files, **others):
 def test_shows_everything_and_nothing_from_outside(files):
     page = write(files)
     checker = check(page)
-    assert {"top", "table", "clusters", "models", "tuples", "rankings", "curves", "rejections", "provenance"} <= checker.ids
+    assert {"top", "all_systems", "clusters", "models", "tuples", "rankings", "curves", "rejections", "provenance"} <= checker.ids
     assert {f"model-{number}" for number in range(MODELS)} <= checker.ids
     assert "gem: +10.0 mAP on places" in page
     for text in (
@@ -402,7 +402,7 @@ def test_a_run_that_began_with_a_database_shows_what_was_learned_of_it(files):
     own = {"pairs": put_pairs(files.folder, "database", found), "sources": {"gem": "database"}, "validations": {"validation": "database"}}
     page = write(files, **TEACHER, models=None, split=None, **own)
     checker = check(page)
-    assert {"top", "table", "tuples", "rankings", "curves", "rejections", "provenance"} <= checker.ids
+    assert {"top", "all_systems", "tuples", "rankings", "curves", "rejections", "provenance"} <= checker.ids
     assert not {"clusters", "models"} & checker.ids
     assert "gem: +10.0 mAP on places" in page and "the database does not have them" in page
     assert not any(text in page for text in ("33 points", "3D points that both see", "watermarks"))

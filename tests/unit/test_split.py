@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from bow2cnn.core import artefact
-from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.negative_rule import NegativeRule
+from bow2cnn.split.choose_sides import choose_sides
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
-from bow2cnn.split.split import choose_sides, find_doubt, find_places, split_models
-from bow2cnn.training.negatives import mine_negatives
+from bow2cnn.split.split_models import find_doubt, find_places, split_models
+from bow2cnn.training.hard_negatives import mine_negatives
 
 PHOTOS = 200  # of the collection
 

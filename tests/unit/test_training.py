@@ -18,9 +18,9 @@ from bow2cnn.network.layers import FoldedConvBN, StagedBackbone
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
-from bow2cnn.pairs import negatives
+from bow2cnn.pairs import negative_rule as negatives
 from bow2cnn.pairs.found import Found, write_pairs
-from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.negative_rule import NegativeRule
 from bow2cnn.pairs.validation import build_validation
 from bow2cnn.training import batches as batches_module
 from bow2cnn.training import cache, checkpoint
@@ -32,10 +32,10 @@ from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
+from bow2cnn.training.hard_negatives import mine_negatives
 from bow2cnn.training.interpolation import error_of, one_standard_error_choice
 from bow2cnn.training.loss import tuple_loss
 from bow2cnn.training.moving_average import interpolate, moving_average
-from bow2cnn.training.negatives import mine_negatives
 from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import read_pairs
 from bow2cnn.training.positives import candidates, check_evidence, draw
@@ -535,7 +535,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(made, undisturbed, tmp_path, mon
             raise Killed
         return original(*arguments)
 
-    monkeypatch.setattr(trainer_module, "_SAVE_EVERY", 0.0)
+    monkeypatch.setattr(checkpoint, "_SAVE_EVERY", 0.0)
     monkeypatch.setattr(owner, name, kill)
     with pytest.raises(Killed):
         train(made, tmp_path)

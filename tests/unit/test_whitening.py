@@ -10,9 +10,9 @@ from bow2cnn.core import artefact
 from bow2cnn.descriptors import whitening as whiten
 from bow2cnn.evaluation.scores import score_rankings
 from bow2cnn.pairs.found import Found, write_pairs
-from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.negative_rule import NegativeRule
 from bow2cnn.pairs.validation import build_validation
-from bow2cnn.whitening.stage import learn_whitening
+from bow2cnn.whitening.learn_whitening import learn_whitening
 
 PHOTOS = 5  # of a place
 
@@ -116,7 +116,7 @@ def test_memory_does_not_grow_with_the_pairs(tmp_path):
     code = """
 import numpy as np, resource
 from bow2cnn.pairs.found import Found, write_pairs
-from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.negative_rule import NegativeRule
 from bow2cnn.pairs.validation import build_validation
 from bow2cnn.descriptors import whitening as whiten
 found = np.random.default_rng(0).random((400, 512), np.float32)

@@ -15,7 +15,7 @@ from bow2cnn.benchmarks.truth import ALL, read_truth
 from bow2cnn.cli import main
 from bow2cnn.core import artefact
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.pairs.negatives import read_negatives
+from bow2cnn.pairs.negative_rule import read_negatives
 from bow2cnn.pairs.positives import read_positives
 from bow2cnn.photos.orientation import place_in_file, size_in_file
 

@@ -3,8 +3,6 @@
 import math
 import re
 
-from snakemake_interface_executor_plugins.settings import SharedFSUsage
-
 from bow2cnn.config.experiment import Experiment
 from bow2cnn.core.code_digest import digest as digest_of_code
 from bow2cnn.core.user_files import content_of
@@ -32,12 +30,6 @@ INDEXED = any("index" in PAIR_SOURCES[name].needs + (PAIR_SOURCES[name].needs_of
 BENCHMARKS = list(config["benchmarks"])
 REPORT = ["<results>/report.html", *(["<results>/reconstruction/pages"] if TEACHER else [])]
 EXPERIMENTS = list(config["experiments"])
-# Megabytes that one photo takes while it is decoded (25 bytes per pixel: WebP takes most) and while its features are detected (236).
-PIXELS = config["collection"]["max_pixels"]
-DECODING = 25 * PIXELS / 1e6
-SEARCHING = 236 * (config["features"]["side"] ** 2 or PIXELS) / 1e6
-# Number of GPUs of a job that runs a network.
-GPU = int(config["device"] == "cuda")
 
 
 # Names of networks and validations leave out this source: the main one if the run has it, else the first.
@@ -129,28 +121,6 @@ def settings(section, *keys):
 def digest(script):
     """Digest of the package's modules and of the libraries that a script uses (Snakemake itself tracks only the script)."""
     return digest_of_code(f"{workflow.basedir}/workflow/scripts/{script}.py")
-
-
-def memory(megabytes, at_most=math.inf, **times):
-    """Memory of a job, as a function for `mem_mb`; half as much again with every further attempt (`--retries`).
-
-    `docs/memory-and-disk.md` says where the numbers come from.
-
-    Args:
-        megabytes: what the job needs for any input.
-        at_most: limit of what it needs for the sizes of its inputs, in megabytes.
-        times: name of an input to the factor by which its size is multiplied.
-    """
-
-    def needed(wildcards, input, attempt):
-        growing = 0 if at_most == math.inf else at_most * 1e6
-        if SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage:  # otherwise the inputs are not here
-            files = {name: [input[name]] if isinstance(input[name], str) else input[name] for name in times}
-            size = sum(factor * os.path.getsize(path) for name, factor in times.items() for path in files[name])
-            growing = min(size, at_most * 1e6)
-        return int((megabytes + growing / 1e6) * 1.5 ** (attempt - 1))
-
-    return needed
 
 
 def planning():

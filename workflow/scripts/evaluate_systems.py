@@ -1,7 +1,7 @@
 """The table, the gains and the rankings behind them."""
 
 from bow2cnn.core.stage import stage
-from bow2cnn.evaluation.table import write_table
+from bow2cnn.evaluation.results_table import write_table
 
 files, names = snakemake.input, snakemake.params.benchmarks
 descriptors = iter(files.descriptors)

@@ -1,7 +1,7 @@
 """Whitening of one network's descriptors, learned from the training pairs."""
 
 from bow2cnn.core.stage import stage
-from bow2cnn.whitening.stage import learn_whitening
+from bow2cnn.whitening.learn_whitening import learn_whitening
 
 with stage(snakemake.log[0], snakemake.params.threads):
     learn_whitening(

@@ -1,7 +1,7 @@
 """Which models train, which validate, which are dropped."""
 
 from bow2cnn.core.stage import stage
-from bow2cnn.split.split import split_models
+from bow2cnn.split.split_models import split_models
 
 with stage(snakemake.log[0]):
     split_models(

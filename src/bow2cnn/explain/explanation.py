@@ -11,7 +11,7 @@ from bow2cnn.explain.model import explain_model
 from bow2cnn.explain.training import explain_training
 from bow2cnn.explain.watermarks import count_masked
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.pictures.panels import arrange, pair_panel
+from bow2cnn.pictures.match_drawing import arrange, pair_panel
 from bow2cnn.pictures.view import View
 from bow2cnn.run.run import Run
 

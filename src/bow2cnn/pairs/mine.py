@@ -14,7 +14,7 @@ from bow2cnn.core.same_photos import check_photos
 from bow2cnn.pairs.background import add_background, draw, find_uncertain_pairs
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.pairs.found import Found, need_places
-from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.negative_rule import NegativeRule
 from bow2cnn.pairs.validation import build_validation
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 

@@ -5,7 +5,6 @@ A new source is a function that takes its inputs and settings as keywords and re
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -41,7 +40,9 @@ SOURCES = {
         megabytes=4000,
         times={"index": 0.5, "models": 4},
     ),
-    "database": Source("bow2cnn.pairs.database.import_database", needs=("collection",), needs_of_user="database", times={"database": 20}),
+    "database": Source(
+        "bow2cnn.pairs.import_database.import_database", needs=("collection",), needs_of_user="database", times={"database": 20}
+    ),
     "words": Source(
         "bow2cnn.pairs.words.pair_by_words",
         needs=("index", "contaminations"),
@@ -50,12 +51,3 @@ SOURCES = {
         times={"index": 0.5},
     ),
 }
-
-
-def folders_of_pairs(results: str | Path) -> dict[str, Path]:
-    """The sources whose pairs a run has, each with the folder of its pairs, sorted by name.
-
-    Args:
-        results: folder of the run.
-    """
-    return {path.parent.name: path.parent for path in sorted(Path(results).glob("pairs/*/negatives.h5"))}

@@ -19,10 +19,10 @@ from bow2cnn.core.same_photos import check_photos
 from bow2cnn.index.engine import Engine
 from bow2cnn.pairs.background import add_background, draw
 from bow2cnn.pairs.found import Found, need_places
-from bow2cnn.pairs.negatives import NegativeRule
+from bow2cnn.pairs.negative_rule import NegativeRule
 from bow2cnn.pairs.validation import build_validation
+from bow2cnn.split.choose_sides import choose_sides
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
-from bow2cnn.split.split import choose_sides
 
 BEST = 5  # number of best results that may form a pair with a photo
 

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import json
-import math
 import os
 import stat
 import warnings
@@ -17,16 +16,16 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, SAMPLEFORMAT, TILELENGTH, TILEWIDTH
 
 from bow2cnn.core.printable import first_line
+from bow2cnn.photos.exif import focal_of, gps_of, orientation_of, read_exif
 from bow2cnn.photos.formats import FORMATS, RAW, UNSUPPORTED_TIFF, identify, is_raw, is_unsupported_tiff
 from bow2cnn.photos.high_bit_depth import to_bytes
 from bow2cnn.photos.jpeg import count_scans
-from bow2cnn.photos.orientation import ORIENTATIONS, UPRIGHT, is_sideways
+from bow2cnn.photos.orientation import UPRIGHT, is_sideways
+from bow2cnn.photos.size_limits import size_fault
 
-_FULL_FRAME_MM = 36.0  # width of the 35 mm film frame, which FocalLengthIn35mmFilm refers to
 _LARGEST_TILE = 2**24  # pixels; the tiles of a TIFF may extend beyond its edges
 _MOST_LAYERS = 8  # how often tiles may cover a photo's area: a TIFF may have one layer per channel
 _MOST_SCANS = 200  # a progressive JPEG has about ten, and decoding each takes a pass over all pixels
-_MOST_TIMES = 20  # longest ratio of the sides: a longer strip would be searched at a height of a few pixels
 _OPAQUE = 255
 _DARK = 128  # a photo of 16 bits whose brightest value in 8 bits is below this does not use the upper bits
 # Pillow warns of damaged metadata. This is silenced once for all, because a filter that one thread sets affects all threads.
@@ -54,19 +53,16 @@ def read_header(path: str | Path, min_side: int, max_pixels: int) -> dict[str, A
     """
     with _open(path) as image:
         width, height = image.size
-        if width * height > max_pixels:
-            raise PhotoError(f"too large ({width} x {height} pixels)")
-        if min(width, height) < min_side:
-            raise PhotoError(f"too small ({width} x {height} pixels)")
-        if max(width, height) > _MOST_TIMES * min(width, height):
-            raise PhotoError(f"too narrow ({width} x {height} pixels)")
+        reason = size_fault(width, height, min_side, max_pixels)
+        if reason:
+            raise PhotoError(reason)
         if image.format in ("JPEG", "MPO") and count_scans(path, _MOST_SCANS) > _MOST_SCANS:
             raise PhotoError(f"damaged (more than {_MOST_SCANS} scans)")
-        exif = _exif(image)
+        exif = read_exif(image)
         if is_sideways(_turn(image)):
             width, height = height, width
-        focal = _focal(exif, max(width, height))
-        return {"width": width, "height": height, "orientation": _orientation(image), "focal": focal, "gps": _gps(exif)}
+        focal = focal_of(exif, max(width, height))
+        return {"width": width, "height": height, "orientation": orientation_of(image), "focal": focal, "gps": gps_of(exif)}
 
 
 def read_rgb(path: str | Path, max_side: int | None = None) -> np.ndarray:
@@ -177,22 +173,9 @@ def _check_tiles(image):
             raise PhotoError(f"too large (tiles of {width} x {height} pixels)")
 
 
-def _exif(image):
-    try:
-        return image.getexif()
-    except Exception:  # the pixels are usable with a damaged EXIF block too
-        return Image.Exif()
-
-
-def _orientation(image):
-    """EXIF orientation of an opened photo, 1 to 8."""
-    found = _exif(image).get(ExifTags.Base.Orientation, UPRIGHT)
-    return found if found in ORIENTATIONS else UPRIGHT
-
-
 def _turn(image):
     """EXIF orientation of the pixels that Pillow decodes: 1 for TIFFs, because Pillow turns those itself."""
-    return UPRIGHT if image.format == "TIFF" else _orientation(image)
+    return UPRIGHT if image.format == "TIFF" else orientation_of(image)
 
 
 def _turn_upright(image, orientation):
@@ -255,27 +238,3 @@ def _grey(image):
     if image.mode == "I" and image.tag_v2.get(SAMPLEFORMAT, (1,))[0] == 1:
         values = values.view(np.uint32)
     return 255 - to_bytes(values) if image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0 else to_bytes(values)
-
-
-def _focal(exif, longer_side):
-    try:
-        film = float(exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm, 0))
-    except Exception:
-        return math.nan
-    return film / _FULL_FRAME_MM * longer_side if 5 <= film <= 2000 else math.nan
-
-
-def _gps(exif):
-    try:
-        tags = exif.get_ifd(ExifTags.IFD.GPSInfo)
-        north, east = (_degrees(tags[key], tags[key - 1]) for key in (ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLongitude))
-    except Exception:
-        return (math.nan, math.nan)
-    written = abs(north) <= 90 and abs(east) <= 180 and (north, east) != (0, 0)  # cameras without a position write zeros
-    return (north, east) if written else (math.nan, math.nan)
-
-
-def _degrees(parts, side):
-    degrees, minutes, seconds = (float(part) for part in parts)
-    side = side.decode("latin1") if isinstance(side, bytes) else str(side)
-    return (degrees + minutes / 60 + seconds / 3600) * (-1 if side.strip(" \0").upper().startswith(("S", "W")) else 1)

@@ -6,6 +6,7 @@ from typing import Any
 
 from bow2cnn.core.atomic_files import write_bytes
 from bow2cnn.pictures.thumbnails import ThumbnailCache
+from bow2cnn.report.sections.all_systems import all_systems as show_all_systems
 from bow2cnn.report.sections.clusters import clusters as show_clusters
 from bow2cnn.report.sections.curves import curves as show_curves
 from bow2cnn.report.sections.models import models as show_models
@@ -13,7 +14,6 @@ from bow2cnn.report.sections.provenance import provenance as show_provenance
 from bow2cnn.report.sections.rankings import rankings as show_rankings
 from bow2cnn.report.sections.rejections import rejections as show_rejections
 from bow2cnn.report.sections.summary import summary as show_summary
-from bow2cnn.report.sections.table import table as show_table
 from bow2cnn.report.sections.tuples import tuples as show_tuples
 from bow2cnn.report.templates import environment
 from bow2cnn.run.run import Run
@@ -47,7 +47,7 @@ def write_report(
     run, thumbs = Run(files), ThumbnailCache()
     sections = {
         "summary": ("Gains", show_summary(run, pairings)),
-        "table": ("All systems", show_table(run)),
+        "all_systems": ("All systems", show_all_systems(run)),
         **({"clusters": ("Collection", show_clusters(run, thumbs))} if "clusters" in run else {}),
         **({"models": ("3D models", show_models(run, thumbs))} if "models" in run else {}),
         "tuples": ("Tuples", show_tuples(run, sources, thumbs)),

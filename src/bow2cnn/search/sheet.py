@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bow2cnn.pictures.panels import arrange, pair_panel, save_sheet
+from bow2cnn.pictures.match_drawing import arrange, pair_panel, save_sheet
 from bow2cnn.pictures.view import View
 from bow2cnn.search.listing import verdict
 from bow2cnn.search.query import Query

@@ -3,6 +3,7 @@
 import io
 import logging
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from bow2cnn.core.printable import first_line
 
 _LOG = logging.getLogger("bow2cnn")
 _NAME = "checkpoint"
+_SAVE_EVERY = 60.0  # seconds between two checkpoints
 
 
 class Checkpoint:
@@ -25,6 +27,11 @@ class Checkpoint:
 
     def __init__(self, folder: str | Path, key: str) -> None:
         self._path, self._key = Path(folder) / _NAME, key
+        self._saved = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether the last checkpoint is old enough to be replaced."""
+        return time.monotonic() - self._saved >= _SAVE_EVERY
 
     def save(self, state: dict[str, Any]) -> None:
         """Replace the checkpoint by `state`: tensors, numbers, texts, lists and dicts.
@@ -35,6 +42,7 @@ class Checkpoint:
         content = io.BytesIO()
         torch.save(state, content)
         write_checksummed(self._path, self._key, content.getbuffer())
+        self._saved = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
         """The saved state of this training; None if there is none, or if it is damaged.

@@ -4,7 +4,7 @@ import numpy as np
 
 from bow2cnn.benchmarks.truth import ALL
 from bow2cnn.training.errors import TrainingError
-from bow2cnn.training.negatives import mine_negatives
+from bow2cnn.training.hard_negatives import mine_negatives
 from bow2cnn.training.pairs import Pairs
 from bow2cnn.training.positives import candidates, check_evidence, draw, needs_similarity
 from bow2cnn.training.settings import Settings

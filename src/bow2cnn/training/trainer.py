@@ -3,7 +3,6 @@
 import copy
 import logging
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,6 @@ from bow2cnn.training.sampler import EpochSampler
 from bow2cnn.training.settings import Settings
 
 _LOG = logging.getLogger("bow2cnn")
-_SAVE_EVERY = 60.0  # seconds between two checkpoints within an epoch
 
 
 class Trainer:
@@ -124,7 +122,7 @@ class Trainer:
 
     def _train_epoch(self):
         """Train the steps of the epoch that are not done yet."""
-        batch, saved = self._settings.batch, time.monotonic()
+        batch = self._settings.batch
         steps = -(-self.plan.tuples // batch)
         with Workers(self._threads) as workers:
             gradient = Gradient(self._model, workers, self._settings.image_size)
@@ -139,9 +137,8 @@ class Trainer:
                 self._step = step + 1
                 if self._step == steps:
                     self._schedule.step()
-                if time.monotonic() - saved >= _SAVE_EVERY or self._step == steps:
+                if self._checkpoint.is_due() or self._step == steps:
                     self._save()
-                    saved = time.monotonic()
         self.history["loss"].append(self._loss / self.plan.tuples)
 
     def _validate_and_mine(self):

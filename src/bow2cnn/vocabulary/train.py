@@ -12,9 +12,10 @@ from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.core.lineage import lineage
 from bow2cnn.core.progress import progress
 from bow2cnn.features.distances import distance_pool
+from bow2cnn.vocabulary.binary_signature import SIGNATURE_BITS
 from bow2cnn.vocabulary.kmeans import kmeans
 from bow2cnn.vocabulary.sample import count_features, sample_descriptors
-from bow2cnn.vocabulary.vocabulary import SIGNATURE_BITS, Vocabulary, nearest_cells
+from bow2cnn.vocabulary.vocabulary import Vocabulary, nearest_cells
 
 _POINTS_PER_WORD = 30  # faiss advises 39 to 256 for k-means; with fewer than 30, words turn into noise
 _POINTS_PER_CELL = 256  # largest number of points from which a coarse cell is found; faiss's own limit

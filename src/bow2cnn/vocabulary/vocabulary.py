@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from bow2cnn.core import artefact
 from bow2cnn.features.distances import distance_pool
+from bow2cnn.vocabulary.binary_signature import signatures
 from bow2cnn.vocabulary.nearest import NONE, nearest
 
-SIGNATURE_BITS = 64
 _PROBES = 4  # coarse cells searched per descriptor
 _AT_ONCE = 256  # descriptors whose cells a thread finds at a time
 
@@ -103,13 +103,9 @@ class Vocabulary:
         return words.reshape(shape), distances.reshape(shape)
 
     def sign(self, descriptors: np.ndarray, words: np.ndarray) -> NDArray[np.uint64]:
-        """Binary signatures uint64 [n] of descriptors uint8 [n, 128] in their words int [n].
-
-        Bit b says whether projected component b exceeds its median in the word.
-        """
+        """Binary signatures uint64 [n] of descriptors uint8 [n, 128] in their words int [n]; see `signatures`."""
         assert self.threshold is not None
-        bits = (np.asarray(descriptors, np.float32) @ self.projection.T) > self.threshold[words]
-        return np.packbits(bits, axis=1, bitorder="little").view(np.uint64).ravel()
+        return signatures(descriptors, self.projection, self.threshold[words])
 
 
 def nearest_cells(descriptors: np.ndarray, coarse: np.ndarray, count: int, pool: ThreadPoolExecutor) -> NDArray[np.int32]:

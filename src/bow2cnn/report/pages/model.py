@@ -4,7 +4,7 @@ import numpy as np
 
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.pairs.covisibility import Covisibility
-from bow2cnn.pictures.panels import pair_panel
+from bow2cnn.pictures.match_drawing import pair_panel
 from bow2cnn.pictures.thumbnails import ThumbnailCache, to_uri
 from bow2cnn.pictures.view import SAMPLES, View
 from bow2cnn.report import cloud

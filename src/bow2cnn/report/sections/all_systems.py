@@ -6,7 +6,7 @@ from bow2cnn.run.run import Run
 _MAIN = "mAP"
 
 
-def table(run: Run) -> dict:
+def all_systems(run: Run) -> dict:
     """Pivots by metric (mAP first) and a bar chart of mAP for each benchmark and protocol."""
     metrics = list(dict.fromkeys(row["metric"] for row in run.table))
     metrics.sort(key=lambda name: name != _MAIN)
