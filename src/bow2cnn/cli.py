@@ -12,7 +12,7 @@ import numpy as np
 from bow2cnn.core import artefact
 from bow2cnn.core.atomic_files import ReadError
 from bow2cnn.core.printable import printable
-from bow2cnn.run.left_out import left_out
+from bow2cnn.run.rejection_counts import left_out
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import TRAIN, VALIDATION
 

@@ -10,7 +10,7 @@ import pytest
 
 from bow2cnn.cli import main
 from bow2cnn.core import artefact
-from bow2cnn.run.left_out import left_out
+from bow2cnn.run.rejection_counts import left_out
 from bow2cnn.run.run import Run
 
 

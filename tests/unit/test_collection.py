@@ -222,11 +222,11 @@ def test_what_pillow_warns_of_is_silent_and_nothing_else(tmp_path):
     code = """
 import sys, warnings
 from concurrent.futures import ThreadPoolExecutor
-from bow2cnn.photos import decode as photo
+from bow2cnn.photos import decode as photo, exif
 before = list(warnings.filters)
 with photo._open(sys.argv[1]) as image:
     assert warnings.filters == before
-    photo._exif(image)
+    exif.read_exif(image)
 with ThreadPoolExecutor(8) as pool:
     list(pool.map(lambda _: photo.read_header(sys.argv[1], 1, 10**6), range(100)))
 assert warnings.filters == before
@@ -897,7 +897,7 @@ def test_rejected_distractors_are_reported(tmp_path, caplog):
 
 def told_by_the_rules(name):
     """Bytes per pixel that the rules reserve."""
-    rules = (Path(__file__).parents[2] / "workflow/rules/common.smk").read_text()
+    rules = (Path(__file__).parents[2] / "workflow/rules/resources.smk").read_text()
     return int(re.search(rf"^{name} = (\d+) \*", rules, re.M)[1])
 
 

@@ -228,7 +228,7 @@ EDITS = [
     ("search/searcher.py", set(), ALL),
     ("network/pooling.py", {"start_network", "train_network"}, {*PAIRS, "extract_features"}),
     ("pairs/mine.py", {"find_pairs models"}, {"find_pairs words", "find_pairs database", "split_models", "start_network"}),
-    ("reconstruction/build.py", {"reconstruct_clusters"}, {"cut_clusters", "grow_graph"}),
+    ("reconstruction/extend_or_map.py", {"reconstruct_clusters"}, {"cut_clusters", "grow_graph"}),
     ("report/page.py", {"write_report"}, {"evaluate_systems", "train_network"}),
     ("report/pages/write.py", {"write_pages"}, {"gather_models", "evaluate_systems"}),
     ("report/sections/all_systems.py", {"write_report"}, {"write_pages", "evaluate_systems"}),
@@ -237,7 +237,7 @@ EDITS = [
     ("training/train.py", {"train_network"}, {*PAIRS, "start_network", "extract_features"}),
     ("vocabulary/kmeans.py", {"train_vocabulary"}, {"extract_features", "start_network"}),
     ("whitening/learn_whitening.py", {"learn_whitening"}, {"train_network", "evaluate_systems"}),
-    ("descriptors/whitening.py", {"learn_whitening", "evaluate_systems"}, {*PAIRS, "start_network", "train_network"}),
+    ("descriptors/apply_whitening.py", {"learn_whitening", "evaluate_systems"}, {*PAIRS, "start_network", "train_network"}),
     ("descriptors/apply_steps.py", {"evaluate_systems"}, {"train_network", "describe_collection", "learn_whitening"}),
 ]
 

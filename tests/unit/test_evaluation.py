@@ -23,8 +23,8 @@ from bow2cnn.evaluation.results_table import COLUMNS, write_table
 from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.evaluation.validation import validation_map
-from bow2cnn.pairs.negative_rule import NegativeRule
-from bow2cnn.pairs.validation import build_validation
+from bow2cnn.pairs.exclusions import NegativeRule
+from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.training.interpolation import one_standard_error_choice
 
 METRICS = ["mAP", "mP@1", "mP@5", "mP@10", "acc@1"]

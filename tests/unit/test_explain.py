@@ -10,9 +10,9 @@ from PIL import Image
 
 from bow2cnn.cli import main
 from bow2cnn.core import artefact
-from bow2cnn.explain import model
-from bow2cnn.explain.cluster import explain_cluster
+from bow2cnn.explain import photo_in_model as model
 from bow2cnn.explain.explanation import draw_explanation, explain
+from bow2cnn.explain.photo_in_cluster import explain_cluster
 from bow2cnn.reconstruction import colmap
 from bow2cnn.run.find_photo import UnknownPhoto
 from bow2cnn.run.run import Run

@@ -18,9 +18,9 @@ from bow2cnn.network.input import IMAGENET, Input
 from bow2cnn.network.layers import StagedBackbone
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
+from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found, write_pairs
-from bow2cnn.pairs.negative_rule import NegativeRule
-from bow2cnn.pairs.validation import build_validation
+from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.training.augment import another_view, augment
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.settings import Settings

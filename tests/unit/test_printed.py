@@ -9,7 +9,7 @@ import pytest
 from bow2cnn.core import artefact
 from bow2cnn.features.sift import detect
 from bow2cnn.geometry.matching import count_evidence, deduplicate_matches, is_degenerate, match_descriptors, verify_epipolar
-from bow2cnn.geometry.printed_marks import find_overlay, verify_without_overlay
+from bow2cnn.geometry.overlays import find_overlay, verify_without_overlay
 from bow2cnn.index.forward import ForwardIndex
 from bow2cnn.index.watermarks import watermark_features
 from bow2cnn.index.words import quantise_photos

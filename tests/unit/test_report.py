@@ -11,9 +11,9 @@ from PIL import Image
 
 from bow2cnn.benchmarks.truth import Truth, read_truth, write_truth
 from bow2cnn.core import artefact
+from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found, write_pairs
-from bow2cnn.pairs.negative_rule import NegativeRule
-from bow2cnn.pairs.validation import build_validation
+from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.report import charts, cloud
 from bow2cnn.report.page import write_report
 from bow2cnn.report.sections.provenance import flatten, read_timings
@@ -380,7 +380,7 @@ def test_a_run_that_began_with_models_shows_these_and_no_clusters(files):
     checker = check(page)
     assert {
         "top",
-        "table",
+        "all_systems",
         "models",
         "tuples",
         "rankings",

@@ -18,18 +18,18 @@ from bow2cnn.network.layers import FoldedConvBN, StagedBackbone
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
-from bow2cnn.pairs import negative_rule as negatives
+from bow2cnn.pairs import exclusions as negatives
+from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found, write_pairs
-from bow2cnn.pairs.negative_rule import NegativeRule
-from bow2cnn.pairs.validation import build_validation
+from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.training import batches as batches_module
-from bow2cnn.training import cache, checkpoint
+from bow2cnn.training import cache
+from bow2cnn.training import save_and_resume as checkpoint
 from bow2cnn.training import train as train_module
 from bow2cnn.training import trainer as trainer_module
 from bow2cnn.training.augment import another_view, augment
 from bow2cnn.training.batches import TupleLoader
 from bow2cnn.training.cache import PhotoCache
-from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.hard_negatives import mine_negatives
@@ -40,6 +40,7 @@ from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import read_pairs
 from bow2cnn.training.positives import candidates, check_evidence, draw
 from bow2cnn.training.sampler import EpochSampler
+from bow2cnn.training.save_and_resume import Checkpoint
 from bow2cnn.training.settings import Settings
 from bow2cnn.training.train import train_experiment
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from bow2cnn.core import artefact
-from bow2cnn.descriptors import whitening as whiten
+from bow2cnn.descriptors import apply_whitening
 from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found, write_pairs
-from bow2cnn.pairs.negative_rule import NegativeRule
-from bow2cnn.pairs.validation import build_validation
+from bow2cnn.pairs.validation_truth import build_validation
+from bow2cnn.whitening import covariance
 from bow2cnn.whitening.learn_whitening import learn_whitening
 
 PHOTOS = 5  # of a place
@@ -56,7 +57,7 @@ EVERY = np.arange(10**5)  # rows
 def test_learned_whitening_is_its_formula():
     found = places(30, np.linspace(0.2, 2, 6), 0)
     queries, positives = found[0::PHOTOS], found[1::PHOTOS]
-    family = whiten.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
+    family = covariance.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
     for shrinkage in (0.0, 0.3, 1.0):
         difference = queries.astype(float) - positives
         scatter = difference.T @ difference / len(difference)
@@ -65,35 +66,35 @@ def test_learned_whitening_is_its_formula():
         # P C_S P^T is a multiple of the identity, and the descriptors vary along the axes, most along the first
         whitened = projection @ scatter @ projection.T
         np.testing.assert_allclose(whitened / whitened[0, 0], np.eye(6), atol=1e-5)
-        covariance = projection @ np.cov(found.astype(float).T) @ projection.T
-        spread = np.diag(covariance)
-        np.testing.assert_allclose(covariance, np.diag(spread), atol=1e-5 * spread[0])
+        after = projection @ np.cov(found.astype(float).T) @ projection.T
+        spread = np.diag(after)
+        np.testing.assert_allclose(after, np.diag(spread), atol=1e-5 * spread[0])
         assert (np.diff(spread) < 0).all()
     np.testing.assert_allclose(family.mean, found.mean(0), atol=1e-6)
 
 
 def test_full_shrinkage_is_a_rotation():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    projection = whiten.learned(found, EVERY[:150], EVERY[:149], EVERY[1:150]).projection(1.0)
+    projection = covariance.learned(found, EVERY[:150], EVERY[:149], EVERY[1:150]).projection(1.0)
     np.testing.assert_allclose(projection @ projection.T, np.eye(6), atol=1e-5)
 
 
 def test_pca_whitens_the_covariance():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    projection = whiten.pca(found, EVERY[:150]).projection(0.0)
-    covariance = projection @ np.cov(found.T) @ projection.T
-    np.testing.assert_allclose(covariance / covariance[0, 0], np.eye(6), atol=1e-4)
+    projection = covariance.pca(found, EVERY[:150]).projection(0.0)
+    spread = projection @ np.cov(found.T) @ projection.T
+    np.testing.assert_allclose(spread / spread[0, 0], np.eye(6), atol=1e-4)
 
 
 def test_fewer_dimensions_are_the_first_of_all():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    family = whiten.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
+    family = covariance.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
     np.testing.assert_array_equal(family.projection(0.3, 2), family.projection(0.3)[:2])
 
 
 def test_fewer_pairs_than_dimensions_give_finite_maps():
     found = places(30, np.ones(64), 0)
-    family = whiten.learned(found, EVERY[:150], EVERY[:3], EVERY[1:4])
+    family = covariance.learned(found, EVERY[:150], EVERY[:3], EVERY[1:4])
     for shrinkage in (0.0, 0.01, 1.0):
         assert np.isfinite(family.projection(shrinkage)).all()
 
@@ -102,8 +103,8 @@ def test_fewer_pairs_than_dimensions_give_finite_maps():
 def test_blocks_change_nothing_but_the_rounding(tmp_path, monkeypatch, rows):
     found = places(30, ANISOTROPIC, 1)
     whole, few = found[EVERY[10:140]].astype(float), learn(tmp_path, found, 20)
-    monkeypatch.setattr(whiten, "_ROWS", rows)
-    mean, spread = whiten.spread_of(found, EVERY[10:140])
+    monkeypatch.setattr(apply_whitening, "_ROWS", rows)
+    mean, spread = covariance.spread_of(found, EVERY[10:140])
     np.testing.assert_allclose(mean, whole.mean(0), rtol=1e-12)
     np.testing.assert_allclose(spread, (whole - whole.mean(0)).T @ (whole - whole.mean(0)), rtol=1e-9, atol=1e-12)
     found_now = learn(tmp_path, found, 20)
@@ -116,13 +117,13 @@ def test_memory_does_not_grow_with_the_pairs(tmp_path):
     code = """
 import numpy as np, resource
 from bow2cnn.pairs.found import Found, write_pairs
-from bow2cnn.pairs.negative_rule import NegativeRule
-from bow2cnn.pairs.validation import build_validation
-from bow2cnn.descriptors import whitening as whiten
+from bow2cnn.pairs.exclusions import NegativeRule
+from bow2cnn.pairs.validation_truth import build_validation
+from bow2cnn.whitening import covariance
 found = np.random.default_rng(0).random((400, 512), np.float32)
 queries, positives = np.nonzero(~np.eye(400, dtype=bool))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-whiten.learned(found, np.arange(400), queries, positives)
+covariance.learned(found, np.arange(400), queries, positives)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -130,16 +131,16 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 def test_apply():
-    moved = whiten.apply(np.float32([[3, 4], [0, 0], [1, 0]]), np.float32([1, 0]), np.float32([[2, 0], [0, 1]]))
+    moved = apply_whitening.apply(np.float32([[3, 4], [0, 0], [1, 0]]), np.float32([1, 0]), np.float32([[2, 0], [0, 1]]))
     np.testing.assert_allclose(moved, [[0.7071068, 0.7071068], [0, 0], [0, 0]])
     found = places(2, np.ones(4), 0)
-    np.testing.assert_allclose(whiten.apply(found, *whiten.identity(4)), found, atol=1e-6)
+    np.testing.assert_allclose(apply_whitening.apply(found, *apply_whitening.identity(4)), found, atol=1e-6)
 
 
 def test_it_helps_where_pairs_abound(tmp_path):
     found, unseen = places(60, ANISOTROPIC, 1), places(40, ANISOTROPIC, 2)
     learned = learn(tmp_path, found, 40)
-    after = mean_precision(whiten.apply(unseen, learned["mean"], learned["projection"]))
+    after = mean_precision(apply_whitening.apply(unseen, learned["mean"], learned["projection"]))
     assert after > mean_precision(unseen) + 20 and learned["shrinkage"] < 0.5
 
 
@@ -147,10 +148,10 @@ def test_it_does_not_hurt_with_fewer_pairs_than_dimensions(tmp_path):
     isotropic = np.full(96, 1.5)
     found, unseen = places(30, isotropic, 3), places(40, isotropic, 4)
     learned = learn(tmp_path, found, 2, 15)
-    before, after = mean_precision(unseen), mean_precision(whiten.apply(unseen, learned["mean"], learned["projection"]))
+    before, after = mean_precision(unseen), mean_precision(apply_whitening.apply(unseen, learned["mean"], learned["projection"]))
     assert after > before - 3
-    family = whiten.learned(found, EVERY[:10], EVERY[0:9], EVERY[1:10])
-    assert mean_precision(whiten.apply(unseen, family.mean, family.projection(0.0))) < before - 5  # what shrinking prevents
+    family = covariance.learned(found, EVERY[:10], EVERY[0:9], EVERY[1:10])
+    assert mean_precision(apply_whitening.apply(unseen, family.mean, family.projection(0.0))) < before - 5  # what shrinking prevents
     tried = learned["tried/validation_map"]
     assert np.isnan(learned["tried/shrinkage"][0]) and tried.max() >= tried[0]
 
@@ -165,7 +166,7 @@ def test_the_scores_tried_are_those_of_the_maps(tmp_path, kind, dimensions):
     chosen = int(np.argmax(scores))
     assert learned["shrinkage"] == shrinkages[chosen] or (np.isnan(shrinkages[chosen]) and np.isnan(learned["shrinkage"]))
     # by brute force: the queries of places 40 to 47 against everything
-    moved = whiten.apply(found, learned["mean"], learned["projection"])
+    moved = apply_whitening.apply(found, learned["mean"], learned["projection"])
     group = np.arange(len(found)) // PHOTOS
     queries = np.flatnonzero((group >= 40) & (group < 48))
     order = np.argsort(-(moved[queries] @ moved.T), axis=1, kind="stable")

@@ -15,7 +15,7 @@ from bow2cnn.benchmarks.truth import ALL, read_truth
 from bow2cnn.cli import main
 from bow2cnn.core import artefact
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.pairs.negative_rule import read_negatives
+from bow2cnn.pairs.exclusions import read_negatives
 from bow2cnn.pairs.positives import read_positives
 from bow2cnn.photos.orientation import place_in_file, size_in_file
 
@@ -142,7 +142,7 @@ def test_colmap_undistorts_the_photos_of_a_run(finished, tmp_path, monkeypatch):
     ("change", "said"),
     [
         (lambda path: path.unlink(), "cannot be read (No such file or directory)"),
-        (lambda path: path.write_bytes(b"else"), "is another photo"),
+        (lambda path: path.write_bytes(b"else"), "has changed since the run read it"),
     ],
 )
 def test_a_photo_that_is_gone_or_another_is_no_part_of_a_database(finished, tmp_path, capsys, monkeypatch, change, said):

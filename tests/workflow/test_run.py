@@ -91,7 +91,7 @@ def test_other_scales_rerun_descriptors_and_the_training_that_validates_by_them(
 # A module, a rule that an edit of it must rerun (None: no stage of this run uses it), and rules that it must not. `test_digest.py` has
 # one of every room of the package.
 EDITS = [
-    ("explain/cluster.py", None, set()),
+    ("explain/photo_in_cluster.py", None, set()),
     ("features/sift.py", "extract_features", {"read_benchmark", "start_network"}),
     ("report/pages/write.py", "write_pages", {"gather_models", "evaluate_systems"}),
     ("training/train.py", "train_network", {"find_pairs", "start_network", "extract_features"}),

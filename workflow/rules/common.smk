@@ -301,7 +301,7 @@ def drop_gathered_shards():
 def tell_left_out():
     """Print which photos and files the run left out, and why."""
     # Imported only here, because every job reads this file.
-    from bow2cnn.run.left_out import left_out
+    from bow2cnn.run.rejection_counts import left_out
     from bow2cnn.run.run import Run
 
     for line in left_out(Run.open(config["results"])):

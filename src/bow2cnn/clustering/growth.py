@@ -32,7 +32,7 @@ from bow2cnn.geometry.matching import (
     static_fraction,
     verify_epipolar,
 )
-from bow2cnn.geometry.printed_marks import verify_without_overlay
+from bow2cnn.geometry.overlays import verify_without_overlay
 from bow2cnn.index.engine import Engine
 
 _BLOCK = 10  # photos of a shortlist that are verified at once; a query ends after a block in which nothing agrees with it

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bow2cnn.core import artefact
+from bow2cnn.descriptors.apply_whitening import whitened
 from bow2cnn.descriptors.steps import STEPS
-from bow2cnn.descriptors.whitening import whitened
 
 Arrays = Mapping[str, np.ndarray]
 # (queries float32 [q, D], database float32 [n, D], the arrays that were learned) -> (queries float32 [q, d], database float32 [n, d])

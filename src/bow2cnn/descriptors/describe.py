@@ -22,7 +22,7 @@ from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.pooling import generalised_mean
 from bow2cnn.network.storage import load_network
 from bow2cnn.network.workers import Workers
-from bow2cnn.pairs.negative_rule import used_rows
+from bow2cnn.pairs.exclusions import used_rows
 from bow2cnn.photos.decode import PhotoError
 
 

@@ -1,4 +1,4 @@
-"""Validation by a truth that nobody labelled (`pairs.validation`): rankings, AP and mAP of descriptors of the collection."""
+"""Validation by a truth that nobody labelled (`pairs.validation_truth`): rankings, AP and mAP of descriptors of the collection."""
 
 from collections.abc import Iterator
 

@@ -20,7 +20,7 @@ from bow2cnn.config.experiment import Experiment
 from bow2cnn.core import artefact
 from bow2cnn.core.atomic_files import write_bytes
 from bow2cnn.core.progress import progress
-from bow2cnn.pairs.negative_rule import NegativeRule
+from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import TRAIN, VALIDATION
 

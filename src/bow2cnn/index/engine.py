@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bow2cnn.core import artefact
-from bow2cnn.geometry.printed_marks import verify_without_overlay
+from bow2cnn.geometry.overlays import verify_without_overlay
 from bow2cnn.geometry.verify import match_words, verify, verify_shortlist
 
 _SIGMA = 16.0  # bits; the paper's choice for signatures of 64 bits

@@ -10,7 +10,7 @@ import numpy as np
 from bow2cnn.benchmarks.truth import Truth, write_truth
 from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.core.same_photos import photos_of
-from bow2cnn.pairs.negative_rule import NegativeRule, write_negatives
+from bow2cnn.pairs.exclusions import NegativeRule, write_negatives
 from bow2cnn.pairs.positives import write_positives
 
 

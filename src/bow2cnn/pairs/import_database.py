@@ -11,10 +11,10 @@ import numpy as np
 from bow2cnn.core import artefact
 from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.core.printable import printable
+from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found
-from bow2cnn.pairs.negative_rule import NegativeRule
 from bow2cnn.pairs.pickles import PickleError, read_pickle
-from bow2cnn.pairs.validation import build_validation
+from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.photos.copies import copies_of
 from bow2cnn.split.sides import TRAIN, VALIDATION
 

@@ -13,9 +13,9 @@ from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.core.same_photos import check_photos
 from bow2cnn.pairs.background import add_background, draw, find_uncertain_pairs
 from bow2cnn.pairs.evidence import Evidence
+from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found, need_places
-from bow2cnn.pairs.negative_rule import NegativeRule
-from bow2cnn.pairs.validation import build_validation
+from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 
 _NO_CLUSTERS = {"cut/pair": np.zeros((0, 2), np.int32)}

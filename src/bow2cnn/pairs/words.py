@@ -18,9 +18,9 @@ from bow2cnn.core.progress import progress
 from bow2cnn.core.same_photos import check_photos
 from bow2cnn.index.engine import Engine
 from bow2cnn.pairs.background import add_background, draw
+from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found, need_places
-from bow2cnn.pairs.negative_rule import NegativeRule
-from bow2cnn.pairs.validation import build_validation
+from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.split.choose_sides import choose_sides
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 

@@ -9,20 +9,22 @@ from bow2cnn.photos.orientation import ORIENTATIONS, UPRIGHT
 _FULL_FRAME_MM = 36.0  # width of the 35 mm film frame, which FocalLengthIn35mmFilm refers to
 
 
-def read_exif(image):
+def read_exif(image: Image.Image) -> Image.Exif:
+    """EXIF of an opened photo; empty if it is damaged."""
     try:
         return image.getexif()
     except Exception:  # the pixels are usable with a damaged EXIF block too
         return Image.Exif()
 
 
-def orientation_of(image):
+def orientation_of(image: Image.Image) -> int:
     """EXIF orientation of an opened photo, 1 to 8."""
     found = read_exif(image).get(ExifTags.Base.Orientation, UPRIGHT)
     return found if found in ORIENTATIONS else UPRIGHT
 
 
-def focal_of(exif, longer_side):
+def focal_of(exif: Image.Exif, longer_side: int) -> float:
+    """Focal length in pixels of a photo whose longer side is `longer_side` pixels long; NaN if EXIF has none that is plausible."""
     try:
         film = float(exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm, 0))
     except Exception:
@@ -30,7 +32,8 @@ def focal_of(exif, longer_side):
     return film / _FULL_FRAME_MM * longer_side if 5 <= film <= 2000 else math.nan
 
 
-def gps_of(exif):
+def gps_of(exif: Image.Exif) -> tuple[float, float]:
+    """Latitude and longitude in degrees, NaN if EXIF has none."""
     try:
         tags = exif.get_ifd(ExifTags.IFD.GPSInfo)
         north, east = (_degrees(tags[key], tags[key - 1]) for key in (ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLongitude))

@@ -15,8 +15,8 @@ from bow2cnn.core.progress import progress
 from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.photos.decode import PhotoError, read_rgb
-from bow2cnn.reconstruction.build import SYSTEM_ERRORS, build_models
 from bow2cnn.reconstruction.colmap import name_in_colmap, to_arrays
+from bow2cnn.reconstruction.extend_or_map import SYSTEM_ERRORS, build_models
 from bow2cnn.reconstruction.model_cache import ModelCache, link_folder, source_of
 from bow2cnn.reconstruction.models import find_duplicates, implausible, pack_models
 

@@ -9,7 +9,7 @@ from bow2cnn.benchmarks.truth import Truth, read_truth
 from bow2cnn.core import artefact
 from bow2cnn.core.same_photos import check_photos
 from bow2cnn.evaluation.results import read_gains, read_table
-from bow2cnn.pairs.negative_rule import NegativeRule, read_negatives
+from bow2cnn.pairs.exclusions import NegativeRule, read_negatives
 from bow2cnn.pairs.positives import Positives, read_positives
 from bow2cnn.run.arrays import Arrays
 from bow2cnn.run.find_photo import find_photo

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bow2cnn.pairs.negative_rule import NegativeRule
+from bow2cnn.pairs.exclusions import NegativeRule
 
 _CHUNK = 256  # queries at a time; it bounds the size of the similarity matrix
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bow2cnn.benchmarks.truth import Truth, read_truth
-from bow2cnn.pairs.negative_rule import NegativeRule, read_negatives
+from bow2cnn.pairs.exclusions import NegativeRule, read_negatives
 from bow2cnn.pairs.positives import read_positives
 from bow2cnn.split.sides import TRAIN
 from bow2cnn.training.errors import TrainingError

@@ -8,9 +8,10 @@ import numpy as np
 from bow2cnn.benchmarks.truth import ALL
 from bow2cnn.core import artefact
 from bow2cnn.core.same_photos import check_photos
-from bow2cnn.descriptors import whitening as whiten
+from bow2cnn.descriptors.apply_whitening import apply, identity, scale
 from bow2cnn.evaluation.validation import validation_map
 from bow2cnn.training.pairs import read_pairs
+from bow2cnn.whitening.covariance import learned, pca
 
 _LOG = logging.getLogger("bow2cnn")
 # From a mere rotation about the mean to nearly full whitening; without shrinkage C_S may be singular.
@@ -59,7 +60,7 @@ def learn_whitening(
         best, without = int(np.argmax(scores)), validation_map(mined.validation, found)  # the first of equals, the weakest
         _LOG.info("whitening: %s, validation mAP %.2f (%.2f without)", _named(shrinkages[best]), scores[best], without)
     nothing = np.isnan(shrinkages[best])
-    mean, projection = whiten.identity(found.shape[1]) if nothing else (family.mean, family.projection(shrinkages[best], dimensions))
+    mean, projection = identity(found.shape[1]) if nothing else (family.mean, family.projection(shrinkages[best], dimensions))
     arrays = {
         "mean": mean,
         "projection": projection,
@@ -78,10 +79,10 @@ def _family(found, mined, kind):
     """The whitenings to choose from."""
     training = np.union1d(mined.negative, mined.query)
     if kind == "pca":
-        return whiten.pca(found, training)
+        return pca(found, training)
     queries = np.concatenate([np.full(len(pool["photo"]), query) for query, pool in zip(mined.query, mined.pools, strict=True)])
     positives = np.concatenate([pool["photo"] for pool in mined.pools]).astype(np.int64)
-    return whiten.learned(found, training, queries, positives)
+    return learned(found, training, queries, positives)
 
 
 def _scores(found, validation, family, shrinkages, dimensions):
@@ -91,15 +92,15 @@ def _scores(found, validation, family, shrinkages, dimensions):
     shrinkage is a gain for each of them.
     """
     validation, found = _alone(validation, found)
-    turned = None if dimensions else whiten.apply(found, family.mean, family.axes.T)
+    turned = None if dimensions else apply(found, family.mean, family.axes.T)
     scores = []
     for shrinkage in shrinkages:
         if np.isnan(shrinkage):
             moved = found
         elif dimensions:
-            moved = whiten.apply(found, family.mean, family.projection(shrinkage, dimensions))
+            moved = apply(found, family.mean, family.projection(shrinkage, dimensions))
         else:
-            moved = whiten.scale(turned, family.gains(shrinkage))
+            moved = scale(turned, family.gains(shrinkage))
         score = validation_map(validation, moved)
         scores.append(np.nan if score is None else score)
     return scores

@@ -6,7 +6,7 @@ from bow2cnn.core import artefact
 from bow2cnn.photos.reasons import kind_of, with_advice
 from bow2cnn.pictures.thumbnails import ThumbnailCache, crop_around
 from bow2cnn.report.sections.summary import count_background, count_refused
-from bow2cnn.run.left_out import left_out_after_collection
+from bow2cnn.run.rejection_counts import left_out_after_collection
 from bow2cnn.run.run import Run
 
 _EXAMPLES = 5  # file names of a reason

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from bow2cnn.benchmarks.places import find_places
 from bow2cnn.benchmarks.truth import ALL, Truth
-from bow2cnn.pairs.negative_rule import NegativeRule
+from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.split.sides import VALIDATION
 
 
