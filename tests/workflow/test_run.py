@@ -57,7 +57,7 @@ def test_every_job_has_log_and_timing(finished):
 
 
 def test_a_second_run_does_nothing_but_the_scan(finished):
-    assert jobs(start(finished, 2)) == ["scan"]
+    assert jobs(start(finished, 2)) == ["collection"]
     assert contents(finished.results) == finished.contents
     assert plan(finished) == {}
 
@@ -67,7 +67,7 @@ def test_a_temporary_file_that_a_killed_run_left_is_deleted(finished):
     left, written = models.with_name("shard-00.h5"), models.stat().st_mtime_ns
     shutil.copy(models, left)
     os.utime(left, ns=(written - 1000, written - 1000))
-    assert jobs(start(finished, 2)) == ["scan"]
+    assert jobs(start(finished, 2)) == ["collection"]
     assert contents(finished.results) == finished.contents
 
 
@@ -120,7 +120,7 @@ def test_other_words_rerun_nothing(finished, edited):
         edited(name, lambda text: text.replace('"""', '"""Edited. ', 1) + "\n# edited\n")
     edited("core/run_lock.py", lambda text: text.replace("another run is at work here", "edited"))
     edited("clustering/minhash.py", lambda text: text.replace('"min-hash"', '"edited"'))
-    edited("features/extract.py", lambda text: text.replace("%s gives none", "edited %s"))
+    edited("features/extract.py", lambda text: text.replace("%s has none", "%s edited"))
     assert plan(finished) == {}
 
 
