@@ -130,3 +130,20 @@ def test_a_run_without_models_has_an_overview(files, tmp_path):
     found = overview(empty, ThumbnailCache(), name_of)
     assert [card["models"] for card in found["cards"]] == [[]] * len(found["cards"])
     assert found["cards"][0]["reasons"] == ["only 3 points"]
+
+
+def test_pages_that_are_not_finished_are_not_there(files, tmp_path, monkeypatch):
+    """A folder that is there counts as finished after a kill."""
+    written = []
+
+    def fail(path, *parts):
+        if written:
+            raise KeyboardInterrupt
+        written.append(path)
+
+    left = tmp_path / ".out.1.tmp"
+    left.mkdir()
+    monkeypatch.setattr("bow2cnn.report.pages.write.write_bytes", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_pages(tmp_path / "out", files)
+    assert written and list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ TRAINING = [
     ("train_network", "os.remove", r"^\.checkpoint\.", 3),
     ("train_network", "os.remove", r"^\.network\.h5\.", 1),  # the history is still to come
 ]
-SHORT = [("extract_features", *STATES[1]), ("grow_graph", *STATES[2]), *TRAINING[1:]]
+SHORT = [("extract_features", *STATES[1]), ("grow_graph", *STATES[2]), *TRAINING[1:], ("write_pages", *STATES[1])]
 
 
 @pytest.fixture

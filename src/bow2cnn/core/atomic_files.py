@@ -5,6 +5,7 @@ import errno
 import glob
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,34 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
             left.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Provide a new temporary folder beside `path`, which replaces it when the block ends without an exception.
+
+    So a folder that is there is complete: Snakemake does not look into it after a kill. Temporary folders of earlier writers that were
+    killed are removed.
+
+    Args:
+        path: the folder; parent folders are made.
+
+    Raises:
+        WriteError: the system refused to write.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        with write_errors(path):
+            temporary.mkdir(parents=True)
+        yield temporary
+        with write_errors(path):
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: str | Path, *parts: bytes | memoryview) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bow2cnn.core.atomic_files import write_errors
+from bow2cnn.core.atomic_files import atomic_folder, write_errors
 from bow2cnn.core.printable import first_line
 from bow2cnn.reconstruction.colmap import Model, read_model, write_model
 
@@ -123,19 +123,12 @@ class ModelCache:
         Raises:
             WriteError: the disk is full or not writable.
         """
-        place, temporary = self._folder / source.key, self._folder / f".{source.key}.{os.getpid()}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:
-            with write_errors(place):
-                temporary.mkdir(parents=True)
-                for number, model in enumerate(models):
-                    write_model(model, temporary / str(number))
-                (temporary / _SOURCE).write_text(json.dumps(source._asdict()))
-                (temporary / _DIGEST).write_text(_digest_of(temporary))
-                shutil.rmtree(place, ignore_errors=True)
-                os.replace(temporary, place)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        place = self._folder / source.key
+        with atomic_folder(place) as temporary, write_errors(place):
+            for number, model in enumerate(models):
+                write_model(model, temporary / str(number))
+            (temporary / _SOURCE).write_text(json.dumps(source._asdict()))
+            (temporary / _DIGEST).write_text(_digest_of(temporary))
 
     def drop_others(self, keys: Collection[str]) -> None:
         """Delete the models of all clusters but those with these keys."""
