@@ -88,7 +88,7 @@ def test_other_scales_rerun_descriptors_and_the_training_that_validates_by_them(
     assert not {"start_network", "find_pairs", "extract_features", "rank_benchmark"} & set(changed)
 
 
-# A module, a rule that an edit of it must rerun (None: no stage of this run uses it), and rules that it must not. `test_digest.py` has
+# A module, a rule that an edit of it must rerun (None: no stage of this run uses it), and rules that it must not. `test_code_digest.py` has
 # one of every room of the package.
 EDITS = [
     ("explain/photo_in_cluster.py", None, set()),

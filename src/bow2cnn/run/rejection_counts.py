@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from bow2cnn.run.run import PLACES, Run
 def left_out(run: Run) -> list[str]:
     """All lines of a run, as far as its stages have been run. An artefact that cannot be read adds none."""
     lines: list[str] = []
-    for part in _parts(run):
+    collection: Callable[[], list[str]] = partial(_of_artefact, run, "photos", "collection")
+    for part in chain([collection], _after_collection(run)):
         with contextlib.suppress(artefact.ArtefactError):
             lines += part()
     return lines
@@ -29,12 +30,11 @@ def left_out_after_collection(run: Run) -> list[str]:
     Raises:
         ArtefactError: an artefact cannot be read.
     """
-    return [line for part in islice(_parts(run), 1, None) for line in part()]
+    return [line for part in _after_collection(run) for line in part()]
 
 
-def _parts(run: Run) -> Iterator[Callable[[], list[str]]]:
-    """Functions that return the lines of one artefact each, the collection's first."""
-    yield partial(_of_artefact, run, "photos", "collection")
+def _after_collection(run: Run) -> Iterator[Callable[[], list[str]]]:
+    """Functions that return the lines of one artefact each."""
     if "features" in run:
         yield partial(_of_features, run)
     for name in run.benchmarks:

@@ -7,27 +7,27 @@ from bow2cnn.search.query import Query
 from bow2cnn.search.searcher import Answer, Searcher
 
 
-def lines_of(lookup: Searcher, query: Query, answer: Answer) -> list[str]:
+def lines_of(searcher: Searcher, query: Query, answer: Answer) -> list[str]:
     """The query, a table of the hits, and the verdict; every line printable."""
     table = [
-        f"{rank:>4} {'*' if hit.verified else ' '} {hit.inliers:>7}  {hit.score:.4f}  {lookup.run.photos['path'][hit.photo]}"
+        f"{rank:>4} {'*' if hit.verified else ' '} {hit.inliers:>7}  {hit.score:.4f}  {searcher.run.photos['path'][hit.photo]}"
         for rank, hit in enumerate(answer.hits, 1)
     ]
     head = ["rank * inliers   score  photo (* verified)"] if table else []
-    return [printable(line) for line in [_asked(lookup, query), *head, *table, verdict(lookup, query, answer)]]
+    return [printable(line) for line in [_asked(searcher, query), *head, *table, verdict(searcher, query, answer)]]
 
 
-def _asked(lookup, query):
+def _asked(searcher, query):
     features = f"{query.features:,} features"
     if query.region is not None:
         region = " ".join(f"{value:g}" for value in query.region)
         features = f"region {region} with {len(np.unique(query.words.feature)):,} of its {features}"
-    return f"{query.path}: {features}; {len(lookup):,} photos are searched"
+    return f"{query.path}: {features}; {len(searcher):,} photos are searched"
 
 
-def verdict(lookup: Searcher, query: Query, answer: Answer) -> str:
+def verdict(searcher: Searcher, query: Query, answer: Answer) -> str:
     """One line that says how many photos are verified, or why none is."""
-    least = lookup.settings["min_inliers"]
+    least = searcher.settings["min_inliers"]
     if answer.verified:
         photos = "photo is" if answer.verified == 1 else "photos are"
         return f"{answer.verified} {photos} verified: {least} or more features agree in one geometry (inliers)"

@@ -15,26 +15,26 @@ SHOWN = 60  # photos at most
 _AROUND, _LEAST = 0.25, 16  # margin shown around a region: fraction of its longer side, and pixels at least
 
 
-def write_sheet(out: str | Path, lookup: Searcher, query: Query, answer: Answer) -> None:
+def write_sheet(out: str | Path, searcher: Searcher, query: Query, answer: Answer) -> None:
     """Write the picture of an answer.
 
     Args:
         out: the file; its suffix decides on the format.
-        lookup, query, answer: see `draw_sheet`.
+        searcher, query, answer: see `draw_sheet`.
 
     Raises:
         SheetError: the suffix names no known format.
         WriteError: the file cannot be written.
     """
-    save_sheet(out, draw_sheet(lookup, query, answer))
+    save_sheet(out, draw_sheet(searcher, query, answer))
 
 
-def draw_sheet(lookup: Searcher, query: Query, answer: Answer) -> Image.Image:
+def draw_sheet(searcher: Searcher, query: Query, answer: Answer) -> Image.Image:
     """Draw the first verified photos of an answer, `SHOWN` at most; the query alone if none is verified."""
     view = View(query.path, query.words.size, _surroundings(query))
     shown = [(rank, hit) for rank, hit in enumerate(answer.hits, 1) if hit.verified][:SHOWN]
-    panels = [_panel(lookup, query, view, rank, hit) for rank, hit in shown]
-    return arrange(panels or [view.framed(_corners(query))], f"{Path(query.path).name}: {verdict(lookup, query, answer)}")
+    panels = [_panel(searcher, query, view, rank, hit) for rank, hit in shown]
+    return arrange(panels or [view.framed(_corners(query))], f"{Path(query.path).name}: {verdict(searcher, query, answer)}")
 
 
 def _surroundings(query):
@@ -53,12 +53,12 @@ def _corners(query):
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
 
 
-def _panel(lookup, query, view, rank, hit):
+def _panel(searcher, query, view, rank, hit):
     """Query and photo side by side below a caption."""
-    run = lookup.run
-    match, photo = lookup.match(query, hit.photo), View(run.photos["path"][hit.photo], run.size(hit.photo))
+    run = searcher.run
+    match, photo = searcher.match(query, hit.photo), View(run.photos["path"][hit.photo], run.size(hit.photo))
     left, right = view.framed(_corners(query)), photo.image
-    if len(match.query) >= lookup.settings["min_inliers"]:  # always, except for photos that only an expanded query finds
+    if len(match.query) >= searcher.settings["min_inliers"]:  # always, except for photos that only an expanded query finds
         right = photo.framed(_corners(query) @ match.transform[:, :2].T + match.transform[:, 2])
     caption = f"{rank}.  {_inliers(hit, match)}  {run.photos['name'][hit.photo]}"
     return pair_panel(left, right, view.place(match.query), photo.place(match.photo), caption)
