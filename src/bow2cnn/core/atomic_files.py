@@ -66,6 +66,9 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        # First of all: once the file is in its place, a killed writer is not started again.
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            left.unlink(missing_ok=True)
         try:
             yield temporary
             with open(temporary, "rb+") as file:
@@ -73,8 +76,6 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-            left.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
