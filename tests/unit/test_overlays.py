@@ -1,6 +1,6 @@
 """Overlays on two photos do not verify a pair. Near copies, small things in the same view, and things next to an overlay do."""
 
-import functools
+import itertools
 
 import cv2
 import numpy as np
@@ -8,8 +8,9 @@ import pytest
 
 from bow2cnn.core import artefact
 from bow2cnn.features.sift import detect
-from bow2cnn.geometry.matching import count_evidence, deduplicate_matches, is_degenerate, match_descriptors, verify_epipolar
-from bow2cnn.geometry.overlays import find_overlay, verify_without_overlay
+from bow2cnn.geometry import pair
+from bow2cnn.geometry.overlays import find_overlay
+from bow2cnn.geometry.pair import PhotoFeatures, verify_pair
 from bow2cnn.index.forward import ForwardIndex
 from bow2cnn.index.watermarks import watermark_features
 from bow2cnn.index.words import quantise_photos
@@ -140,7 +141,7 @@ def photos(rendered):
     return images, np.array(places)
 
 
-def verified_pairs(images, folder, masking=True, check=verify_without_overlay):
+def verified_pairs(images, folder, masking=True):
     """Pairs of photos that are verified by the features outside the watermarks that were found."""
     features = [detect(image, 1200) for image in images]
     size = np.array([image.shape[::-1] for image in images])
@@ -152,19 +153,13 @@ def verified_pairs(images, folder, masking=True, check=verify_without_overlay):
     train_vocabulary([folder / "features.h5"], folder / "vocabulary.h5", 400, 12_000, 4, seed=0, threads=1)
     words = quantise_photos(folder / "features.h5", Vocabulary.load(folder / "vocabulary.h5"))
     kept = ~watermark_features(ForwardIndex(words), size, 24, 4, seed=0)[1] if masking else np.ones(len(words["word"]), bool)
-    rows = [words["feature"][a:b][kept[a:b]] for a, b in zip(offset[:-1], offset[1:], strict=True)]
-    seen = [(keypoint[own], descriptor[own]) for (keypoint, descriptor), own in zip(features, rows, strict=True)]
-    found = []
-    for a in range(len(images)):
-        for b in range(a + 1, len(images)):
-            both = seen[a][0], seen[b][0]
-            match = deduplicate_matches(*both, match_descriptors(seen[a][1], seen[b][1]))
-            verify = functools.partial(verify_epipolar, *both)
-            inliers = check(verify, match, *both, size[a], size[b], max(map(len, both)))[1]
-            evidence = count_evidence(both[0][inliers[:, 0]], both[1][inliers[:, 1]], size[a], size[b])
-            if evidence >= MIN_EVIDENCE and not is_degenerate(*both, inliers, size[a], size[b]):
-                found.append((a, b))
-    return set(found)
+    photos = []
+    for (keypoint, descriptor), image_size, begin, end in zip(features, size, offset[:-1], offset[1:], strict=True):
+        masked = np.ones(len(keypoint), bool)
+        masked[words["feature"][begin:end][kept[begin:end]]] = False
+        photos.append(PhotoFeatures(keypoint, descriptor, masked, np.ones(2, np.float32), image_size))
+    pairs = itertools.combinations(range(len(photos)), 2)
+    return {(a, b) for a, b in pairs if verify_pair(photos[a], photos[b], MIN_EVIDENCE) is not None}
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +182,46 @@ def test_a_logo_joins_no_two_places(photos, unmarked_pairs, unit, anchor, maskin
     assert len(pairs & unmarked_pairs) >= 0.9 * len(unmarked_pairs) - 1, "the logo covers a part of the photos"
 
 
-def test_a_logo_would_join_places(photos, tmp_path):
+def test_a_logo_would_join_places(photos, tmp_path, monkeypatch):
     images, places = photos
     logos = [with_logo(image, "pixels", (1, 1)) for image in images]
-    assert len(wrong(verified_pairs(logos, tmp_path, False, lambda verify, match, *_: verify(match)), places)) > 10
+    monkeypatch.setattr(pair, "verify_without_overlay", lambda verify, match, *_: (*verify(match), match))
+    assert len(wrong(verified_pairs(logos, tmp_path, False), places)) > 10
+
+
+def described(*parts):
+    """A photo of landscape size from parts (frames, number of the first descriptor, whether masked); the same numbers match."""
+    keypoint = np.concatenate([frame for frame, _, _ in parts])
+    numbers = [range(first, first + len(frame)) for frame, first, _ in parts]
+    descriptor = np.stack([np.random.default_rng(number).integers(0, 256, 128, np.uint8) for part in numbers for number in part])
+    masked = np.concatenate([np.full(len(frame), mask) for frame, _, mask in parts])
+    return PhotoFeatures(keypoint, descriptor, masked, np.ones(2, np.float32), LANDSCAPE)
+
+
+def test_a_mask_of_a_part_of_an_overlay_does_not_hide_the_rest():
+    """Most of a logo is masked in one photo. What is left of it lies elsewhere in the other, so that alone it is not recognised."""
+    rng = np.random.default_rng(5)
+    logo, rest = letters(1), letters(2, 30)
+    scenes = [(frames(rng.random((200, 2)) * LANDSCAPE, seed=seed), 1000 * seed, False) for seed in (1, 2)]
+    a = described((frames(logo), 0, False), (frames(rest), 100, False), scenes[0])
+    hidden = described((frames(logo), 0, True), (frames(rest + np.array([8, 6])), 100, False), scenes[1])
+    gone = described((frames(rest + np.array([8, 6])), 100, False), scenes[1])
+    assert verify_pair(a, gone, 8).inliers >= 8, "otherwise this tests nothing"
+    assert verify_pair(a, hidden, 8) is None
+
+
+def test_features_on_watermarks_are_no_inliers():
+    rng = np.random.default_rng(6)
+    scene = rng.random((100, 2)) * LANDSCAPE
+    moved = scene * 1.1 + rng.random((100, 1)) * (30, 10)
+    a, b = (described((frames(xy, scale), 0, False), (frames(letters(1)), 500, True)) for xy, scale in ((scene, 1), (moved, 1.1)))
+    found = verify_pair(a, b, 8)
+    assert found.inliers >= 50 and found.match.max() < 100
+
+
+def test_in_a_part_of_a_photo_places_are_smaller():
+    """Sixty features in a box of 40 x 30 pixels lie at few places of the photo, and at many of the box."""
+    xy = np.random.default_rng(7).random((60, 2)) * (40, 30) + (300, 200)
+    a, b = (described((frames(places, scale), 0, False)) for places, scale in ((xy, 1), (xy * 1.3 - (50, 20), 1.3)))
+    whole, part = verify_pair(a, b, 1), verify_pair(a, b, 1, 0.05)
+    assert (0 if whole is None else whole.inliers) < 12 < part.inliers

@@ -5,7 +5,6 @@ verified with a few of its own best results, which may become further seeds. And
 with crops of itself: sideways, closer and from further away.
 """
 
-import functools
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from math import ceil
@@ -23,17 +22,9 @@ from bow2cnn.core.progress import progress
 from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.features.distances import distance_pool
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.geometry.epipolar import scale_fundamental
-from bow2cnn.geometry.matching import (
-    count_evidence,
-    deduplicate_matches,
-    is_degenerate,
-    match_descriptors,
-    static_fraction,
-    verify_epipolar,
-)
-from bow2cnn.geometry.overlays import verify_without_overlay
+from bow2cnn.geometry.pair import verify_pair
 from bow2cnn.index.engine import Engine
+from bow2cnn.index.photo_features import photo_features
 
 _BLOCK = 10  # photos of a shortlist that are verified at once; a query ends after a block in which nothing agrees with it
 _CROP_FACTOR = 0.6  # for a pair that a crop found, this fraction of `min_word_inliers` is enough for a full verification
@@ -230,7 +221,7 @@ class Grower:
         """Verify candidate pairs with all their descriptors."""
         pairs = sorted(candidates)
         for pair, edge in zip(pairs, progress(pool.map(self._match, pairs), "pairs", len(pairs)), strict=True):
-            self._pairs[pair] = None if edge is None else (candidates[pair], *edge)
+            self._pairs[pair] = None if edge is None else (candidates[pair], edge.fundamental, edge.match, edge.unmoved)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of the `graph` artefact, without `content` (see docs/architecture.md)."""
@@ -279,32 +270,9 @@ class Grower:
         return chosen, self._engine.verify_all(words, chosen)[0].tolist()
 
     def _match(self, pair):
-        """Verify a pair of photos with all their descriptors.
-
-        Returns:
-            The fundamental matrix (pixels of the full photos), the matches (feature rows, int32 [m, 2]) and the static fraction of the
-            matches; None if the pair is refused.
-        """
-        (rows_a, keypoint_a, descriptor_a), (rows_b, keypoint_b, descriptor_b) = (self._without_watermarks(photo) for photo in pair)
-        scales = [self._store.scale(photo) for photo in pair]
-        found_a, found_b = keypoint_a[:, :2] / scales[0], keypoint_b[:, :2] / scales[1]
-        match = deduplicate_matches(found_a, found_b, match_descriptors(descriptor_a, descriptor_b))
-        sizes = [self._engine.size[photo] for photo in pair]
-        features = max(len(rows_a), len(rows_b))
-        verify = functools.partial(verify_epipolar, found_a, found_b)
-        fundamental, inliers = verify_without_overlay(verify, match, keypoint_a, keypoint_b, *sizes, features)
-        if count_evidence(keypoint_a[inliers[:, 0]], keypoint_b[inliers[:, 1]], *sizes) < self._min_inliers:
-            return None
-        if is_degenerate(keypoint_a, keypoint_b, inliers, *sizes):
-            return None
-        matches = np.stack([rows_a[inliers[:, 0]], rows_b[inliers[:, 1]]], 1)
-        return scale_fundamental(fundamental, *scales), matches, static_fraction(keypoint_a, keypoint_b, inliers, *sizes)
-
-    def _without_watermarks(self, photo):
-        """Rows, keypoints and descriptors of the features that are not on watermarks."""
-        rows = np.sort(self._engine.words(photo).feature)
-        keypoint, descriptor = self._store[photo]
-        return rows, keypoint[rows], descriptor[rows]
+        """What a pair of photos has in common, by all their features; None if the pair is refused."""
+        first, second = (photo_features(self._engine, self._store, photo) for photo in pair)
+        return verify_pair(first, second, self._min_inliers)
 
 
 def _ordered(a, b):

@@ -41,7 +41,7 @@ def verify_without_overlay(
     size_a: Sequence[float] | np.ndarray,
     size_b: Sequence[float] | np.ndarray,
     features: int,
-) -> tuple[Any, np.ndarray]:
+) -> tuple[Any, np.ndarray, np.ndarray]:
     """Verify a pair of photos; where many inliers belong to an overlay on both photos, verify again without its matches.
 
     Signs that are tiled over a photo match each other too. So all matches near an overlay in one of the photos are left out.
@@ -54,15 +54,15 @@ def verify_without_overlay(
         features: number of features of the photo that has more features.
 
     Returns:
-        geometry and inliers, as returned by `verify`.
+        geometry and inliers, as returned by `verify`, and the matches that are left, int32 [m, 2].
     """
     for _ in range(_MAX_OVERLAYS):
         geometry, inliers = verify(match)
         overlay = find_overlay(frame_a[inliers[:, 0]], frame_b[inliers[:, 1]], size_a, size_b, features)
         if overlay is None:
-            return geometry, inliers
+            return geometry, inliers, match
         match = match[~overlay.covers(frame_a[match[:, 0]], frame_b[match[:, 1]])]
-    return verify(match[:0])
+    return *verify(match[:0]), match[:0]
 
 
 class Overlay(NamedTuple):

@@ -159,7 +159,8 @@ class Engine:
         match = match_words(query.word, query.signature, other.word, other.signature, self.max_hamming)
         features = max(len(np.unique(query.feature)), len(other))
         verify = functools.partial(verify_matches, query, other)
-        return verify_without_overlay(verify, match, query.keypoint, other.keypoint, query.size, other.size, features)
+        transform, inliers, _ = verify_without_overlay(verify, match, query.keypoint, other.keypoint, query.size, other.size, features)
+        return transform, inliers
 
     def verify_all(self, query: QuantisedFeatures, photos: np.ndarray | Sequence[int]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Verify a query with several photos, without regard to overlays.
