@@ -23,14 +23,16 @@ from bow2cnn.config.model import Clustering
 from bow2cnn.core import artefact
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.geometry.pair import PhotoFeatures
 from bow2cnn.index.build import build_index
 from bow2cnn.index.engine import Engine
+from bow2cnn.index.photo_features import photo_features
 from bow2cnn.index.query_words import quantise_query
 from bow2cnn.index.watermarks import find_watermarks
 from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_header
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
-from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, count_inliers, search
 from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.train import train_vocabulary
@@ -58,7 +60,7 @@ def main():
     others = read_others(run, options, set(place))
     print(
         "photos, draw: words; inliers of a verified photo; queries of other places with an answer | "
-        f"own queries: answers, right %, of the right ones with {FIXED} inliers or more % | pairs"
+        f"own queries: answers, right %, right ones in % of the right ones with {FIXED} inliers or more by words | pairs"
     )
     for size in options.sizes:
         for draw in range(options.draws if size else 1):
@@ -73,7 +75,7 @@ def read_places(path):
 
 
 def read_others(run, options, known):
-    """(keypoint, descriptor, size) of photos of other places."""
+    """Features of photos of other places."""
     labels = read_places(options.others_truth)
     names = sorted(path.name for path in options.others.iterdir())
     names = [name for name in names if labels.get(name, "-") not in known | {"-"}]
@@ -85,8 +87,8 @@ def read_others(run, options, known):
         path = options.others / names[number]
         header = read_header(str(path), 1, MAX_PIXELS)
         size = header["width"], header["height"]
-        keypoint, descriptor, _ = detector.detect(str(path), *size)
-        found.append((keypoint, descriptor, size))
+        keypoint, descriptor, scale = detector.detect(str(path), *size)
+        found.append(PhotoFeatures(keypoint, descriptor, np.zeros(len(keypoint), bool), scale, size))
     return found
 
 
@@ -112,29 +114,30 @@ def measure(folder, run, options, rows, place, others):
     find_watermarks(collection, [words], watermarks, max_hamming, min_photos=4, seed=0)
     build_index(collection, [words], watermarks, vocabulary, index)
     verification = folder / "verification.h5"
-    arguments = (index, vocabulary, [features], verification, DEFAULTS["soft_words"], DEFAULTS["shortlist"], max_hamming, 0, 0, threads)
-    calibrate_verification(*arguments)
-    limits = read_min_inliers(verification)
-    engine, known = Engine.load(index, max_hamming), Vocabulary.load(vocabulary, threads)
+    shortlist, soft_words = DEFAULTS["shortlist"], DEFAULTS["soft_words"]
+    calibrate_verification(index, [features], verification, soft_words, shortlist, max_hamming, min_inliers=0, seed=0, threads=threads)
+    least = read_min_inliers(verification).features
+    engine, known, store = Engine.load(index, max_hamming), Vocabulary.load(vocabulary, threads), FeatureStore([features])
 
-    def answers(keypoint, descriptor, size):
-        words = quantise_query(keypoint, descriptor, tuple(size), known, DEFAULTS["soft_words"])
-        limit = {name: DEFAULTS[name] for name in ("shortlist", "expansion_inliers")}
-        ranking = search(engine, words, min_inliers=MIN_EVIDENCE, max_expansion=0, **limit)["sv"]
-        return ranking.photo[ranking.inliers >= MIN_EVIDENCE], ranking.inliers[ranking.inliers >= MIN_EVIDENCE]
+    def answers(query):
+        """Photos whose words agree with the query in some geometry, their inliers by words, and those by all features."""
+        words = quantise_query(query.keypoint, query.descriptor, tuple(query.size), known, soft_words)
+        ranking = search(engine, words, shortlist, MIN_EVIDENCE, max_expansion=0, expansion_inliers=DEFAULTS["expansion_inliers"])["sv"]
+        inliers = count_inliers(engine, store, query, ranking, threads)
+        rows = ranking.inliers >= MIN_EVIDENCE
+        return ranking.photo[rows], ranking.inliers[rows], inliers[rows]
 
-    answered = sum((answers(*other)[1] >= limits.soft).any() for other in others)
-    store = FeatureStore([features])
+    answered = sum((answers(other)[2] >= least).any() for other in others)
     right = wrong = before = 0
     for row in np.sort(np.random.default_rng(1).permutation(len(rows))[:OWN]).tolist():
-        found, inliers = answers(*store[row], engine.size[row])
+        found, by_words, inliers = answers(photo_features(engine, store, row)._replace(masked=np.zeros(len(store[row][0]), bool)))
         counted = (found != row) & ((place[found] != "-") | (place[row] != "-"))
-        same, verified = place[found] == place[row], inliers >= limits.soft
-        before += int((counted & same & (inliers >= FIXED)).sum())
+        same, verified = place[found] == place[row], inliers >= least
+        before += int((counted & same & (by_words >= FIXED)).sum())
         right += int((counted & same & verified).sum())
         wrong += int((counted & ~same & verified).sum())
     own = f"{right + wrong}, {100 * right / max(right + wrong, 1):.1f}, {100 * right / max(before, 1):.1f}"
-    line = f"{len(known)}; {limits.soft}; {answered} of {len(others)} | {own}"
+    line = f"{len(known)}; {least}; {answered} of {len(others)} | {own}"
     return f"{line} | {pairs(folder, index, features, place, threads)}" if options.graph else line
 
 

@@ -13,6 +13,6 @@ def write_seeds(index, out, max_hamming, sketches=512, min_similarity=0.045, min
     for part, path in enumerate(paths):
         collide_sketches(index, path, part, parts, 3, sketches, min_similarity, seed, threads)
     verification = Path(out).with_name("verification.h5")
-    artefact.write(verification, "verification", {}, {"hard": min_inliers, "soft": min_inliers})
+    artefact.write(verification, "verification", {}, {"words": min_inliers, "features": min_inliers})
     find_seeds(index, paths, verification, out, max_hamming, threads)
     return artefact.read(out, "seeds")

@@ -16,6 +16,7 @@ from bow2cnn.core import artefact
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_features
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.geometry.pair import PhotoFeatures
 from bow2cnn.index.build import build_index
 from bow2cnn.index.engine import Engine
 from bow2cnn.index.query_words import quantise_query
@@ -24,7 +25,7 @@ from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_rgb
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
-from bow2cnn.retrieval.verified_search import search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, count_inliers, search
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 from bow2cnn_demo import collection
@@ -63,7 +64,7 @@ def run(folder, images):
     quantise_shard(paths.features, paths.vocabulary, paths.words, threads=1)
     find_watermarks(paths.collection, [paths.words], paths.watermarks, 24, min_photos=4, seed=0)
     build_index(paths.collection, [paths.words], paths.watermarks, paths.vocabulary, paths.index)
-    calibrate_verification(paths.index, paths.vocabulary, [paths.features], paths.verification, 3, 100, 24, 0, 0, threads=2)
+    calibrate_verification(paths.index, [paths.features], paths.verification, 3, 100, 24, 0, 0, threads=2)
     collide_sketches(paths.index, paths.collisions, 0, 1, 3, 512, 0.02, 0, 2)
     find_seeds(paths.index, [paths.collisions], paths.verification, paths.seeds, 24, 2)
     grow_graph(paths.index, paths.seeds, [paths.features], paths.graph, 100, 24, 4, 12, threads=2, orphan_shortlist=5, view_shortlist=5)
@@ -78,22 +79,23 @@ def test_photos_of_another_place_find_nothing_verified(scenes, tmp_path):
     kept = np.flatnonzero((place == 0) | (place == 1) | ((place == -1) & (np.arange(len(place)) % 2 == 0)))
     made = run(tmp_path, [images[row] for row in kept])
     engine, vocabulary = Engine.load(made.index, 24), Vocabulary.load(made.vocabulary)
-    least = read_min_inliers(made.verification).soft
+    least = read_min_inliers(made.verification).features
     own_place = place[kept][made.image]
 
-    def verified(keypoint, descriptor, size):
+    def verified(keypoint, descriptor, scale, size):
         words = quantise_query(keypoint, descriptor, size, vocabulary, 3)
-        ranking = search(engine, words, 100, least, max_expansion=0, expansion_inliers=15)["sv"]
-        return ranking.photo[ranking.inliers >= least]
+        ranking = search(engine, words, 100, MIN_EVIDENCE, max_expansion=0, expansion_inliers=15)["sv"]
+        query = PhotoFeatures(keypoint, descriptor, np.zeros(len(keypoint), bool), scale, size)
+        return ranking.photo[count_inliers(engine, store, query, ranking, threads=2) >= least]
 
-    detector = Detector(1000, SIDE)
+    detector, store = Detector(1000, SIDE), FeatureStore([made.features])
     for row in np.setdiff1d(np.arange(len(images)), kept):
         cv2.imwrite(str(tmp_path / "asked.png"), images[row][..., ::-1])
         size = images[row].shape[1::-1]
-        assert len(verified(*detector.detect(str(tmp_path / "asked.png"), *size)[:2], size)) == 0
-    store, right = FeatureStore([made.features]), 0
+        assert len(verified(*detector.detect(str(tmp_path / "asked.png"), *size), size)) == 0
+    right = 0
     for photo in np.flatnonzero(own_place >= 0).tolist():
-        found = verified(*store[photo], tuple(engine.size[photo]))
+        found = verified(*store[photo], store.scale(photo), tuple(engine.size[photo]))
         assert (own_place[found] == own_place[photo]).all()
         right += len(found) - 1
     assert right >= 20

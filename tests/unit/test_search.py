@@ -87,7 +87,7 @@ def run(tmp_path_factory):
     find_watermarks(collection, words, results / "index/watermarks.h5", 20, min_photos=4, seed=0)
     index = results / "index/index.h5"
     build_index(collection, words, results / "index/watermarks.h5", vocabulary, index)
-    calibrate_verification(index, vocabulary, features, results / "index/verification.h5", 3, 100, 20, min_inliers=0, seed=0, threads=1)
+    calibrate_verification(index, features, results / "index/verification.h5", 3, 100, 20, min_inliers=0, seed=0, threads=1)
     return SimpleNamespace(results=results, photos=photos, words=words, folder=folder)
 
 
@@ -142,7 +142,13 @@ def test_a_region_is_all_that_is_asked_for(run, asked):
         assert names(lookup, lookup.search(query, 14)) == [name]
         x = query.words.keypoint[:, 0]
         features = len(np.unique(query.words.feature))
-        assert 50 < features < len(np.unique(whole.words.feature)) == query.features and region[0] <= x.min() and x.max() <= region[2]
+        assert 50 < features < len(np.unique(whole.words.feature)) == query.all_features and region[0] <= x.min() and x.max() <= region[2]
+
+
+def test_a_small_region_is_found_too(run, asked):
+    lookup = Searcher(Run.open(run.results))
+    query = lookup.query(asked, (120, 90, 240, 200))
+    assert query.part == 120 / 860 and names(lookup, lookup.search(query, 14)) == [FIRST]
 
 
 def test_matches_lie_where_the_warp_puts_them(run, asked):
@@ -151,7 +157,7 @@ def test_matches_lie_where_the_warp_puts_them(run, asked):
     hit = lookup.search(query, 1).hits[0]
     match = lookup.match(query, hit.photo)
     error = match.photo - onto(VIEWS[FIRST], match.query)
-    assert len(error) == hit.inliers >= 40
+    assert len(error) >= hit.inliers >= 40
     assert np.median(np.linalg.norm(error, axis=1)) < 1.0 and np.abs(np.median(error, 0)).max() < 0.3
     corners = np.array([[0, 0], [400, 0], [400, 320], [0, 320]])
     projected = corners @ match.transform[:, :2].T + match.transform[:, 2]
@@ -177,15 +183,15 @@ def test_the_words_of_a_query_are_those_that_the_stages_make(run):
         np.testing.assert_array_equal(getattr(query.words, name), forward[name][rows])
     assert np.bitwise_count(query.words.signature ^ forward["signature"][rows]).mean() < 0.2, "but for rounding at the medians"
     first = lookup.search(query, 3).hits[0]
-    assert first.photo == photo and first.score == pytest.approx(1 + first.inliers / 8, rel=5e-3), "by words 1, raised by geometry"
+    assert first.photo == photo and 1 + first.inliers / 8 <= first.score < 1 + len(query.words) / 8, "by words 1, raised by geometry"
     match = lookup.match(query, photo)
     np.testing.assert_allclose(match.transform, np.eye(2, 3), atol=1e-6)
 
 
 def test_settings_are_those_of_the_run_unless_others_are_given(run, copy):
-    calibrated = read_min_inliers(run.results / "index/verification.h5").soft
+    calibrated = read_min_inliers(run.results / "index/verification.h5").features
     assert Searcher(Run.open(run.results)).settings == {**DEFAULTS, "max_hamming": 20, "min_inliers": calibrated}
-    limits = {"hard": 7, "soft": 9, "soft_words": 4, "shortlist": 77}
+    limits = {"words": 7, "features": 9, "soft_words": 4, "shortlist": 77}
     artefact.write(copy / "index/verification.h5", "verification", {}, limits)
     artefact.write(copy / "retrieval/a.h5", "ranking", {}, {"soft_words": 5, "shortlist": 66, "max_expansion": 3, "expansion_inliers": 20})
     expected = {"soft_words": 4, "max_hamming": 20, "min_inliers": 9, "shortlist": 77, "max_expansion": 3, "expansion_inliers": 20}
@@ -213,7 +219,7 @@ def test_the_table_marks_what_is_verified(run, asked, capsys):
     assert len(lines) == 7 and "region 0 0 400 320 with " in lines[0] and "14 photos" in lines[0]
     assert lines[2].split()[:2] == ["1", "*"] and lines[2].endswith(f"/{FIRST}")
     assert [line.split()[1] == "*" for line in lines[2:6]] == [True, False, False, False]
-    assert lines[6].startswith("1 photo is verified: 7 or more")
+    assert lines[6].startswith("1 photo is verified: 11 or more")
 
 
 def test_names_are_escaped(run, asked, capsys):
@@ -337,7 +343,7 @@ def plain(tmp_path):
     for name in ("query.png", "photo.png"):
         Image.new("RGB", (400, 300)).save(tmp_path / name)
     empty = QuantisedFeatures(*(np.zeros(0) for _ in range(4)), (400, 300))
-    query = Query(str(tmp_path / "query.png"), (40, 30, 140, 130), empty, 0)
+    query = Query(str(tmp_path / "query.png"), (40, 30, 140, 130), empty, None, 0)
     match = Match(np.array([[60.0, 100.0]]), np.array([[160.0, 150.0]]), np.array([[1, 0, 100.0], [0, 1, 50.0]]))
     photos = {"path": [str(tmp_path / "photo.png")], "name": ["photo.png"]}
     run = SimpleNamespace(photos=photos, size=lambda _: (400, 300))
@@ -372,7 +378,7 @@ def test_the_sheet_draws_outlines_and_matches_where_they_are(plain):
 def test_the_sheet_of_a_photo_without_matches_of_its_own(plain):
     """What an expanded query finds need not match the query itself: no outline then, and both numbers."""
     lookup, query, match = plain
-    lookup.match = lambda *_: Match(match.query[:0], match.photo[:0], np.zeros((2, 3)))
+    lookup.match = lambda *_: Match(match.query[:0], match.photo[:0], None)
     sheet = np.asarray(draw_sheet(lookup, query, Answer([Hit(0, 1.0, 8, True)], 1, 1))).astype(int)
     yellow = (sheet[..., 0] > 200) & (sheet[..., 1] > 160) & (sheet[..., 2] < 60)
     assert yellow[:, : 24 + 300].any() and not yellow[:, 24 + 300 :].any()

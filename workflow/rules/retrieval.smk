@@ -4,7 +4,6 @@
 rule calibrate_verification:
     input:
         index="<results>/index/index.h5",
-        vocabulary="<results>/vocabulary/vocabulary.h5",
         features=expand("<results>/features/shard-{shard}.h5", shard=PHOTO_SHARDS),
     output:
         verification="<results>/index/verification.h5",

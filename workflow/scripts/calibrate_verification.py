@@ -7,7 +7,6 @@ from bow2cnn.retrieval.calibration import calibrate_verification
 with stage(snakemake.log[0], snakemake.params.threads):
     calibrate_verification(
         index=snakemake.input.index,
-        vocabulary=snakemake.input.vocabulary,
         features=list(snakemake.input.features),
         out=snakemake.output.verification,
         seed=snakemake.params.seed,

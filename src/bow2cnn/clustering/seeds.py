@@ -39,7 +39,7 @@ def find_seeds(
         WriteError: the disk is full or not writable.
     """
     check_photos(index, verification, *collisions)
-    min_inliers = read_min_inliers(verification).hard
+    min_inliers = read_min_inliers(verification).words
     made_with = lineage("seeds", lineage_of(collisions[0], "collisions"), lineage_of(verification, "verification"), max_hamming, code)
     pairs, similarity = _merge(collisions)
     inliers = _verify(Engine.load(index, max_hamming), pairs, threads)

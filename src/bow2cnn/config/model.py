@@ -101,8 +101,8 @@ class Retrieval(Section):
     )
     min_inliers: int = key(
         0,
-        "Minimum number of inliers of a verified photo. 0 calibrates it: of a hundred queries without a matching photo, at most one finds "
-        "a verified photo. The rankings of the benchmarks then use geometry from 4 inliers on.",
+        "Minimum number of inliers of a verified photo. 0 calibrates it by unrelated photos of the collection, so that a query without a "
+        "matching photo hardly ever finds a verified one. The rankings of the benchmarks then use geometry from 4 inliers on.",
         ge=0,
     )
     max_expansion: int = key(10, "Maximum number of verified photos that expand a query (query expansion). 0 disables it.", ge=0)

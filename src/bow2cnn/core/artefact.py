@@ -37,7 +37,7 @@ VERSIONS = {
     "words": 1,
     "watermarks": 1,
     "index": 1,
-    "verification": 1,
+    "verification": 2,
     "collisions": 1,
     "seeds": 1,
     "graph": 5,

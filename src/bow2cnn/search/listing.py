@@ -1,7 +1,5 @@
 """An answer in words: the table that the command line prints, and the title of the picture."""
 
-import numpy as np
-
 from bow2cnn.core.printable import printable
 from bow2cnn.search.query import Query
 from bow2cnn.search.searcher import Answer, Searcher
@@ -18,10 +16,10 @@ def lines_of(searcher: Searcher, query: Query, answer: Answer) -> list[str]:
 
 
 def _asked(searcher, query):
-    features = f"{query.features:,} features"
+    features = f"{query.all_features:,} features"
     if query.region is not None:
         region = " ".join(f"{value:g}" for value in query.region)
-        features = f"region {region} with {len(np.unique(query.words.feature)):,} of its {features}"
+        features = f"region {region} with {len(query.features.keypoint):,} of its {features}"
     return f"{query.path}: {features}; {len(searcher):,} photos are searched"
 
 
@@ -30,9 +28,9 @@ def verdict(searcher: Searcher, query: Query, answer: Answer) -> str:
     least = searcher.settings["min_inliers"]
     if answer.verified:
         photos = "photo is" if answer.verified == 1 else "photos are"
-        return f"{answer.verified} {photos} verified: {least} or more features agree in one geometry (inliers)"
+        return f"{answer.verified} {photos} verified: {least} or more places agree with the query in one geometry (inliers)"
     if answer.hits:
         return f"nothing verified: none of the {answer.checked} most similar photos has {least} inliers; the order is by words alone"
-    if len(query.words):
+    if len(query.features.keypoint):
         return "nothing found: no photo has a feature that matches one of the query"
     return f"nothing found: the {'photo' if query.region is None else 'region'} has no local features"

@@ -5,11 +5,14 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.extract import extract_isolated
+from bow2cnn.geometry.pair import PhotoFeatures
 from bow2cnn.index.engine import QuantisedFeatures
 from bow2cnn.index.query_words import quantise_query
-from bow2cnn.index.region import in_region
+from bow2cnn.index.region import in_region, lies_in
 from bow2cnn.photos.decode import PhotoError, read_header
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 
@@ -25,13 +28,23 @@ class Query(NamedTuple):
         path: of the photo.
         region: (left, top, right, bottom) in pixels of the upright photo, or None for the whole photo.
         words: the words of the features in the region; `words.size` is (width, height) of the upright photo at full size.
-        features: number of features of the whole photo.
+        features: the features in the region.
+        all_features: number of features of the whole photo.
     """
 
     path: str | Path
     region: tuple[float, float, float, float] | None
     words: QuantisedFeatures
-    features: int
+    features: PhotoFeatures
+    all_features: int
+
+    @property
+    def part(self) -> float:
+        """Longer side of the region, as a fraction of the photo's longer side."""
+        if self.region is None:
+            return 1.0
+        left, top, right, bottom = self.region
+        return max(right - left, bottom - top) / max(self.words.size)
 
 
 def read_query(
@@ -61,11 +74,13 @@ def read_query(
     header = read_header(path, 1, max_pixels)
     size = header["width"], header["height"]
     region = None if region is None else _clip(region, *size)
-    ((_, (keypoint, descriptor, _, error)),) = extract_isolated([(str(path), *size)], detector, 1)
+    ((_, (keypoint, descriptor, scale, error)),) = extract_isolated([(str(path), *size)], detector, 1)
     if error:
         raise PhotoError(error)
     words = quantise_query(keypoint, descriptor, size, vocabulary, soft_words)
-    return Query(path, region, in_region(words, region), len(keypoint))
+    rows = np.ones(len(keypoint), bool) if region is None else lies_in(keypoint, region)
+    features = PhotoFeatures(keypoint[rows], descriptor[rows], np.zeros(np.count_nonzero(rows), bool), scale, size)
+    return Query(path, region, in_region(words, region), features, len(keypoint))
 
 
 def _clip(region, width, height):

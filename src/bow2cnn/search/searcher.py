@@ -1,16 +1,20 @@
 """The index of a run, asked with any photo. No network takes part."""
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from bow2cnn.config.model import Retrieval
 from bow2cnn.core import artefact
+from bow2cnn.core.same_photos import check_photos
 from bow2cnn.features.detector import Detector
-from bow2cnn.index.engine import Engine
+from bow2cnn.features.store import FeatureStore
+from bow2cnn.index.engine import TOLERANCE, Engine
 from bow2cnn.retrieval.calibration import read_min_inliers
-from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, compare_features, count_inliers, search
 from bow2cnn.run.run import Run
 from bow2cnn.search.query import Query, read_query
 from bow2cnn.vocabulary.vocabulary import Vocabulary
@@ -33,7 +37,8 @@ class Hit(NamedTuple):
     Attributes:
         photo: row in the collection.
         score: what orders the ranking.
-        inliers: features that agree with the query in one geometry.
+        inliers: places of the query and the photo that agree in one geometry (see `bow2cnn.geometry.pair`); 0 where their words agree in
+            none, so that they were not compared.
         verified: whether the inliers are enough.
     """
 
@@ -47,7 +52,7 @@ class Answer(NamedTuple):
     """The answer to a query.
 
     Attributes:
-        hits: the first photos of the ranking.
+        hits: the first photos of the ranking, verified ones before all others.
         verified: number of verified photos in the whole ranking.
         checked: number of photos that were compared with the query by geometry.
     """
@@ -63,12 +68,12 @@ class Match(NamedTuple):
     Attributes:
         query: where the inliers are in the query, float32 [k, 2], in its pixels.
         photo: where they are in the photo, float32 [k, 2], in its pixels.
-        transform: affine, from the query to the photo, float64 [2, 3].
+        transform: the affine transform from the query to the photo that most of them agree with, float64 [2, 3]; None if there is none.
     """
 
     query: np.ndarray
     photo: np.ndarray
-    transform: np.ndarray
+    transform: np.ndarray | None
 
 
 class Searcher:
@@ -94,7 +99,9 @@ class Searcher:
         self._vocabulary = Vocabulary.load(run.path("vocabulary"))
         with artefact.Reader(run.shards("features")[0], "features") as reader:
             self._detector = Detector(*(reader.params[name] for name in Detector._fields))
-        self.settings["min_inliers"] = self.settings["min_inliers"] or read_min_inliers(run.path("verification")).soft
+        check_photos(run.path("index"), run.shards("features"))
+        self._store = FeatureStore(run.shards("features"))
+        self.settings["min_inliers"] = self.settings["min_inliers"] or read_min_inliers(run.path("verification")).features
 
     def __len__(self) -> int:
         """Number of photos in the index."""
@@ -106,20 +113,29 @@ class Searcher:
         return read_query(path, region, self._vocabulary, self.settings["soft_words"], self._detector, max_pixels)
 
     def search(self, query: Query, count: int, expand: bool = False) -> Answer:
-        """Rank the collection for a query: the first `count` photos, verified by geometry; with `expand` after query expansion."""
+        """Rank the collection for a query: the first `count` photos, verified by geometry; with `expand` after query expansion.
+
+        Photos of the shortlist whose words agree with the query in some geometry are compared with it by all features. The query itself has
+        to match them, also after expansion.
+        """
         names = ("shortlist", "max_expansion", "expansion_inliers")
         settings = {name: self.settings[name] for name in names} | ({} if expand else {"max_expansion": 0}) | {"min_inliers": MIN_EVIDENCE}
         ranking = search(self._engine, query.words, **settings)["sv+qe"]
-        enough = ranking.inliers >= self.settings["min_inliers"]
-        columns = (ranking.photo, ranking.score, ranking.inliers, enough)
-        hits = [Hit(*row) for row in zip(*(column[:count].tolist() for column in columns), strict=True)]
-        return Answer(hits, int(np.count_nonzero(enough)), min(len(ranking.photo), self.settings["shortlist"]))
+        inliers = count_inliers(self._engine, self._store, query.features, ranking, len(os.sched_getaffinity(0)), query.part)
+        verified = inliers >= self.settings["min_inliers"]
+        order = np.argsort(~verified, kind="stable")[:count]
+        hits = [Hit(*row) for row in zip(*(column[order].tolist() for column in (*ranking[:2], inliers, verified)), strict=True)]
+        return Answer(hits, int(np.count_nonzero(verified)), min(len(ranking.photo), self.settings["shortlist"]))
 
     def match(self, query: Query, photo: int) -> Match:
-        """Match the query itself, never expanded, with a photo of the collection by its row."""
-        transform, rows = self._engine.verify(query.words, photo)
-        other = self._engine.words(photo)
-        return Match(query.words.keypoint[rows[:, 0], :2], other.keypoint[rows[:, 1], :2], transform)
+        """Match the query with a photo of the collection by its row."""
+        (pair,) = compare_features(self._engine, self._store, query.features, [photo], 1, query.part)
+        rows = np.zeros((0, 2), np.int32) if pair is None else pair.match
+        here, there = query.features.keypoint[rows[:, 0], :2], self._store.keypoints(photo)[rows[:, 1], :2]
+        transform = None
+        if len(rows):
+            transform, _ = cv2.estimateAffine2D(here, there, ransacReprojThreshold=TOLERANCE * max(self.run.size(photo)))
+        return Match(here, there, transform)
 
 
 def _recorded(run):

@@ -58,13 +58,7 @@ def _panel(searcher, query, view, rank, hit):
     run = searcher.run
     match, photo = searcher.match(query, hit.photo), View(run.photos["path"][hit.photo], run.size(hit.photo))
     left, right = view.framed(_corners(query)), photo.image
-    if len(match.query) >= searcher.settings["min_inliers"]:  # always, except for photos that only an expanded query finds
+    if match.transform is not None:
         right = photo.framed(_corners(query) @ match.transform[:, :2].T + match.transform[:, 2])
-    caption = f"{rank}.  {_inliers(hit, match)}  {run.photos['name'][hit.photo]}"
+    caption = f"{rank}.  {hit.inliers} inliers  {run.photos['name'][hit.photo]}"
     return pair_panel(left, right, view.place(match.query), photo.place(match.photo), caption)
-
-
-def _inliers(hit, match):
-    """Number of inliers; if an expanded query has others, the number of those drawn too."""
-    own = "" if hit.inliers == len(match.query) else f" ({len(match.query)} unexpanded)"
-    return f"{hit.inliers} inliers{own}"
