@@ -75,10 +75,11 @@ def kept(run, before, place):
     if not np.array_equal(run.photos["sha256"], before.photos["sha256"]):
         raise SystemExit(f"{before.results} is a run on other photos than {run.results}")
     pair = then[judge(place[then], [])[1]]
-    again = np.isin(pair @ [len(place), 1], now @ [len(place), 1])
+    again, refused = (np.isin(pair @ [len(place), 1], found @ [len(place), 1]) for found in (now, run.graph["refused"]))
     cluster = run.clusters["cluster"][pair]
     together = (cluster[:, 0] == cluster[:, 1]) & (cluster[:, 0] >= 0)
-    return f"right pairs before: {len(pair)}, pairs still {100 * again.mean():.1f} %, in one cluster {100 * together.mean():.1f} %"
+    still = f"pairs still {100 * again.mean():.1f} %, in one cluster {100 * together.mean():.1f} %"
+    return f"right pairs before: {len(pair)}, {still}; refused now {refused.sum()}, not compared now {(~again & ~refused).sum()}"
 
 
 def judge(ends, same):
