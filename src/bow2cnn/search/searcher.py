@@ -29,6 +29,7 @@ _RECORDS = {
     "max_expansion": "teacher_ranking",
     "expansion_inliers": "teacher_ranking",
 }
+_MIN_AGREEING = 0.5  # share of the inliers; the affine transform of fewer shows nothing of a scene that is deep
 
 
 class Hit(NamedTuple):
@@ -68,7 +69,7 @@ class Match(NamedTuple):
     Attributes:
         query: where the inliers are in the query, float32 [k, 2], in its pixels.
         photo: where they are in the photo, float32 [k, 2], in its pixels.
-        transform: the affine transform from the query to the photo that most of them agree with, float64 [2, 3]; None if there is none.
+        transform: an affine transform from the query to the photo, float64 [2, 3]; None if less than half of the inliers agree with one.
     """
 
     query: np.ndarray
@@ -132,10 +133,15 @@ class Searcher:
         (pair,) = compare_features(self._engine, self._store, query.features, [photo], 1, query.part)
         rows = np.zeros((0, 2), np.int32) if pair is None else pair.match
         here, there = query.features.keypoint[rows[:, 0], :2], self._store.keypoints(photo)[rows[:, 1], :2]
-        transform = None
-        if len(rows):
-            transform, _ = cv2.estimateAffine2D(here, there, ransacReprojThreshold=TOLERANCE * max(self.run.size(photo)))
-        return Match(here, there, transform)
+        return Match(here, there, _affine(here, there, TOLERANCE * max(self.run.size(photo))))
+
+
+def _affine(here, there, tolerance):
+    """The affine transform that most matches agree with up to a tolerance (pixels), float64 [2, 3]; None if less than half of them do."""
+    if len(here) < 3:
+        return None
+    transform, agreeing = cv2.estimateAffine2D(here, there, ransacReprojThreshold=tolerance)
+    return transform if agreeing.mean() >= _MIN_AGREEING else None
 
 
 def _recorded(run):
