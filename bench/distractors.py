@@ -3,7 +3,7 @@
 import numpy as np
 
 from bow2cnn.core import artefact
-from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.evaluation.metrics import score_rankings
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.engine import Engine
 from bow2cnn.index.forward import read_words

@@ -25,7 +25,7 @@ from truth import read_labels
 from bow2cnn.collection.scan import scan
 from bow2cnn.core import artefact
 from bow2cnn.core.progress import progress
-from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.evaluation.metrics import score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.index.engine import Engine
 from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, search

@@ -18,7 +18,7 @@ import yaml
 from bow2cnn.config.load import load
 from bow2cnn.core import artefact
 from bow2cnn.core.progress import progress
-from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.evaluation.metrics import score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.retrieval.rank_benchmark import rank_benchmark
 from bow2cnn.run.run import Run

@@ -17,10 +17,10 @@ from bow2cnn.descriptors.steps import STEPS, Step, prefixes_of
 from bow2cnn.evaluation.bootstrap import interval, paired_gain
 from bow2cnn.evaluation.errors import EvidenceError
 from bow2cnn.evaluation.gains import find_gains
+from bow2cnn.evaluation.metrics import average_precision, precision_at, ranks_of, score_ranking, score_rankings
 from bow2cnn.evaluation.ranking import rank
 from bow2cnn.evaluation.results import read_gains, read_table
 from bow2cnn.evaluation.results_table import COLUMNS, write_table
-from bow2cnn.evaluation.scores import average_precision, precision_at, ranks_of, score_ranking, score_rankings
 from bow2cnn.evaluation.systems import bow_rankings
 from bow2cnn.evaluation.validation import validation_map
 from bow2cnn.pairs.exclusions import NegativeRule

@@ -8,7 +8,7 @@ import pytest
 
 from bow2cnn.core import artefact
 from bow2cnn.descriptors import apply_whitening
-from bow2cnn.evaluation.scores import score_rankings
+from bow2cnn.evaluation.metrics import score_rankings
 from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found, write_pairs
 from bow2cnn.pairs.validation_truth import build_validation

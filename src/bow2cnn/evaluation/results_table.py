@@ -16,8 +16,8 @@ from bow2cnn.core.atomic_files import write_bytes
 from bow2cnn.core.same_photos import check_photos
 from bow2cnn.evaluation.bootstrap import interval
 from bow2cnn.evaluation.gains import find_gains
+from bow2cnn.evaluation.metrics import in_percent, score_ranking
 from bow2cnn.evaluation.results import COLUMNS
-from bow2cnn.evaluation.scores import in_percent, score_ranking
 from bow2cnn.evaluation.systems import bow_rankings, network_rankings
 
 _TEACHER = "bow"

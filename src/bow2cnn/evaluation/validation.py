@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from bow2cnn.benchmarks.truth import ALL, Truth
+from bow2cnn.evaluation.metrics import score_rankings
 from bow2cnn.evaluation.ranking import rankings
-from bow2cnn.evaluation.scores import score_rankings
 
 
 def validation_rankings(validation: Truth, descriptors: np.ndarray) -> Iterator[np.ndarray]:

@@ -6,10 +6,10 @@ import numpy as np
 from PIL import Image
 
 from bow2cnn.core.printable import printable
+from bow2cnn.explain.masked_features import count_masked
 from bow2cnn.explain.photo_in_cluster import Link, explain_cluster
 from bow2cnn.explain.photo_in_model import explain_model
 from bow2cnn.explain.photo_in_training import explain_training
-from bow2cnn.explain.watermarks import count_masked
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.pictures.match_drawing import arrange, pair_panel
 from bow2cnn.pictures.view import View

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bow2cnn.explain.masked_features import count_masked
 from bow2cnn.explain.substitute import substitute_for_clusters
-from bow2cnn.explain.watermarks import count_masked
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import DROPPED, SIDES, TRAIN
 
