@@ -26,13 +26,12 @@ from bow2cnn.features.store import FeatureStore
 from bow2cnn.geometry.pair import PhotoFeatures
 from bow2cnn.index.build import build_index
 from bow2cnn.index.engine import Engine
-from bow2cnn.index.photo_features import photo_features
 from bow2cnn.index.query_words import quantise_query
 from bow2cnn.index.watermarks import find_watermarks
 from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_header
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
-from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, count_inliers, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, count_ranking_inliers, search
 from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
 from bow2cnn.vocabulary.train import train_vocabulary
@@ -88,7 +87,7 @@ def read_others(run, options, known):
         header = read_header(str(path), 1, MAX_PIXELS)
         size = header["width"], header["height"]
         keypoint, descriptor, scale = detector.detect(str(path), *size)
-        found.append(PhotoFeatures(keypoint, descriptor, np.zeros(len(keypoint), bool), scale, size))
+        found.append(PhotoFeatures.unmasked(keypoint, descriptor, scale, size))
     return found
 
 
@@ -123,14 +122,14 @@ def measure(folder, run, options, rows, place, others):
         """Photos whose words agree with the query in some geometry, their inliers by words, and those by all features."""
         words = quantise_query(query.keypoint, query.descriptor, tuple(query.size), known, soft_words)
         ranking = search(engine, words, shortlist, MIN_EVIDENCE, max_expansion=0, expansion_inliers=DEFAULTS["expansion_inliers"])["sv"]
-        inliers = count_inliers(engine, store, query, ranking, threads)
+        inliers = count_ranking_inliers(engine, store, query, ranking, threads)
         rows = ranking.inliers >= MIN_EVIDENCE
         return ranking.photo[rows], ranking.inliers[rows], inliers[rows]
 
     answered = sum((answers(other)[2] >= least).any() for other in others)
     right = wrong = before = 0
     for row in np.sort(np.random.default_rng(1).permutation(len(rows))[:OWN]).tolist():
-        found, by_words, inliers = answers(photo_features(engine, store, row)._replace(masked=np.zeros(len(store[row][0]), bool)))
+        found, by_words, inliers = answers(PhotoFeatures.unmasked(*store[row], store.scale(row), engine.size[row]))
         counted = (found != row) & ((place[found] != "-") | (place[row] != "-"))
         same, verified = place[found] == place[row], inliers >= least
         before += int((counted & same & (by_words >= FIXED)).sum())

@@ -25,7 +25,7 @@ from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_rgb
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
 from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
-from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, count_inliers, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, count_ranking_inliers, search
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary
 from bow2cnn_demo import collection
@@ -85,8 +85,8 @@ def test_photos_of_another_place_find_nothing_verified(scenes, tmp_path):
     def verified(keypoint, descriptor, scale, size):
         words = quantise_query(keypoint, descriptor, size, vocabulary, 3)
         ranking = search(engine, words, 100, MIN_EVIDENCE, max_expansion=0, expansion_inliers=15)["sv"]
-        query = PhotoFeatures(keypoint, descriptor, np.zeros(len(keypoint), bool), scale, size)
-        return ranking.photo[count_inliers(engine, store, query, ranking, threads=2) >= least]
+        query = PhotoFeatures.unmasked(keypoint, descriptor, scale, size)
+        return ranking.photo[count_ranking_inliers(engine, store, query, ranking, threads=2) >= least]
 
     detector, store = Detector(1000, SIDE), FeatureStore([made.features])
     for row in np.setdiff1d(np.arange(len(images)), kept):

@@ -63,11 +63,11 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         WriteError: the system refused to write.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # First of all: once the file is in its place, a killed writer is not started again.
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        for left in _left_by_killed(path):
             left.unlink(missing_ok=True)
         try:
             yield temporary
@@ -92,8 +92,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         WriteError: the system refused to write.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+    temporary = _temporary(path)
+    for left in _left_by_killed(path):
         shutil.rmtree(left, ignore_errors=True)
     try:
         with write_errors(path):
@@ -104,6 +104,16 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(path):
+    """Where this process writes what is to replace a path."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _left_by_killed(path):
+    """What killed processes left where they wrote."""
+    return path.parent.glob(f".{glob.escape(path.name)}.*.tmp")
 
 
 def write_bytes(path: str | Path, *parts: bytes | memoryview) -> None:

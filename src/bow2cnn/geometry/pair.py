@@ -36,6 +36,13 @@ class PhotoFeatures(NamedTuple):
     scale: np.ndarray
     size: Sequence[float] | np.ndarray
 
+    @classmethod
+    def unmasked(
+        cls, keypoint: np.ndarray, descriptor: np.ndarray, scale: np.ndarray, size: Sequence[float] | np.ndarray
+    ) -> "PhotoFeatures":
+        """The features of a photo of which no watermarks are known."""
+        return cls(keypoint, descriptor, np.zeros(len(keypoint), bool), scale, size)
+
 
 class PairGeometry(NamedTuple):
     """What two photos have in common.
@@ -83,3 +90,9 @@ def verify_pair(a: PhotoFeatures, b: PhotoFeatures, min_inliers: int, part: floa
         return None
     unmoved = static_fraction(a.keypoint, b.keypoint, inliers, a.size, b.size)
     return PairGeometry(evidence, scale_fundamental(fundamental, a.scale, b.scale), inliers, unmoved)
+
+
+def count_inliers(a: PhotoFeatures, b: PhotoFeatures, part: float = 1.0) -> int:
+    """Number of inliers of two photos (see `PairGeometry`); 0 if they determine no geometry."""
+    pair = verify_pair(a, b, 1, part)
+    return 0 if pair is None else pair.inliers

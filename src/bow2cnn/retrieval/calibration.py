@@ -21,7 +21,7 @@ from bow2cnn.core.progress import progress
 from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.features.distances import distance_pool
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.geometry.pair import verify_pair
+from bow2cnn.geometry.pair import count_inliers
 from bow2cnn.index.engine import Engine, QuantisedFeatures
 from bow2cnn.index.photo_features import photo_features
 
@@ -131,9 +131,7 @@ def count_chance_inliers(engine: Engine, store: FeatureStore, photos: np.ndarray
         query = photo_features(engine, store, photo)
         shuffled = query._replace(keypoint=shuffle_places(query.keypoint, photo))
         others = [photo_features(engine, store, other) for other in found[unrelated][:_COMPARED].tolist()]
-        both = np.array([[_inliers(verify_pair(side, other, 1)) for side in (query, shuffled)] for other in others], np.int64).reshape(
-            -1, 2
-        )
+        both = np.array([[count_inliers(side, other) for side in (query, shuffled)] for other in others], np.int64).reshape(-1, 2)
         by_features = both[both[:, 0] <= np.maximum(_UNRELATED_BY_FEATURES, both[:, 1] // 2), 1]
         return np.stack([np.bincount(np.minimum(c, _MOST), minlength=_MOST + 1) for c in (by_chance[unrelated], by_features, inliers)])
 
@@ -141,10 +139,6 @@ def count_chance_inliers(engine: Engine, store: FeatureStore, photos: np.ndarray
     with distance_pool(threads) as pool:
         counts = list(progress(pool.map(ask, photos.tolist()), "verification", len(photos)))
     return np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros((3, _MOST + 1), np.int64)
-
-
-def _inliers(pair):
-    return 0 if pair is None else pair.inliers
 
 
 def swap_axes(words: QuantisedFeatures) -> QuantisedFeatures:

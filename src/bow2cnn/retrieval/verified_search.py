@@ -1,14 +1,12 @@
 """The teacher's answer to one query: plain ranking, spatial verification, query expansion."""
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bow2cnn.features.distances import distance_pool
 from bow2cnn.features.store import FeatureStore
-from bow2cnn.geometry.pair import PairGeometry, PhotoFeatures, verify_pair
+from bow2cnn.geometry.pair import PhotoFeatures, count_inliers
 from bow2cnn.index.engine import Engine, QuantisedFeatures
 from bow2cnn.index.photo_features import photo_features
 from bow2cnn.retrieval.query_expansion import confirmed_first, expand, join
@@ -48,37 +46,26 @@ def search(
     return {"plain": plain, "sv": verified, "sv+qe": confirmed_first(verified, again, expansion_inliers)}
 
 
-def compare_features(
-    engine: Engine, store: FeatureStore, query: PhotoFeatures, photos: Sequence[int], threads: int, part: float = 1.0
-) -> list[PairGeometry | None]:
-    """What a query has in common with photos of the index by all features; None where it is nothing.
-
-    Args:
-        engine: the index.
-        store: the features of its photos.
-        query: features of the query, or of a part of it.
-        photos: rows.
-        threads: number of photos at the same time.
-        part: see `verify_pair`.
-    """
-    cv2.setNumThreads(1)
-    with distance_pool(threads) as pool:
-        return list(pool.map(lambda photo: verify_pair(query, photo_features(engine, store, photo), 1, part), photos))
-
-
-def count_inliers(
+def count_ranking_inliers(
     engine: Engine, store: FeatureStore, query: PhotoFeatures, ranking: Ranking, threads: int, part: float = 1.0
 ) -> NDArray[np.int32]:
     """Number of inliers by all features of each photo of a ranking, int32 [r]; 0 for photos whose words agree in no geometry.
 
     Args:
+        engine: the index.
+        store: the features of its photos.
+        query: features of the query, or of a part of it.
         ranking: by `search`.
-        engine, store, query, threads, part: see `compare_features`.
+        threads: number of photos at the same time.
+        part: see `verify_pair`.
     """
-    inliers = np.zeros(len(ranking.photo), np.int32)
     rows = np.flatnonzero(ranking.inliers >= MIN_EVIDENCE)
-    pairs = compare_features(engine, store, query, ranking.photo[rows].tolist(), threads, part)
-    inliers[rows] = [0 if pair is None else pair.inliers for pair in pairs]
+    inliers = np.zeros(len(ranking.photo), np.int32)
+    cv2.setNumThreads(1)
+    with distance_pool(threads) as pool:
+        inliers[rows] = list(
+            pool.map(lambda photo: count_inliers(query, photo_features(engine, store, photo), part), ranking.photo[rows].tolist())
+        )
     return inliers
 
 

@@ -79,7 +79,7 @@ def read_query(
         raise PhotoError(error)
     words = quantise_query(keypoint, descriptor, size, vocabulary, soft_words)
     rows = np.ones(len(keypoint), bool) if region is None else lies_in(keypoint, region)
-    features = PhotoFeatures(keypoint[rows], descriptor[rows], np.zeros(np.count_nonzero(rows), bool), scale, size)
+    features = PhotoFeatures.unmasked(keypoint[rows], descriptor[rows], scale, size)
     return Query(path, region, in_region(words, region), features, len(keypoint))
 
 

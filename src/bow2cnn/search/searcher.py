@@ -12,9 +12,11 @@ from bow2cnn.core import artefact
 from bow2cnn.core.same_photos import check_photos
 from bow2cnn.features.detector import Detector
 from bow2cnn.features.store import FeatureStore
+from bow2cnn.geometry.pair import verify_pair
 from bow2cnn.index.engine import TOLERANCE, Engine
+from bow2cnn.index.photo_features import photo_features
 from bow2cnn.retrieval.calibration import read_min_inliers
-from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, compare_features, count_inliers, search
+from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, count_ranking_inliers, search
 from bow2cnn.run.run import Run
 from bow2cnn.search.query import Query, read_query
 from bow2cnn.vocabulary.vocabulary import Vocabulary
@@ -122,7 +124,7 @@ class Searcher:
         names = ("shortlist", "max_expansion", "expansion_inliers")
         settings = {name: self.settings[name] for name in names} | ({} if expand else {"max_expansion": 0}) | {"min_inliers": MIN_EVIDENCE}
         ranking = search(self._engine, query.words, **settings)["sv+qe"]
-        inliers = count_inliers(self._engine, self._store, query.features, ranking, len(os.sched_getaffinity(0)), query.part)
+        inliers = count_ranking_inliers(self._engine, self._store, query.features, ranking, len(os.sched_getaffinity(0)), query.part)
         verified = inliers >= self.settings["min_inliers"]
         order = np.argsort(~verified, kind="stable")[:count]
         hits = [Hit(*row) for row in zip(*(column[order].tolist() for column in (*ranking[:2], inliers, verified)), strict=True)]
@@ -130,7 +132,7 @@ class Searcher:
 
     def match(self, query: Query, photo: int) -> Match:
         """Match the query with a photo of the collection by its row."""
-        (pair,) = compare_features(self._engine, self._store, query.features, [photo], 1, query.part)
+        pair = verify_pair(query.features, photo_features(self._engine, self._store, photo), 1, query.part)
         rows = np.zeros((0, 2), np.int32) if pair is None else pair.match
         here, there = query.features.keypoint[rows[:, 0], :2], self._store.keypoints(photo)[rows[:, 1], :2]
         return Match(here, there, _affine(here, there, TOLERANCE * max(self.run.size(photo))))
