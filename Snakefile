@@ -67,7 +67,7 @@ onsuccess:
     tell_left_out()
 
 
-include: "workflow/rules/resources.smk"
+include: "workflow/rules/memory_and_gpus.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/collection.smk"
 include: "workflow/rules/benchmarks.smk"

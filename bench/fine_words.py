@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from apart import apart
+from separate_process import in_separate_process
 
 from bow2cnn.config.model import Vocabulary
 from bow2cnn.run.run import Run
@@ -35,7 +35,7 @@ def main():
     options = parser.parse_args()
     real = sample_descriptors(Run.open(options.results).shards("features"), options.descriptors, seed=0)
     for words in options.words:
-        found = apart(measure, real, words, options, threads=options.threads)
+        found = in_separate_process(measure, real, words, options, threads=options.threads)
         share = found["descriptors"] / found["words"]
         print(
             f"{found['words']} words of {found['descriptors']} descriptors ({share:.1f} a word): trained in {found['train']:.0f} s, "

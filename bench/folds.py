@@ -29,10 +29,10 @@ from bow2cnn.evaluation.validation import validation_scores
 from bow2cnn.pairs.found import write_pairs
 from bow2cnn.pairs.mine import mine_pairs
 from bow2cnn.run.run import Run
-from bow2cnn.split.choose_sides import find_components
+from bow2cnn.split.choose_validation_models import find_components
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 from bow2cnn.training.start import start_network
-from bow2cnn.training.train import train_experiment
+from bow2cnn.training.train_experiment import train_experiment
 
 SAMPLES = 10_000  # resamplings
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from apart import apart
+from separate_process import in_separate_process
 
 from bow2cnn.clustering.minhash import BagOfWords, collide
 from bow2cnn.core import artefact
@@ -36,7 +36,7 @@ def main():
     seconds = []
     for photos in options.photos:
         bags = Bags(options.results, options.features, photos)
-        found = apart(join, *bags.make(photos), bags.words, options.threads, threads=options.threads)
+        found = in_separate_process(join, *bags.make(photos), bags.words, options.threads, threads=options.threads)
         seconds.append(found["processor"])
         print(
             f"{photos} photos, {bags.words} words: hashed and joined in {found['seconds']:.0f} s ({found['processor']:.0f} s of processor "

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 import yaml
+from added_photos import job_seconds
 from clock import Clock
 from colmap_peer import WORDS, build_tree, extract
-from grow import job_seconds
 from truth import LARGE, read_labels
 
 from bow2cnn.run.run import Run

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from grow import list_photos, run
+from added_photos import list_photos, run
 from PIL import Image, ImageOps
 
 from bow2cnn.core.progress import progress

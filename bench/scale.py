@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from apart import apart
+from separate_process import in_separate_process
 
 from bow2cnn.core import artefact
 from bow2cnn.core.progress import progress
@@ -54,10 +54,11 @@ def main():
         folder = options.folder / str(photos)
         words = make_words(real, photos, folder)
         arguments = build, folder, words, run.path("vocabulary")
-        built = sorted((apart(*arguments) for _ in range(options.builds)), key=lambda found: found["seconds"])[options.builds // 2]
+        builds = [in_separate_process(*arguments) for _ in range(options.builds)]
+        built = sorted(builds, key=lambda found: found["seconds"])[options.builds // 2]
         for path in words:
             path.unlink()
-        asked = apart(ask, folder, queries)
+        asked = in_separate_process(ask, folder, queries)
         size = os.path.getsize(folder / "index.h5")
         rows.append({"photos": photos, "built": built["seconds"], "bytes": size} | {name: asked[name] for name in ("seconds", "ranking")})
         print(

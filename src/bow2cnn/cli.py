@@ -180,7 +180,7 @@ def _export_hloc(run, options):
 
 
 def _export_colmap(run, options):
-    from bow2cnn.export.colmap import export_colmap
+    from bow2cnn.export.colmap_folders import export_colmap
 
     done = export_colmap(run, options.out)
     lines = [f"{done.models} models, {done.photos} photos, {done.copies} of them as upright copies"]

@@ -7,7 +7,7 @@ import pytest
 from bow2cnn.core import artefact
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.index.engine import Engine, QuantisedFeatures
-from bow2cnn.retrieval.calibration import (
+from bow2cnn.retrieval.calibrate_inliers import (
     calibrate_verification,
     count_chance_inliers,
     inlier_threshold,

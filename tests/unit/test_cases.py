@@ -24,7 +24,7 @@ from bow2cnn.index.watermarks import find_watermarks
 from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_rgb
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
-from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
+from bow2cnn.retrieval.calibrate_inliers import calibrate_verification, read_min_inliers
 from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, count_ranking_inliers, search
 from bow2cnn.vocabulary.train import train_vocabulary
 from bow2cnn.vocabulary.vocabulary import Vocabulary

@@ -17,7 +17,7 @@ from bow2cnn.core import code_digest as module
 from bow2cnn.core.lineage import lineage_of
 from bow2cnn.features import extract
 from bow2cnn.pairs.sources import SOURCES
-from bow2cnn.training import train
+from bow2cnn.training import train_experiment
 from bow2cnn.training.settings import Settings
 from bow2cnn_demo.photo import jpeg
 
@@ -92,7 +92,7 @@ def test_of_the_real_scripts():
     package = ROOT / "src/bow2cnn"
     features = {str(path.relative_to(package).with_suffix("")) for path in module.reached(ROOT / "workflow/scripts/extract_features.py")}
     assert {"features/extract", "core/artefact", "core/threads"} <= features
-    assert not {"training/train", "reconstruction/colmap", "config/load", *module.PLUMBING} & features
+    assert not {"training/train_experiment", "reconstruction/colmap", "config/load", *module.PLUMBING} & features
 
 
 @pytest.mark.parametrize(
@@ -228,13 +228,13 @@ EDITS = [
     ("search/searcher.py", set(), ALL),
     ("network/pooling.py", {"start_network", "train_network"}, {*PAIRS, "extract_features"}),
     ("pairs/mine.py", {"find_pairs models"}, {"find_pairs words", "find_pairs database", "split_models", "start_network"}),
-    ("reconstruction/extend_or_map.py", {"reconstruct_clusters"}, {"cut_clusters", "grow_graph"}),
+    ("reconstruction/reuse_earlier_models.py", {"reconstruct_clusters"}, {"cut_clusters", "grow_graph"}),
     ("report/page.py", {"write_report"}, {"evaluate_systems", "train_network"}),
     ("report/pages/write.py", {"write_pages"}, {"gather_models", "evaluate_systems"}),
     ("report/sections/all_systems.py", {"write_report"}, {"write_pages", "evaluate_systems"}),
     ("retrieval/rank_benchmark.py", {"rank_benchmark"}, {"grow_graph", "train_network", "build_index"}),
     ("split/contamination.py", {"find_contamination"}, {"gather_models", "build_index", "rank_benchmark"}),
-    ("training/train.py", {"train_network"}, {*PAIRS, "start_network", "extract_features"}),
+    ("training/train_experiment.py", {"train_network"}, {*PAIRS, "start_network", "extract_features"}),
     ("vocabulary/kmeans.py", {"train_vocabulary"}, {"extract_features", "start_network"}),
     ("whitening/learn_whitening.py", {"learn_whitening"}, {"train_network", "evaluate_systems"}),
     ("descriptors/apply_whitening.py", {"learn_whitening", "evaluate_systems"}, {*PAIRS, "start_network", "train_network"}),
@@ -391,7 +391,7 @@ def test_a_checkpoint_is_of_these_versions(tmp_path, upgraded, library, counts):
         (tmp_path / name).write_bytes(b"")
 
     def key():
-        return train._key([tmp_path / "pairs", tmp_path / "start"], np.zeros((1, 32), np.uint8), Settings(), 0, "cpu")
+        return train_experiment._key([tmp_path / "pairs", tmp_path / "start"], np.zeros((1, 32), np.uint8), Settings(), 0, "cpu")
 
     before = key()
     upgraded(library)

@@ -897,7 +897,7 @@ def test_rejected_distractors_are_reported(tmp_path, caplog):
 
 def told_by_the_rules(name):
     """Bytes per pixel that the rules reserve."""
-    rules = (Path(__file__).parents[2] / "workflow/rules/resources.smk").read_text()
+    rules = (Path(__file__).parents[2] / "workflow/rules/memory_and_gpus.smk").read_text()
     return int(re.search(rf"^{name} = (\d+) \*", rules, re.M)[1])
 
 

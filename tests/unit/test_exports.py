@@ -13,7 +13,7 @@ from PIL import Image
 from bow2cnn.cli import main
 from bow2cnn.collection.scan import scan
 from bow2cnn.core import artefact
-from bow2cnn.export.colmap import export_colmap
+from bow2cnn.export.colmap_folders import export_colmap
 from bow2cnn.export.hloc import export_hloc
 from bow2cnn.export.names import names_for_others
 from bow2cnn.photos.decode import read_header, read_rgb

@@ -64,7 +64,7 @@ WRITERS = {
         "checkpoint",
         400_000,
         "import torch\n"
-        "from bow2cnn.training.save_and_resume import Checkpoint\n"
+        "from bow2cnn.training.checkpoint import Checkpoint\n"
         "def write():\n"
         "    Checkpoint(folder, 'key').save({'weights': {str(i): torch.zeros(1000) for i in range(100)}})\n",
     ),

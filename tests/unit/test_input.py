@@ -24,7 +24,7 @@ from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.training.augment import another_view, augment
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.settings import Settings
-from bow2cnn.training.train import start_model, train_experiment
+from bow2cnn.training.train_experiment import start_model, train_experiment
 
 GREY = Input([100], [50], "grey", smallest=8, multiple=4)
 PATCHES = dataclasses.replace(IMAGENET, smallest=14, multiple=14)

@@ -15,13 +15,13 @@ from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.geometry.epipolar import scale_fundamental
 from bow2cnn.photos.decode import read_rgb
-from bow2cnn.reconstruction import extend_or_map, model_cache, reconstruct
+from bow2cnn.reconstruction import model_cache, reconstruct, reuse_earlier_models
 from bow2cnn.reconstruction.colmap import extend_model, map_cluster, to_arrays, write_model
-from bow2cnn.reconstruction.extend_or_map import build_models
 from bow2cnn.reconstruction.gather_models import gather_models
 from bow2cnn.reconstruction.model_cache import ModelCache, Source
 from bow2cnn.reconstruction.models import find_duplicates, implausible, pack_models, unpack_models
 from bow2cnn.reconstruction.reconstruct import _Inputs, balance, reconstruct_shard
+from bow2cnn.reconstruction.reuse_earlier_models import build_models
 from bow2cnn_demo.truth import aligned_errors
 
 SIZE, FOCAL = (640, 480), 600.0
@@ -150,7 +150,7 @@ def test_models_stay_when_what_they_leave_over_cannot_be_mapped(monkeypatch, err
             raise error
         return map_cluster(photos, pairs, min_photos, seed, mapper, lenient)
 
-    monkeypatch.setattr(extend_or_map, "map_cluster", failing)
+    monkeypatch.setattr(reuse_earlier_models, "map_cluster", failing)
     if ends:
         with pytest.raises(WriteError):
             build_models([], photos, pairs, 5, 0)
@@ -304,7 +304,7 @@ def test_two_runs_and_any_number_of_shards_give_the_same_models(modelled, tmp_pa
 
 
 def test_a_failing_cluster_is_recorded_and_the_others_go_on(modelled, tmp_path, monkeypatch):
-    real, seen = extend_or_map.map_cluster, []
+    real, seen = reuse_earlier_models.map_cluster, []
 
     def fail_first(photos, *arguments):
         seen.append(photos)
@@ -312,7 +312,7 @@ def test_a_failing_cluster_is_recorded_and_the_others_go_on(modelled, tmp_path, 
             raise RuntimeError("bundle adjustment\nblew up")
         return real(photos, *arguments)
 
-    monkeypatch.setattr(extend_or_map, "map_cluster", fail_first)
+    monkeypatch.setattr(reuse_earlier_models, "map_cluster", fail_first)
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
     reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
     models, rejected = unpack_models(artefact.read(tmp_path / "m.h5", "models"))
@@ -346,7 +346,9 @@ def test_whatever_fails_in_one_cluster_the_others_go_on(modelled, tmp_path, monk
 
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), MemoryError()])
-@pytest.mark.parametrize(("module", "name"), [(extend_or_map, "map_cluster"), (model_cache, "read_model"), (model_cache, "_digest_of")])
+@pytest.mark.parametrize(("module", "name"), [
+    (reuse_earlier_models, "map_cluster"), (model_cache, "read_model"), (model_cache, "_digest_of"),
+])  # fmt: skip
 def test_an_error_of_the_system_is_no_clusters_fault(modelled, tmp_path, monkeypatch, module, name, error):
     def fail(*_):
         raise error
@@ -361,12 +363,12 @@ def test_an_error_of_the_system_is_no_clusters_fault(modelled, tmp_path, monkeyp
 
 
 def test_of_overlapping_models_the_larger_is_kept(modelled, tmp_path, monkeypatch):
-    real = extend_or_map.map_cluster
+    real = reuse_earlier_models.map_cluster
 
     def map_twice(photos, pairs, min_photos, *more):
         return [*real(photos, pairs, min_photos, *more), *real(*part(photos, pairs, range(6)), min_photos, *more)]
 
-    monkeypatch.setattr(extend_or_map, "map_cluster", map_twice)
+    monkeypatch.setattr(reuse_earlier_models, "map_cluster", map_twice)
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
     reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
     models, rejected = unpack_models(artefact.read(tmp_path / "m.h5", "models"))
@@ -382,8 +384,8 @@ def test_an_overlapping_model_with_photos_enough_of_its_own_stays(shared, kept):
 
 def test_models_of_unchanged_clusters_are_kept(modelled, tmp_path, monkeypatch):
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
-    mapped, real = [], extend_or_map.map_cluster
-    monkeypatch.setattr(extend_or_map, "map_cluster", lambda *arguments: mapped.append(len(arguments[0])) or real(*arguments))
+    mapped, real = [], reuse_earlier_models.map_cluster
+    monkeypatch.setattr(reuse_earlier_models, "map_cluster", lambda *arguments: mapped.append(len(arguments[0])) or real(*arguments))
 
     def built(seed=0, code=""):
         mapped.clear()
@@ -415,8 +417,8 @@ def test_models_of_a_cluster_that_has_grown_are_extended(modelled, tmp_path, mon
     whole = artefact.read(modelled.clusters, "clusters")
     first = whole["photo"][: whole["offset"][1]]
     mapped = []
-    real = extend_or_map.map_cluster
-    monkeypatch.setattr(extend_or_map, "map_cluster", lambda *arguments: mapped.append(len(arguments[0])) or real(*arguments))
+    real = reuse_earlier_models.map_cluster
+    monkeypatch.setattr(reuse_earlier_models, "map_cluster", lambda *arguments: mapped.append(len(arguments[0])) or real(*arguments))
 
     def built(photos, lineage, state="state"):
         """Photos of every mapping, and the models."""
@@ -449,7 +451,7 @@ def test_an_error_without_a_message_is_recorded_too(modelled, tmp_path, monkeypa
     def fail(*_):
         raise RuntimeError
 
-    monkeypatch.setattr(extend_or_map, "map_cluster", fail)
+    monkeypatch.setattr(reuse_earlier_models, "map_cluster", fail)
     arguments = (modelled.clusters, modelled.graph, modelled.collection, modelled.features)
     reconstruct_shard(0, 1, *arguments, tmp_path / "m.h5", tmp_path / "colmap", tmp_path / "state", 4, seed=0)
     assert all("RuntimeError" in reason for *_, reason in unpack_models(artefact.read(tmp_path / "m.h5", "models"))[1])

@@ -24,7 +24,7 @@ from bow2cnn.index.forward import read_words
 from bow2cnn.index.watermarks import find_watermarks
 from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import PhotoError
-from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
+from bow2cnn.retrieval.calibrate_inliers import calibrate_verification, read_min_inliers
 from bow2cnn.run.run import Run
 from bow2cnn.search.query import Query
 from bow2cnn.search.searcher import DEFAULTS, Answer, Hit, Match, Searcher

@@ -7,7 +7,7 @@ import pytest
 
 from bow2cnn.core import artefact
 from bow2cnn.pairs.exclusions import NegativeRule
-from bow2cnn.split.choose_sides import choose_sides
+from bow2cnn.split.choose_validation_models import choose_sides
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 from bow2cnn.split.split_models import find_doubt, find_places, split_models
 from bow2cnn.training.hard_negatives import mine_negatives

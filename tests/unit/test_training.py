@@ -23,13 +23,13 @@ from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found, write_pairs
 from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.training import batches as batches_module
-from bow2cnn.training import cache
-from bow2cnn.training import save_and_resume as checkpoint
-from bow2cnn.training import train as train_module
-from bow2cnn.training import trainer as trainer_module
+from bow2cnn.training import cache, checkpoint
+from bow2cnn.training import loop as trainer_module
+from bow2cnn.training import train_experiment as train_module
 from bow2cnn.training.augment import another_view, augment
 from bow2cnn.training.batches import TupleLoader
 from bow2cnn.training.cache import PhotoCache
+from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.hard_negatives import mine_negatives
@@ -40,9 +40,8 @@ from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import read_pairs
 from bow2cnn.training.positives import candidates, check_evidence, draw
 from bow2cnn.training.sampler import EpochSampler
-from bow2cnn.training.save_and_resume import Checkpoint
 from bow2cnn.training.settings import Settings
-from bow2cnn.training.train import train_experiment
+from bow2cnn.training.train_experiment import train_experiment
 
 PHOTOS = 26
 

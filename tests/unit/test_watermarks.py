@@ -7,7 +7,7 @@ import pytest
 from bow2cnn.core import artefact
 from bow2cnn.features.sift import detect
 from bow2cnn.index.forward import ForwardIndex
-from bow2cnn.index.recurring import recurring_places
+from bow2cnn.index.recurring_places import recurring_places
 from bow2cnn.index.watermarks import find_watermarks, watermark_features
 from bow2cnn.index.words import quantise_photos
 from bow2cnn.vocabulary.train import train_vocabulary
@@ -169,13 +169,13 @@ def test_a_frequent_word_recurs_nowhere_by_chance(monkeypatch):
     assert not recurring_places(scattered(400, 20, 0), size, 4)
     places = recurring_places(scattered(400, 20, 40), size, 4)
     assert len(places) == 9 and all(set(range(40)) <= set(photos.tolist()) for _, photos in places), "the mark, by every anchor"
-    monkeypatch.setattr("bow2cnn.index.recurring.photos_needed", lambda occurrences, fewest, frames: np.full(len(occurrences), fewest))
+    monkeypatch.setattr("bow2cnn.index.recurring_places.photos_needed", lambda words, fewest, frames: np.full(len(words), fewest))
     assert len(recurring_places(scattered(400, 20, 0), size, 4)) > 100, "the test can fail"
 
 
 def test_counters_that_places_share_change_nothing(banners, monkeypatch):
     expected = marked(banners)
-    monkeypatch.setattr("bow2cnn.index.recurring._TABLE", 256)
+    monkeypatch.setattr("bow2cnn.index.recurring_places._TABLE", 256)
     for before, now in zip(expected, marked(banners), strict=True):
         np.testing.assert_array_equal(before, now)
 

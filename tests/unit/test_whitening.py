@@ -12,7 +12,7 @@ from bow2cnn.evaluation.metrics import score_rankings
 from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found, write_pairs
 from bow2cnn.pairs.validation_truth import build_validation
-from bow2cnn.whitening import covariance
+from bow2cnn.whitening import learned_and_pca
 from bow2cnn.whitening.learn_whitening import learn_whitening
 
 PHOTOS = 5  # of a place
@@ -57,7 +57,7 @@ EVERY = np.arange(10**5)  # rows
 def test_learned_whitening_is_its_formula():
     found = places(30, np.linspace(0.2, 2, 6), 0)
     queries, positives = found[0::PHOTOS], found[1::PHOTOS]
-    family = covariance.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
+    family = learned_and_pca.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
     for shrinkage in (0.0, 0.3, 1.0):
         difference = queries.astype(float) - positives
         scatter = difference.T @ difference / len(difference)
@@ -75,26 +75,26 @@ def test_learned_whitening_is_its_formula():
 
 def test_full_shrinkage_is_a_rotation():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    projection = covariance.learned(found, EVERY[:150], EVERY[:149], EVERY[1:150]).projection(1.0)
+    projection = learned_and_pca.learned(found, EVERY[:150], EVERY[:149], EVERY[1:150]).projection(1.0)
     np.testing.assert_allclose(projection @ projection.T, np.eye(6), atol=1e-5)
 
 
 def test_pca_whitens_the_covariance():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    projection = covariance.pca(found, EVERY[:150]).projection(0.0)
+    projection = learned_and_pca.pca(found, EVERY[:150]).projection(0.0)
     spread = projection @ np.cov(found.T) @ projection.T
     np.testing.assert_allclose(spread / spread[0, 0], np.eye(6), atol=1e-4)
 
 
 def test_fewer_dimensions_are_the_first_of_all():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    family = covariance.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
+    family = learned_and_pca.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
     np.testing.assert_array_equal(family.projection(0.3, 2), family.projection(0.3)[:2])
 
 
 def test_fewer_pairs_than_dimensions_give_finite_maps():
     found = places(30, np.ones(64), 0)
-    family = covariance.learned(found, EVERY[:150], EVERY[:3], EVERY[1:4])
+    family = learned_and_pca.learned(found, EVERY[:150], EVERY[:3], EVERY[1:4])
     for shrinkage in (0.0, 0.01, 1.0):
         assert np.isfinite(family.projection(shrinkage)).all()
 
@@ -104,7 +104,7 @@ def test_blocks_change_nothing_but_the_rounding(tmp_path, monkeypatch, rows):
     found = places(30, ANISOTROPIC, 1)
     whole, few = found[EVERY[10:140]].astype(float), learn(tmp_path, found, 20)
     monkeypatch.setattr(apply_whitening, "_ROWS", rows)
-    mean, spread = covariance.spread_of(found, EVERY[10:140])
+    mean, spread = learned_and_pca.spread_of(found, EVERY[10:140])
     np.testing.assert_allclose(mean, whole.mean(0), rtol=1e-12)
     np.testing.assert_allclose(spread, (whole - whole.mean(0)).T @ (whole - whole.mean(0)), rtol=1e-9, atol=1e-12)
     found_now = learn(tmp_path, found, 20)
@@ -119,11 +119,11 @@ import numpy as np, resource
 from bow2cnn.pairs.found import Found, write_pairs
 from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.validation_truth import build_validation
-from bow2cnn.whitening import covariance
+from bow2cnn.whitening import learned_and_pca
 found = np.random.default_rng(0).random((400, 512), np.float32)
 queries, positives = np.nonzero(~np.eye(400, dtype=bool))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-covariance.learned(found, np.arange(400), queries, positives)
+learned_and_pca.learned(found, np.arange(400), queries, positives)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -150,7 +150,7 @@ def test_it_does_not_hurt_with_fewer_pairs_than_dimensions(tmp_path):
     learned = learn(tmp_path, found, 2, 15)
     before, after = mean_precision(unseen), mean_precision(apply_whitening.apply(unseen, learned["mean"], learned["projection"]))
     assert after > before - 3
-    family = covariance.learned(found, EVERY[:10], EVERY[0:9], EVERY[1:10])
+    family = learned_and_pca.learned(found, EVERY[:10], EVERY[0:9], EVERY[1:10])
     assert mean_precision(apply_whitening.apply(unseen, family.mean, family.projection(0.0))) < before - 5  # what shrinking prevents
     tried = learned["tried/validation_map"]
     assert np.isnan(learned["tried/shrinkage"][0]) and tried.max() >= tried[0]

@@ -94,7 +94,7 @@ EDITS = [
     ("explain/photo_in_cluster.py", None, set()),
     ("features/sift.py", "extract_features", {"read_benchmark", "start_network"}),
     ("report/pages/write.py", "write_pages", {"gather_models", "evaluate_systems"}),
-    ("training/train.py", "train_network", {"find_pairs", "start_network", "extract_features"}),
+    ("training/train_experiment.py", "train_network", {"find_pairs", "start_network", "extract_features"}),
 ]
 
 

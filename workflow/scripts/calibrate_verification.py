@@ -2,7 +2,7 @@
 
 from bow2cnn.core.code_digest import digest
 from bow2cnn.core.stage import stage
-from bow2cnn.retrieval.calibration import calibrate_verification
+from bow2cnn.retrieval.calibrate_inliers import calibrate_verification
 
 with stage(snakemake.log[0], snakemake.params.threads):
     calibrate_verification(

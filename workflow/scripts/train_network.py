@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bow2cnn.core.stage import stage
-from bow2cnn.training.train import train_experiment
+from bow2cnn.training.train_experiment import train_experiment
 
 with stage(snakemake.log[0], snakemake.params.threads):
     train_experiment(

@@ -11,7 +11,7 @@ from bow2cnn.core.parallel import thread_pool
 from bow2cnn.core.progress import progress
 from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.index.engine import Engine
-from bow2cnn.retrieval.calibration import read_min_inliers
+from bow2cnn.retrieval.calibrate_inliers import read_min_inliers
 
 
 def find_seeds(

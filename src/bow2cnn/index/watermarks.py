@@ -23,7 +23,7 @@ from bow2cnn.geometry.nearby import within_reach
 from bow2cnn.geometry.verify import MAX_MATCHES
 from bow2cnn.index.engine import QuantisedFeatures, verify_words
 from bow2cnn.index.forward import ForwardFiles, ForwardIndex
-from bow2cnn.index.recurring import recurring_places
+from bow2cnn.index.recurring_places import recurring_places
 
 # Features this near to one of a watermark are masked too, as a fraction of the longer side: text beside it differs from photo to photo.
 _REACH = 0.02

@@ -21,7 +21,7 @@ from bow2cnn.pairs.background import add_background, draw
 from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found, need_places
 from bow2cnn.pairs.validation_truth import build_validation
-from bow2cnn.split.choose_sides import choose_sides
+from bow2cnn.split.choose_validation_models import choose_sides
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 
 BEST = 5  # number of best results that may form a pair with a photo

@@ -16,9 +16,9 @@ from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.features.store import FeatureStore
 from bow2cnn.photos.decode import PhotoError, read_rgb
 from bow2cnn.reconstruction.colmap import name_in_colmap, to_arrays
-from bow2cnn.reconstruction.extend_or_map import SYSTEM_ERRORS, build_models
 from bow2cnn.reconstruction.model_cache import ModelCache, link_folder, source_of
 from bow2cnn.reconstruction.models import find_duplicates, implausible, pack_models
+from bow2cnn.reconstruction.reuse_earlier_models import SYSTEM_ERRORS, build_models
 
 # A camera did not move if more than this share of the pairs have more than this share of their inliers at the same place in both photos.
 _STATIC_PAIRS, _STATIC_INLIERS = 0.9, 0.8

@@ -14,7 +14,7 @@ from bow2cnn.retrieval.ranking import Ranking
 
 _DOUBLING_INLIERS = 8  # this number of verified inliers doubles a photo's score
 # Number of inliers from which geometry counts in a ranking: an affine transform fits any three matches. To call a photo verified takes more
-# (see `bow2cnn.retrieval.calibration`).
+# (see `bow2cnn.retrieval.calibrate_inliers`).
 MIN_EVIDENCE = 4
 
 

@@ -15,7 +15,7 @@ from bow2cnn.features.store import FeatureStore
 from bow2cnn.geometry.pair import verify_pair
 from bow2cnn.index.engine import TOLERANCE, Engine
 from bow2cnn.index.photo_features import photo_features
-from bow2cnn.retrieval.calibration import read_min_inliers
+from bow2cnn.retrieval.calibrate_inliers import read_min_inliers
 from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, count_ranking_inliers, search
 from bow2cnn.run.run import Run
 from bow2cnn.search.query import Query, read_query

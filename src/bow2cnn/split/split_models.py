@@ -12,7 +12,7 @@ import numpy as np
 
 from bow2cnn.core import artefact
 from bow2cnn.core.same_photos import check_photos, photos_of
-from bow2cnn.split.choose_sides import choose_sides
+from bow2cnn.split.choose_validation_models import choose_sides
 from bow2cnn.split.sides import DROPPED, SIDES
 
 _LOG = logging.getLogger("bow2cnn")

@@ -1,22 +1,15 @@
 """The whitening of one network: learned from the training pairs, its strength chosen by validation."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
 
-from bow2cnn.benchmarks.truth import ALL
 from bow2cnn.core import artefact
 from bow2cnn.core.same_photos import check_photos
-from bow2cnn.descriptors.apply_whitening import apply, identity, scale
-from bow2cnn.evaluation.validation import validation_map
+from bow2cnn.descriptors.apply_whitening import identity
 from bow2cnn.training.pairs import read_pairs
-from bow2cnn.whitening.covariance import learned, pca
-
-_LOG = logging.getLogger("bow2cnn")
-# From a mere rotation about the mean to nearly full whitening; without shrinkage C_S may be singular.
-_SHRINKAGES = (1.0, 0.9, 0.7, 0.5, 0.3, 0.15, 0.07, 0.03, 0.01)
-_NOTHING = float("nan")  # the shrinkage that is recorded where the descriptors as they are validate best
+from bow2cnn.whitening.choose_strength_by_validation import choose_strength
+from bow2cnn.whitening.learned_and_pca import learned, pca
 
 
 def learn_whitening(
@@ -48,31 +41,18 @@ def learn_whitening(
     with artefact.Reader(descriptors, "descriptors") as reader:
         mined = read_pairs(positives, negatives, validation, True, reader["missing"])
         found = reader.map("descriptor")
-    cut = 0 < dimensions < found.shape[1]
     family = _family(found, mined, whitening)
-    # From weak to strong. Only where all dimensions are kept, no whitening at all is one of the choices.
-    shrinkages = list(_SHRINKAGES) if cut else [_NOTHING, *_SHRINKAGES]
-    scores = _scores(found, mined.validation, family, shrinkages, dimensions if cut else 0)
-    if np.isnan(scores).any():
-        best = 0
-        _LOG.info("whitening: no validation queries to choose by, so the weakest is taken: %s", _named(shrinkages[best]))
-    else:
-        best, without = int(np.argmax(scores)), validation_map(mined.validation, found)  # the first of equals, the weakest
-        _LOG.info("whitening: %s, validation mAP %.2f (%.2f without)", _named(shrinkages[best]), scores[best], without)
-    nothing = np.isnan(shrinkages[best])
-    mean, projection = identity(found.shape[1]) if nothing else (family.mean, family.projection(shrinkages[best], dimensions))
+    chosen, tried = choose_strength(found, mined.validation, family, dimensions)
+    nothing = np.isnan(chosen)
+    mean, projection = identity(found.shape[1]) if nothing else (family.mean, family.projection(chosen, dimensions))
     arrays = {
         "mean": mean,
         "projection": projection,
-        "shrinkage": np.float32(shrinkages[best]),
-        "tried/shrinkage": np.array(shrinkages, np.float32),
-        "tried/validation_map": np.array(scores, np.float32),
+        "shrinkage": np.float32(chosen),
+        "tried/shrinkage": np.array(list(tried), np.float32),
+        "tried/validation_map": np.array(list(tried.values()), np.float32),
     }
     artefact.write(out, "whitening", arrays, {"whitening": whitening, "dimensions": dimensions})
-
-
-def _named(shrinkage):
-    return "none" if np.isnan(shrinkage) else f"shrinkage {shrinkage:g}"
 
 
 def _family(found, mined, kind):
@@ -83,32 +63,3 @@ def _family(found, mined, kind):
     queries = np.concatenate([np.full(len(pool["photo"]), query) for query, pool in zip(mined.query, mined.pools, strict=True)])
     positives = np.concatenate([pool["photo"] for pool in mined.pools]).astype(np.int64)
     return learned(found, training, queries, positives)
-
-
-def _scores(found, validation, family, shrinkages, dimensions):
-    """Validation mAP by shrinkage, NaN without queries.
-
-    The final rotation keeps every distance, so where no dimension is cut the descriptors are turned to the family's axes once, where a
-    shrinkage is a gain for each of them.
-    """
-    validation, found = _alone(validation, found)
-    turned = None if dimensions else apply(found, family.mean, family.axes.T)
-    scores = []
-    for shrinkage in shrinkages:
-        if np.isnan(shrinkage):
-            moved = found
-        elif dimensions:
-            moved = apply(found, family.mean, family.projection(shrinkage, dimensions))
-        else:
-            moved = scale(turned, family.gains(shrinkage))
-        score = validation_map(validation, moved)
-        scores.append(np.nan if score is None else score)
-    return scores
-
-
-def _alone(validation, found):
-    """The same validation with the descriptors of its own photos only."""
-    rows = np.union1d(validation.query, validation.database)
-    query, database = (np.searchsorted(rows, some) for some in (validation.query, validation.database))
-    answers = [tuple(np.searchsorted(rows, some) for some in both) for both in validation.protocols[ALL]]
-    return validation._replace(query=query, database=database, protocols={ALL: answers}), found[rows]

@@ -1,6 +1,6 @@
 """The grown graph of a run compared with the exhaustive graph, for which every photo is a query: photos found, and verifications needed.
 
-    python bench/growth.py CONFIG RESULTS
+    python bench/exhaustive_graph.py CONFIG RESULTS
 
 CONFIG is the config of the run RESULTS, whose stage `clustering` is done. The stage's own code makes the exhaustive graph here. A
 verification is a pair of photos that are compared by geometry: pairs with colliding sketches, pairs of the shortlists, pairs that parts of

@@ -1,6 +1,6 @@
 """Measure the cost and the result of adding photos to a finished run, against a run on all photos.
 
-    python bench/grow.py CONFIG FOLDER [--late 20] [--cores 2] [--full RESULTS] [--truth TRUTH.csv]
+    python bench/added_photos.py CONFIG FOLDER [--late 20] [--cores 2] [--full RESULTS] [--truth TRUTH.csv]
 
 CONFIG is a run's config (tests/configs/riviera.yaml). In FOLDER, which must be new, one of every `--late` photos is held back at first. The
 others run up to the models and the teacher's rankings; then the late photos are added, and it runs again. `--full` names the results of a

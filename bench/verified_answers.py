@@ -1,6 +1,6 @@
 """How reliable "verified" is in collections of every size: parts of a run's collection are searched with their own and with other photos.
 
-    python bench/verified.py RESULTS TRUTH.csv OTHERS OTHERS.csv [--sizes 100 300 1000 0] [--draws 3] [--graph] [--threads 2]
+    python bench/verified_answers.py RESULTS TRUTH.csv OTHERS OTHERS.csv [--sizes 100 300 1000 0] [--draws 3] [--graph] [--threads 2]
 
 RESULTS is a run up to the stage `features`, TRUTH.csv has the columns photo, place (`-`: belongs to nothing). OTHERS is a folder with
 photos of other places, OTHERS.csv has their labels (photos of a place that the run has too are left out); 100 of them are drawn. A part of
@@ -30,7 +30,7 @@ from bow2cnn.index.query_words import quantise_query
 from bow2cnn.index.watermarks import find_watermarks
 from bow2cnn.index.words import quantise_shard
 from bow2cnn.photos.decode import read_header
-from bow2cnn.retrieval.calibration import calibrate_verification, read_min_inliers
+from bow2cnn.retrieval.calibrate_inliers import calibrate_verification, read_min_inliers
 from bow2cnn.retrieval.verified_search import MIN_EVIDENCE, count_ranking_inliers, search
 from bow2cnn.run.run import Run
 from bow2cnn.search.searcher import DEFAULTS
@@ -147,7 +147,7 @@ def pairs(folder, index, features, place, threads):
     settings = found.model_dump(include={"sketch_size", "sketches", "min_similarity"})
     collide_sketches(index, collisions, 0, 1, seed=0, threads=threads, **settings)
     find_seeds(index, [collisions], folder / "verification.h5", seeds, max_hamming, threads)
-    settings = found.model_dump(include={"orphan_shortlist", "view_shortlist", "min_word_inliers", "min_inliers"})
+    settings = found.model_dump(include={"orphan_shortlist", "view_shortlist", "neighbour_shortlist", "min_word_inliers", "min_inliers"})
     grow_graph(index, seeds, [features], graph, DEFAULTS["shortlist"], max_hamming, threads=threads, **settings)
     ends = place[artefact.read(graph, "graph", ["pair"])["pair"]]
     counted = (ends != "-").any(1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 
-def apart(function, *arguments, threads=1):
+def in_separate_process(function, *arguments, threads=1):
     """Call a function in a new process; its result (a dict of numbers) with its peak memory in bytes: `own` and `mapped`."""
     receiver, sender = multiprocessing.Pipe(False)
     process = multiprocessing.get_context("fork").Process(target=_work, args=(sender, function, arguments, threads))

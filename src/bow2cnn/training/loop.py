@@ -16,6 +16,7 @@ from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.workers import Workers
 from bow2cnn.training.batches import TupleLoader
 from bow2cnn.training.cache import PhotoCache
+from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import Diverged, TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.interpolation import error_of, mean_of, one_standard_error_choice
@@ -23,7 +24,6 @@ from bow2cnn.training.moving_average import copy_weights, interpolate, moving_av
 from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import Pairs
 from bow2cnn.training.sampler import EpochSampler
-from bow2cnn.training.save_and_resume import Checkpoint
 from bow2cnn.training.settings import Settings
 
 _LOG = logging.getLogger("bow2cnn")

@@ -20,11 +20,11 @@ from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.pairs.exclusions import used_rows
 from bow2cnn.training.cache import PhotoCache
+from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import TrainingError
+from bow2cnn.training.loop import Trainer
 from bow2cnn.training.pairs import read_pairs
-from bow2cnn.training.save_and_resume import Checkpoint
 from bow2cnn.training.settings import Settings
-from bow2cnn.training.trainer import Trainer
 
 _LOG = logging.getLogger("bow2cnn")
 
