@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bow2cnn.clustering.common_neighbours import open_triangles
 from bow2cnn.clustering.crops import crop_rows
 from bow2cnn.clustering.growth import Grower, grow_graph
 from bow2cnn.core import artefact
@@ -360,6 +361,47 @@ def test_parts_of_a_photo_find_what_all_of_it_ranks_low(grown, tmp_path):
     assert before < after and len({grown.landmark[photo] for photo in after}) == 1
     assert not short["verified_beyond"].any() and found["verified_beyond"].max() == 2
     assert not found["verified_beyond"][~found["queried"]].any()
+
+
+def random_pairs(rng, photos, count):
+    pairs = np.sort(rng.integers(0, photos, (count, 2)), 1)
+    return np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_open_triangles_are_those_of_a_double_loop(limit, monkeypatch):
+    """Two common neighbours at least, neither joined nor refused, the largest shares of common neighbours first."""
+    monkeypatch.setattr("bow2cnn.clustering.common_neighbours._BLOCK", 7)
+    pairs = random_pairs(np.random.default_rng(1), 40, 130)
+    pairs, refused = pairs[::2], pairs[1::2]
+    neighbours = {photo: {*pairs[pairs[:, 0] == photo, 1], *pairs[pairs[:, 1] == photo, 0]} for photo in range(40)}
+    known, expected = {tuple(pair) for pair in np.concatenate([pairs, refused]).tolist()}, set()
+    for a in range(40):
+        share = {}
+        for b in set(range(40)) - {a}:
+            common = neighbours[a] & neighbours[b]
+            if len(common) >= 2 and (min(a, b), max(a, b)) not in known:
+                share[b] = len(common) / len(neighbours[a] | neighbours[b])
+        expected |= {(min(a, b), max(a, b)) for b in sorted(share, key=lambda b: (-share[b], b))[:limit]}
+    assert open_triangles(pairs, refused, 40, limit) == sorted(expected) and expected
+
+
+def test_without_pairs_there_are_no_open_triangles():
+    nothing = np.zeros((0, 2), np.int32)
+    assert open_triangles(nothing, nothing, 5, 10) == []
+
+
+def test_photos_that_match_the_same_photos_are_compared(grown, tmp_path):
+    """Half of the pairs are seeds and the shortlist has one photo, so many pairs are never compared. Those of common neighbours are."""
+    pairs = artefact.read(grown.graph, "graph", ["pair"])["pair"]
+    seeds = write_seeds(tmp_path / "s.h5", pairs[::2])
+    short = grow(grown, seeds, tmp_path / "short.h5", 2, shortlist=1)
+    found = grow(grown, seeds, tmp_path / "g.h5", 1, shortlist=1, neighbour_shortlist=10)
+    before, after, every = ({tuple(pair) for pair in edges.tolist()} for edges in (short["pair"], found["pair"], pairs))
+    assert len(before) < 0.8 * len(every) and before < after and len(after & every) >= 0.9 * len(every)
+    assert all(grown.landmark[a] == grown.landmark[b] for a, b in after)
+    again = grow(grown, seeds, tmp_path / "other.h5", 2, shortlist=1, neighbour_shortlist=10)
+    assert (again["pair"] == found["pair"]).all() and (again["match"] == found["match"]).all()
 
 
 def test_views_are_the_margins_the_details_and_the_coarse_of_a_photo():

@@ -70,7 +70,9 @@ rule grow_graph:
     resources:
         mem_mb=memory(8000, index=0.5),
     params:
-        settings=settings("clustering", "orphan_shortlist", "view_shortlist", "min_word_inliers", "min_inliers")
+        settings=settings(
+            "clustering", "orphan_shortlist", "view_shortlist", "neighbour_shortlist", "min_word_inliers", "min_inliers"
+        )
         | settings("retrieval", "shortlist", "max_hamming"),
         threads=config["threads"],
         digest=digest("grow_graph"),

@@ -2,7 +2,7 @@
 
 Sketches collide by chance, so a small group of photos may have no seed. So every orphan (a photo that nothing was verified with) is
 verified with a few of its own best results, which may become further seeds. And every photo of a component looks for photos outside of it
-with crops of itself: sideways, closer and from further away.
+with crops of itself: sideways, closer and from further away. In the end photos that match the same photos are compared with each other.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from bow2cnn.clustering.common_neighbours import open_triangles
 from bow2cnn.clustering.crops import crop_rows
 from bow2cnn.core import artefact
 from bow2cnn.core.lineage import find_rows, lineage, lineage_of, load_previous, log_reuse
@@ -43,6 +44,7 @@ def grow_graph(
     threads: int,
     orphan_shortlist: int = 0,
     view_shortlist: int = 0,
+    neighbour_shortlist: int = 0,
     code: str = "",
 ) -> None:
     """Write the `graph` artefact: verified pairs of photos with their matches.
@@ -62,6 +64,7 @@ def grow_graph(
         orphan_shortlist: number of photos that are verified with each photo without a seed; 0 disables this.
         view_shortlist: number of photos outside a photo's component that are verified with it because one of its crops ranks them high;
             0 disables this.
+        neighbour_shortlist: maximum number of photos that each photo is compared with because they match the same photos; 0 disables this.
         code: digest of the code, part of the lineage.
 
     Raises:
@@ -69,9 +72,15 @@ def grow_graph(
         WriteError: the disk is full or not writable.
     """
     check_photos(index, seeds, features)
-    made_with = lineage(
-        "graph", lineage_of(seeds, "seeds"), shortlist, max_hamming, min_word_inliers, min_inliers, orphan_shortlist, view_shortlist, code
-    )
+    limits = {
+        "shortlist": shortlist,
+        "orphan_shortlist": orphan_shortlist,
+        "view_shortlist": view_shortlist,
+        "neighbour_shortlist": neighbour_shortlist,
+        "min_word_inliers": min_word_inliers,
+        "min_inliers": min_inliers,
+    }
+    made_with = lineage("graph", lineage_of(seeds, "seeds"), max_hamming, *limits.values(), code)
     content = artefact.read(index, "index", ["content"])["content"]
     engine = Engine.load(index, max_hamming)
     grower = Grower(engine, FeatureStore(features), shortlist, min_word_inliers, min_inliers)
@@ -92,13 +101,8 @@ def grow_graph(
             asked = grower.queried()
             grower.confirm(grower.look_around(new.tolist(), pool, view_shortlist), pool)
             grower.close(pool)
-    limits = {
-        "shortlist": shortlist,
-        "orphan_shortlist": orphan_shortlist,
-        "view_shortlist": view_shortlist,
-        "min_word_inliers": min_word_inliers,
-        "min_inliers": min_inliers,
-    }
+        if neighbour_shortlist:
+            grower.confirm(grower.open_triangles(neighbour_shortlist), pool)
     artefact.write(out, "graph", {**grower.arrays(), "content": content, **photos_of(index)}, {**limits, "lineage": made_with})
 
 
@@ -201,10 +205,20 @@ class Grower:
         Returns:
             Candidate pairs.
         """
-        pairs = np.array([pair for pair, edge in self._pairs.items() if edge is not None]).reshape(-1, 2)
+        pairs = self._joined()
         component = connected_components(coo_array((np.ones(len(pairs)), pairs.T), shape=2 * [len(self._engine)]), directed=False)[1]
         answers = pool.map(lambda photo: self._look_around(photo, limit, component), photos)
         return self._candidates(photos, answers, self._verified_outside, ceil(_CROP_FACTOR * self._min_word_inliers))
+
+    def open_triangles(self, limit: int) -> dict[tuple[int, int], int]:
+        """Candidate pairs of photos that match the same photos, at most `limit` of each; their words have not been compared (0 inliers)."""
+        return dict.fromkeys(open_triangles(self._joined(), self._refused(), len(self._engine), limit), 0)
+
+    def _joined(self):
+        return np.array(sorted(pair for pair, edge in self._pairs.items() if edge is not None), np.int32).reshape(-1, 2)
+
+    def _refused(self):
+        return np.array(sorted(pair for pair, edge in self._pairs.items() if edge is None), np.int32).reshape(-1, 2)
 
     def _candidates(self, photos, answers, verified, min_word_inliers):
         """Candidate pairs of the answers to queries; counts in `verified` how many photos each query was verified with."""
@@ -225,20 +239,20 @@ class Grower:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays of the `graph` artefact, without `content` (see docs/architecture.md)."""
-        edges = [(pair, edge) for pair, edge in sorted(self._pairs.items()) if edge is not None]
-        matches = [edge[2] for _, edge in edges]
+        edges = [edge for _, edge in sorted(self._pairs.items()) if edge is not None]
+        matches = [edge[2] for edge in edges]
         return {
-            "pair": np.array([pair for pair, _ in edges], np.int32).reshape(-1, 2),
-            "tentative": np.array([edge[0] for _, edge in edges], np.int32),
+            "pair": self._joined(),
+            "tentative": np.array([edge[0] for edge in edges], np.int32),
             "inliers": np.array([len(match) for match in matches], np.int32),
-            "fundamental": np.array([edge[1] for _, edge in edges], np.float64).reshape(-1, 3, 3),
-            "unmoved": np.array([edge[3] for _, edge in edges], np.float32),
+            "fundamental": np.array([edge[1] for edge in edges], np.float64).reshape(-1, 3, 3),
+            "unmoved": np.array([edge[3] for edge in edges], np.float32),
             "match_offset": artefact.offsets([len(match) for match in matches]),
             "match": np.concatenate([np.zeros((0, 2), np.int32), *matches]),
             "queried": self._queried,
             "verified": self._verified,
             "verified_beyond": self._verified_outside,
-            "refused": np.array(sorted(pair for pair, edge in self._pairs.items() if edge is None), np.int32).reshape(-1, 2),
+            "refused": self._refused(),
         }
 
     def _query(self, photo, limit):

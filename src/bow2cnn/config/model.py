@@ -127,6 +127,12 @@ class Clustering(Section):
         "largest features; Schönberger et al., CVPR 2015). 0 disables this.",
         ge=0,
     )
+    neighbour_shortlist: int = key(
+        20,
+        "For photos that match at least two of the same photos, but have not been compared with each other: number of such photos to "
+        "verify with each photo, by all features. 0 disables this.",
+        ge=0,
+    )
     min_word_inliers: int = key(
         4, "Minimum number of inliers among the matches of visual words for a pair to be verified with all features.", ge=3
     )
