@@ -391,3 +391,17 @@ def test_the_store_finds_every_photo_across_shards(tmp_path, capacity):
         for found, right in zip(store[photo], expected[photo], strict=True):
             np.testing.assert_array_equal(found, right)
         np.testing.assert_array_equal(store.keypoints(photo), expected[photo][0])
+
+
+@pytest.mark.parametrize("factor", [2.5, 5])
+def test_a_small_file_is_as_sharp_as_a_large_one(tmp_path, monkeypatch, factor):
+    """The detail of the searched photo does not depend on the size of the file: a photo of noise, and an enlarged copy."""
+    seen = []
+    monkeypatch.setattr("bow2cnn.features.sift.detect", lambda gray, *rest: seen.append(gray) or (np.zeros((0, 6)), np.zeros((0, 128))))
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)).resize((800, 600))
+    for name, by in (("small", 1), ("large", factor)):
+        size = round(800 * by), round(600 * by)
+        noise.resize(size, Image.Resampling.BICUBIC).save(tmp_path / f"{name}.png")
+        Detector(100, side=1024).detect(tmp_path / f"{name}.png", *size)
+    small, large = (cv2.Laplacian(gray, cv2.CV_64F).std() for gray in seen)
+    assert small == pytest.approx(large, rel=0.08)
