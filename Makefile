@@ -36,9 +36,10 @@ demo: .venv/complete $(DEMO)/demo.json
 	$(BIN)/snakemake --cores all
 	@$(BIN)/python -m bow2cnn summary results/demo
 
-# Arguments for pytest: make test ARGS="-k index"
+# Arguments for pytest, and the number of processes: make test ARGS="-k index" WORKERS=1
+WORKERS ?= 2
 test: .venv/complete
-	$(BIN)/python -m pytest -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: test-kills
 test-kills: .venv/complete
