@@ -7,7 +7,7 @@ words, and yet match many photos of the hours between. The graph then has an ope
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-_BLOCK = 1_000  # photos whose neighbours are counted at once; bounds the memory
+_BLOCK = 100  # photos whose neighbours are counted at once; bounds the memory
 _MIN_COMMON = 2  # one common neighbour may be a wrong match
 
 
