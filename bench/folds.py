@@ -27,7 +27,7 @@ from bow2cnn.descriptors.describe import describe_collection
 from bow2cnn.evaluation.bootstrap import paired_gain
 from bow2cnn.evaluation.validation import validation_scores
 from bow2cnn.pairs.found import write_pairs
-from bow2cnn.pairs.mine import mine_pairs
+from bow2cnn.pairs.from_models import mine_pairs
 from bow2cnn.run.run import Run
 from bow2cnn.split.choose_validation_models import find_components
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION

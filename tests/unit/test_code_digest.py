@@ -227,7 +227,7 @@ EDITS = [
     ("index/watermarks.py", {"find_watermarks"}, {"quantise_words", "train_vocabulary"}),
     ("search/searcher.py", set(), ALL),
     ("network/pooling.py", {"start_network", "train_network"}, {*PAIRS, "extract_features"}),
-    ("pairs/mine.py", {"find_pairs models"}, {"find_pairs words", "find_pairs database", "split_models", "start_network"}),
+    ("pairs/from_models.py", {"find_pairs models"}, {"find_pairs words", "find_pairs database", "split_models", "start_network"}),
     ("reconstruction/reuse_earlier_models.py", {"reconstruct_clusters"}, {"cut_clusters", "grow_graph"}),
     ("report/page.py", {"write_report"}, {"evaluate_systems", "train_network"}),
     ("report/pages/write.py", {"write_pages"}, {"gather_models", "evaluate_systems"}),

@@ -10,7 +10,7 @@ from bow2cnn.core import artefact
 from bow2cnn.core.empty_stage import EmptyStageError
 from bow2cnn.export.training_database import assign_classes, path_of
 from bow2cnn.pairs.exclusions import NegativeRule
-from bow2cnn.pairs.import_database import DatabaseError, import_database
+from bow2cnn.pairs.from_database import DatabaseError, import_database
 from bow2cnn.pairs.pickles import PickleError, read_pickle
 
 TRAIN = {"cids": ["a" * 6, "b" * 6, "c" * 6, "d" * 6], "cluster": [7, 7, 9, 9], "qidxs": [0, 2, 0], "pidxs": [1, 3, 1]}

@@ -18,10 +18,10 @@ from bow2cnn.pairs.covisibility import Covisibility
 from bow2cnn.pairs.evidence import Evidence
 from bow2cnn.pairs.exclusions import NegativeRule, read_negatives, write_negatives
 from bow2cnn.pairs.found import write_pairs
-from bow2cnn.pairs.mine import assign_places, mine_pairs
+from bow2cnn.pairs.from_models import assign_places, mine_pairs
+from bow2cnn.pairs.from_words import BEST, pair_by_words
 from bow2cnn.pairs.positives import read_positives, write_positives
 from bow2cnn.pairs.sources import SOURCES
-from bow2cnn.pairs.words import BEST, pair_by_words
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 
 ROOT = Path(__file__).parents[2]

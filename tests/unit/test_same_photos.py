@@ -11,7 +11,7 @@ from bow2cnn.core.artefact import ArtefactError
 from bow2cnn.core.same_photos import check_photos, photos_of
 from bow2cnn.index.build import build_index
 from bow2cnn.index.watermarks import find_watermarks
-from bow2cnn.pairs.mine import mine_pairs
+from bow2cnn.pairs.from_models import mine_pairs
 from bow2cnn.reconstruction.reconstruct import reconstruct_shard
 from bow2cnn.split.split_models import split_models
 

@@ -39,9 +39,9 @@ from bow2cnn.training.moving_average import interpolate, moving_average
 from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import read_pairs
 from bow2cnn.training.positives import candidates, check_evidence, draw
-from bow2cnn.training.sampler import EpochSampler
 from bow2cnn.training.settings import Settings
 from bow2cnn.training.train_experiment import train_experiment
+from bow2cnn.training.tuple_sampler import EpochSampler
 
 PHOTOS = 26
 

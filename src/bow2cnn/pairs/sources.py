@@ -33,7 +33,7 @@ class Source(NamedTuple):
 
 SOURCES = {
     "models": Source(
-        "bow2cnn.pairs.mine.mine_pairs",
+        "bow2cnn.pairs.from_models.mine_pairs",
         needs=("models", "split"),
         needs_of_teacher=("graph", "clusters", "index"),
         settings={"pairs": (), "split": ("validation",), "retrieval": ("shortlist", "max_hamming"), "": ("seed", "threads")},
@@ -41,10 +41,10 @@ SOURCES = {
         times={"index": 0.5, "models": 4},
     ),
     "database": Source(
-        "bow2cnn.pairs.import_database.import_database", needs=("collection",), needs_of_user="database", times={"database": 20}
+        "bow2cnn.pairs.from_database.import_database", needs=("collection",), needs_of_user="database", times={"database": 20}
     ),
     "words": Source(
-        "bow2cnn.pairs.words.pair_by_words",
+        "bow2cnn.pairs.from_words.pair_by_words",
         needs=("index", "contaminations"),
         settings={"split": ("validation",), "retrieval": ("max_hamming",), "pairs": ("max_background",), "": ("seed", "threads")},
         megabytes=4000,

@@ -23,8 +23,8 @@ from bow2cnn.training.interpolation import error_of, mean_of, one_standard_error
 from bow2cnn.training.moving_average import copy_weights, interpolate, moving_average, pooling_exponent
 from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import Pairs
-from bow2cnn.training.sampler import EpochSampler
 from bow2cnn.training.settings import Settings
+from bow2cnn.training.tuple_sampler import EpochSampler
 
 _LOG = logging.getLogger("bow2cnn")
 
