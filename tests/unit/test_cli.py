@@ -25,7 +25,7 @@ def test_show_prints_kind_parameters_and_arrays(tmp_path, capsys):
     artefact.write(path, "whitening", {"mean": np.zeros(8, np.float32)}, {"seed": 3})
     assert run("show", path) == 0
     shown = capsys.readouterr().out
-    assert "whitening, version 1" in shown and "param seed = 3" in shown and "mean: 8 float32" in shown
+    assert "whitening, version 2" in shown and "param seed = 3" in shown and "mean: 8 float32" in shown
 
 
 def test_show_lists_the_files_that_a_collection_rejected(tmp_path, capsys):

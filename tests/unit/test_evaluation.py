@@ -381,7 +381,7 @@ def evaluated(tmp_path):
         validation = corners[[0, 0, 0, 1, 1, 1, 1, 1] if system == "mine" else [0, 1, 0, 0, 0, 0, 0, 0]]
         artefact.write(files["collection"], "descriptors", {"descriptor": validation, "missing": np.zeros(8, bool)})
         whitening = {"mean": np.zeros(3, np.float32), "projection": corners}
-        artefact.write(tmp_path / f"{system}.w.h5", "whitening", whitening, {"whitening": "learned"})
+        artefact.write(tmp_path / f"{system}.w.h5", "whitening", whitening, {"whitening": "learned", "details": "learned, shrunk by 0.3"})
         whitened = {"steps": [["whitened"]], "learned": {"whitened": tmp_path / f"{system}.w.h5"}}
         systems[system] = whitened | {"descriptors": files, "validation": "validation"}
     benchmarks = {"bench": {"truth": tmp_path / "t.h5", "collection": tmp_path / "b.h5", "ranking": tmp_path / "bow.h5"}}
@@ -486,7 +486,7 @@ def test_validation_photos_that_vanished_are_not_ranked(evaluated, tmp_path):
 
 def test_rows_are_called_after_the_whitening(evaluated, tmp_path):
     arrays = artefact.read(tmp_path / "mine.w.h5", "whitening")
-    artefact.write(tmp_path / "mine.w.h5", "whitening", arrays, {"whitening": "pca"})
+    artefact.write(tmp_path / "mine.w.h5", "whitening", arrays, {"whitening": "pca", "details": "none"})
     out = evaluated()
     gains = read_gains(out["gains.json"])
     rows = read_table(out["table.csv"], gains)
@@ -563,7 +563,8 @@ def test_a_step_that_gives_no_numbers_is_one_line(evaluated, registered, tmp_pat
     with pytest.raises(EvidenceError, match=r"off-the-shelf:net\.b\.h5: .* are not numbers, so nothing can be ranked by them"):
         evaluated(with_steps(tmp_path, ["whitened", "nothing"]))
     arrays = artefact.read(tmp_path / "mine.w.h5", "whitening")
-    artefact.write(tmp_path / "mine.w.h5", "whitening", arrays | {"mean": np.full(3, np.nan, np.float32)}, {"whitening": "learned"})
+    arrays |= {"mean": np.full(3, np.nan, np.float32)}
+    artefact.write(tmp_path / "mine.w.h5", "whitening", arrays, {"whitening": "learned", "details": "learned, shrunk by 0.3"})
     with pytest.raises(EvidenceError, match=r"mine\.w\.h5: .* are not numbers, so nothing can be ranked by them"):
         evaluated()
 

@@ -167,9 +167,9 @@ def files(tmp_path):
         "validation": put("rankings-validation", "ranking", rankings(query[6:], np.tile(np.arange(6, 16), (6, 1)), "all", 60.0)),
         "places": put("rankings-places", "ranking", rankings(np.array([0]), np.array([[1, 2, 3]]), "medium", 80.0)),
     }
-    table = ["system,benchmark,protocol,postprocessing,metric,value,low,high", "bow,places,medium,sv,mAP,40.00,30.00,50.00"]
+    table = ["system,benchmark,protocol,postprocessing,metric,value,low,high,details", "bow,places,medium,sv,mAP,40.00,30.00,50.00,"]
     table += [
-        f"{name},places,medium,,{metric},{value}" for name, value in ((SHELF, "50,,"), ("gem", "60,55,65")) for metric in ("mAP", "mP@5")
+        f"{name},places,medium,,{metric},{value}," for name, value in ((SHELF, "50,,"), ("gem", "60,55,65")) for metric in ("mAP", "mP@5")
     ]
     (tmp_path / "evaluation.csv").write_text("\n".join(table) + "\n")
     given["table"], given["gains"] = tmp_path / "evaluation.csv", tmp_path / "gains.json"
@@ -350,7 +350,7 @@ def test_a_run_that_found_nothing_still_gets_its_page(files):
         given["watermarks"], "watermarks", {"offset": np.arange(PHOTOS + 1) * FEATURES, "masked": masked, "evidence/photos": none}
     )
     artefact.write(given["rankings"]["validation"], "ranking", {"query": none})
-    given["table"].write_text("system,benchmark,protocol,postprocessing,metric,value,low,high\n")
+    given["table"].write_text("system,benchmark,protocol,postprocessing,metric,value,low,high,details\n")
     given["gains"].write_text("{}")
     nothing = {
         "histories": {},

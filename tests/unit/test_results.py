@@ -13,7 +13,7 @@ GAINS = {
 }
 LINES = [",".join(COLUMNS)]
 LINES += [
-    f"{system},{benchmark},all,{steps},{metric},50.00,40.00,"
+    f"{system},{benchmark},all,{steps},{metric},50.00,40.00,,"
     for benchmark in ("b", "validation")
     for system in ("shelf", "gem")
     for steps in ("", "w")
@@ -53,7 +53,7 @@ def test_a_network_off_the_shelf_has_the_rows_of_all_experiments_compared_with_i
     """Of two, one without steps and one with two; a row that is missing anywhere is missed."""
     rows = {"shelf": ("", "w", "w+x"), "gem": ("", "w"), "bare": ("",), "deep": ("", "w", "w+x")}
     lines = [
-        f"{system},{benchmark},all,{steps},{metric},50.00,40.00,"
+        f"{system},{benchmark},all,{steps},{metric},50.00,40.00,,"
         for benchmark in ("b", "validation")
         for system, found in rows.items()
         for steps in found
@@ -94,7 +94,7 @@ def test_other_files(paths, content):
         complaint(path, read)
 
 
-@pytest.mark.parametrize("line", ["gem,b,all,x,mAP,high,,", "gem,b,all", "gem,b,all,x,mAP,1,2,3,4", '"gem,b,all,x,mAP,1,2,3'])
+@pytest.mark.parametrize("line", ["gem,b,all,x,mAP,high,,", "gem,b,all", "gem,b,all,x,mAP,1,2,3,4,5", '"gem,b,all,x,mAP,1,2,3'])
 def test_a_line_that_is_no_row(paths, line):
     paths[0].write_text("\n".join([*LINES, line]) + "\n")
     assert "not a table" in complaint(paths[0], read_table, GAINS)

@@ -50,6 +50,10 @@ def learn(folder, found, training, validation=8, missing=(), **options):
     return artefact.read(folder / "w.h5", "whitening")
 
 
+def learned_from(found, rows, queries, positives):
+    return learned_and_pca.learn(found, rows, queries, positives, ["learned"])["learned"]
+
+
 ANISOTROPIC = np.linspace(0.2, 4.0, 32)
 EVERY = np.arange(10**5)  # rows
 
@@ -57,7 +61,7 @@ EVERY = np.arange(10**5)  # rows
 def test_learned_whitening_is_its_formula():
     found = places(30, np.linspace(0.2, 2, 6), 0)
     queries, positives = found[0::PHOTOS], found[1::PHOTOS]
-    family = learned_and_pca.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
+    family = learned_from(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
     for shrinkage in (0.0, 0.3, 1.0):
         difference = queries.astype(float) - positives
         scatter = difference.T @ difference / len(difference)
@@ -75,26 +79,26 @@ def test_learned_whitening_is_its_formula():
 
 def test_full_shrinkage_is_a_rotation():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    projection = learned_and_pca.learned(found, EVERY[:150], EVERY[:149], EVERY[1:150]).projection(1.0)
+    projection = learned_from(found, EVERY[:150], EVERY[:149], EVERY[1:150]).projection(1.0)
     np.testing.assert_allclose(projection @ projection.T, np.eye(6), atol=1e-5)
 
 
 def test_pca_whitens_the_covariance():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    projection = learned_and_pca.pca(found, EVERY[:150]).projection(0.0)
+    projection = learned_and_pca.learn(found, EVERY[:150], EVERY[:1], EVERY[1:2], ["pca"])["pca"].projection(0.0)
     spread = projection @ np.cov(found.T) @ projection.T
     np.testing.assert_allclose(spread / spread[0, 0], np.eye(6), atol=1e-4)
 
 
 def test_fewer_dimensions_are_the_first_of_all():
     found = places(30, np.linspace(0.2, 2, 6), 0)
-    family = learned_and_pca.learned(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
+    family = learned_from(found, EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS])
     np.testing.assert_array_equal(family.projection(0.3, 2), family.projection(0.3)[:2])
 
 
 def test_fewer_pairs_than_dimensions_give_finite_maps():
     found = places(30, np.ones(64), 0)
-    family = learned_and_pca.learned(found, EVERY[:150], EVERY[:3], EVERY[1:4])
+    family = learned_from(found, EVERY[:150], EVERY[:3], EVERY[1:4])
     for shrinkage in (0.0, 0.01, 1.0):
         assert np.isfinite(family.projection(shrinkage)).all()
 
@@ -123,7 +127,7 @@ from bow2cnn.whitening import learned_and_pca
 found = np.random.default_rng(0).random((400, 512), np.float32)
 queries, positives = np.nonzero(~np.eye(400, dtype=bool))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-learned_and_pca.learned(found, np.arange(400), queries, positives)
+learned_and_pca.learn(found, np.arange(400), queries, positives)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -150,18 +154,21 @@ def test_it_does_not_hurt_with_fewer_pairs_than_dimensions(tmp_path):
     learned = learn(tmp_path, found, 2, 15)
     before, after = mean_precision(unseen), mean_precision(apply_whitening.apply(unseen, learned["mean"], learned["projection"]))
     assert after > before - 3
-    family = learned_and_pca.learned(found, EVERY[:10], EVERY[0:9], EVERY[1:10])
+    family = learned_from(found, EVERY[:10], EVERY[0:9], EVERY[1:10])
     assert mean_precision(apply_whitening.apply(unseen, family.mean, family.projection(0.0))) < before - 5  # what shrinking prevents
     tried = learned["tried/validation_map"]
     assert np.isnan(learned["tried/shrinkage"][0]) and tried.max() >= tried[0]
 
 
-@pytest.mark.parametrize(("kind", "dimensions"), [("learned", 0), ("learned", 8), ("pca", 0), ("pca", 8)])
+@pytest.mark.parametrize("kind", ["learned", "pca", "mixed", "auto"])
+@pytest.mark.parametrize("dimensions", [0, 8])
 def test_the_scores_tried_are_those_of_the_maps(tmp_path, kind, dimensions):
     found = places(60, ANISOTROPIC, 1)
     learned = learn(tmp_path, found, 40, 8, whitening=kind, dimensions=dimensions)
     shrinkages, scores = learned["tried/shrinkage"], learned["tried/validation_map"]
-    assert np.isnan(shrinkages[0]) == (not dimensions) and len(shrinkages) == (9 if dimensions else 10)
+    kinds = ["learned", "pca", "mixed"] if kind == "auto" else [kind]
+    assert np.isnan(shrinkages[0]) == (not dimensions) and len(shrinkages) == 9 * len(kinds) + (not dimensions)
+    assert set(learned["tried/kind"]) - {""} == set(kinds)
     assert learned["projection"].shape == (dimensions or 32, 32)
     chosen = int(np.argmax(scores))
     assert learned["shrinkage"] == shrinkages[chosen] or (np.isnan(shrinkages[chosen]) and np.isnan(learned["shrinkage"]))
@@ -172,6 +179,32 @@ def test_the_scores_tried_are_those_of_the_maps(tmp_path, kind, dimensions):
     order = np.argsort(-(moved[queries] @ moved.T), axis=1, kind="stable")
     truth = [(np.flatnonzero(group == group[row]), [row]) for row in queries]
     assert score_rankings(order, truth)["mAP"].mean() == pytest.approx(scores[chosen], abs=0.05)
+
+
+def test_mixed_is_between_the_two_kinds():
+    """Whitened by the sum of both scatter matrices, each divided by its trace."""
+    found = places(30, np.linspace(0.2, 2, 6), 0)
+    rows, queries, positives = EVERY[:150], EVERY[0:150:PHOTOS], EVERY[1:150:PHOTOS]
+    projection = learned_and_pca.learn(found, rows, queries, positives, ["mixed"])["mixed"].projection(0.0).astype(float)
+    difference = found[queries].astype(float) - found[positives]
+    scatters = difference.T @ difference, np.cov(found.astype(float).T)
+    whitened = projection @ sum(scatter / np.trace(scatter) for scatter in scatters) @ projection.T
+    np.testing.assert_allclose(whitened / whitened[0, 0], np.eye(6), atol=1e-5)
+
+
+def test_validation_chooses_among_all_kinds(tmp_path):
+    """Each kind scores as it does alone, and the best of all is chosen."""
+    found = places(60, ANISOTROPIC, 1)
+    learned = learn(tmp_path, found, 40, whitening="auto")
+    tried = list(zip(learned["tried/kind"], learned["tried/shrinkage"].tolist(), learned["tried/validation_map"].tolist(), strict=True))
+    for kind in ("learned", "pca", "mixed"):
+        alone = learn(tmp_path, found, 40, whitening=kind)
+        scores = zip(alone["tried/shrinkage"][1:].tolist(), alone["tried/validation_map"][1:].tolist(), strict=True)
+        assert [one[1:] for one in tried if one[0] == kind] == list(scores)
+    kind, shrinkage, best = max(tried, key=lambda one: one[2])
+    learn(tmp_path, found, 40, whitening="auto")
+    with artefact.Reader(tmp_path / "w.h5", "whitening") as reader:
+        assert reader.params["details"] == f"{kind}, shrunk by {shrinkage:.2g}" and best > tried[0][2]
 
 
 def test_nothing_is_kept_where_nothing_is_better(tmp_path):

@@ -30,7 +30,7 @@ def test_leaves_table_and_report(finished):
     results = finished.results
     with open(results / "evaluation.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["system", "benchmark", "protocol", "postprocessing", "metric", "value", "low", "high"]
+    assert list(rows[0]) == ["system", "benchmark", "protocol", "postprocessing", "metric", "value", "low", "high", "details"]
     assert {row["system"] for row in rows} >= {"bow", "off-the-shelf:efficientnet-lite0", "gem"}
     assert {row["benchmark"] for row in rows} == {"held-out", "validation"}
     assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in rows if row["low"])

@@ -282,9 +282,9 @@ def description_settings(wildcards):
 
 
 def whitening_settings(wildcards):
-    """How the descriptors of a system are whitened. Networks off the shelf have a learned whitening with all dimensions."""
+    """How the descriptors of a system are whitened. Networks off the shelf keep all dimensions, and validation chooses the way."""
     folder, name = wildcards.system.split("/")
-    settings = config["experiments"][name] if folder == "experiments" else {"whitening": "learned", "dimensions": 0}
+    settings = config["experiments"][name] if folder == "experiments" else {"whitening": "auto", "dimensions": 0}
     return {key: settings[key] for key in ("whitening", "dimensions")}
 
 

@@ -157,7 +157,11 @@ class Experiment(Section):
     learn_norms: bool = key(True, "Learn the scales and shifts of batch normalisation. Its statistics never change.")
     augmentation: Literal["none", "light", "strong"] = key("none", "Strength of the random changes of crop, light and colour.")
     flip: bool = key(False, "Mirror a random half of the tuples.")
-    whitening: Literal["learned", "pca"] = key("learned", "How the step whitened is learned: from matching pairs, or as PCA.")
+    whitening: Literal["auto", "learned", "pca", "mixed"] = key(
+        "auto",
+        "How the step whitened is learned: from matching pairs (learned), as PCA of all usable photos (pca), from both (mixed), or in the "
+        "way that is best on validation (auto). Validation also chooses its strength.",
+    )
     dimensions: int = key(0, "Dimensions of the descriptors after the step whitened. 0 keeps all dimensions of the network.", ge=0)
     pairs: PairsOfExperiment = section(PairsOfExperiment)
 

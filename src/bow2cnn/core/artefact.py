@@ -49,7 +49,7 @@ VERSIONS = {
     "truth": 1,
     "network": 3,
     "history": 3,
-    "whitening": 1,
+    "whitening": 2,
     "descriptors": 1,
     "ranking": 2,
 }

@@ -35,10 +35,12 @@ class Learned(NamedTuple):
     Attributes:
         arrays: those of its artefact; none for a step that learns nothing.
         label: name of the step in the table.
+        details: what validation chose, in words; "" for nothing.
     """
 
     arrays: Arrays
     label: str
+    details: str = ""
 
 
 def read_learned(names: Iterable[str], paths: Mapping[str, str | Path]) -> dict[str, Learned]:
@@ -61,7 +63,8 @@ def read_learned(names: Iterable[str], paths: Mapping[str, str | Path]) -> dict[
             found[name] = Learned({}, step.labels[""])
             continue
         with artefact.Reader(paths[name], step.learned) as reader:
-            found[name] = Learned({array: reader[array] for array in reader.names()}, step.labels[reader.params[step.learned]])
+            arrays = {array: reader[array] for array in reader.names()}
+            found[name] = Learned(arrays, step.labels[reader.params[step.learned]], reader.params["details"])
     return found
 
 
@@ -87,3 +90,8 @@ def apply_steps(
 def label_of(names: Iterable[str], learned: Mapping[str, Learned]) -> str:
     """Name of these steps, in this order, in the table; "" for none."""
     return "+".join(learned[name].label for name in names)
+
+
+def details_of(names: Iterable[str], learned: Mapping[str, Learned]) -> str:
+    """What validation chose for these steps, in words; "" for nothing."""
+    return "; ".join(filter(None, (learned[name].details for name in names)))

@@ -24,7 +24,7 @@ class Step(NamedTuple):
 
 
 STEPS = {
-    "whitened": Step(MappingProxyType({"learned": "lw", "pca": "pca"}), learned="whitening"),
+    "whitened": Step(MappingProxyType({"auto": "w", "learned": "lw", "pca": "pca", "mixed": "lw-pca"}), learned="whitening"),
 }
 
 

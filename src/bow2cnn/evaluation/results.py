@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-COLUMNS = ("system", "benchmark", "protocol", "postprocessing", "metric", "value", "low", "high")
+COLUMNS = ("system", "benchmark", "protocol", "postprocessing", "metric", "value", "low", "high", "details")
 _NUMBERS = ("value", "low", "high")
 _BOUNDS = ("low", "high", "width")  # of an interval; null where there is none
 _GAIN = {"benchmark", "protocol", "postprocessing", "before", "after", "gain", *_BOUNDS, "clear", "queries", "places", "chosen_on"}

@@ -18,7 +18,7 @@ from bow2cnn.evaluation.bootstrap import interval
 from bow2cnn.evaluation.gains import find_gains
 from bow2cnn.evaluation.metrics import in_percent, score_ranking
 from bow2cnn.evaluation.results import COLUMNS
-from bow2cnn.evaluation.systems import bow_rankings, network_rankings
+from bow2cnn.evaluation.systems import bow_rankings, details_of_steps, network_rankings
 
 _TEACHER = "bow"
 _SHOWN = 20  # photos of a ranking that are kept for pictures
@@ -47,7 +47,8 @@ def write_table(
         pairings: experiment to the off-the-shelf system it is compared with.
         chosen: experiment to its `history` artefact, which knows the epoch that validation chose.
         table: the CSV to write: columns `COLUMNS`, one row per system, benchmark, protocol, postprocessing and metric; values are 0 to
-            100, `low` and `high` the ends of their 95 % bootstrap interval over places, empty where there are too few places or queries.
+            100, `low` and `high` the ends of their 95 % bootstrap interval over places, empty where there are too few places or queries;
+            `details` is what validation chose for the postprocessing.
         gains: the JSON to write, see `find_gains`, and the epoch in which a training `diverged` (0: it did not). null stands for a
             number that an interval does not have.
         rankings: by benchmark and validation the artefact of kind `ranking` to write: per system its first photos without any step after
@@ -80,7 +81,10 @@ def write_table(
         if name in rankings:
             artefact.write(rankings[name], "ranking", shown, {"benchmark": name, "shown": _SHOWN})
     places = {name: truth.place for name, truth in truths.items()}
-    write_bytes(table, _table_text(scores, places, seed, bootstrap).encode())
+    details = {
+        (name, label): text for name, files in systems.items() for label, text in details_of_steps(files["steps"], files["learned"]).items()
+    }
+    write_bytes(table, _table_text(scores, details, places, seed, bootstrap).encode())
     histories = {name: artefact.read(path, "history", ["chosen", "diverged"]) for name, path in chosen.items()}
     epochs = {name: int(arrays["chosen"]) for name, arrays in histories.items()}
     gained = find_gains(scores, places, pairings, epochs, set(validations), seed, bootstrap)
@@ -143,7 +147,7 @@ def _plain(value):
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _table_text(scores, places, seed, bootstrap):
+def _table_text(scores, details, places, seed, bootstrap):
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -151,5 +155,6 @@ def _table_text(scores, places, seed, bootstrap):
         for metric, values in metrics.items():
             numbers = interval(values, places[names[1]], seed, bootstrap)
             if np.isfinite(numbers[0]):
-                writer.writerow([*names, metric, *("" if np.isnan(number) else f"{number:.2f}" for number in numbers)])
+                texts = ["" if np.isnan(number) else f"{number:.2f}" for number in numbers]
+                writer.writerow([*names, metric, *texts, details.get((names[0], names[3]), "")])
     return text.getvalue()

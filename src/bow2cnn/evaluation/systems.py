@@ -8,7 +8,7 @@ import numpy as np
 
 from bow2cnn.benchmarks.truth import Truth
 from bow2cnn.core import artefact
-from bow2cnn.descriptors.apply_steps import apply_steps, label_of, read_learned
+from bow2cnn.descriptors.apply_steps import apply_steps, details_of, label_of, read_learned
 from bow2cnn.descriptors.fault import find_fault
 from bow2cnn.descriptors.steps import prefixes_of
 from bow2cnn.evaluation.errors import EvidenceError
@@ -83,6 +83,12 @@ def network_rankings(
         moved = apply_steps(names, queries, database, known)
         _check(paths.get(names[-1], descriptors) if names else descriptors, *moved, missing)
         yield label_of(names, known), _rank(truth, *moved, missing)
+
+
+def details_of_steps(steps: Sequence[Sequence[str]], learned: Mapping[str, str | Path]) -> dict[str, str]:
+    """What validation chose, by postprocessing. Arguments as for `network_rankings`."""
+    known = read_learned({name for names in steps for name in names}, learned)
+    return {label_of(names, known): details_of(names, known) for names in prefixes_of(steps)}
 
 
 def _check(path, queries, database, missing):

@@ -1,4 +1,4 @@
-"""The whitening of one network: learned from the training pairs, its strength chosen by validation."""
+"""The whitening of one network: made from the training photos and pairs, its kind and strength chosen by validation."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from bow2cnn.core import artefact
 from bow2cnn.core.same_photos import check_photos
 from bow2cnn.descriptors.apply_whitening import identity
 from bow2cnn.training.pairs import read_pairs
-from bow2cnn.whitening.choose_strength_by_validation import choose_strength
-from bow2cnn.whitening.learned_and_pca import learned, pca
+from bow2cnn.whitening.choose_by_validation import choose_whitening
+from bow2cnn.whitening.learned_and_pca import KINDS, learn
 
 
 def learn_whitening(
@@ -18,7 +18,7 @@ def learn_whitening(
     negatives: str | Path,
     validation: str | Path,
     out: str | Path,
-    whitening: str = "learned",
+    whitening: str = "auto",
     dimensions: int = 0,
 ) -> None:
     """Write the whitening of a network as an artefact of kind `whitening`.
@@ -28,9 +28,9 @@ def learn_whitening(
         positives: artefact, the pairs of a source.
         negatives: artefact of the same source.
         validation: artefact of the same source, of kind `truth`.
-        out: the artefact: `mean` [D], `projection` [d, D], `shrinkage` (the chosen one, NaN for no whitening), and for every
-            candidate `tried/shrinkage` and its mAP on validation, `tried/validation_map` (NaN without queries).
-        whitening: `learned` or `pca`.
+        out: the artefact: `mean` [D], `projection` [d, D], the chosen `shrinkage` (NaN for no whitening), and for every candidate its
+            `tried/kind` ("" for no whitening), `tried/shrinkage` and mAP on validation, `tried/validation_map` (NaN without queries).
+        whitening: one of `bow2cnn.whitening.learned_and_pca.KINDS`, or `auto` for the one that validates best.
         dimensions: of the result; 0 keeps all. With fewer than the network gives, the weakest whitening is a rotation.
 
     Raises:
@@ -41,25 +41,26 @@ def learn_whitening(
     with artefact.Reader(descriptors, "descriptors") as reader:
         mined = read_pairs(positives, negatives, validation, True, reader["missing"])
         found = reader.map("descriptor")
-    family = _family(found, mined, whitening)
-    chosen, tried = choose_strength(found, mined.validation, family, dimensions)
-    nothing = np.isnan(chosen)
-    mean, projection = identity(found.shape[1]) if nothing else (family.mean, family.projection(chosen, dimensions))
+    queries, matches = _matching(mined)
+    kinds = KINDS if whitening == "auto" else [whitening]
+    learned = learn(found, np.union1d(mined.negative, mined.query), queries, matches, kinds)
+    chosen, tried = choose_whitening(found, mined.validation, learned, dimensions)
+    if chosen.kind:
+        mean, projection = learned[chosen.kind].mean, learned[chosen.kind].projection(chosen.shrinkage, dimensions)
+    else:
+        mean, projection = identity(found.shape[1])
     arrays = {
         "mean": mean,
         "projection": projection,
-        "shrinkage": np.float32(chosen),
-        "tried/shrinkage": np.array(list(tried), np.float32),
+        "shrinkage": np.float32(chosen.shrinkage),
+        "tried/kind": [strength.kind for strength in tried],
+        "tried/shrinkage": np.array([strength.shrinkage for strength in tried], np.float32),
         "tried/validation_map": np.array(list(tried.values()), np.float32),
     }
-    artefact.write(out, "whitening", arrays, {"whitening": whitening, "dimensions": dimensions})
+    artefact.write(out, "whitening", arrays, {"whitening": whitening, "dimensions": dimensions, "details": str(chosen)})
 
 
-def _family(found, mined, kind):
-    """The whitenings to choose from."""
-    training = np.union1d(mined.negative, mined.query)
-    if kind == "pca":
-        return pca(found, training)
+def _matching(mined):
+    """Rows of the first and of the second photos of all matching pairs."""
     queries = np.concatenate([np.full(len(pool["photo"]), query) for query, pool in zip(mined.query, mined.pools, strict=True)])
-    positives = np.concatenate([pool["photo"] for pool in mined.pools]).astype(np.int64)
-    return learned(found, training, queries, positives)
+    return queries, np.concatenate([pool["photo"] for pool in mined.pools]).astype(np.int64)

@@ -10,11 +10,14 @@ shrunk towards a multiple of the identity (Ledoit and Wolf, 2004): (1 - s) C_S +
 Shrinking moves the eigenvalues and keeps the eigenvectors, so one decomposition serves every s.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bow2cnn.descriptors.apply_whitening import blocks
 
+KINDS = ("learned", "pca", "mixed")
 _EPSILON = 1e-9
 
 
@@ -24,7 +27,7 @@ class Whitenings:
     Args:
         mean: float64 [D], of all descriptors, see `spread_of`.
         spread: float64 [D, D], of all descriptors, see `spread_of`.
-        scatter: float64 [D, D], C_S above, or the covariance for PCA.
+        scatter: float64 [D, D], see `learn`.
 
     Attributes:
         mean: float32 [D].
@@ -62,31 +65,33 @@ class Whitenings:
         return ((turn * gains[:, None]).T @ self.axes.T).astype(np.float32)
 
 
-def learned(descriptors: np.ndarray, rows: np.ndarray, queries: np.ndarray, positives: np.ndarray) -> Whitenings:
-    """Whitenings learned from matching descriptors (Mikolajczyk and Matas, see above).
+def learn(
+    descriptors: np.ndarray, rows: np.ndarray, queries: np.ndarray, positives: np.ndarray, kinds: Iterable[str] = KINDS
+) -> dict[str, Whitenings]:
+    """Learn whitenings.
 
     Args:
         descriptors: float [n, D].
-        rows: int [r], rows for the mean and the rotation.
+        rows: int [r], rows for the mean, the rotation and the principal components.
         queries: int [m], rows of the first descriptors of the matching pairs.
         positives: int [m], rows of the second ones.
-    """
-    scatter = np.zeros((descriptors.shape[1],) * 2)
-    for block in blocks(len(queries)):
-        difference = descriptors[queries[block]].astype(np.float64) - descriptors[positives[block]]
-        scatter += difference.T @ difference
-    return Whitenings(*spread_of(descriptors, rows), scatter / max(len(queries), 1))
+        kinds: of `KINDS`.
 
-
-def pca(descriptors: np.ndarray, rows: np.ndarray) -> Whitenings:
-    """Whitenings by the principal components of some rows.
-
-    Args:
-        descriptors: float [n, D].
-        rows: int [r].
+    Returns:
+        by kind: `learned` from the matching pairs (Mikolajczyk and Matas, see above), `pca` from the covariance of the rows, `mixed` from
+        the sum of both scatter matrices, each divided by its trace.
     """
     mean, spread = spread_of(descriptors, rows)
-    return Whitenings(mean, spread, spread / len(rows))
+    pairs = np.zeros_like(spread)
+    for block in blocks(len(queries)):
+        difference = descriptors[queries[block]].astype(np.float64) - descriptors[positives[block]]
+        pairs += difference.T @ difference
+    scatters = {
+        "learned": pairs / max(len(queries), 1),
+        "pca": spread / len(rows),
+        "mixed": pairs / max(np.trace(pairs), _EPSILON) + spread / max(np.trace(spread), _EPSILON),
+    }
+    return {kind: Whitenings(mean, spread, scatters[kind]) for kind in kinds}
 
 
 def spread_of(descriptors: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

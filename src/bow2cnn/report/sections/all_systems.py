@@ -21,6 +21,7 @@ def _pivot(rows, metric):
     columns = list(dict.fromkeys((row["benchmark"], row["protocol"]) for row in rows))
     lines = list(dict.fromkeys((row["system"], row["postprocessing"]) for row in rows))
     cell = {(row["system"], row["postprocessing"], row["benchmark"], row["protocol"]): row for row in rows}
+    details = {(row["system"], row["postprocessing"]): row["details"] for row in rows}
     best = {column: max(row["value"] for row in rows if (row["benchmark"], row["protocol"]) == column) for column in columns}
     return {
         "metric": metric,
@@ -29,6 +30,7 @@ def _pivot(rows, metric):
             {
                 "system": system,
                 "postprocessing": postprocessing,
+                "details": details[system, postprocessing],
                 "first": number == 0 or lines[number - 1][0] != system,
                 "cells": [_cell(cell.get((system, postprocessing, *column)), best[column]) for column in columns],
             }
