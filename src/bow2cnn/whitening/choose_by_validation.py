@@ -60,23 +60,26 @@ def choose_whitening(
 
 
 def _scores(validation, found, learned, choices, dimensions):
-    """Validation mAP of each choice, NaN without queries.
-
-    The final rotation keeps every distance, so where no dimension is cut the descriptors are turned to the axes of a kind once, where a
-    shrinkage is a gain for each of them.
-    """
+    """Validation mAP of each choice, NaN without queries."""
     scores = {choice: validation_map(validation, found) for choice in choices if not choice.kind}
     for kind, whitenings in learned.items():
-        turned = None if dimensions else apply(found, whitenings.mean, whitenings.axes.T)
-        for choice in choices:
-            if choice.kind != kind:
-                continue
-            if dimensions:
-                moved = apply(found, whitenings.mean, whitenings.projection(choice.shrinkage, dimensions))
-            else:
-                moved = scale(turned, whitenings.gains(choice.shrinkage))
-            scores[choice] = validation_map(validation, moved)
+        scores |= _scores_of_kind(validation, found, whitenings, [choice for choice in choices if choice.kind == kind], dimensions)
     return [np.nan if scores[choice] is None else scores[choice] for choice in choices]
+
+
+def _scores_of_kind(validation, found, whitenings, choices, dimensions):
+    """Validation mAP of each choice of one kind.
+
+    The final rotation keeps every distance, so where no dimension is cut the descriptors are turned to the axes once, where a shrinkage is
+    a gain for each of them.
+    """
+    if dimensions:
+        maps = ((whitenings.mean, whitenings.projection(choice.shrinkage, dimensions)) for choice in choices)
+        moved = (apply(found, *one) for one in maps)
+    else:
+        turned = apply(found, whitenings.mean, whitenings.axes.T)
+        moved = (scale(turned, whitenings.gains(choice.shrinkage)) for choice in choices)
+    return {choice: validation_map(validation, descriptors) for choice, descriptors in zip(choices, moved, strict=True)}
 
 
 def _alone(validation, found):
