@@ -11,7 +11,7 @@ from bow2cnn.report import charts
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import TRAIN, VALIDATION
 
-_POSTPROCESSINGS = {"": "", "w": ", whitened", "lw": ", whitened from pairs", "pca": ", whitened by PCA"}
+_POSTPROCESSINGS = {"": "", "w": ", whitened", "lw": ", whitened from pairs", "pca": ", whitened by PCA", "lw-pca": ", whitened from both"}
 _STYLES = {"gain": "better", "loss": "worse"}
 
 
