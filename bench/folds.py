@@ -77,6 +77,7 @@ class Folds:
         found = mine_pairs(
             models=models,
             split=changed,
+            collection=self._collection,
             graph=run.path("graph"),
             clusters=run.path("clusters"),
             index=run.path("index"),

@@ -20,7 +20,7 @@ from bow2cnn.pairs.exclusions import NegativeRule, read_negatives, write_negativ
 from bow2cnn.pairs.found import write_pairs
 from bow2cnn.pairs.from_models import assign_places, mine_pairs
 from bow2cnn.pairs.from_words import BEST, pair_by_words
-from bow2cnn.pairs.positives import read_positives, write_positives
+from bow2cnn.pairs.positives import matched, read_positives, write_positives
 from bow2cnn.pairs.sources import SOURCES
 from bow2cnn.split.sides import DROPPED, TRAIN, VALIDATION
 
@@ -32,6 +32,7 @@ PHOTOS = [3, 1, 0, 2]
 SEEN = [range(12), range(6), range(4, 16), range(14, 20)]
 FOCAL = [400.0, 200.0, 800.0, 400.0]
 DEPTH = 7.0  # of all points
+ONE_PIXEL = np.ones((20, 2), int)  # sizes of photos that see nothing by geometry alone
 
 
 def view(centre, seed):
@@ -44,16 +45,19 @@ def view(centre, seed):
 def models_arrays(models, photos):
     """`models` arrays of dicts with `photos`, `centres`, `seen`, and `focal` where it matters."""
     poses = [view(centre, i) for i, centre in enumerate(c for model in models for c in model["centres"])]
-    seen, first, belongs = [], 0, np.full(photos, -1, np.int32)
+    seen, first, starts, belongs = [], 0, [0], np.full(photos, -1, np.int32)
     for number, model in enumerate(models):
         seen += [np.array(points, np.int64) + first for points in model["seen"]]
         first += 1 + max(max(points, default=0) for points in model["seen"])
+        starts.append(first)
         belongs[model["photos"]] = number
     return {
         "model": belongs,
         "photo_offset": artefact.offsets([len(model["photos"]) for model in models]),
         "photo": np.array([photo for model in models for photo in model["photos"]], np.int32),
         "focal": np.array([focal for model in models for focal in model.get("focal", [400.0] * len(model["photos"]))]),
+        "k1": np.zeros(len(poses)),
+        "point_offset": np.array(starts),
         "point": np.column_stack([np.random.default_rng(0).random((first, 2)), np.full(first, DEPTH)]).astype(np.float32),
         "rotation": np.array([rotation for rotation, _ in poses]),
         "translation": np.array([translation for _, translation in poses]),
@@ -65,7 +69,7 @@ def models_arrays(models, photos):
 @pytest.fixture
 def evidence():
     built = models_arrays([{"photos": PHOTOS, "centres": CENTRES, "seen": SEEN, "focal": FOCAL}], 4)
-    return Evidence(built, {"pair": np.array([[1, 3], [0, 3]]), "inliers": np.array([31, 42])})
+    return Evidence(built, {"pair": np.array([[1, 3], [0, 3]]), "inliers": np.array([31, 42])}, ONE_PIXEL)
 
 
 def table(pool):
@@ -74,10 +78,10 @@ def table(pool):
 
 def test_evidence_is_what_the_hand_says(evidence):
     """View 0 (photo 3) shares points 0-5 with view 1, 4-11 with view 2, none with view 3; the cameras span 4.5."""
-    found = table(evidence.pool(0, [0, 1, 2, 3], min_shared=1, size=9))
+    found = table(evidence.pool(0, [0, 1, 2, 3], min_shared=1, nearest=9))
     expected = [(1, 6, 6 / 12, 2.0, 1 / 4.5, 31), (0, 8, 8 / 12, 2.0, 2 / 4.5, 42)]
     assert found == [pytest.approx(row) for row in expected]
-    found = table(evidence.pool(2, [0, 1, 2, 3], min_shared=1, size=9))
+    found = table(evidence.pool(2, [0, 1, 2, 3], min_shared=1, nearest=9))
     expected = [(1, 2, 2 / 12, 4.0, 1 / 4.5, 0), (3, 8, 8 / 12, 2.0, 2 / 4.5, 42), (2, 2, 2 / 12, 2.0, 2.5 / 4.5, 0)]
     assert found == [pytest.approx(row) for row in expected]
 
@@ -93,16 +97,16 @@ def test_common_points_are_counted_once(evidence):
 
 
 def test_the_nearest_cameras_come_first_and_only_so_many_are_looked_at(evidence):
-    assert evidence.pool(0, [0, 1, 2, 3], 1, size=1)["photo"].tolist() == [1]
-    assert evidence.pool(0, [0, 1, 2, 3], 7, size=1)["photo"].tolist() == []
-    assert evidence.pool(0, [0, 1, 2, 3], 7, size=2)["photo"].tolist() == [0]
-    assert evidence.pool(3, [0, 1, 2, 3], 1, size=9)["photo"].tolist() == [0]
+    assert evidence.pool(0, [0, 1, 2, 3], 1, nearest=1)["photo"].tolist() == [1]
+    assert evidence.pool(0, [0, 1, 2, 3], 7, nearest=1)["photo"].tolist() == []
+    assert evidence.pool(0, [0, 1, 2, 3], 7, nearest=2)["photo"].tolist() == [0]
+    assert evidence.pool(3, [0, 1, 2, 3], 1, nearest=9)["photo"].tolist() == [0]
 
 
 def test_only_the_listed_views_count(evidence):
-    found = table(evidence.pool(0, [0, 2], 1, size=9))
+    found = table(evidence.pool(0, [0, 2], 1, nearest=9))
     assert found == [pytest.approx((0, 8, 8 / 12, 2.0, 1.0, 42))]
-    assert table(evidence.pool(0, [0], 1, size=9)) == []
+    assert table(evidence.pool(0, [0], 1, nearest=9)) == []
 
 
 def test_sharing_names_the_photos_with_enough_common_points(evidence):
@@ -115,13 +119,13 @@ def test_a_photo_from_nearer_shows_things_larger():
     """Three times as near, by one lens."""
     built = models_arrays([{"photos": [0, 1], "centres": [0, 1], "seen": [range(9), range(9)]}], 2)
     built["translation"][1] += (0, 0, -DEPTH * 2 / 3)
-    assert Evidence(built, None).pool(0, [0, 1], 1, 9)["scale"] == pytest.approx([3])
-    assert Evidence(built, None).pool(1, [0, 1], 1, 9)["scale"] == pytest.approx([3])
+    assert Evidence(built, None, ONE_PIXEL).pool(0, [0, 1], 1, 9)["scale"] == pytest.approx([3])
+    assert Evidence(built, None, ONE_PIXEL).pool(1, [0, 1], 1, 9)["scale"] == pytest.approx([3])
 
 
 def test_a_point_seen_twice_by_one_photo_counts_once():
     built = models_arrays([{"photos": [0, 1], "centres": [0, 1], "seen": [[0, 1, 1, 2], [1, 2, 2, 3]]}], 2)
-    found = Evidence(built, None).pool(0, [0, 1], 1, 9)
+    found = Evidence(built, None, ONE_PIXEL).pool(0, [0, 1], 1, 9)
     assert found["shared"].tolist() == [2] and found["overlap"][0] == pytest.approx(2 / 3)
 
 
@@ -199,6 +203,7 @@ def inputs(tmp_path):
     built = models_arrays(models, 17)
     built["model"][4] = 1
     artefact.write(tmp_path / "models.h5", "models", built)
+    artefact.write(tmp_path / "collection.h5", "collection", {"width": ONE_PIXEL[:17, 0], "height": ONE_PIXEL[:17, 1]})
     graph = {"pair": np.array([[0, 3], [1, 3], [5, 6], [14, 16]], np.int32), "inliers": np.array([42, 31, 50, 25], np.int32)}
     artefact.write(tmp_path / "graph.h5", "graph", graph)
     cluster = np.array([0] * 4 + [1] * 5 + [2] * 3 + [-1] * 4 + [3], np.int32)
@@ -212,7 +217,7 @@ def inputs(tmp_path):
 def mined(folder, sides=(TRAIN, TRAIN, VALIDATION), place=(0, 1, 2), contaminated=(), **changed):
     split = {"side": np.array(sides, np.int8), "place": np.array(place, np.int32), "contaminated": np.isin(np.arange(17), contaminated)}
     artefact.write(folder / "split.h5", "split", split)
-    paths = {name: folder / f"{name}.h5" for name in ("models", "split", "graph", "clusters", "index")}
+    paths = {name: folder / f"{name}.h5" for name in ("models", "split", "collection", "graph", "clusters", "index")}
     return mine_pairs(**paths, **(OPTIONS | changed))
 
 
@@ -326,7 +331,8 @@ def test_queries_per_model_are_limited(inputs, limits, counts):
 def test_models_of_a_user_need_no_teacher(inputs):
     """The same queries and positives, no inliers, and nothing of the photos outside the models."""
     with_teacher = mined(inputs)
-    found = mine_pairs(models=inputs / "models.h5", split=inputs / "split.h5", **OPTIONS)
+    paths = {name: inputs / f"{name}.h5" for name in ("models", "split", "collection")}
+    found = mine_pairs(**paths, **OPTIONS)
     rule = found.negatives
     assert pools(found) == pools(with_teacher)
     for own, other in zip(found.pools, with_teacher.pools, strict=True):
@@ -498,14 +504,15 @@ def test_rendered_pairs_show_one_landmark_and_share_what_they_say(modelled, tmp_
     split = {"side": np.full(count, TRAIN, np.int8), "place": np.arange(count, dtype=np.int32)}
     artefact.write(tmp_path / "split.h5", "split", {**split, "contaminated": np.zeros(len(modelled.photos["name"]), bool)})
     found = mine_pairs(
-        models=modelled.models, split=tmp_path / "split.h5", graph=modelled.graph, clusters=modelled.clusters, index=modelled.index,
+        models=modelled.models, split=tmp_path / "split.h5", collection=modelled.collection, graph=modelled.graph,
+        clusters=modelled.clusters, index=modelled.index,
         **(OPTIONS | {"background_max_inliers": 8}),
     )  # fmt: skip
     assert len(found.query) >= 14
     for query, pool in zip(found.query, found.pools, strict=True):
         photos = pool["photo"]
         assert (modelled.landmark[photos] == modelled.landmark[query]).all()
-        assert (np.diff(pool["distance"]) >= 0).all() and pool["shared"].min() >= 5
+        assert (np.diff(pool["distance"]) >= 0).all() and matched(pool)["shared"].min() >= 5
         assert pool["overlap"].max() <= 1 and pool["scale"].min() >= 1
         centre = modelled.records[query].shot.camera.centre
         true = [np.linalg.norm(modelled.records[photo].shot.camera.centre - centre) for photo in photos]

@@ -143,8 +143,12 @@ def files(tmp_path):
     partner = (query // 6 * 6 + (query + 1) % 6).astype(np.int32)
     cluster = np.where(np.arange(PHOTOS) < 18, np.arange(PHOTOS) // 6, -1)
     rule = NegativeRule(group, cluster, np.where(group == 1, 2, group >= 0))
-    columns = {"overlap": np.full(1, 0.4, np.float32), "shared": np.full(1, 33, np.int32)}
+    columns = {"overlap": np.float32([0.4]), "shared": np.int32([33]), "matched": np.ones(1, bool), "visible": np.float32([0.6])}
+    columns |= {"scale": np.ones(1, np.float32), "distance": np.float32([0.1]), "inliers": np.int32([20])}
     pools = [{"photo": photos, **columns} for photos in partner[:, None]]
+    pools[3] = {name: np.repeat(values, 2) for name, values in pools[3].items()}
+    pools[3] |= {"photo": np.array([4, 0]), "matched": np.array([True, False])}
+    pools[3] |= {"shared": np.int32([33, 2]), "overlap": np.float32([0.4, 0.03])}
     given["pairs"] = put_pairs(tmp_path, "models", Found(query, pools, rule, build_validation(rule, query, partner[:, None]), {}))
     given["sources"], given["validations"] = {"gem": "models"}, {"validation": "models"}
     made.history = {
@@ -316,10 +320,28 @@ def test_exemplars_are_shown_with_a_changed_copy(files):
     page = write(files)
     check(page)
     assert "In 1 tuples of every epoch the query is a background photo (outside every model)" in page
-    matched, exemplar = (part.split("</section>")[0] for part in page.split('class="tuple"')[1:])
+    matched, exemplar = (part.split("</section>")[0] for part in page.split('<section id="tuples">')[1].split('class="tuple"')[1:])
     assert "changed copy of the query" in exemplar and "changed copy of the query" not in matched
     query, copy = (figure.split('src="')[1].split('"')[0] for figure in exemplar.split("<figure")[1:3])
     assert query.startswith("data:image/jpeg") and copy.startswith("data:image/jpeg") and query != copy
+
+
+def test_positives_that_no_feature_matched_are_shown(files):
+    page = write(files)
+    section = page[page.index('<section id="unmatched"') :].split("</section>")[0]
+    assert "1 of 12 queries have photos that see most of the same 3D points" in section
+    assert "1 candidate pairs come from the cameras" in section
+    assert section.count("<figure") == 2 and "2 points, overlap 0.03, sees 0.60" in section
+    assert "12 candidate pairs" not in page and "6 candidate pairs" in page
+
+
+def test_drawn_negatives_have_no_similarity(files):
+    history = {**files.history, "negatives/similarity": np.full((2, 2, 2), np.nan, np.float32)}
+    artefact.write(files.arguments["histories"]["gem"], "history", history)
+    page = write(files)
+    check(page)
+    section = page[page.index('<section id="tuples"') :].split("</section>")[0]
+    assert section.count('class="shot negative"') == 7 and "nan" not in section.lower() and "similarity" not in section
 
 
 def test_an_experiment_without_epochs_still_gets_its_page(files):

@@ -103,6 +103,6 @@ def test_a_split_says_whose_models_it_divides(modelled, tmp_path):
     artefact.write(foreign, "split", {**artefact.read(split, "split"), "sha256": modelled.photos["sha256"][::-1]})
     with pytest.raises(ArtefactError, match=f"^{foreign}: describes other photos than "):
         mine_pairs(
-            modelled.models, foreign, 10, 100, 60, 1, 5, 100, 0.2, 100, 24, 0, 1,
+            modelled.models, foreign, modelled.collection, 10, 100, 60, 1, 5, 100, 0.2, 100, 24, 0, 1,
             modelled.graph, modelled.clusters, modelled.index,
         )  # fmt: skip

@@ -32,7 +32,7 @@ from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
-from bow2cnn.training.hard_negatives import mine_negatives
+from bow2cnn.training.hard_negatives import draw_negatives, mine_negatives
 from bow2cnn.training.interpolation import error_of, one_standard_error_choice
 from bow2cnn.training.loss import tuple_loss
 from bow2cnn.training.moving_average import interpolate, moving_average
@@ -247,30 +247,54 @@ def test_positives_are_drawn_evenly():
     assert drawn[-1] == 5 and 400 < (drawn[:-1] == 3).sum() < 600 and set(drawn[:-1]) == {3, 7}
 
 
-@pytest.mark.parametrize("one_negative_per_model", [True, False])
-def test_negatives_by_brute_force(one_negative_per_model):
+@pytest.mark.parametrize("mining", ["diverse", "naive"])
+def test_negatives_by_brute_force(mining):
     generator = np.random.default_rng(3)
     descriptors = generator.normal(size=(120, 6)).astype(np.float32)
     group = generator.integers(0, 15, 120)
     cluster = np.where(group < 12, group // 3, -1)  # three models to a cluster
     pool = generator.permutation(120)[:90]
     queries = np.arange(0, 120, 7)
-    photo, similarity = mine_negatives(descriptors, queries, pool, NegativeRule(group, cluster, np.ones(120)), 4, one_negative_per_model)
+    photo, similarity = mine_negatives(descriptors, queries, pool, NegativeRule(group, cluster, np.ones(120)), 4, mining)
     for line, query in enumerate(queries):
         expected, seen = [], set()
         for row in sorted(pool, key=lambda row: (-float(descriptors[row] @ descriptors[query]), row)):
             related = group[row] == group[query] or (cluster[query] >= 0 and cluster[row] == cluster[query])
-            if not related and not (one_negative_per_model and group[row] in seen):
+            if not related and not (mining == "diverse" and group[row] in seen):
                 seen.add(group[row])
                 expected.append(row)
         assert photo[line].tolist() == expected[:4]
         np.testing.assert_allclose(similarity[line], descriptors[expected[:4]] @ descriptors[query], rtol=1e-4, atol=1e-5)
 
 
+def test_drawn_negatives_are_even_and_allowed():
+    """Photos 0 and 1 show one place; 6 is not in the pool."""
+    rule = NegativeRule([0, 0, 1, 2, 3, 4, 5], np.arange(7), np.ones(7))
+    pool, queries = np.arange(6), np.zeros(2000, int)
+    drawn = draw_negatives(queries, pool, rule, 2, np.random.default_rng(0))
+    assert drawn.shape == (2000, 2) and (drawn[:, 0] != drawn[:, 1]).all()
+    counts = np.bincount(drawn.ravel(), minlength=7)
+    assert counts[[0, 1, 6]].tolist() == [0, 0, 0] and (np.abs(counts[2:6] - 1000) < 100).all()
+    everything = draw_negatives(np.array([0, 2]), pool, rule, 2, None)
+    assert everything.tolist() == [[2, 3, 4, 5, -1, -1], [0, 1, 3, 4, 5, -1]]
+
+
+@pytest.mark.parametrize(("mining", "width"), [("random", 2), ("all", 5)])
+def test_negatives_without_mining_train_the_same_again(made, tmp_path, mining, width):
+    """No descriptor is needed to draw them, so none is told."""
+    outputs = [train(made, tmp_path / str(threads), threads, negative_mining=mining, negative_pool_size=5) for threads in (1, 2)]
+    assert outputs[0] == outputs[1]
+    history = artefact.read(tmp_path / "1/history.h5", "history")
+    assert history["negatives/photo"].shape[2] == width and np.isnan(history["negatives/similarity"]).all()
+    assert np.isfinite(history["loss"]).all() and (history["negatives/photo"] >= 0).any(2).all()
+    hard = train(made, tmp_path / "hard", negative_pool_size=5)
+    assert hard[0] != outputs[0][0]
+
+
 def test_too_few_negatives_leave_gaps():
     descriptors = np.eye(3, dtype=np.float32)
     rule = NegativeRule([0, 0, 1], np.arange(3), np.ones(3))
-    photo, similarity = mine_negatives(descriptors, np.array([0]), np.array([0, 1, 2]), rule, 2, True)
+    photo, similarity = mine_negatives(descriptors, np.array([0]), np.array([0, 1, 2]), rule, 2, "diverse")
     assert photo.tolist() == [[2, -1]] and np.isnan(similarity[0, 1])
 
 
@@ -278,7 +302,7 @@ def test_photos_that_a_cut_pair_joins_are_not_negatives_of_each_other():
     """Places 0 (photos 0, 1), 1 (2, 3) and 2 (4, 5), and two photos outside: 1 and 2 are in doubt, 3 and 4 as well, and 5 and 6."""
     group, cluster, doubt = np.array([0, 0, 1, 1, 2, 2, 3, 4]), np.array([0, 0, 1, 1, 2, 2, -1, -1]), np.array([[2, 1], [3, 4], [6, 5]])
     descriptors, rows = np.ones((8, 2), np.float32), np.arange(8)
-    photo, _ = mine_negatives(descriptors, rows, rows, NegativeRule(group, cluster, np.ones(8), doubt=doubt), 6, False)
+    photo, _ = mine_negatives(descriptors, rows, rows, NegativeRule(group, cluster, np.ones(8), doubt=doubt), 6, "naive")
     found = [line[line >= 0].tolist() for line in photo]
     assert found == [[4, 5, 6, 7]] * 2 + [[6, 7]] * 2 + [[0, 1, 7]] * 2 + [[0, 1, 2, 3, 7], [0, 1, 2, 3, 4, 5]]
 
@@ -294,7 +318,7 @@ def test_a_background_photo_is_not_a_negative_of_the_models_it_may_belong_to():
     descriptors, mined = np.float32([[1, 0], [0, 1], [-1, 0], [0.9, 0.1]]), []
     for weak in ([], [[3, 1], [3, 2], [3, 2]]):
         rule = NegativeRule(np.arange(4), [0, 1, 2, -1], np.ones(4), weak).wary(descriptors, 1)
-        mined.append(mine_negatives(descriptors, np.arange(3), np.array([2, 3]), rule, 2, True)[0])
+        mined.append(mine_negatives(descriptors, np.arange(3), np.array([2, 3]), rule, 2, "diverse")[0])
     assert rule._possible.tolist() == [[-1, -1, -1], [-1, -1, -1], [-1, -1, -1], [0, 1, 2]]
     assert [found.tolist() for found in mined] == [[[2, -1], [3, 2], [3, -1]], [[2, -1], [2, -1], [-1, -1]]]
 
@@ -321,7 +345,7 @@ def test_weak_matches_with_what_may_not_be_used_raise_no_doubt():
 def test_negatives_of_a_photo_outside_every_model():
     """Of 0: not 1 (of a model it may belong to), 2 (may belong to that too), 3 and 4 (weak matches, of it and with it), so 5."""
     rule = NegativeRule([10, 0, 11, 12, 13, 14, 1], [-1, 0, -1, -1, -1, -1, 1], np.ones(7), [[0, 1], [0, 3], [2, 1], [4, 0], [5, 6]])
-    photo, _ = mine_negatives(np.ones((7, 2), np.float32), np.array([0]), np.arange(6), rule, 5, True)
+    photo, _ = mine_negatives(np.ones((7, 2), np.float32), np.array([0]), np.arange(6), rule, 5, "diverse")
     assert photo.tolist() == [[5, -1, -1, -1, -1]]
 
 

@@ -34,8 +34,10 @@ def mean_precision(descriptors):
     return score_rankings(order, truth)["mAP"].mean()
 
 
-def learn(folder, found, training, validation=8, missing=(), **options):
-    """Learn from the first `training` places, validate on the next `validation`, use the others as negatives only."""
+def learn(folder, found, training, validation=8, missing=(), unmatched=False, **options):
+    """Learn from the first `training` places, validate on the next `validation`, use the others as negatives only. With `unmatched`
+    every pool has twice as many photos, the last ones without matched features.
+    """
     group = np.arange(len(found)) // PHOTOS
     side = np.where(group < training, 1, np.where(group < training + validation, 2, 1))
     query = np.flatnonzero(group < training + validation)
@@ -43,6 +45,9 @@ def learn(folder, found, training, validation=8, missing=(), **options):
     rule, paths = NegativeRule(group, group, side), [folder / f"{name}.h5" for name in ("positives", "negatives", "validation")]
     artefact.write(folder / "photos.h5", "collection", {})
     pools = [{"photo": rows} for rows in others]
+    if unmatched:
+        doubled = [(rows, np.full(len(rows), rows[0])) for rows in others]
+        pools = [{"photo": np.concatenate(both), "matched": np.repeat([True, False], len(both[0]))} for both in doubled]
     write_pairs(Found(query, pools, rule, build_validation(rule, query, others), {}), "models", folder / "photos.h5", *paths)
     gone = np.isin(np.arange(len(found)), missing)
     artefact.write(folder / "d.h5", "descriptors", {"descriptor": np.where(gone[:, None], 0, found), "missing": gone})
@@ -241,6 +246,12 @@ def test_missing_photos_are_left_out(tmp_path):
     training = kept[(kept // PHOTOS < 20) | (kept // PHOTOS >= 28)]
     assert np.isfinite(learned["projection"]).all() and not np.isnan(learned["shrinkage"])
     np.testing.assert_allclose(learned["mean"], found[training].mean(0), atol=1e-6)
+
+
+def test_only_matched_photos_are_pairs(tmp_path):
+    found = places(30, ANISOTROPIC, 1)
+    learned, other = learn(tmp_path, found, 20), learn(tmp_path, found, 20, unmatched=True)
+    np.testing.assert_array_equal(learned["projection"], other["projection"])
 
 
 def test_the_same_bytes_twice(tmp_path):

@@ -87,27 +87,44 @@ class Experiment(Section):
         "How the activations are pooled to one descriptor: gem is the generalised mean with a learned exponent p, mac the maximum, spoc "
         "the mean (talk, slide 19). cls takes the class token of a vision transformer.",
     )
-    positives: Literal["m1", "m2", "m3", "top1-cnn", "top1-bow", "random-bow"] = key(
+    positives: Literal["m1", "m2", "m3", "geometry", "top1-cnn", "top1-bow", "random-bow", "random"] = key(
         "m3",
         "Which of its candidates is the positive of a query. m1 and top1-cnn: the nearest by the descriptors of the starting network. m2: "
-        "the one with most common 3D points. m3: a random one with enough overlap and little change of scale. top1-bow: the one with most "
-        "inliers. random-bow: a random one of the positives_k with most inliers (TPAMI 2018, section 3.3; talk, slide 15).",
+        "the one with most common 3D points. m3: a random one with enough overlap and little change of scale. geometry: a random one whose "
+        "camera sees enough of the 3D points of the query at little change of scale, even if no feature matches (night, season). "
+        "top1-bow: the one with most inliers. random-bow: a random one of the positives_k with most inliers. random: any of them (TPAMI "
+        "2018, section 3.3; talk, slide 15).",
     )
     positives_k: int = key(10, "Number of candidates that random-bow draws from.", ge=1)
     positives_overlap: float = key(
         0.2, "Smallest share of the 3D points of the query that a positive of m3 has in common with it (must be exceeded).", ge=0, le=1
     )
-    positives_scale: float = key(1.5, "Largest change of scale between a query and a positive of m3 (a factor).", ge=1, le=1_000_000)
+    positives_scale: float = key(
+        1.5, "Largest change of scale between a query and a positive of m3 or geometry (a factor).", ge=1, le=1_000_000
+    )
+    positives_visible: float = key(
+        0.5, "Smallest share of the 3D points of the query that the camera of a positive of geometry sees (must be exceeded).", ge=0, le=1
+    )
+    positives_max_overlap: float = key(
+        1.0,
+        "Largest share of the 3D points of the query that a positive of geometry has in common with it. Small values leave only photos "
+        "that features hardly match.",
+        ge=0,
+        le=1,
+    )
     resample_positives: bool = key(True, "Draw random positives again in every epoch. false draws them once, as in the paper.")
-    negatives: int = key(5, "Number of hard negatives per tuple.", ge=1, le=1000)
-    one_negative_per_model: bool = key(
-        True, "Take at most one negative from each 3D model (N2 in TPAMI 2018, section 3.3; talk, slide 14)."
+    negatives: int = key(5, "Number of negatives per tuple. Not used with negative_mining: all.", ge=1, le=1000)
+    negative_mining: Literal["diverse", "naive", "random", "all"] = key(
+        "diverse",
+        "Which photos of the pool are the negatives of a query. diverse: the most similar ones by the current network, at most one from "
+        "each 3D model (N2). naive: the most similar ones (N1). random: random ones. all: the whole pool, which negative_pool_size must "
+        "then keep small (TPAMI 2018, section 3.3; talk, slide 14).",
     )
     background_negatives: bool = key(
         True,
         "Take background photos (outside every 3D model) as negatives too; each of them counts as a model of its own. Exemplars need them.",
     )
-    negative_pool_size: int = key(20000, "Number of photos among which hard negatives are mined; drawn again in every epoch.", ge=2)
+    negative_pool_size: int = key(20000, "Number of photos among which negatives are chosen; drawn again in every epoch.", ge=2)
     loss: Literal["contrastive", "triplet"] = key("contrastive", "The loss.")
     margin: float = key(
         0.85,

@@ -24,6 +24,7 @@ _NO_CLUSTERS = {"cut/pair": np.zeros((0, 2), np.int32)}
 def mine_pairs(
     models: str | Path,
     split: str | Path,
+    collection: str | Path,
     min_shared: int,
     nearest_cameras: int,
     max_queries: int,
@@ -42,7 +43,7 @@ def mine_pairs(
     """Find the pairs of 3D models.
 
     Args:
-        models, split: paths of the artefacts.
+        models, split, collection: paths of the artefacts.
         min_shared: common 3D points of a positive.
         nearest_cameras: number of photos with the nearest cameras that may be positives of a query.
         max_queries, query_fraction: largest number, and largest share, of a model's photos that are queries.
@@ -64,7 +65,7 @@ def mine_pairs(
         EmptyStageError: fewer than two places are for training, so that there are no negatives; or no photo has a positive.
         ArtefactError: an input cannot be used, or is of other photos than the models.
     """
-    check_photos(models, split, *(path for path in (graph, clusters, index) if path))
+    check_photos(models, split, collection, *(path for path in (graph, clusters, index) if path))
     built = artefact.read(models, "models")
     sides = artefact.read(split, "split", ["side", "place", "contaminated"])
     train, validate, dropped = (len(np.unique(sides["place"][sides["side"] == side])) for side in (TRAIN, VALIDATION, DROPPED))
@@ -76,7 +77,8 @@ def mine_pairs(
     usable = _background_rows(cluster, edges["pair"], index, sides["contaminated"]) if edges and index else np.zeros(0, int)
     background = draw(usable, max_background, [seed, 7])
     add_background(place, side, background, validation, seed)
-    evidence = Evidence(built, edges)
+    photos = artefact.read(collection, "collection", ["width", "height"])
+    evidence = Evidence(built, edges, np.stack([photos["width"], photos["height"]], axis=1))
     queries = []
     for model in np.flatnonzero(sides["side"] != DROPPED).tolist():
         queries += _queries_of(evidence, built, model, min_shared, nearest_cameras, max_queries, query_fraction, seed)
@@ -121,10 +123,10 @@ def _background_rows(cluster, pairs, index, contaminated):
 
 
 def _queries_of(evidence, built, model, min_shared, nearest_cameras, max_queries, query_fraction, seed):
-    """(query, pool, positives in validation) for the queries of one model: all photos with a positive, up to the limits."""
+    """(query, pool, positives in validation) for the queries of one model: all photos with a matched positive, up to the limits."""
     start, stop = built["photo_offset"][model : model + 2]
     own = [view for view in range(start, stop) if built["model"][built["photo"][view]] == model]
-    usable = [view for view in own if len(evidence.candidates(view, own, min_shared, nearest_cameras)[0])]
+    usable = [view for view in own if evidence.is_matched(view, own, min_shared, nearest_cameras)]
     limit = min(max_queries, max(1, round(len(own) * query_fraction)))
     usable = draw(np.array(usable, int), limit, [seed, 6, model]).tolist()
     return [

@@ -13,7 +13,15 @@ from numpy.typing import ArrayLike
 from bow2cnn.core import artefact
 
 # The columns of evidence for a query and a photo of its pool; `bow2cnn.pairs.evidence.Evidence.pool` explains them.
-EVIDENCE: dict[str, type] = {"shared": np.int32, "overlap": np.float32, "scale": np.float32, "distance": np.float32, "inliers": np.int32}
+EVIDENCE: dict[str, type] = {
+    "shared": np.int32,
+    "matched": np.bool_,
+    "overlap": np.float32,
+    "visible": np.float32,
+    "scale": np.float32,
+    "distance": np.float32,
+    "inliers": np.int32,
+}
 
 
 class Positives(NamedTuple):
@@ -33,6 +41,11 @@ class Positives(NamedTuple):
         """The pool of a photo, None if it is not a query."""
         number = np.flatnonzero(self.query == row)
         return self.pools[number[0]] if len(number) else None
+
+
+def matched(pool: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The candidates of a pool that features match with the query; all of them if the source does not tell."""
+    return {name: values[pool["matched"]] for name, values in pool.items()} if "matched" in pool else dict(pool)
 
 
 def read_positives(path: str | Path) -> Positives:

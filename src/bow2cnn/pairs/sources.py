@@ -34,7 +34,7 @@ class Source(NamedTuple):
 SOURCES = {
     "models": Source(
         "bow2cnn.pairs.from_models.mine_pairs",
-        needs=("models", "split"),
+        needs=("models", "split", "collection"),
         needs_of_teacher=("graph", "clusters", "index"),
         settings={"pairs": (), "split": ("validation",), "retrieval": ("shortlist", "max_hamming"), "": ("seed", "threads")},
         megabytes=4000,

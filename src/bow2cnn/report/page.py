@@ -15,6 +15,7 @@ from bow2cnn.report.sections.rankings import rankings as show_rankings
 from bow2cnn.report.sections.rejections import rejections as show_rejections
 from bow2cnn.report.sections.summary import summary as show_summary
 from bow2cnn.report.sections.tuples import tuples as show_tuples
+from bow2cnn.report.sections.unmatched import unmatched as show_unmatched
 from bow2cnn.report.templates import environment
 from bow2cnn.run.run import Run
 
@@ -50,6 +51,7 @@ def write_report(
         "all_systems": ("All systems", show_all_systems(run)),
         **({"clusters": ("Collection", show_clusters(run, thumbs))} if "clusters" in run else {}),
         **({"models": ("3D models", show_models(run, thumbs))} if "models" in run else {}),
+        **({"unmatched": ("Geometry", found)} if (found := show_unmatched(run, thumbs)) else {}),
         "tuples": ("Tuples", show_tuples(run, sources, thumbs)),
         "rankings": ("Rankings", show_rankings(run, pairings, validations, thumbs)),
         "curves": ("Curves", show_curves(run)),

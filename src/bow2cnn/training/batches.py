@@ -77,7 +77,7 @@ class TupleLoader:
 
     def _loss(self, descriptors, placed, rows):
         settings = self._settings
-        places = torch.full((len(placed), 2 + settings.negatives), -1, dtype=torch.int64)
+        places = torch.full((len(placed), max(len(members) for _, members in placed)), -1, dtype=torch.int64)
         for line, (_, members) in enumerate(placed):
             places[line, : len(members)] = torch.tensor(members)
         value = tuple_loss(descriptors, places.to(descriptors.device), settings.loss, settings.margin)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from bow2cnn.pairs.positives import matched
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.settings import Settings
 
 # The column of evidence that a rule requires, and what each column counts. m3 uses the columns that are there.
-_NEEDS = {"m2": "shared", "top1-bow": "inliers", "random-bow": "inliers"}
-_MEANING = {"shared": "common 3D points", "inliers": "verified matches"}
+_NEEDS = {"m2": "shared", "geometry": "visible", "top1-bow": "inliers", "random-bow": "inliers"}
+_MEANING = {"shared": "common 3D points", "visible": "3D points that the camera sees", "inliers": "verified matches"}
 
 
 def check_evidence(pool: Mapping[str, np.ndarray], settings: Settings, source: str) -> None:
@@ -27,7 +28,7 @@ def check_evidence(pool: Mapping[str, np.ndarray], settings: Settings, source: s
     if column and column not in pool:
         raise TrainingError(
             f"settings: positives: {settings.positives} needs `{column}` ({_MEANING[column]}), which the pairs of {source} do not have; "
-            "take m1, m3 or top1-cnn"
+            "take m1, m3, top1-cnn or random"
         )
 
 
@@ -40,11 +41,16 @@ def candidates(pool: Mapping[str, np.ndarray], settings: Settings, similarity: n
         similarity: float [k], similarity of each candidate to the query by the starting network; only m1 and top1-cnn need it.
 
     Returns:
-        int64 rows of the collection: one for the rules that do not draw, none if no candidate qualifies.
+        int64 rows of the collection: one for the rules that do not draw, none if no candidate qualifies. Only geometry takes candidates
+        without matched features.
     """
+    if settings.positives == "geometry":
+        good = (pool["visible"] > settings.positives_visible) & (pool["scale"] <= settings.positives_scale)
+        return np.sort(pool["photo"][good & (pool["overlap"] <= settings.positives_max_overlap)].astype(np.int64))
+    pool = matched({**pool, "similarity": similarity} if similarity is not None else pool)
     photo = pool["photo"].astype(np.int64)
     if settings.positives in ("m1", "top1-cnn"):
-        return _best(photo, similarity, 1)
+        return _best(photo, pool["similarity"], 1)
     if settings.positives == "m2":
         return _best(photo, pool["shared"], 1)
     if settings.positives == "m3":
@@ -54,6 +60,8 @@ def candidates(pool: Mapping[str, np.ndarray], settings: Settings, similarity: n
         if "scale" in pool:
             good &= pool["scale"] <= settings.positives_scale
         return np.sort(photo[good])
+    if settings.positives == "random":
+        return np.sort(photo)
     return _best(photo, pool["inliers"], 1 if settings.positives == "top1-bow" else settings.positives_k)
 
 

@@ -133,7 +133,8 @@ def _write(trainer, network, history, settings, seed):
     arrays |= {"epoch": np.arange(len(curve["validation_map"]), dtype=np.int32), "chosen": np.int32(chosen["epoch"])}
     arrays["diverged"] = np.int32(trainer.diverged)
     arrays |= {f"tried/{name}": values for name, values in trainer.tried.items()}
-    shapes = {"query": (), "positive": (), "photo": (settings.negatives,), "similarity": (settings.negatives,)}
+    most = max((tuples["photo"].shape[1] for tuples in trainer.tuples), default=settings.negatives)
+    shapes = {"query": (), "positive": (), "photo": (most,), "similarity": (most,)}
     for name, shape in shapes.items():
         values = np.zeros((len(trainer.tuples), trainer.plan.tuples, *shape), np.float32 if name == "similarity" else np.int32)
         for epoch, tuples in enumerate(trainer.tuples):

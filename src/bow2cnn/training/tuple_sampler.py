@@ -4,12 +4,12 @@ import numpy as np
 
 from bow2cnn.benchmarks.truth import ALL
 from bow2cnn.training.errors import TrainingError
-from bow2cnn.training.hard_negatives import mine_negatives
+from bow2cnn.training.hard_negatives import HARD, draw_negatives, mine_negatives
 from bow2cnn.training.pairs import Pairs
 from bow2cnn.training.positives import candidates, check_evidence, draw, needs_similarity
 from bow2cnn.training.settings import Settings
 
-_QUERIES, _POSITIVES, _POOL, _DATABASE, _EXEMPLARS, _ORDER = 51, 52, 53, 54, 56, 57
+_QUERIES, _POSITIVES, _POOL, _DATABASE, _EXEMPLARS, _ORDER, _NEGATIVES = 51, 52, 53, 54, 56, 57, 59
 _VALIDATION_PHOTOS = 20000  # maximum number of photos in the database of validation that are right for no query; drawn once
 
 
@@ -84,6 +84,8 @@ class EpochSampler:
 
     def needed(self, epoch: int) -> np.ndarray:
         """Rows of the photos whose descriptors mining for an epoch needs, int64, sorted."""
+        if self._settings.negative_mining not in HARD:
+            return np.zeros(0, np.int64)
         return np.union1d(self.queries(epoch)[0], self.pool(epoch))
 
     def mine(self, epoch: int, descriptors: np.ndarray) -> dict[str, np.ndarray]:
@@ -95,13 +97,17 @@ class EpochSampler:
 
         Returns:
             the tuples: rows of `query`, int64 [t], `positive`, int64 [t], and the negatives in `photo`, int64 [t, k], with their
-            `similarity` to the query, float32 [t, k]; -1 and NaN if a query has fewer negatives.
+            `similarity` to the query, float32 [t, k]; -1 and NaN if a query has fewer negatives. The similarity is NaN too if the
+            negatives are drawn.
         """
         query, positive = self.queries(epoch)
-        settings = self._settings
-        photo, similarity = mine_negatives(
-            descriptors, query, self.pool(epoch), self._rule, settings.negatives, settings.one_negative_per_model
-        )
+        pool, count, mining = self.pool(epoch), self._settings.negatives, self._settings.negative_mining
+        if mining in HARD:
+            photo, similarity = mine_negatives(descriptors, query, pool, self._rule, count, mining)
+        else:
+            generator = self._generator(_NEGATIVES, epoch) if mining == "random" else None
+            photo = draw_negatives(query, pool, self._rule, count, generator)
+            similarity = np.full(photo.shape, np.nan, np.float32)
         return {"query": query, "positive": positive, "photo": photo, "similarity": similarity}
 
     def _generator(self, purpose, epoch):

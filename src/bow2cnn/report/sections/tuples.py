@@ -9,6 +9,7 @@ from bow2cnn.run.run import Run
 from bow2cnn.training.augment import another_view
 
 _SHOWN = 10  # tuples of all experiments together
+_NEGATIVES = 10  # of a tuple
 _EXEMPLARS = 2  # tuples besides, of each experiment, whose positive is a copy of the query
 
 
@@ -51,7 +52,9 @@ def _tuples(run, thumbs, source, arrays, count):
     hardness = [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in arrays["negatives/similarity"]]
     evidence = any(row["positive"]["evidence"] for row in rows)
     rows += [_exemplar(run, thumbs, arrays, last, place) for place in np.flatnonzero(exemplar[last])[:_EXEMPLARS].tolist()]
-    return {"rows": rows, "epochs": len(query), "hardness": hardness, "exemplars": int(exemplar[last].sum()), "evidence": evidence}
+    mined = any(value is not None for value in hardness)
+    exemplars = int(exemplar[last].sum())
+    return {"rows": rows, "epochs": len(query), "mined": mined, "hardness": hardness, "exemplars": exemplars, "evidence": evidence}
 
 
 def _exemplar(run, thumbs, arrays, epoch, place):
@@ -76,8 +79,18 @@ def _one_per_place(rule, queries, count):
 
 
 def _negatives(run, thumbs, arrays, epoch, place):
-    rows, near = arrays["negatives/photo"][epoch][place], arrays["negatives/similarity"][epoch][place]
-    return [{**_picture(run, thumbs, int(row)), "similarity": float(s)} for row, s in zip(rows, near, strict=True) if row >= 0]
+    rows, near = (arrays[f"negatives/{part}"][epoch][place][:_NEGATIVES] for part in ("photo", "similarity"))
+    return [
+        {**_picture(run, thumbs, int(row)), "similarity": float(value) if np.isfinite(value) else None}
+        for row, value in zip(rows, near, strict=True)
+        if row >= 0
+    ]
+
+
+def evidence_text(pool: Mapping[str, np.ndarray], number: int) -> str:
+    """The evidence of a 3D model for a candidate of a pool."""
+    text = f"{int(pool['shared'][number])} points, overlap {float(pool['overlap'][number]):.2f}"
+    return text if pool.get("matched", np.ones(number + 1, bool))[number] else f"{text}, sees {float(pool['visible'][number]):.2f}"
 
 
 def _evidence(positives, query, positive):
@@ -86,7 +99,7 @@ def _evidence(positives, query, positive):
     if pool is None or not {"shared", "overlap"} <= pool.keys():
         return ""
     found = np.flatnonzero(pool["photo"] == positive)
-    return f"{int(pool['shared'][found[0]])} points, overlap {float(pool['overlap'][found[0]]):.2f}" if len(found) else ""
+    return evidence_text(pool, found[0]) if len(found) else ""
 
 
 def _picture(run, thumbs, row):
