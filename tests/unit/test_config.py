@@ -440,4 +440,4 @@ def test_the_training_has_the_keys_that_it_depends_on():
     """Of test time those of its validation, which takes no step."""
     keys = Experiment(weights="w", whitening="pca").of_training()
     assert keys["test"] == {"image_size": 362, "scales": [1.0]}
-    assert Experiment.model_fields.keys() - keys.keys() == {"weights", "pairs", "whitening", "dimensions"}
+    assert Experiment.model_fields.keys() - keys.keys() == {"weights", "seed", "pairs", "whitening", "dimensions"}

@@ -693,6 +693,10 @@ def test_the_first_photos_are_kept_for_pictures(evaluated):
     assert shown["mine/photo"].tolist() == [0, 1, 2, 2, 0, 1] and shown["mine/offset"].tolist() == [0, 3, 6]
     assert shown["mine/score"][0] == pytest.approx(0.8)
     assert shown["mine/ap/hard"].tolist() == [100.0, 100.0] and np.isnan(shown["mine/ap/easy"][1])
+    for row in read_table(out["table.csv"], read_gains(out["gains.json"])):
+        if row["benchmark"] == "bench" and row["metric"] == "mAP" and row["postprocessing"] and row["system"] != "bow":
+            name = f"{row['system']}/after/{row['postprocessing']}/{row['protocol']}"
+            assert np.nanmean(shown[name]) == pytest.approx(row["value"], abs=0.01)
 
 
 def test_the_same_table_twice(evaluated):

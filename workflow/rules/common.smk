@@ -276,6 +276,12 @@ def training_settings(wildcards):
     return Experiment.model_validate(config["experiments"][wildcards.experiment]).of_training()
 
 
+def training_seed(wildcards):
+    """The seed of an experiment, or else that of the config."""
+    own = config["experiments"][wildcards.experiment]["seed"]
+    return config["seed"] if own is None else own
+
+
 def description_settings(wildcards):
     """How a system describes photos."""
     return description_of(experiments_of(wildcards.system)[0])

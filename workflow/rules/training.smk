@@ -48,7 +48,7 @@ rule train_network:
         gpu=GPU,
     params:
         settings=training_settings,
-        seed=config["seed"],
+        seed=training_seed,
         threads=config["threads"],
         device=config["device"],
         digest=digest("train_network"),

@@ -180,6 +180,7 @@ class Experiment(Section):
         "way that is best on validation (auto). Validation also chooses its strength.",
     )
     dimensions: int = key(0, "Dimensions of the descriptors after the step whitened. 0 keeps all dimensions of the network.", ge=0)
+    seed: int | None = key(None, "Seed of the random choices of the training. null takes the seed of the config.", ge=0)
     pairs: PairsOfExperiment = section(PairsOfExperiment)
 
     test: TestOfExperiment = section(TestOfExperiment)
@@ -199,4 +200,5 @@ class Experiment(Section):
 
     def of_training(self) -> dict[str, Any]:
         """The keys that the training depends on; the others belong to other stages."""
-        return self.model_dump(exclude={"weights": True, "pairs": True, "whitening": True, "dimensions": True, "test": {"steps"}})
+        others = ("weights", "seed", "pairs", "whitening", "dimensions")
+        return self.model_dump(exclude={**dict.fromkeys(others, True), "test": {"steps"}})

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -52,7 +53,8 @@ def write_table(
         gains: the JSON to write, see `find_gains`, and the epoch in which a training `diverged` (0: it did not). null stands for a
             number that an interval does not have.
         rankings: by benchmark and validation the artefact of kind `ranking` to write: per system its first photos without any step after
-            the descriptor, `SYSTEM/offset`, `SYSTEM/photo`, `SYSTEM/score`, and `SYSTEM/ap/PROTOCOL` [q].
+            the descriptor, `SYSTEM/offset`, `SYSTEM/photo`, `SYSTEM/score`, and `SYSTEM/ap/PROTOCOL` [q]; after steps
+            `SYSTEM/after/POSTPROCESSING/PROTOCOL` [q].
         seed: of the bootstrap.
         bootstrap: resamplings.
 
@@ -77,7 +79,10 @@ def write_table(
             source = files["descriptors"][name if name in benchmarks else _COLLECTION]
             found = network_rankings(truth, source, name in benchmarks, files["steps"], files["learned"])
             first = _score(scores, name, truth, system, found)
-            shown |= _shown(system, first[""], {p: scores[system, name, p, ""]["mAP"] for p in truth.protocols})
+            shown |= _shown(system, first[""])
+            for label, protocol in itertools.product(first, truth.protocols):
+                kind = f"after/{label}" if label else "ap"
+                shown[f"{system}/{kind}/{protocol}"] = scores[system, name, protocol, label]["mAP"]
         if name in rankings:
             artefact.write(rankings[name], "ranking", shown, {"benchmark": name, "shown": _SHOWN})
     places = {name: truth.place for name, truth in truths.items()}
@@ -132,14 +137,13 @@ def _score(scores, name, truth, system, rankings):
     return first
 
 
-def _shown(system, first, precision):
+def _shown(system, first):
     photos, similarities = ([part[i] for part in first] for i in (0, 1))
-    arrays = {
+    return {
         f"{system}/offset": artefact.offsets([len(photo) for photo in photos]),
         f"{system}/photo": np.concatenate([np.zeros(0, np.int32), *photos]).astype(np.int32),
         f"{system}/score": np.concatenate([np.zeros(0, np.float32), *similarities]).astype(np.float32),
     }
-    return arrays | {f"{system}/ap/{protocol}": values for protocol, values in precision.items()}
 
 
 def _plain(value):
