@@ -1,12 +1,13 @@
 """The whole workflow on a tiny demo: what it leaves, what a second run does, what an edit reruns."""
 
 import csv
+import json
 import os
 import re
 import shutil
 
 import pytest
-from harness import contents, planned
+from harness import contents, differing, planned
 
 from bow2cnn.core import artefact
 
@@ -80,6 +81,24 @@ def test_a_training_key_reruns_nothing_before_the_training(finished):
 def test_other_steps_rerun_the_evaluation_and_no_training(finished):
     changed = plan(finished, "--config", "experiments={'gem': {'test': {'steps': []}}}")
     assert set(changed) == {"evaluate_systems", "write_report"} | ({"all"} & set(changed))
+
+
+def test_no_benchmark_is_looked_at_to_train_or_to_choose(finished):
+    """With other answers to its queries, training and whitening give the same bytes; only the evaluation changes."""
+    gnd = finished.folder / "tiny-photos/benchmark/gnd.json"
+    kept = gnd.read_bytes()
+    answers = json.loads(kept)
+    answers["gnd"] = [{"ok": [1], "junk": []} for _ in answers["gnd"]]
+    gnd.write_text(json.dumps(answers))
+    start(finished, 2)
+    found = contents(finished.results)
+    trained = {name for name in finished.contents if name.split("/")[0] in ("experiments", "networks", "pairs", "split")}
+    trained = {name for name in trained if "held-out" not in name}  # the descriptors of the benchmark
+    assert len(trained) > 5 and differing(found, finished.contents) and not trained & set(differing(found, finished.contents))
+    assert "evaluation.csv" in differing(found, finished.contents)
+    gnd.write_bytes(kept)
+    start(finished, 2)
+    assert contents(finished.results) == finished.contents
 
 
 def test_other_scales_rerun_descriptors_and_the_training_that_validates_by_them(finished):
