@@ -1,5 +1,6 @@
 """Training: losses and choices against hand and brute force, gradients against autograd, and runs that are killed and go on."""
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -141,7 +142,7 @@ SETTINGS |= {"image_size": 32, "learning_rate": 1e-3, "test": {"image_size": 0}}
 
 
 def train(made, out, threads=1, device="cpu", **changes):
-    """Bytes of the network and of the history."""
+    """Train in a folder, which may hold the state of an earlier training. Returns the bytes of the network and of the history."""
     inputs = [made.folder / name for name in (*PAIRS, "collection.h5", "start.h5")]
     files = [out / "network.h5", out / "history.h5"]
     train_experiment(*inputs, *files, out / "state", SETTINGS | changes, 7, threads, device)
@@ -503,7 +504,6 @@ def test_what_a_history_tells(made, undisturbed):
     related = (made.group[photo] == made.group[query]) | ((made.cluster[photo] == made.cluster[query]) & (made.cluster[query] >= 0))
     assert not (related & given).any() and (made.group[photo[given]] >= 0).all()
     assert (made.group[curve["negatives/positive"]] == made.group[curve["negatives/query"]]).all()
-    assert not (undisturbed.folder / "state").exists()
 
 
 class Killed(BaseException):
@@ -556,7 +556,96 @@ def test_a_damaged_or_foreign_checkpoint_is_not_used(made, undisturbed, tmp_path
     assert train(made, tmp_path) == undisturbed.bytes
 
 
+def left_in_state(out):
+    return sorted(path.relative_to(out / "state").as_posix() for path in (out / "state").rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Grows by one with every training step."""
+    found, add = [], Gradient.accumulate
+    monkeypatch.setattr(Gradient, "accumulate", lambda *arguments: found.append(1) or add(*arguments))
+    return found
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimiser": "sgd", "ema_decay": 0, "augmentation": "light"}, {"test": {"image_size": 40}}])
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_finished_training_that_gets_more_epochs_goes_on_to_the_same_bytes(made, unvalidated, tmp_path, steps, validated, changes):
+    inputs, changes = made if validated else unvalidated, changes | {"resample_positives": False}
+    for name in ("whole", "grown"):
+        (tmp_path / name).mkdir()
+    whole = train(inputs, tmp_path / "whole", **changes | {"epochs": 4})
+    found = train(inputs, tmp_path / "grown", **changes)
+    assert left_in_state(tmp_path / "grown") == ["checkpoint"] and found != whole
+    del steps[:]
+    assert train(inputs, tmp_path / "grown", **changes | {"epochs": 4, "interpolation": [0.5]}) != whole
+    assert len(steps) == 6, "two of four epochs"
+    assert train(inputs, tmp_path / "grown", **changes | {"epochs": 4}) == whole
+    assert len(steps) == 6, "another interpolation needs no training"
+
+
+def test_a_training_that_was_killed_goes_on_with_another_number_of_epochs(made, undisturbed, tmp_path, monkeypatch, steps):
+    monkeypatch.setattr(checkpoint, "_SAVE_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module.Trainer, "_validate_and_mine", stop_in(2))
+        with pytest.raises(Killed):
+            train(made, tmp_path, epochs=4)
+    assert train(made, tmp_path) == undisturbed.bytes and len(steps) == 6
+
+
+def stop_in(epoch):
+    """`Trainer._validate_and_mine` that is killed in an epoch."""
+    original = trainer_module.Trainer._validate_and_mine
+
+    def validate(trainer):
+        if trainer._epoch == epoch:
+            raise Killed
+        original(trainer)
+
+    return validate
+
+
+def test_fewer_epochs_than_were_done_start_again(made, undisturbed, tmp_path, steps):
+    train(made, tmp_path, epochs=4)
+    assert train(made, tmp_path) == undisturbed.bytes and len(steps) == 18
+    del steps[:]
+    train(made, tmp_path, epochs=0)
+    assert history(tmp_path)["chosen"] == 0 and same_weights(made, tmp_path)
+    assert train(made, tmp_path) == undisturbed.bytes and steps == []
+
+
+@pytest.mark.parametrize("changed", ["settings", "seed", "photos", "pairs", "start", "code"])
+def test_any_other_change_starts_again(made, tmp_path, monkeypatch, steps, changed):
+    inputs = {name: made.folder / name for name in (*PAIRS, "collection.h5", "start.h5")}
+    seed, settings = 7, SETTINGS
+    train(made, tmp_path)
+    del steps[:]
+    if changed == "settings":
+        settings = SETTINGS | {"learning_rate": 2e-3}
+    elif changed == "seed":
+        seed = 8
+    elif changed == "photos":
+        inputs["collection.h5"] = tmp_path / "collection.h5"
+        artefact.write(tmp_path / "collection.h5", "collection", {"path": made.paths, "sha256": np.zeros((PHOTOS, 32), np.uint8)})
+    elif changed == "pairs":
+        put_changed(made, tmp_path, doubt=[[0, 8]])
+        inputs |= {name: tmp_path / name for name in PAIRS}
+    elif changed == "start":
+        inputs["start.h5"] = tmp_path / "start.h5"
+        save_network(tmp_path / "start.h5", tiny(1))
+    else:
+        monkeypatch.setattr(train_module, "digest", lambda _: "other")
+    outputs, found = [], []
+    for folder in (tmp_path, tmp_path / "anew"):
+        folder.mkdir(exist_ok=True)
+        outputs = [folder / "network.h5", folder / "history.h5"]
+        train_experiment(*inputs.values(), *outputs, folder / "state", settings | {"epochs": 3}, seed, 1)
+        found.append([path.read_bytes() for path in outputs])
+    assert len(steps) == 2 * 9 and found[0] == found[1]
+
+
 def test_nothing_of_a_damaged_checkpoint_is_read(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
     checkpoint = Checkpoint(tmp_path, "key")
     checkpoint.save({"weights": {"a": torch.arange(300.0), "b": torch.zeros(3)}, "position": [1, 2, 0.5]})
     assert checkpoint.load()["weights"]["a"].tolist() == list(range(300)) and checkpoint.load()["position"] == [1, 2, 0.5]
@@ -567,7 +656,7 @@ def test_nothing_of_a_damaged_checkpoint_is_read(tmp_path, monkeypatch, caplog):
     for content in [*damaged, *(whole[:size] for size in places), whole + b"\0"]:
         (tmp_path / "checkpoint").write_bytes(content)
         assert checkpoint.load() is None
-    assert "starting again" in caplog.text
+    assert "starting from the first epoch" in caplog.text
     (tmp_path / "checkpoint").write_bytes(whole)
     assert Checkpoint(tmp_path, "other").load() is None
     assert Checkpoint(tmp_path / "none", "key").load() is None
@@ -655,7 +744,7 @@ def test_validation_describes_photos_as_at_test_time(made, tmp_path, monkeypatch
         assert curve["validation_map"].tolist() == plain["validation_map"].tolist()
     else:
         assert curve["validation_map"].tolist() != plain["validation_map"].tolist()
-    assert not (there / "state").exists()
+    assert left_in_state(there) == ["checkpoint"]
 
 
 def test_a_training_with_another_size_at_test_time_goes_on(made, tmp_path, monkeypatch):
@@ -674,18 +763,22 @@ def test_a_training_with_another_size_at_test_time_goes_on(made, tmp_path, monke
     assert train(made, tmp_path / "killed", **changes) == whole
 
 
-def scored(monkeypatch, scores):
-    """Validation by these mAP in turn: every epoch, then the interpolations. All queries have the same AP, so no mean has an error."""
+def scored(monkeypatch, out, scores):
+    """Validation of a new training by these mAP in turn: every epoch, then the interpolations.
+
+    All queries have the same AP, so no mean has an error.
+    """
     scores = iter(scores)
+    shutil.rmtree(out / "state", ignore_errors=True)
     monkeypatch.setattr(trainer_module, "validation_scores", lambda *_: np.full(4, next(scores)))
 
 
 def test_validation_decides(made, tmp_path, monkeypatch):
-    scored(monkeypatch, [50.0, 40.0, 30.0, 50.0, 40.0])
+    scored(monkeypatch, tmp_path, [50.0, 40.0, 30.0, 50.0, 40.0])
     train(made, tmp_path, interpolation=[1.0])
     assert history(tmp_path)["chosen"] == 0 and same_weights(made, tmp_path)
     assert history(tmp_path)["tried/validation_map"].tolist() == [50, 40] and history(tmp_path)["tried/chosen"] == 0
-    scored(monkeypatch, [50.0, 60.0, 30.0, 50.0, 60.0])
+    scored(monkeypatch, tmp_path, [50.0, 60.0, 30.0, 50.0, 60.0])
     train(made, tmp_path, interpolation=[1.0])
     assert history(tmp_path)["chosen"] == 1 and not same_weights(made, tmp_path)
 
@@ -703,10 +796,10 @@ def test_an_average_with_a_decay_of_one_never_moves(made, tmp_path):
 
 
 def test_the_smallest_alpha_among_equals_is_kept(made, tmp_path, monkeypatch):
-    scored(monkeypatch, [1.0, 3.0, 1.0, 3.0])
+    scored(monkeypatch, tmp_path, [1.0, 3.0, 1.0, 3.0])
     train(made, tmp_path, epochs=1, interpolation=[1.0])
     start, learned = weights(made.folder / "start.h5"), weights(tmp_path / "network.h5")
-    scored(monkeypatch, [1.0, 3.0, 1.0, 2.0, 3.0, 3.0])
+    scored(monkeypatch, tmp_path, [1.0, 3.0, 1.0, 2.0, 3.0, 3.0])
     train(made, tmp_path, epochs=1, interpolation=[1.0, 0.25, 0.5])
     middle, tried = weights(tmp_path / "network.h5"), history(tmp_path)
     assert tried["tried/share"].tolist() == [0.0, 0.25, 0.5, 1.0] and tried["tried/chosen"] == 2
@@ -729,7 +822,7 @@ def test_the_nearest_network_within_one_standard_error_is_good():
 
 
 def test_the_p_of_an_epoch_is_that_of_the_network_validated(made, tmp_path, monkeypatch):
-    scored(monkeypatch, [1.0, 2.0, 3.0, 1.0, 3.0])
+    scored(monkeypatch, tmp_path, [1.0, 2.0, 3.0, 1.0, 3.0])
     train(made, tmp_path, interpolation=[1.0], learning_rate=1e-2)
     curve = history(tmp_path)
     assert curve["chosen"] == 2 and curve["pooling_p"][0] == 3.0
@@ -753,7 +846,7 @@ def test_a_training_that_diverges_keeps_the_start_and_says_so(made, unvalidated,
     caplog.set_level("INFO")
     inputs = made if validated else unvalidated
     train(inputs, tmp_path, learning_rate=1e6, optimiser="sgd", **changes)
-    assert same_weights(made, tmp_path)
+    assert same_weights(made, tmp_path) and not (tmp_path / "state").exists()
     curve = history(tmp_path)
     assert curve["diverged"] == 1 and curve["chosen"] == 0 and curve["tried/share"].tolist() == [0]
     assert len(curve["loss"]) == len(curve["negatives/query"]) == 1 and len(curve["validation_map"]) == len(curve["pooling_p"]) == 2

@@ -122,7 +122,13 @@ class Experiment(Section):
         ge=0,
         le=1_000_000,
     )
-    epochs: int = key(3, "Number of epochs. Hard negatives are mined again and validation is run in each.", ge=0, le=100000)
+    epochs: int = key(
+        3,
+        "Number of epochs. Hard negatives are mined again and validation is run in each. A finished training that gets more epochs goes on "
+        "from its last one.",
+        ge=0,
+        le=100000,
+    )
     queries_per_epoch: int = key(200, "Maximum number of tuples per epoch; a query has at most one.", ge=1)
     exemplars: int = key(
         200,

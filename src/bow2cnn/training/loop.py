@@ -1,4 +1,8 @@
-"""The loop of one training: validate, mine, learn, epoch by epoch; resumed from a checkpoint if there is one."""
+"""The loop of one training: validate, mine, learn, epoch by epoch; resumed from a checkpoint if there is one.
+
+The last checkpoint is saved after the last step, before the last epoch is validated. A training with more epochs resumes there: it
+validates this epoch and mines for the next one, as a training of this number of epochs from the start does.
+"""
 
 import copy
 import logging
@@ -224,9 +228,12 @@ class Trainer:
         self._checkpoint.save(state)
 
     def _load(self):
-        """Restore the state of the checkpoint. Returns whether there was one."""
+        """Restore the state of the checkpoint. Returns whether there was one that is not of a later epoch than the last one wanted."""
         saved = self._checkpoint.load()
         if saved is None:
+            return False
+        if saved["position"][0] > self._settings.epochs:
+            _LOG.info("training: starting from the first epoch, because the checkpoint is of epoch %d", saved["position"][0])
             return False
         self._epoch, self._step, self._loss = saved["position"]
         for name, part in self._parts().items():
