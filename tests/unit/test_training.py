@@ -17,6 +17,7 @@ from bow2cnn.network.backbones import BACKBONES, Choice
 from bow2cnn.network.input import IMAGENET, Input
 from bow2cnn.network.layers import FoldedConvBN, StagedBackbone
 from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.pretrained import load_weights
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
 from bow2cnn.pairs import exclusions as negatives
@@ -31,6 +32,7 @@ from bow2cnn.training.augment import another_view, augment
 from bow2cnn.training.batches import TupleLoader
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
+from bow2cnn.training.collapse import find_collapse
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.hard_negatives import mine_negatives
@@ -855,6 +857,33 @@ def test_a_training_that_diverges_keeps_the_start_and_says_so(made, unvalidated,
     assert line.startswith("training: diverged in epoch 1 (") and "the network it started from is kept" in line
     messages = "\n".join(record.getMessage() for record in caplog.records)
     assert "nan" not in messages and "-1.00" not in messages and "no epoch validated better" not in messages
+
+
+def test_a_training_whose_descriptors_collapse_keeps_the_start_and_says_so(made, tmp_path, caplog):
+    """The loss stays finite, and validation of nearly equal descriptors may even be better by chance."""
+    model = RetrievalNetwork("efficientnet-lite0")
+    load_weights(model, None)
+    save_network(tmp_path / "start.h5", model)
+    inputs = [*(made.folder / name for name in (*PAIRS, "collection.h5")), tmp_path / "start.h5"]
+    changes = {"network": "efficientnet-lite0", "epochs": 1, "learning_rate": 1.0, "optimiser": "sgd"}
+    train_experiment(*inputs, tmp_path / "network.h5", tmp_path / "history.h5", tmp_path / "state", SETTINGS | changes, 7, 1)
+    start, found, curve = weights(tmp_path / "start.h5"), weights(tmp_path / "network.h5"), history(tmp_path)
+    assert all(np.array_equal(found[name], start[name]) for name in start) and not (tmp_path / "state").exists()
+    assert curve["diverged"] == 1 and np.isfinite(curve["loss"]).all()
+    [line] = [record.getMessage() for record in caplog.records if "diverged" in record.getMessage()]
+    assert "all descriptors are nearly the same" in line and "try a smaller learning_rate" in line and "\n" not in line
+
+
+def test_only_descriptors_much_closer_than_at_the_start_have_collapsed():
+    start = functional.normalize(torch.randn(50, 8), dim=1).numpy()
+    centre = start.mean(0)
+    assert find_collapse(centre + 0.11 * (start - centre), start) is None
+    assert find_collapse(centre + 0.09 * (start - centre), start).startswith("all descriptors are nearly the same: their variance is ")
+    assert find_collapse(np.repeat(start[:1], 50, 0), np.repeat(start[:1], 50, 0)) is None, "as at the start"
+    same = np.repeat(start[:1], 5, 0)
+    assert find_collapse(same[:3], start[:3]) is None and find_collapse(same[:4], start[:4])
+    same[:2] = 0
+    assert find_collapse(same, start[:5]) is None, "three photos with a descriptor"
 
 
 def test_a_start_that_overflows_is_one_line(made, tmp_path):

@@ -21,6 +21,7 @@ from bow2cnn.network.workers import Workers
 from bow2cnn.training.batches import TupleLoader
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
+from bow2cnn.training.collapse import find_collapse
 from bow2cnn.training.errors import Diverged, TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.interpolation import error_of, mean_of, one_standard_error_choice
@@ -189,12 +190,20 @@ class Trainer:
         """Describe the photos to mine among, and those of validation: two arrays float32 [n, D], or twice one if the ways are the same."""
         rows, label = self.plan.validation_rows(), f"descriptors, epoch {self._epoch}"
         if self._for_validation == self._for_mining:
-            both = self._describe(weights, np.union1d(rows, mined), self._for_mining, label)
+            both = self._describe_learned(weights, np.union1d(rows, mined), self._for_mining, self._initial_descriptors, label)
             return both, both
         return (
-            self._describe(weights, mined, self._for_mining, label),
-            self._describe(weights, rows, self._for_validation, f"{label}, validation"),
+            self._describe_learned(weights, mined, self._for_mining, self._initial_descriptors, label),
+            self._describe_learned(weights, rows, self._for_validation, self._initial_validated, f"{label}, validation"),
         )
+
+    def _describe_learned(self, weights, rows, way, start, progress_label):
+        """Like `_describe`; raises `Diverged` also if the descriptors have collapsed, compared with those of the start."""
+        described = self._describe(weights, rows, way, progress_label)
+        fault = find_collapse(described[rows], start[rows])
+        if fault:
+            raise Diverged(fault)
+        return described
 
     def _describe(self, weights, rows, way, progress_label):
         """Describe some photos: float32 [n, D] by collection row, zero for all others; raises `Diverged` if the descriptors are useless.
