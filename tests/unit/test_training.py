@@ -26,6 +26,7 @@ from bow2cnn.pairs.found import Found, write_pairs
 from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.training import batches as batches_module
 from bow2cnn.training import cache, checkpoint
+from bow2cnn.training import gradient as gradient_module
 from bow2cnn.training import loop as trainer_module
 from bow2cnn.training import train_experiment as train_module
 from bow2cnn.training.augment import another_view, augment
@@ -37,7 +38,7 @@ from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.hard_negatives import mine_negatives
 from bow2cnn.training.interpolation import error_of, one_standard_error_choice
-from bow2cnn.training.loss import tuple_loss
+from bow2cnn.training.loss import OVER_THE_BATCH, batch_loss, tuple_loss
 from bow2cnn.training.moving_average import interpolate, moving_average
 from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import read_pairs
@@ -181,6 +182,73 @@ def test_the_loss_has_a_gradient_where_photos_are_alike():
     descriptors = torch.tensor([[1.0, 0.0]] * 3, requires_grad=True)
     tuple_loss(descriptors, torch.tensor([[0, 1, 2]]), "contrastive", 0.7).backward()
     assert torch.isfinite(descriptors.grad).all() and descriptors.grad[2].any()
+
+
+def infonce_by_hand(near, far, temperature):
+    """Of one tuple: the similarities of the positive and of the negatives."""
+    return -np.log(np.exp(near / temperature) / (np.exp(near / temperature) + np.exp(far / temperature).sum()))
+
+
+def multi_similarity_by_hand(near, far, _):
+    far = far[far > near - 0.1]
+    if not len(far):
+        return 0.0
+    return np.log(1 + np.exp(-2 * (near - 0.5))) / 2 + np.log(1 + np.exp(50 * (far - 0.5)).sum()) / 50
+
+
+BY_HAND = {"infonce": infonce_by_hand, "multi-similarity": multi_similarity_by_hand}
+
+
+@pytest.mark.parametrize("kind", OVER_THE_BATCH)
+@pytest.mark.parametrize("temperature", [0.05, 0.3])
+def test_losses_over_the_batch_by_hand(kind, temperature):
+    generator = np.random.default_rng(0)
+    descriptors = generator.normal(size=(12, 4))
+    descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
+    pairs, negatives = np.array([[0, 1], [2, 3], [4, 0], [5, 6], [7, 7]]), generator.random((5, 12)) < 0.5
+    negatives[3] = False  # a query without a negative
+    descriptors[3], negatives[1, 2:4] = descriptors[2], False  # a positive that is nearer than all negatives by more than epsilon
+    expected = [
+        BY_HAND[kind](descriptors[query] @ descriptors[positive], descriptors[allowed] @ descriptors[query], temperature)
+        for (query, positive), allowed in zip(pairs, negatives, strict=True)
+    ]
+    assert expected[3] == 0 and min(expected[0], expected[2]) > 0 and (expected[1] == 0) == (kind == "multi-similarity")
+    found = batch_loss(torch.tensor(descriptors), torch.tensor(pairs), torch.tensor(negatives), kind, temperature)
+    assert float(found) == pytest.approx(sum(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", OVER_THE_BATCH)
+def test_losses_over_the_batch_have_a_finite_gradient_where_photos_are_alike(kind):
+    descriptors = torch.tensor([[0.6, 0.8]] * 5, requires_grad=True)
+    negatives = torch.tensor([[False, False, True, True, True], [False] * 5])
+    batch_loss(descriptors, torch.tensor([[0, 1], [2, 3]]), negatives, kind, 0.001).backward()
+    assert torch.isfinite(descriptors.grad).all() and descriptors.grad[4].any()
+
+
+@pytest.mark.parametrize("augmentation", ["none", "light"])
+def test_photos_of_other_tuples_are_negatives_if_they_surely_show_another_place(made, tmp_path, monkeypatch, augmentation):
+    """And each counts once: 8 is in two tuples, and 20 is there with a copy of itself."""
+    rule = NegativeRule(made.group, made.cluster, made.side, [[20, 1], [20, 21]], [[8, 12]])
+    tuples = {
+        "query": np.array([0, 4, 2, 20, 9]),
+        "positive": np.array([1, 5, 3, 20, 10]),
+        "photo": np.array([[8, 12], [8, 21], [13, 22], [9, -1], [4, 23]]),
+    }
+    masks = []
+    monkeypatch.setattr(batches_module, "batch_loss", lambda _, pairs, negatives, *__: masks.append(negatives))
+    settings = Settings.of({"image_size": 32, "negatives": 2, "augmentation": augmentation, "loss": "infonce"})
+    photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
+    loads, loss = TupleLoader(photos, settings, 0, None, rule).make(tuples, range(5), 1)
+    members, photos = gradient_module._chunk_of(loads, range(5))
+    loss(torch.zeros(len(photos), 2), members)
+    rows = np.zeros(len(photos), int)
+    for number, places in members:
+        rows[places] = [row for row in (tuples["query"][number], tuples["positive"][number], *tuples["photo"][number]) if row >= 0]
+    everywhere = [8, 9, 10, 12, 13, 21, 22, 23]
+    expected = [everywhere, sorted([*everywhere, 20]), everywhere, [4, 5, 8, 9, 10, 12, 13, 22, 23], [0, 1, 2, 3, 4, 5, 20, 21, 22, 23]]
+    assert [sorted(rows[line].tolist()) for line in masks[0].numpy()] == expected
+    for line, (number, places) in zip(masks[0], members, strict=True):
+        assert line[places[2:]].all(), f"the mined negatives of tuple {number}, in the copies that it has of them"
 
 
 # positives and negatives
@@ -348,7 +416,7 @@ def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
     monkeypatch.setattr(batches_module, "another_view", lambda photo, _: photo)
     photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
     tuples = {name: np.full(20, 20) for name in ("query", "positive")} | {"photo": np.full((20, 1), 2)}
-    batches = TupleLoader(photos, Settings.of({"image_size": 32, "flip": True}), 0, None)
+    batches = TupleLoader(photos, Settings.of({"image_size": 32, "flip": True}), 0, None, None)
     found = [[load() for _, load in loads] for loads in batches.make(tuples, range(20), 1)[0]]
     mirrored = [np.array_equal(query, photos[20][:, ::-1]) for query, _, _ in found]
     assert 0 < sum(mirrored) < 20
@@ -361,7 +429,7 @@ def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
 def test_the_positive_of_an_exemplar_is_a_changed_copy(made, tmp_path, augmentation):
     photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
     tuples = {"query": np.array([20, 3]), "positive": np.array([20, 2]), "photo": np.array([[2, -1], [20, -1]])}
-    batches = TupleLoader(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None)
+    batches = TupleLoader(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None, None)
     first, again, later = (batches.make(tuples, [0, 1], epoch)[0] for epoch in (1, 1, 2))
     copies = [loads[0][1][1]() for loads in (first, again, later)]
     np.testing.assert_array_equal(copies[0], copies[1])
@@ -420,6 +488,30 @@ def test_the_gradient_is_that_of_autograd(chunk, freeze, learn_norms):
         torch.testing.assert_close(found[key], plain, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", OVER_THE_BATCH)
+def test_a_loss_over_the_batch_does_not_depend_on_how_many_photos_fit_into_memory(kind):
+    model, photos = tiny(), np.random.default_rng(0).integers(0, 256, (6, 20, 24, 3), np.uint8)
+    tuples, pairs = [[0, 1, 2, 3], [4, 2, 0, 1]], torch.tensor([[0, 1], [4, 2]])
+    negatives = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 0, 0, 0]]).bool()
+    found, calls = {}, []
+    with Workers(2) as workers:
+        for chunk in (100, 2, 1):
+            gradient = Gradient(model, workers, 32, over_batch=True)
+            gradient._photos = chunk
+            value = gradient.accumulate(
+                [[(row, lambda row=row: photos[row]) for row in members] for members in tuples],
+                lambda descriptors, placed: calls.append(placed) or batch_loss(descriptors, pairs, negatives, kind, 0.1),
+            )
+            found[chunk] = [torch.tensor(value), *(weight.grad.clone() for weight in model.parameters())]
+    assert calls == [[(0, [0, 1, 2, 3]), (1, [4, 2, 0, 1])]] * 3
+    descriptors = torch.cat([model(model.pixels(photo)) for photo in photos[:5]])
+    expected = batch_loss(descriptors, pairs, negatives, kind, 0.1)
+    plain = torch.autograd.grad(expected, list(model.parameters()))
+    for whole, two, one, value in zip(found[100], found[2], found[1], [expected, *plain], strict=True):
+        assert torch.equal(whole, two) and torch.equal(whole, one) and value.any()
+        torch.testing.assert_close(whole, value.detach(), rtol=1e-3, atol=1e-5)
+
+
 def test_feature_distillation_pulls_towards_the_starting_network():
     start = torch.nn.functional.normalize(torch.rand(6, 10), dim=1)
     rows = {name: np.array(value) for name, value in {"query": [0], "positive": [2], "photo": [[4, -1]]}.items()}
@@ -428,7 +520,7 @@ def test_feature_distillation_pulls_towards_the_starting_network():
     values = []
     for weight in (0.0, 3.0):
         settings = Settings(negatives=2, feature_distillation=weight)
-        _, loss = TupleLoader(photos, settings, 0, start if weight else None).make(rows, range(1), 1)
+        _, loss = TupleLoader(photos, settings, 0, start if weight else None, None).make(rows, range(1), 1)
         values.append(float(loss(found, members)))
     assert values[1] - values[0] == pytest.approx(3 * float(((found - start[[0, 2, 4]]) ** 2).sum()), rel=1e-5)
 
@@ -442,7 +534,7 @@ def test_the_pull_does_not_depend_on_how_many_photos_fit_into_memory(made, tmp_p
         for chunk in (100, 1):
             gradient = Gradient(model, workers, 32)
             gradient._photos = chunk
-            batches = TupleLoader(photos, Settings(negatives=2, feature_distillation=0.7, image_size=32), 0, start)
+            batches = TupleLoader(photos, Settings(negatives=2, feature_distillation=0.7, image_size=32), 0, start, None)
             value = gradient.accumulate(*batches.make(tuples, range(3), 1))
             found[chunk] = [torch.tensor(value), *(weight.grad.clone() for weight in model.parameters())]
     for whole, alone in zip(found[100], found[1], strict=True):
@@ -666,6 +758,24 @@ def test_nothing_of_a_damaged_checkpoint_is_read(tmp_path, monkeypatch, caplog):
 
 def test_threads_do_not_change_a_byte(made, undisturbed, tmp_path):
     assert train(made, tmp_path, threads=2) == undisturbed.bytes
+
+
+@pytest.mark.parametrize("loss", OVER_THE_BATCH)
+def test_a_training_over_batches_is_the_same_with_more_threads_and_after_a_kill(made, undisturbed, tmp_path, monkeypatch, loss):
+    folders = [tmp_path / name for name in ("whole", "killed", "fewer")]
+    for folder in folders:
+        folder.mkdir()
+    changes = {"loss": loss, "batch": 5, "feature_distillation": 0.1, "augmentation": "light"}
+    whole = train(made, folders[0], **changes)
+    monkeypatch.setattr(checkpoint, "_SAVE_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module.Trainer, "_validate_and_mine", stop_in(1))
+        with pytest.raises(Killed):
+            train(made, folders[1], threads=2, **changes)
+    assert train(made, folders[1], threads=2, **changes) == whole
+    assert history(folders[0])["loss"].tolist() != history(undisturbed.folder)["loss"].tolist()
+    monkeypatch.setattr(gradient_module, "_GRAPH_BYTES", 1)
+    assert train(made, folders[2], **changes) == whole, "one photo in memory at a time"
 
 
 @pytest.mark.gpu
@@ -917,7 +1027,7 @@ def test_pairs_of_two_places_are_reported(made, tmp_path, caplog):
 def test_a_photo_that_vanishes_during_training_is_grey(augmentation, tmp_path):
     photos = PhotoCache(tmp_path, [tmp_path / "gone.jpg"] * 3, [], IMAGENET, 32, 1, "key")
     tuples = {"query": np.array([0]), "positive": np.array([1]), "photo": np.array([[2, -1]])}
-    loads, _ = TupleLoader(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None).make(tuples, [0], 1)
+    loads, _ = TupleLoader(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None, None).make(tuples, [0], 1)
     assert [len(np.unique(load())) for _, load in loads[0]] == [1, 1, 1]
 
 
@@ -1002,7 +1112,8 @@ def test_another_view_shows_part_of_the_photo():
     [
         ({"speed": 1}, "settings: speed: no such key"),
         ({"network": "vgg17"}, "settings: network: 'vgg17' is not one of efficientnet-lite0, alexnet"),
-        ({"loss": "cosine"}, "settings: loss: 'cosine' is not one of contrastive, triplet"),
+        ({"loss": "cosine"}, "settings: loss: 'cosine' is not one of contrastive, triplet, infonce, multi-similarity"),
+        ({"temperature": 0}, "settings: temperature: must be at least 0.001, got 0"),
         ({"batch": 0}, "settings: batch: must be at least 1, got 0"),
         ({"batch": True}, "settings: batch: expected a whole number, got True"),
         ({"ema_decay": 1.5}, "settings: ema_decay: must be at most 1, got 1.5"),

@@ -25,6 +25,7 @@ from bow2cnn.training.collapse import find_collapse
 from bow2cnn.training.errors import Diverged, TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.interpolation import error_of, mean_of, one_standard_error_choice
+from bow2cnn.training.loss import OVER_THE_BATCH
 from bow2cnn.training.moving_average import copy_weights, interpolate, moving_average, pooling_exponent
 from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import Pairs
@@ -99,7 +100,7 @@ class Trainer:
         except Diverged as error:
             raise TrainingError(f"the network to start from overflows or is damaged: {error}; take other weights") from error
         start = torch.from_numpy(self._initial_descriptors) if settings.feature_distillation else None
-        self._batches = TupleLoader(photos, settings, seed, start)
+        self._batches = TupleLoader(photos, settings, seed, start, self.plan.rule)
 
     def run(self) -> None:
         """Train all epochs and choose the network to keep. If the training diverges, it ends, and the starting network is kept."""
@@ -130,7 +131,7 @@ class Trainer:
         batch = self._settings.batch
         steps = -(-self.plan.tuples // batch)
         with Workers(self._threads) as workers:
-            gradient = Gradient(self._model, workers, self._settings.image_size)
+            gradient = Gradient(self._model, workers, self._settings.image_size, self._settings.loss in OVER_THE_BATCH)
             for step in progress(range(self._step, steps), f"epoch {self._epoch}"):
                 numbers = range(step * batch, min((step + 1) * batch, self.plan.tuples))
                 loss = gradient.accumulate(*self._batches.make(self.tuples[-1], numbers, self._epoch))

@@ -24,6 +24,7 @@ class EpochSampler:
 
     Attributes:
         tuples: number of tuples per epoch.
+        rule: which photos may be negatives of which query.
         validation: the truth of validation, its database limited to a size that can be described in every epoch.
 
     Raises:
@@ -47,7 +48,7 @@ class EpochSampler:
         self._matched = min(settings.queries_per_epoch, len(usable))
         self._exemplars = min(settings.exemplars, len(self._background))
         self.tuples = self._matched + self._exemplars
-        self._rule = pairs.rule.wary(start)
+        self.rule = pairs.rule.wary(start)
 
     def queries(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of an epoch's queries, int64 [t], in the order of training, and of their positives, int64 [t].
@@ -100,7 +101,7 @@ class EpochSampler:
         query, positive = self.queries(epoch)
         settings = self._settings
         photo, similarity = mine_negatives(
-            descriptors, query, self.pool(epoch), self._rule, settings.negatives, settings.one_negative_per_model
+            descriptors, query, self.pool(epoch), self.rule, settings.negatives, settings.one_negative_per_model
         )
         return {"query": query, "positive": positive, "photo": photo, "similarity": similarity}
 
