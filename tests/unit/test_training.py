@@ -1,5 +1,6 @@
 """Training: losses and choices against hand and brute force, gradients against autograd, and runs that are killed and go on."""
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,7 @@ from bow2cnn.network.backbones import BACKBONES, Choice
 from bow2cnn.network.input import IMAGENET, Input
 from bow2cnn.network.layers import FoldedConvBN, StagedBackbone
 from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.pretrained import load_weights
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
 from bow2cnn.pairs import exclusions as negatives
@@ -24,17 +26,19 @@ from bow2cnn.pairs.found import Found, write_pairs
 from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.training import batches as batches_module
 from bow2cnn.training import cache, checkpoint
+from bow2cnn.training import gradient as gradient_module
 from bow2cnn.training import loop as trainer_module
 from bow2cnn.training import train_experiment as train_module
 from bow2cnn.training.augment import another_view, augment
 from bow2cnn.training.batches import TupleLoader
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
+from bow2cnn.training.collapse import find_collapse
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.hard_negatives import draw_negatives, mine_negatives
 from bow2cnn.training.interpolation import error_of, one_standard_error_choice
-from bow2cnn.training.loss import tuple_loss
+from bow2cnn.training.loss import OVER_THE_BATCH, batch_loss, tuple_loss
 from bow2cnn.training.moving_average import interpolate, moving_average
 from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import read_pairs
@@ -141,7 +145,7 @@ SETTINGS |= {"image_size": 32, "learning_rate": 1e-3, "test": {"image_size": 0}}
 
 
 def train(made, out, threads=1, device="cpu", **changes):
-    """Bytes of the network and of the history."""
+    """Train in a folder, which may hold the state of an earlier training. Returns the bytes of the network and of the history."""
     inputs = [made.folder / name for name in (*PAIRS, "collection.h5", "start.h5")]
     files = [out / "network.h5", out / "history.h5"]
     train_experiment(*inputs, *files, out / "state", SETTINGS | changes, 7, threads, device)
@@ -178,6 +182,73 @@ def test_the_loss_has_a_gradient_where_photos_are_alike():
     descriptors = torch.tensor([[1.0, 0.0]] * 3, requires_grad=True)
     tuple_loss(descriptors, torch.tensor([[0, 1, 2]]), "contrastive", 0.7).backward()
     assert torch.isfinite(descriptors.grad).all() and descriptors.grad[2].any()
+
+
+def infonce_by_hand(near, far, temperature):
+    """Of one tuple: the similarities of the positive and of the negatives."""
+    return -np.log(np.exp(near / temperature) / (np.exp(near / temperature) + np.exp(far / temperature).sum()))
+
+
+def multi_similarity_by_hand(near, far, _):
+    far = far[far > near - 0.1]
+    if not len(far):
+        return 0.0
+    return np.log(1 + np.exp(-2 * (near - 0.5))) / 2 + np.log(1 + np.exp(50 * (far - 0.5)).sum()) / 50
+
+
+BY_HAND = {"infonce": infonce_by_hand, "multi-similarity": multi_similarity_by_hand}
+
+
+@pytest.mark.parametrize("kind", OVER_THE_BATCH)
+@pytest.mark.parametrize("temperature", [0.05, 0.3])
+def test_losses_over_the_batch_by_hand(kind, temperature):
+    generator = np.random.default_rng(0)
+    descriptors = generator.normal(size=(12, 4))
+    descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
+    pairs, negatives = np.array([[0, 1], [2, 3], [4, 0], [5, 6], [7, 7]]), generator.random((5, 12)) < 0.5
+    negatives[3] = False  # a query without a negative
+    descriptors[3], negatives[1, 2:4] = descriptors[2], False  # a positive that is nearer than all negatives by more than epsilon
+    expected = [
+        BY_HAND[kind](descriptors[query] @ descriptors[positive], descriptors[allowed] @ descriptors[query], temperature)
+        for (query, positive), allowed in zip(pairs, negatives, strict=True)
+    ]
+    assert expected[3] == 0 and min(expected[0], expected[2]) > 0 and (expected[1] == 0) == (kind == "multi-similarity")
+    found = batch_loss(torch.tensor(descriptors), torch.tensor(pairs), torch.tensor(negatives), kind, temperature)
+    assert float(found) == pytest.approx(sum(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", OVER_THE_BATCH)
+def test_losses_over_the_batch_have_a_finite_gradient_where_photos_are_alike(kind):
+    descriptors = torch.tensor([[0.6, 0.8]] * 5, requires_grad=True)
+    negatives = torch.tensor([[False, False, True, True, True], [False] * 5])
+    batch_loss(descriptors, torch.tensor([[0, 1], [2, 3]]), negatives, kind, 0.001).backward()
+    assert torch.isfinite(descriptors.grad).all() and descriptors.grad[4].any()
+
+
+@pytest.mark.parametrize("augmentation", ["none", "light"])
+def test_photos_of_other_tuples_are_negatives_if_they_surely_show_another_place(made, tmp_path, monkeypatch, augmentation):
+    """And each counts once: 8 is in two tuples, and 20 is there with a copy of itself."""
+    rule = NegativeRule(made.group, made.cluster, made.side, [[20, 1], [20, 21]], [[8, 12]])
+    tuples = {
+        "query": np.array([0, 4, 2, 20, 9]),
+        "positive": np.array([1, 5, 3, 20, 10]),
+        "photo": np.array([[8, 12], [8, 21], [13, 22], [9, -1], [4, 23]]),
+    }
+    masks = []
+    monkeypatch.setattr(batches_module, "batch_loss", lambda _, pairs, negatives, *__: masks.append(negatives))
+    settings = Settings.of({"image_size": 32, "negatives": 2, "augmentation": augmentation, "loss": "infonce"})
+    photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
+    loads, loss = TupleLoader(photos, settings, 0, None, rule).make(tuples, range(5), 1)
+    members, photos = gradient_module._chunk_of(loads, range(5))
+    loss(torch.zeros(len(photos), 2), members)
+    rows = np.zeros(len(photos), int)
+    for number, places in members:
+        rows[places] = [row for row in (tuples["query"][number], tuples["positive"][number], *tuples["photo"][number]) if row >= 0]
+    everywhere = [8, 9, 10, 12, 13, 21, 22, 23]
+    expected = [everywhere, sorted([*everywhere, 20]), everywhere, [4, 5, 8, 9, 10, 12, 13, 22, 23], [0, 1, 2, 3, 4, 5, 20, 21, 22, 23]]
+    assert [sorted(rows[line].tolist()) for line in masks[0].numpy()] == expected
+    for line, (number, places) in zip(masks[0], members, strict=True):
+        assert line[places[2:]].all(), f"the mined negatives of tuple {number}, in the copies that it has of them"
 
 
 # positives and negatives
@@ -369,7 +440,7 @@ def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
     monkeypatch.setattr(batches_module, "another_view", lambda photo, _: photo)
     photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
     tuples = {name: np.full(20, 20) for name in ("query", "positive")} | {"photo": np.full((20, 1), 2)}
-    batches = TupleLoader(photos, Settings.of({"image_size": 32, "flip": True}), 0, None)
+    batches = TupleLoader(photos, Settings.of({"image_size": 32, "flip": True}), 0, None, None)
     found = [[load() for _, load in loads] for loads in batches.make(tuples, range(20), 1)[0]]
     mirrored = [np.array_equal(query, photos[20][:, ::-1]) for query, _, _ in found]
     assert 0 < sum(mirrored) < 20
@@ -382,7 +453,7 @@ def test_a_mirrored_exemplar_has_a_mirrored_copy(made, tmp_path, monkeypatch):
 def test_the_positive_of_an_exemplar_is_a_changed_copy(made, tmp_path, augmentation):
     photos = PhotoCache(tmp_path, made.paths, [], IMAGENET, 32, 1, "key")
     tuples = {"query": np.array([20, 3]), "positive": np.array([20, 2]), "photo": np.array([[2, -1], [20, -1]])}
-    batches = TupleLoader(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None)
+    batches = TupleLoader(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None, None)
     first, again, later = (batches.make(tuples, [0, 1], epoch)[0] for epoch in (1, 1, 2))
     copies = [loads[0][1][1]() for loads in (first, again, later)]
     np.testing.assert_array_equal(copies[0], copies[1])
@@ -441,6 +512,30 @@ def test_the_gradient_is_that_of_autograd(chunk, freeze, learn_norms):
         torch.testing.assert_close(found[key], plain, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", OVER_THE_BATCH)
+def test_a_loss_over_the_batch_does_not_depend_on_how_many_photos_fit_into_memory(kind):
+    model, photos = tiny(), np.random.default_rng(0).integers(0, 256, (6, 20, 24, 3), np.uint8)
+    tuples, pairs = [[0, 1, 2, 3], [4, 2, 0, 1]], torch.tensor([[0, 1], [4, 2]])
+    negatives = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 0, 0, 0]]).bool()
+    found, calls = {}, []
+    with Workers(2) as workers:
+        for chunk in (100, 2, 1):
+            gradient = Gradient(model, workers, 32, over_batch=True)
+            gradient._photos = chunk
+            value = gradient.accumulate(
+                [[(row, lambda row=row: photos[row]) for row in members] for members in tuples],
+                lambda descriptors, placed: calls.append(placed) or batch_loss(descriptors, pairs, negatives, kind, 0.1),
+            )
+            found[chunk] = [torch.tensor(value), *(weight.grad.clone() for weight in model.parameters())]
+    assert calls == [[(0, [0, 1, 2, 3]), (1, [4, 2, 0, 1])]] * 3
+    descriptors = torch.cat([model(model.pixels(photo)) for photo in photos[:5]])
+    expected = batch_loss(descriptors, pairs, negatives, kind, 0.1)
+    plain = torch.autograd.grad(expected, list(model.parameters()))
+    for whole, two, one, value in zip(found[100], found[2], found[1], [expected, *plain], strict=True):
+        assert torch.equal(whole, two) and torch.equal(whole, one) and value.any()
+        torch.testing.assert_close(whole, value.detach(), rtol=1e-3, atol=1e-5)
+
+
 def test_feature_distillation_pulls_towards_the_starting_network():
     start = torch.nn.functional.normalize(torch.rand(6, 10), dim=1)
     rows = {name: np.array(value) for name, value in {"query": [0], "positive": [2], "photo": [[4, -1]]}.items()}
@@ -449,7 +544,7 @@ def test_feature_distillation_pulls_towards_the_starting_network():
     values = []
     for weight in (0.0, 3.0):
         settings = Settings(negatives=2, feature_distillation=weight)
-        _, loss = TupleLoader(photos, settings, 0, start if weight else None).make(rows, range(1), 1)
+        _, loss = TupleLoader(photos, settings, 0, start if weight else None, None).make(rows, range(1), 1)
         values.append(float(loss(found, members)))
     assert values[1] - values[0] == pytest.approx(3 * float(((found - start[[0, 2, 4]]) ** 2).sum()), rel=1e-5)
 
@@ -463,7 +558,7 @@ def test_the_pull_does_not_depend_on_how_many_photos_fit_into_memory(made, tmp_p
         for chunk in (100, 1):
             gradient = Gradient(model, workers, 32)
             gradient._photos = chunk
-            batches = TupleLoader(photos, Settings(negatives=2, feature_distillation=0.7, image_size=32), 0, start)
+            batches = TupleLoader(photos, Settings(negatives=2, feature_distillation=0.7, image_size=32), 0, start, None)
             value = gradient.accumulate(*batches.make(tuples, range(3), 1))
             found[chunk] = [torch.tensor(value), *(weight.grad.clone() for weight in model.parameters())]
     for whole, alone in zip(found[100], found[1], strict=True):
@@ -527,7 +622,6 @@ def test_what_a_history_tells(made, undisturbed):
     related = (made.group[photo] == made.group[query]) | ((made.cluster[photo] == made.cluster[query]) & (made.cluster[query] >= 0))
     assert not (related & given).any() and (made.group[photo[given]] >= 0).all()
     assert (made.group[curve["negatives/positive"]] == made.group[curve["negatives/query"]]).all()
-    assert not (undisturbed.folder / "state").exists()
 
 
 class Killed(BaseException):
@@ -580,7 +674,96 @@ def test_a_damaged_or_foreign_checkpoint_is_not_used(made, undisturbed, tmp_path
     assert train(made, tmp_path) == undisturbed.bytes
 
 
+def left_in_state(out):
+    return sorted(path.relative_to(out / "state").as_posix() for path in (out / "state").rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Grows by one with every training step."""
+    found, add = [], Gradient.accumulate
+    monkeypatch.setattr(Gradient, "accumulate", lambda *arguments: found.append(1) or add(*arguments))
+    return found
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimiser": "sgd", "ema_decay": 0, "augmentation": "light"}, {"test": {"image_size": 40}}])
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_finished_training_that_gets_more_epochs_goes_on_to_the_same_bytes(made, unvalidated, tmp_path, steps, validated, changes):
+    inputs, changes = made if validated else unvalidated, changes | {"resample_positives": False}
+    for name in ("whole", "grown"):
+        (tmp_path / name).mkdir()
+    whole = train(inputs, tmp_path / "whole", **changes | {"epochs": 4})
+    found = train(inputs, tmp_path / "grown", **changes)
+    assert left_in_state(tmp_path / "grown") == ["checkpoint"] and found != whole
+    del steps[:]
+    assert train(inputs, tmp_path / "grown", **changes | {"epochs": 4, "interpolation": [0.5]}) != whole
+    assert len(steps) == 6, "two of four epochs"
+    assert train(inputs, tmp_path / "grown", **changes | {"epochs": 4}) == whole
+    assert len(steps) == 6, "another interpolation needs no training"
+
+
+def test_a_training_that_was_killed_goes_on_with_another_number_of_epochs(made, undisturbed, tmp_path, monkeypatch, steps):
+    monkeypatch.setattr(checkpoint, "_SAVE_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module.Trainer, "_validate_and_mine", stop_in(2))
+        with pytest.raises(Killed):
+            train(made, tmp_path, epochs=4)
+    assert train(made, tmp_path) == undisturbed.bytes and len(steps) == 6
+
+
+def stop_in(epoch):
+    """`Trainer._validate_and_mine` that is killed in an epoch."""
+    original = trainer_module.Trainer._validate_and_mine
+
+    def validate(trainer):
+        if trainer._epoch == epoch:
+            raise Killed
+        original(trainer)
+
+    return validate
+
+
+def test_fewer_epochs_than_were_done_start_again(made, undisturbed, tmp_path, steps):
+    train(made, tmp_path, epochs=4)
+    assert train(made, tmp_path) == undisturbed.bytes and len(steps) == 18
+    del steps[:]
+    train(made, tmp_path, epochs=0)
+    assert history(tmp_path)["chosen"] == 0 and same_weights(made, tmp_path)
+    assert train(made, tmp_path) == undisturbed.bytes and steps == []
+
+
+@pytest.mark.parametrize("changed", ["settings", "seed", "photos", "pairs", "start", "code"])
+def test_any_other_change_starts_again(made, tmp_path, monkeypatch, steps, changed):
+    inputs = {name: made.folder / name for name in (*PAIRS, "collection.h5", "start.h5")}
+    seed, settings = 7, SETTINGS
+    train(made, tmp_path)
+    del steps[:]
+    if changed == "settings":
+        settings = SETTINGS | {"learning_rate": 2e-3}
+    elif changed == "seed":
+        seed = 8
+    elif changed == "photos":
+        inputs["collection.h5"] = tmp_path / "collection.h5"
+        artefact.write(tmp_path / "collection.h5", "collection", {"path": made.paths, "sha256": np.zeros((PHOTOS, 32), np.uint8)})
+    elif changed == "pairs":
+        put_changed(made, tmp_path, doubt=[[0, 8]])
+        inputs |= {name: tmp_path / name for name in PAIRS}
+    elif changed == "start":
+        inputs["start.h5"] = tmp_path / "start.h5"
+        save_network(tmp_path / "start.h5", tiny(1))
+    else:
+        monkeypatch.setattr(train_module, "digest", lambda _: "other")
+    outputs, found = [], []
+    for folder in (tmp_path, tmp_path / "anew"):
+        folder.mkdir(exist_ok=True)
+        outputs = [folder / "network.h5", folder / "history.h5"]
+        train_experiment(*inputs.values(), *outputs, folder / "state", settings | {"epochs": 3}, seed, 1)
+        found.append([path.read_bytes() for path in outputs])
+    assert len(steps) == 2 * 9 and found[0] == found[1]
+
+
 def test_nothing_of_a_damaged_checkpoint_is_read(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
     checkpoint = Checkpoint(tmp_path, "key")
     checkpoint.save({"weights": {"a": torch.arange(300.0), "b": torch.zeros(3)}, "position": [1, 2, 0.5]})
     assert checkpoint.load()["weights"]["a"].tolist() == list(range(300)) and checkpoint.load()["position"] == [1, 2, 0.5]
@@ -591,7 +774,7 @@ def test_nothing_of_a_damaged_checkpoint_is_read(tmp_path, monkeypatch, caplog):
     for content in [*damaged, *(whole[:size] for size in places), whole + b"\0"]:
         (tmp_path / "checkpoint").write_bytes(content)
         assert checkpoint.load() is None
-    assert "starting again" in caplog.text
+    assert "starting from the first epoch" in caplog.text
     (tmp_path / "checkpoint").write_bytes(whole)
     assert Checkpoint(tmp_path, "other").load() is None
     assert Checkpoint(tmp_path / "none", "key").load() is None
@@ -599,6 +782,24 @@ def test_nothing_of_a_damaged_checkpoint_is_read(tmp_path, monkeypatch, caplog):
 
 def test_threads_do_not_change_a_byte(made, undisturbed, tmp_path):
     assert train(made, tmp_path, threads=2) == undisturbed.bytes
+
+
+@pytest.mark.parametrize("loss", OVER_THE_BATCH)
+def test_a_training_over_batches_is_the_same_with_more_threads_and_after_a_kill(made, undisturbed, tmp_path, monkeypatch, loss):
+    folders = [tmp_path / name for name in ("whole", "killed", "fewer")]
+    for folder in folders:
+        folder.mkdir()
+    changes = {"loss": loss, "batch": 5, "feature_distillation": 0.1, "augmentation": "light"}
+    whole = train(made, folders[0], **changes)
+    monkeypatch.setattr(checkpoint, "_SAVE_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module.Trainer, "_validate_and_mine", stop_in(1))
+        with pytest.raises(Killed):
+            train(made, folders[1], threads=2, **changes)
+    assert train(made, folders[1], threads=2, **changes) == whole
+    assert history(folders[0])["loss"].tolist() != history(undisturbed.folder)["loss"].tolist()
+    monkeypatch.setattr(gradient_module, "_GRAPH_BYTES", 1)
+    assert train(made, folders[2], **changes) == whole, "one photo in memory at a time"
 
 
 @pytest.mark.gpu
@@ -679,7 +880,7 @@ def test_validation_describes_photos_as_at_test_time(made, tmp_path, monkeypatch
         assert curve["validation_map"].tolist() == plain["validation_map"].tolist()
     else:
         assert curve["validation_map"].tolist() != plain["validation_map"].tolist()
-    assert not (there / "state").exists()
+    assert left_in_state(there) == ["checkpoint"]
 
 
 def test_a_training_with_another_size_at_test_time_goes_on(made, tmp_path, monkeypatch):
@@ -698,18 +899,22 @@ def test_a_training_with_another_size_at_test_time_goes_on(made, tmp_path, monke
     assert train(made, tmp_path / "killed", **changes) == whole
 
 
-def scored(monkeypatch, scores):
-    """Validation by these mAP in turn: every epoch, then the interpolations. All queries have the same AP, so no mean has an error."""
+def scored(monkeypatch, out, scores):
+    """Validation of a new training by these mAP in turn: every epoch, then the interpolations.
+
+    All queries have the same AP, so no mean has an error.
+    """
     scores = iter(scores)
+    shutil.rmtree(out / "state", ignore_errors=True)
     monkeypatch.setattr(trainer_module, "validation_scores", lambda *_: np.full(4, next(scores)))
 
 
 def test_validation_decides(made, tmp_path, monkeypatch):
-    scored(monkeypatch, [50.0, 40.0, 30.0, 50.0, 40.0])
+    scored(monkeypatch, tmp_path, [50.0, 40.0, 30.0, 50.0, 40.0])
     train(made, tmp_path, interpolation=[1.0])
     assert history(tmp_path)["chosen"] == 0 and same_weights(made, tmp_path)
     assert history(tmp_path)["tried/validation_map"].tolist() == [50, 40] and history(tmp_path)["tried/chosen"] == 0
-    scored(monkeypatch, [50.0, 60.0, 30.0, 50.0, 60.0])
+    scored(monkeypatch, tmp_path, [50.0, 60.0, 30.0, 50.0, 60.0])
     train(made, tmp_path, interpolation=[1.0])
     assert history(tmp_path)["chosen"] == 1 and not same_weights(made, tmp_path)
 
@@ -727,10 +932,10 @@ def test_an_average_with_a_decay_of_one_never_moves(made, tmp_path):
 
 
 def test_the_smallest_alpha_among_equals_is_kept(made, tmp_path, monkeypatch):
-    scored(monkeypatch, [1.0, 3.0, 1.0, 3.0])
+    scored(monkeypatch, tmp_path, [1.0, 3.0, 1.0, 3.0])
     train(made, tmp_path, epochs=1, interpolation=[1.0])
     start, learned = weights(made.folder / "start.h5"), weights(tmp_path / "network.h5")
-    scored(monkeypatch, [1.0, 3.0, 1.0, 2.0, 3.0, 3.0])
+    scored(monkeypatch, tmp_path, [1.0, 3.0, 1.0, 2.0, 3.0, 3.0])
     train(made, tmp_path, epochs=1, interpolation=[1.0, 0.25, 0.5])
     middle, tried = weights(tmp_path / "network.h5"), history(tmp_path)
     assert tried["tried/share"].tolist() == [0.0, 0.25, 0.5, 1.0] and tried["tried/chosen"] == 2
@@ -753,7 +958,7 @@ def test_the_nearest_network_within_one_standard_error_is_good():
 
 
 def test_the_p_of_an_epoch_is_that_of_the_network_validated(made, tmp_path, monkeypatch):
-    scored(monkeypatch, [1.0, 2.0, 3.0, 1.0, 3.0])
+    scored(monkeypatch, tmp_path, [1.0, 2.0, 3.0, 1.0, 3.0])
     train(made, tmp_path, interpolation=[1.0], learning_rate=1e-2)
     curve = history(tmp_path)
     assert curve["chosen"] == 2 and curve["pooling_p"][0] == 3.0
@@ -777,7 +982,7 @@ def test_a_training_that_diverges_keeps_the_start_and_says_so(made, unvalidated,
     caplog.set_level("INFO")
     inputs = made if validated else unvalidated
     train(inputs, tmp_path, learning_rate=1e6, optimiser="sgd", **changes)
-    assert same_weights(made, tmp_path)
+    assert same_weights(made, tmp_path) and not (tmp_path / "state").exists()
     curve = history(tmp_path)
     assert curve["diverged"] == 1 and curve["chosen"] == 0 and curve["tried/share"].tolist() == [0]
     assert len(curve["loss"]) == len(curve["negatives/query"]) == 1 and len(curve["validation_map"]) == len(curve["pooling_p"]) == 2
@@ -786,6 +991,33 @@ def test_a_training_that_diverges_keeps_the_start_and_says_so(made, unvalidated,
     assert line.startswith("training: diverged in epoch 1 (") and "the network it started from is kept" in line
     messages = "\n".join(record.getMessage() for record in caplog.records)
     assert "nan" not in messages and "-1.00" not in messages and "no epoch validated better" not in messages
+
+
+def test_a_training_whose_descriptors_collapse_keeps_the_start_and_says_so(made, tmp_path, caplog):
+    """The loss stays finite, and validation of nearly equal descriptors may even be better by chance."""
+    model = RetrievalNetwork("efficientnet-lite0")
+    load_weights(model, None)
+    save_network(tmp_path / "start.h5", model)
+    inputs = [*(made.folder / name for name in (*PAIRS, "collection.h5")), tmp_path / "start.h5"]
+    changes = {"network": "efficientnet-lite0", "epochs": 1, "learning_rate": 1.0, "optimiser": "sgd"}
+    train_experiment(*inputs, tmp_path / "network.h5", tmp_path / "history.h5", tmp_path / "state", SETTINGS | changes, 7, 1)
+    start, found, curve = weights(tmp_path / "start.h5"), weights(tmp_path / "network.h5"), history(tmp_path)
+    assert all(np.array_equal(found[name], start[name]) for name in start) and not (tmp_path / "state").exists()
+    assert curve["diverged"] == 1 and np.isfinite(curve["loss"]).all()
+    [line] = [record.getMessage() for record in caplog.records if "diverged" in record.getMessage()]
+    assert "all descriptors are nearly the same" in line and "try a smaller learning_rate" in line and "\n" not in line
+
+
+def test_only_descriptors_much_closer_than_at_the_start_have_collapsed():
+    start = functional.normalize(torch.randn(50, 8), dim=1).numpy()
+    centre = start.mean(0)
+    assert find_collapse(centre + 0.11 * (start - centre), start) is None
+    assert find_collapse(centre + 0.09 * (start - centre), start).startswith("all descriptors are nearly the same: their variance is ")
+    assert find_collapse(np.repeat(start[:1], 50, 0), np.repeat(start[:1], 50, 0)) is None, "as at the start"
+    same = np.repeat(start[:1], 5, 0)
+    assert find_collapse(same[:3], start[:3]) is None and find_collapse(same[:4], start[:4])
+    same[:2] = 0
+    assert find_collapse(same, start[:5]) is None, "three photos with a descriptor"
 
 
 def test_a_start_that_overflows_is_one_line(made, tmp_path):
@@ -819,7 +1051,7 @@ def test_pairs_of_two_places_are_reported(made, tmp_path, caplog):
 def test_a_photo_that_vanishes_during_training_is_grey(augmentation, tmp_path):
     photos = PhotoCache(tmp_path, [tmp_path / "gone.jpg"] * 3, [], IMAGENET, 32, 1, "key")
     tuples = {"query": np.array([0]), "positive": np.array([1]), "photo": np.array([[2, -1]])}
-    loads, _ = TupleLoader(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None).make(tuples, [0], 1)
+    loads, _ = TupleLoader(photos, Settings.of({"image_size": 32, "augmentation": augmentation}), 0, None, None).make(tuples, [0], 1)
     assert [len(np.unique(load())) for _, load in loads[0]] == [1, 1, 1]
 
 
@@ -904,7 +1136,8 @@ def test_another_view_shows_part_of_the_photo():
     [
         ({"speed": 1}, "settings: speed: no such key"),
         ({"network": "vgg17"}, "settings: network: 'vgg17' is not one of efficientnet-lite0, alexnet"),
-        ({"loss": "cosine"}, "settings: loss: 'cosine' is not one of contrastive, triplet"),
+        ({"loss": "cosine"}, "settings: loss: 'cosine' is not one of contrastive, triplet, infonce, multi-similarity"),
+        ({"temperature": 0}, "settings: temperature: must be at least 0.001, got 0"),
         ({"batch": 0}, "settings: batch: must be at least 1, got 0"),
         ({"batch": True}, "settings: batch: expected a whole number, got True"),
         ({"ema_decay": 1.5}, "settings: ema_decay: must be at most 1, got 1.5"),

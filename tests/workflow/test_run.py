@@ -78,6 +78,20 @@ def test_a_training_key_reruns_nothing_before_the_training(finished):
     assert not {"extract_features", "build_index", "cut_clusters", "find_pairs", "start_network", "rank_benchmark"} & set(changed)
 
 
+def test_a_training_with_more_epochs_goes_on_from_the_last(finished):
+    """Snakemake deletes the network before it trains again, but not the state."""
+    log = finished.results / "logs/train_network/gem.log"
+    assert "resumed" not in log.read_text()
+    try:
+        start(finished, 2, "training", "--config", "experiments={'gem': {'epochs': 3}}")
+        assert "training: resumed in epoch 2 after 3 steps" in log.read_text()
+        curve = artefact.read(finished.results / "experiments/gem/history.h5", "history")
+        assert curve["epoch"].tolist() == [0, 1, 2, 3]
+    finally:
+        start(finished, 2)
+    assert contents(finished.results) == finished.contents
+
+
 def test_other_steps_rerun_the_evaluation_and_no_training(finished):
     changed = plan(finished, "--config", "experiments={'gem': {'test': {'steps': []}}}")
     assert set(changed) == {"evaluate_systems", "write_report"} | ({"all"} & set(changed))

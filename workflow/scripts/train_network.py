@@ -1,4 +1,4 @@
-"""Fine-tunes the network of an experiment. The state for resuming lies beside the results, which Snakemake deletes first."""
+"""Fine-tunes the network of an experiment. The state to go on from lies beside the results, which Snakemake deletes before a rerun."""
 
 from pathlib import Path
 

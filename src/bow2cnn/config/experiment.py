@@ -125,12 +125,24 @@ class Experiment(Section):
         "Take background photos (outside every 3D model) as negatives too; each of them counts as a model of its own. Exemplars need them.",
     )
     negative_pool_size: int = key(20000, "Number of photos among which negatives are chosen; drawn again in every epoch.", ge=2)
-    loss: Literal["contrastive", "triplet"] = key("contrastive", "The loss.")
+    loss: Literal["contrastive", "triplet", "infonce", "multi-similarity"] = key(
+        "contrastive",
+        "The loss. contrastive and triplet (TPAMI 2018) look at one tuple at a time; both use margin. infonce (van den Oord et al. 2018), "
+        "which uses temperature, and multi-similarity (Wang et al. 2019), which uses neither, also take the photos of the other tuples of "
+        "the batch as negatives, except those that may show the place of the query.",
+    )
     margin: float = key(
         0.85,
-        "Margin of the loss. contrastive: negatives farther away than this have no loss. triplet: neither do negatives whose "
-        "squared distance exceeds that of the positive by more than this.",
+        "Margin of the losses contrastive and triplet. contrastive: negatives farther away than this have no loss. triplet: neither do "
+        "negatives whose squared distance exceeds that of the positive by more than this.",
         ge=0,
+        le=1_000_000,
+    )
+    temperature: float = key(
+        0.05,
+        "Temperature of the loss infonce: similarities are divided by it. The lower it is, the more the hardest negatives count, and the "
+        "larger the gradient is.",
+        ge=0.001,
         le=1_000_000,
     )
     feature_distillation: float = key(
@@ -139,7 +151,13 @@ class Experiment(Section):
         ge=0,
         le=1_000_000,
     )
-    epochs: int = key(3, "Number of epochs. Hard negatives are mined again and validation is run in each.", ge=0, le=100000)
+    epochs: int = key(
+        3,
+        "Number of epochs. Hard negatives are mined again and validation is run in each. A finished training that gets more epochs goes on "
+        "from its last one.",
+        ge=0,
+        le=100000,
+    )
     queries_per_epoch: int = key(200, "Maximum number of tuples per epoch; a query has at most one.", ge=1)
     exemplars: int = key(
         200,

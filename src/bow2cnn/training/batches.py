@@ -7,11 +7,12 @@ from functools import partial
 import numpy as np
 import torch
 
+from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.photos.decode import PhotoError
 from bow2cnn.training.augment import another_view, augment
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.gradient import Loss, Photo
-from bow2cnn.training.loss import tuple_loss
+from bow2cnn.training.loss import OVER_THE_BATCH, batch_loss, tuple_loss
 from bow2cnn.training.settings import Settings
 
 _AUGMENT, _COPY = 55, 58
@@ -26,10 +27,11 @@ class TupleLoader:
         settings: of the experiment.
         seed: of all random choices.
         start: descriptors of the photos by the starting network, float32 [n, D], for the feature distillation; None without it.
+        rule: which photos of other tuples may be negatives of a query, for the losses over the batch.
     """
 
-    def __init__(self, photos: PhotoCache, settings: Settings, seed: int, start: torch.Tensor | None) -> None:
-        self._photos, self._settings, self._seed, self._start = photos, settings, seed, start
+    def __init__(self, photos: PhotoCache, settings: Settings, seed: int, start: torch.Tensor | None, rule: NegativeRule) -> None:
+        self._photos, self._settings, self._seed, self._start, self._rule = photos, settings, seed, start, rule
 
     def make(self, tuples: dict[str, np.ndarray], numbers: Sequence[int], epoch: int) -> tuple[list[list[Photo]], Loss]:
         """Photos of some tuples, and their loss, for `Gradient.accumulate`.
@@ -76,17 +78,45 @@ class TupleLoader:
             return self._photos.blank()
 
     def _loss(self, descriptors, placed, rows):
-        settings = self._settings
-        places = torch.full((len(placed), max(len(members) for _, members in placed)), -1, dtype=torch.int64)
-        for line, (_, members) in enumerate(placed):
-            places[line, : len(members)] = torch.tensor(members)
-        value = tuple_loss(descriptors, places.to(descriptors.device), settings.loss, settings.margin)
+        if self._settings.loss in OVER_THE_BATCH:
+            value = self._batch_loss(descriptors, placed, rows)
+        else:
+            value = self._tuple_loss(descriptors, placed)
         if self._start is None:
             return value
         # A photo counts once per tuple that has it. If it counted once per chunk, the loss would depend on the size of the chunks.
         members = [place for _, places in placed for place in places]
         before = self._start[[row for number, _ in placed for row in rows[number]]].to(descriptors.device)
-        return value + settings.feature_distillation * ((descriptors[members] - before) ** 2).sum()
+        return value + self._settings.feature_distillation * ((descriptors[members] - before) ** 2).sum()
+
+    def _tuple_loss(self, descriptors, placed):
+        settings = self._settings
+        places = torch.full((len(placed), max(len(members) for _, members in placed)), -1, dtype=torch.int64)
+        for line, (_, members) in enumerate(placed):
+            places[line, : len(members)] = torch.tensor(members)
+        return tuple_loss(descriptors, places.to(descriptors.device), settings.loss, settings.margin)
+
+    def _batch_loss(self, descriptors, placed, rows):
+        settings = self._settings
+        pairs = torch.tensor([members[:2] for _, members in placed])
+        negatives = torch.from_numpy(self._negatives(len(descriptors), placed, rows))
+        return batch_loss(descriptors, pairs.to(descriptors.device), negatives.to(descriptors.device), settings.loss, settings.temperature)
+
+    def _negatives(self, count, placed, rows):
+        """Which photos of the batch are negatives of the query of each tuple, bool [t, count].
+
+        A photo of the collection counts once per query, though the batch may have several copies of it, each augmented in another way: the
+        one in the tuple of the query if there is one, else the first.
+        """
+        row_of = np.zeros(count, np.int64)
+        for number, members in placed:
+            row_of[members] = rows[number]
+        negatives = np.zeros((len(placed), count), bool)
+        for line, (_, members) in enumerate(placed):
+            own_first = np.concatenate([members, np.setdiff1d(np.arange(count), members)])
+            photos, first = np.unique(row_of[own_first], return_index=True)
+            negatives[line, own_first[first]] = self._rule.allowed(row_of[members[0]], photos)
+        return negatives
 
 
 def _rows(tuples, number):

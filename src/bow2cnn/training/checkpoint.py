@@ -1,4 +1,4 @@
-"""Stores the state of an unfinished training atomically, so that a run that was killed at any moment can be resumed."""
+"""Stores the state of a training atomically: a run that was killed at any moment can be resumed, and a finished one given more epochs."""
 
 import io
 import logging
@@ -55,9 +55,17 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except ChecksumError as error:
-            _LOG.warning("training: starting again, because the checkpoint cannot be used: %s", first_line(error))
+            _LOG.info("training: starting from the first epoch, because the checkpoint cannot be used: %s", first_line(error))
             return None
 
     def remove(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self._path.parent, ignore_errors=True)
+
+    def remove_all_else(self) -> None:
+        """Delete everything in the folder except the checkpoint."""
+        for path in self._path.parent.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path != self._path:
+                path.unlink()

@@ -3,6 +3,10 @@
 Every photo passes the network alone, with one library thread. The loss takes the descriptors of all photos; its gradient then goes back
 through the graph of each photo. The gradients of the photos are added in the order of the photos, so the sum does not depend on the number
 of workers. A photo without a gradient (a negative beyond the margin) needs no backward pass.
+
+A loss that is a sum over tuples is computed for as many tuples at a time as fit into memory. A loss over the whole batch needs all
+descriptors at once. If the graphs of all photos do not fit, the photos pass the network twice: first for the descriptors and the gradient
+of the loss, then, some at a time, for the backward pass (GradCache, Gao et al., arXiv 2101.06983). The result is the same.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -30,11 +34,12 @@ class Gradient:
     Args:
         model: the network.
         workers: an entered pool.
-        image_size: longer side of the photos, in pixels; it determines how many tuples fit into memory at a time.
+        image_size: longer side of the photos, in pixels; it determines how many photos fit into memory at a time.
+        over_batch: whether the loss needs all tuples at once; else it must be a sum over tuples.
     """
 
-    def __init__(self, model: RetrievalNetwork, workers: Workers, image_size: int) -> None:
-        self._model, self._workers = model, workers
+    def __init__(self, model: RetrievalNetwork, workers: Workers, image_size: int, over_batch: bool = False) -> None:
+        self._model, self._workers, self._over_batch = model, workers, over_batch
         self._normalised = [pair for pair in model.backbone.normalised() if _learns(pair)]
         inside = {id(tensor) for pair in self._normalised for tensor in _weights(pair)}
         self._direct = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in inside]
@@ -45,7 +50,7 @@ class Gradient:
 
         Args:
             tuples: the photos of each tuple; a photo that several tuples have passes the network once.
-            loss: the loss, which must be a sum over tuples.
+            loss: the loss.
 
         Returns:
             the loss.
@@ -59,7 +64,10 @@ class Gradient:
         return total
 
     def _chunks(self, tuples):
-        """The tuples in order, as chunks that fit into memory, see `_chunk_of`."""
+        """The tuples in order, as chunks for which the loss is computed, see `_chunk_of`."""
+        if self._over_batch:
+            yield _chunk_of(tuples, range(len(tuples)))
+            return
         chunk, photos = [], 0
         for number, members in enumerate(tuples):
             if chunk and photos + len(members) > self._photos:
@@ -72,10 +80,29 @@ class Gradient:
 
     def _chunk(self, chunk, loss, leaves, sums):
         members, photos = chunk
-        graphs = list(self._workers.map(lambda load: self._model(self._model.pixels(load())), photos))
+        fit = not self._over_batch or len(photos) <= self._photos
+        graphs = list(self._workers.map(self._describe if fit else lambda load: self._describe(load).detach(), photos))
         descriptors = torch.cat([graph.detach() for graph in graphs]).requires_grad_()
         value = loss(descriptors, members)
         (outer,) = torch.autograd.grad(value, descriptors)
+        if fit:
+            self._back(graphs, outer, leaves, sums)
+        else:
+            self._back_in_parts(photos, outer, leaves, sums)
+        return float(value.detach())
+
+    def _describe(self, load):
+        return self._model(self._model.pixels(load()))
+
+    def _back_in_parts(self, photos, outer, leaves, sums):
+        learning = [number for number in range(len(photos)) if bool(outer[number].any())]
+        for start in range(0, len(learning), self._photos):
+            numbers = learning[start : start + self._photos]
+            graphs = list(self._workers.map(self._describe, [photos[number] for number in numbers]))
+            self._back(graphs, outer[numbers], leaves, sums)
+
+    def _back(self, graphs, outer, leaves, sums):
+        """Add the gradients of photos, given those of their descriptors, to `sums`."""
 
         def back(number):
             if not bool(outer[number].any()):
@@ -86,7 +113,6 @@ class Gradient:
             for total, gradient in zip(sums, gradients or (), strict=gradients is not None):
                 if gradient is not None:
                     total += gradient
-        return float(value.detach())
 
     @contextmanager
     def _leaves(self):

@@ -1,4 +1,8 @@
-"""The loop of one training: validate, mine, learn, epoch by epoch; resumed from a checkpoint if there is one."""
+"""The loop of one training: validate, mine, learn, epoch by epoch; resumed from a checkpoint if there is one.
+
+The last checkpoint is saved after the last step, before the last epoch is validated. A training with more epochs resumes there: it
+validates this epoch and mines for the next one, as a training of this number of epochs from the start does.
+"""
 
 import copy
 import logging
@@ -17,9 +21,11 @@ from bow2cnn.network.workers import Workers
 from bow2cnn.training.batches import TupleLoader
 from bow2cnn.training.cache import PhotoCache
 from bow2cnn.training.checkpoint import Checkpoint
+from bow2cnn.training.collapse import find_collapse
 from bow2cnn.training.errors import Diverged, TrainingError
 from bow2cnn.training.gradient import Gradient
 from bow2cnn.training.interpolation import error_of, mean_of, one_standard_error_choice
+from bow2cnn.training.loss import OVER_THE_BATCH
 from bow2cnn.training.moving_average import copy_weights, interpolate, moving_average, pooling_exponent
 from bow2cnn.training.optimiser import make_optimiser, make_schedule
 from bow2cnn.training.pairs import Pairs
@@ -94,7 +100,7 @@ class Trainer:
         except Diverged as error:
             raise TrainingError(f"the network to start from overflows or is damaged: {error}; take other weights") from error
         start = torch.from_numpy(self._initial_descriptors) if settings.feature_distillation else None
-        self._batches = TupleLoader(photos, settings, seed, start)
+        self._batches = TupleLoader(photos, settings, seed, start, self.plan.rule)
 
     def run(self) -> None:
         """Train all epochs and choose the network to keep. If the training diverges, it ends, and the starting network is kept."""
@@ -125,7 +131,7 @@ class Trainer:
         batch = self._settings.batch
         steps = -(-self.plan.tuples // batch)
         with Workers(self._threads) as workers:
-            gradient = Gradient(self._model, workers, self._settings.image_size)
+            gradient = Gradient(self._model, workers, self._settings.image_size, self._settings.loss in OVER_THE_BATCH)
             for step in progress(range(self._step, steps), f"epoch {self._epoch}"):
                 numbers = range(step * batch, min((step + 1) * batch, self.plan.tuples))
                 loss = gradient.accumulate(*self._batches.make(self.tuples[-1], numbers, self._epoch))
@@ -185,12 +191,20 @@ class Trainer:
         """Describe the photos to mine among, and those of validation: two arrays float32 [n, D], or twice one if the ways are the same."""
         rows, label = self.plan.validation_rows(), f"descriptors, epoch {self._epoch}"
         if self._for_validation == self._for_mining:
-            both = self._describe(weights, np.union1d(rows, mined), self._for_mining, label)
+            both = self._describe_learned(weights, np.union1d(rows, mined), self._for_mining, self._initial_descriptors, label)
             return both, both
         return (
-            self._describe(weights, mined, self._for_mining, label),
-            self._describe(weights, rows, self._for_validation, f"{label}, validation"),
+            self._describe_learned(weights, mined, self._for_mining, self._initial_descriptors, label),
+            self._describe_learned(weights, rows, self._for_validation, self._initial_validated, f"{label}, validation"),
         )
+
+    def _describe_learned(self, weights, rows, way, start, progress_label):
+        """Like `_describe`; raises `Diverged` also if the descriptors have collapsed, compared with those of the start."""
+        described = self._describe(weights, rows, way, progress_label)
+        fault = find_collapse(described[rows], start[rows])
+        if fault:
+            raise Diverged(fault)
+        return described
 
     def _describe(self, weights, rows, way, progress_label):
         """Describe some photos: float32 [n, D] by collection row, zero for all others; raises `Diverged` if the descriptors are useless.
@@ -224,9 +238,12 @@ class Trainer:
         self._checkpoint.save(state)
 
     def _load(self):
-        """Restore the state of the checkpoint. Returns whether there was one."""
+        """Restore the state of the checkpoint. Returns whether there was one that is not of a later epoch than the last one wanted."""
         saved = self._checkpoint.load()
         if saved is None:
+            return False
+        if saved["position"][0] > self._settings.epochs:
+            _LOG.info("training: starting from the first epoch, because the checkpoint is of epoch %d", saved["position"][0])
             return False
         self._epoch, self._step, self._loss = saved["position"]
         for name, part in self._parts().items():

@@ -50,7 +50,8 @@ def train_experiment(
         collection: artefact, the photos.
         start: artefact, the network to start from.
         network, history: artefacts to write, of kinds `network` and `history`.
-        state: folder for the state of an interrupted training; removed at the end.
+        state: folder for the state of the training, see `Checkpoint`. An interrupted training goes on from it, and so does a finished one
+            that gets more epochs. At the end only the checkpoint is left, and nothing if the training diverged.
         settings: keys of the experiment, see `Settings`.
         seed: of all random choices.
         threads: number of worker threads, torch's own number by default; the result does not depend on it.
@@ -76,7 +77,10 @@ def train_experiment(
     trainer = Trainer(model, usable, photos, experiment, seed, threads, checkpoint)
     trainer.run()
     _write(trainer, network, history, experiment, seed)
-    checkpoint.remove()
+    if trainer.diverged:
+        checkpoint.remove()  # otherwise more epochs would go on into the divergence
+    else:
+        checkpoint.remove_all_else()
 
 
 def start_model(path: str | Path, settings: Settings) -> RetrievalNetwork:
@@ -108,8 +112,12 @@ def start_model(path: str | Path, settings: Settings) -> RetrievalNetwork:
 
 
 def _key(paths, sha256, settings, seed, device):
-    """Digest of everything on which the result depends; a checkpoint with another key is not used."""
-    total = hashlib.sha256(json.dumps(settings.of_training(), sort_keys=True).encode())
+    """Digest of everything on which the epochs depend; a checkpoint with another key is not used.
+
+    The number of epochs changes none of them (`Trainer` compares it), and `interpolation` counts only after the last.
+    """
+    keys = {name: value for name, value in settings.of_training().items() if name not in ("epochs", "interpolation")}
+    total = hashlib.sha256(json.dumps(keys, sort_keys=True).encode())
     for path in paths:
         with open(path, "rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())

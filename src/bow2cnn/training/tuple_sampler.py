@@ -24,6 +24,7 @@ class EpochSampler:
 
     Attributes:
         tuples: number of tuples per epoch.
+        rule: which photos may be negatives of which query.
         validation: the truth of validation, its database limited to a size that can be described in every epoch.
 
     Raises:
@@ -47,7 +48,7 @@ class EpochSampler:
         self._matched = min(settings.queries_per_epoch, len(usable))
         self._exemplars = min(settings.exemplars, len(self._background))
         self.tuples = self._matched + self._exemplars
-        self._rule = pairs.rule.wary(start)
+        self.rule = pairs.rule.wary(start)
 
     def queries(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows of an epoch's queries, int64 [t], in the order of training, and of their positives, int64 [t].
@@ -103,10 +104,10 @@ class EpochSampler:
         query, positive = self.queries(epoch)
         pool, count, mining = self.pool(epoch), self._settings.negatives, self._settings.negative_mining
         if mining in HARD:
-            photo, similarity = mine_negatives(descriptors, query, pool, self._rule, count, mining)
+            photo, similarity = mine_negatives(descriptors, query, pool, self.rule, count, mining)
         else:
             generator = self._generator(_NEGATIVES, epoch) if mining == "random" else None
-            photo = draw_negatives(query, pool, self._rule, count, generator)
+            photo = draw_negatives(query, pool, self.rule, count, generator)
             similarity = np.full(photo.shape, np.nan, np.float32)
         return {"query": query, "positive": positive, "photo": photo, "similarity": similarity}
 
