@@ -133,9 +133,10 @@ def test_several_scales_are_joined_by_any_exponent(folder, p):
     np.testing.assert_allclose(describe_photo(network, photo, (1.0, 0.7071)), joined / np.linalg.norm(joined), atol=1e-5)
 
 
-def test_several_scales_of_other_poolings_are_averaged(folder):
+@pytest.mark.parametrize("pooling", ["mac", "gemmp", "rmac"])
+def test_several_scales_of_other_poolings_are_averaged(folder, pooling):
     torch.manual_seed(0)
-    model, photo = RetrievalNetwork("squeezenet1_1", "mac"), IMAGENET.load(folder / "0.png", SIZE)
+    model, photo = RetrievalNetwork("squeezenet1_1", pooling), IMAGENET.load(folder / "0.png", SIZE)
     each = np.stack([describe_photo(model, photo, (scale,)) for scale in (1.0, 0.5)])
     np.testing.assert_allclose(describe_photo(model, photo, (1.0, 0.5)), each.sum(0) / np.linalg.norm(each.sum(0)), atol=1e-5)
 

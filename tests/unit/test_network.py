@@ -20,7 +20,7 @@ from bow2cnn.network.device import pick_device
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.layers import FoldedConvBN
 from bow2cnn.network.model import RetrievalNetwork
-from bow2cnn.network.pooling import Pooling, generalised_mean
+from bow2cnn.network.pooling import Pooling, generalised_mean, rmac_regions
 from bow2cnn.network.pretrained import load_weights, packaged_weights, read_state
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
@@ -93,6 +93,53 @@ def test_a_small_p_counts_as_one():
     assert Pooling("gem", 0.2).exponent() == 1.0 and Pooling("mac").exponent() is None
     with pytest.raises(ValueError, match="'sum' is unknown"):
         Pooling("sum")
+
+
+def test_gemmp_is_gem_with_the_p_of_each_channel():
+    x = torch.rand(2, 4, 5, 6)
+    pooling = Pooling("gemmp", channels=4)
+    assert pooling.p.tolist() == [3.0] * 4 and pooling.exponent() is None
+    pooled = Pooling("gem", 3.0)(x)
+    torch.testing.assert_close(pooling(x), pooled)
+    torch.nn.init.constant_(pooling.p[1], 7.0)
+    torch.nn.init.constant_(pooling.p[2], 0.3)
+    wanted = torch.stack([pooled[:, 0], Pooling("gem", 7.0)(x)[:, 1], x[:, 2].mean((1, 2)), pooled[:, 3]], 1)
+    torch.testing.assert_close(pooling(x), wanted)
+    pooling(x)[:, 1].sum().backward()
+    assert (pooling.p.grad != 0).tolist() == [False, True, False, False]
+
+
+# Regions (top, left, side) that cnnimageretrieval's code takes.
+_RMAC = {
+    (1, 1): [(0, 0, 1)],
+    (1, 4): [(0, 0, 1), (0, 0, 1), (0, 1, 1), (0, 1, 1), (0, 2, 1), (0, 3, 1)],
+    (3, 3): [(0, 0, 3), *((y, x, 2) for y in (0, 1) for x in (0, 1)), *((y, x, 1) for y in range(3) for x in range(3))],
+    (6, 8): [*((0, x, 6) for x in (0, 2)), *((y, x, 4) for y in (0, 2) for x in (0, 2, 4)),
+             *((y, x, 3) for y in (0, 1, 3) for x in (0, 1, 3, 5))],
+    (12, 8): [*((y, 0, 8) for y in (0, 4)), *((y, x, 5) for y in (0, 3, 7) for x in (0, 3)),
+              *((y, x, 4) for y in (0, 2, 5, 8) for x in (0, 2, 4))],
+    (4, 30): [*((0, x, 4) for x in (0, 4, 8, 13, 17, 21, 26)), *((y, x, 2) for y in (0, 2) for x in range(0, 29, 4)),
+              *((y, x, 2) for y in range(3) for x in (0, 3, 7, 10, 14, 17, 21, 24, 28))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", _RMAC, ids=str)
+def test_rmac_adds_the_normalised_maxima_of_the_authors_regions(size):
+    assert rmac_regions(*size) == _RMAC[size]
+    x = torch.rand(2, 7, *size)
+    wanted = functional.normalize(x.amax((2, 3)))
+    for top, left, side in _RMAC[size]:
+        wanted += functional.normalize(x[:, :, top : top + side, left : left + side].flatten(2).max(2).values)
+    torch.testing.assert_close(Pooling("rmac")(x), wanted)
+
+
+def test_rmac_learns_where_regions_are_empty():
+    x = torch.zeros(1, 3, 6, 8)
+    x[0, :, :2, :2] = torch.rand(3, 2, 2)
+    x.requires_grad_()
+    pooled = Pooling("rmac")(x)
+    pooled.square().sum().backward()
+    assert torch.isfinite(pooled).all() and torch.isfinite(x.grad).all() and x.grad.any()
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
@@ -276,6 +323,17 @@ def test_checkpoints_of_cnnimageretrieval_are_read(tmp_path, name, caplog):
         assert part in complaint(load_weights, model, weights_file(tmp_path, {"meta": {**meta, **change}, "state_dict": given}))
     many = {**given, "pool.p": torch.ones(512)}
     assert "pool.p is 512, expected a single number" in complaint(load_weights, model, weights_file(tmp_path, many))
+    assert model.pooling.exponent() == 2.75
+
+
+def test_exponents_of_cnnimageretrieval_are_read_for_each_channel(tmp_path):
+    model, state = network(pooling="gemmp"), random_state("squeezenet1_1")
+    meta = {"architecture": "squeezenet1_1", "pooling": "gemmp"}
+    for exponents in (2 + torch.rand(512), torch.tensor([2.5]), torch.tensor(3.5)):
+        load_weights(model, weights_file(tmp_path, {"meta": meta, "state_dict": state | {"pool.p": exponents}}))
+        assert torch.equal(model.pooling.p, exponents.expand(512))
+    file = weights_file(tmp_path, state | {"pool.p": torch.ones(3)})
+    assert complaint(load_weights, model, file).endswith("pool.p is 3, expected a single number or 512 numbers")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "efficientnet-lite0"])
@@ -382,11 +440,11 @@ def test_code_in_a_weights_file_is_not_run(tmp_path, save, call):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize(("name", "pooling"), [("squeezenet1_1", "gem"), ("resnet18", "mac")])
+@pytest.mark.parametrize(("name", "pooling"), [("squeezenet1_1", "gem"), ("squeezenet1_1", "gemmp"), ("resnet18", "rmac")])
 def test_a_network_survives_its_artefact(tmp_path, name, pooling):
     model = network(name, pooling)
-    if pooling == "gem":
-        torch.nn.init.constant_(model.pooling.p, 2.345)
+    if model.pooling.p is not None:
+        torch.nn.init.uniform_(model.pooling.p, 2, 4)
     for file in ("a.h5", "b.h5"):
         save_network(tmp_path / file, model, {"seed": 1})
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
@@ -408,6 +466,8 @@ def test_a_network_survives_its_artefact(tmp_path, name, pooling):
         {"weight/features.0.bias": np.zeros(3, np.float32)},
         {"weight/features.0.bias": np.zeros(1, np.float32)},
         {"weight/features.0.bias": None},
+        {"pooling_p": np.ones(512, np.float32)},
+        {"pooling_p": None},
         {"input": None},
         {"input": {"mean": [1.0], "deviation": [1.0]}},
         {"input": {"mean": [1.0], "deviation": [1.0], "load_as": "grey"}},

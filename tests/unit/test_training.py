@@ -481,6 +481,13 @@ def test_rates():
         schedule.step()
 
 
+def test_exponents_of_channels_learn_faster_and_do_not_decay():
+    settings = Settings(learning_rate=1e-3, weight_decay=0.1)
+    groups = make_optimiser(RetrievalNetwork("tiny", "gemmp"), settings).param_groups
+    assert [(group["lr"], group["weight_decay"]) for group in groups] == [(1e-3, 0.1), (pytest.approx(0.1), 0.0)]
+    assert len(make_optimiser(RetrievalNetwork("tiny", "rmac"), settings).param_groups) == 1
+
+
 # whole runs
 
 
@@ -734,6 +741,15 @@ def test_the_p_of_an_epoch_is_that_of_the_network_validated(made, tmp_path, monk
     curve = history(tmp_path)
     assert curve["chosen"] == 2 and curve["pooling_p"][0] == 3.0
     assert float(load_network(tmp_path / "network.h5").pooling.p.detach()) == pytest.approx(curve["pooling_p"][2], abs=1e-6)
+
+
+def test_a_p_of_each_channel_is_learned_and_noted_as_their_mean(made, tmp_path, monkeypatch):
+    """The start has one p, which all channels start with."""
+    scored(monkeypatch, [1.0, 2.0, 3.0, 1.0, 3.0])
+    train(made, tmp_path, pooling="gemmp", interpolation=[1.0], learning_rate=1e-3)
+    curve, p = history(tmp_path), load_network(tmp_path / "network.h5").pooling.p.detach()
+    assert curve["pooling_p"][0] == 3.0 and p.shape == (10,) and p.unique().numel() > 1
+    assert curve["pooling_p"][2] == pytest.approx(float(p.mean()), abs=1e-6)
 
 
 @pytest.fixture(scope="module")

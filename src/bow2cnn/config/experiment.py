@@ -87,7 +87,8 @@ class Experiment(Section):
     pooling: Literal[*POOLINGS] = key(  # type: ignore[valid-type]
         "gem",
         "How the activations are pooled to one descriptor: gem is the generalised mean with a learned exponent p, mac the maximum, spoc "
-        "the mean (talk, slide 19). cls takes the class token of a vision transformer.",
+        "the mean (talk, slide 19). gemmp is gem with an exponent for each channel. rmac adds the maxima of the regions of a grid, each "
+        "L2-normalised (R-MAC, Tolias et al. 2016). cls takes the class token of a vision transformer.",
     )
     positives: Literal["m1", "m2", "m3", "top1-cnn", "top1-bow", "random-bow"] = key(
         "m3",
@@ -138,7 +139,9 @@ class Experiment(Section):
         "Longer side of the photos in training (pixels; 0, or at least 32). 0 takes 256 for the EfficientNets (the size that validation "
         "chose for Lite0), and 362 (as in the paper) for all others.",
     )
-    learning_rate: float = key(2e-5, "Learning rate of the first epoch. The exponent p of GeM has ten times this rate.", ge=0, le=1_000_000)
+    learning_rate: float = key(
+        2e-5, "Learning rate of the first epoch. The exponent of gem has 10 times this rate, those of gemmp 100 times.", ge=0, le=1_000_000
+    )
     weight_decay: float = key(1e-6, "Weight decay of the optimiser.", ge=0, le=1_000_000)
     lr_decay: float = key(0.1, "Decay of the learning rate: in epoch e it is learning_rate * exp(-lr_decay * (e - 1)).", ge=0, le=1_000_000)
     optimiser: Literal["adam", "adamw", "sgd"] = key("adam", "The optimiser.")

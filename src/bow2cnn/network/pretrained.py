@@ -17,11 +17,11 @@ from bow2cnn.network.model import RetrievalNetwork
 _LOG = logging.getLogger("bow2cnn")
 # Not part of a backbone: classifiers, and the token that replaces hidden patches in the training of DINOv2.
 _HEADS = ("classifier.", "fc.", "_fc.", "head.", "pre_logits.", "mask_token")
-_EXPONENT = "pool.p"  # GeM's exponent in files of cnnimageretrieval
+_EXPONENT = "pool.p"  # GeM's exponents in files of cnnimageretrieval
 
 
 def load_weights(model: RetrievalNetwork, path: str | Path | None = None) -> None:
-    """Load pretrained weights into a network's backbone, and GeM's exponent where the file has one.
+    """Load pretrained weights into a network's backbone, and GeM's exponents where the file has them.
 
     The file is a state dict saved by `torch.save`, or a checkpoint that contains one, in single or half precision, with or without a
     classifier. Its key names are those of torchvision (of DINOv2 or timm for their networks) behind any prefix, or of cnnimageretrieval.
@@ -119,13 +119,15 @@ def _check_meta(meta, model, file):
 
 
 def _take_exponent(exponent, model, file):
-    """Load GeM's exponent of a checkpoint, if both the checkpoint and the network have one."""
-    if exponent is None or model.pooling.p is None:
+    """Load GeM's exponents of a checkpoint, if both the checkpoint and the network have some. A single one is taken for all channels."""
+    p = model.pooling.p
+    if exponent is None or p is None:
         return
-    if exponent.numel() != 1 or not _is_dense_float(exponent) or not torch.isfinite(exponent).all():
-        raise NetworkError(f"weights {file}: {_EXPONENT} is {_shape(exponent)}, expected a single number")
+    if exponent.numel() not in (1, p.numel()) or not _is_dense_float(exponent) or not torch.isfinite(exponent).all():
+        numbers = "" if p.numel() == 1 else f" or {p.numel()} numbers"
+        raise NetworkError(f"weights {file}: {_EXPONENT} is {_shape(exponent)}, expected a single number{numbers}")
     with torch.no_grad():
-        model.pooling.p.fill_(exponent.item())
+        p.copy_(exponent.reshape(p.shape if exponent.numel() == p.numel() else ()))
 
 
 def _checked(state, wanted, network, file):

@@ -18,8 +18,8 @@ from bow2cnn.network.model import RetrievalNetwork
 def save_network(path: str | Path, model: RetrievalNetwork, params: dict | None = None) -> None:
     """Write a network as an artefact of kind `network`.
 
-    The artefact holds `architecture` (JSON: the names of network and pooling), `pooling_p` (GeM's exponent, else NaN), one array per tensor
-    of the backbone in `weight/`, and the `Input` among the parameters.
+    The artefact holds `architecture` (JSON: the names of network and pooling), `pooling_p` (the exponent of `gem`, those of `gemmp`, else
+    NaN), one array per tensor of the backbone in `weight/`, and the `Input` among the parameters.
 
     Args:
         path: the artefact.
@@ -61,8 +61,11 @@ def load_network(path: str | Path) -> RetrievalNetwork:
                     raise ValueError(f"{key} has another shape")
                 value.copy_(stored)
         if model.pooling.p is not None:
+            exponents = torch.as_tensor(np.asarray(arrays["pooling_p"], np.float32))
+            if exponents.shape != model.pooling.p.shape:
+                raise ValueError("pooling_p has another shape")
             with torch.no_grad():
-                model.pooling.p.fill_(float(arrays["pooling_p"]))
+                model.pooling.p.copy_(exponents)
     except MissingLibraryError as error:
         raise MissingLibraryError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

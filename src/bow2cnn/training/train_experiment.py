@@ -96,7 +96,9 @@ def start_model(path: str | Path, settings: Settings) -> RetrievalNetwork:
     model = RetrievalNetwork(settings.network, settings.pooling, input=loaded.input)
     model.backbone.load_state_dict(loaded.backbone.state_dict())
     if model.pooling.p is not None and loaded.pooling.p is not None:
-        model.pooling.load_state_dict(loaded.pooling.state_dict())
+        with torch.no_grad():
+            same = loaded.pooling.p.shape == model.pooling.p.shape
+            model.pooling.p.copy_(loaded.pooling.p if same else loaded.pooling.p.mean())
     parts = len(model.backbone.parts())
     if settings.freeze >= parts:
         raise TrainingError(f"settings: freeze must be below the {parts} parts of {settings.network}, got {settings.freeze}")
