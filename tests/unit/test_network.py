@@ -15,6 +15,7 @@ from torch.nn import functional
 from bow2cnn.core import artefact
 from bow2cnn.core.artefact import ArtefactError
 from bow2cnn.core.atomic_files import ReadError
+from bow2cnn.descriptors import apply_whitening
 from bow2cnn.network.backbones import BACKBONES
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.errors import NetworkError
@@ -22,6 +23,7 @@ from bow2cnn.network.layers import FoldedConvBN
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.pooling import Pooling, generalised_mean, rmac_regions
 from bow2cnn.network.pretrained import load_weights, packaged_weights, read_state
+from bow2cnn.network.projection import Projection
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
 
@@ -440,6 +442,55 @@ def test_code_in_a_weights_file_is_not_run(tmp_path, save, call):
     assert not (tmp_path / "ran").exists()
 
 
+def whitening(dimensions=512, size=20, seed=0):
+    """Mean and projection of a whitening."""
+    generator = np.random.default_rng(seed)
+    mean, projection = generator.normal(0, 0.02, dimensions), generator.normal(0, 1, (size, dimensions))
+    return mean.astype(np.float32), projection.astype(np.float32)
+
+
+def with_projection(model, size=20):
+    """The same network with a projection at its end."""
+    layer = Projection.of_whitening(*whitening(model.dimension, size))
+    twin = RetrievalNetwork(model.network, model.pooling.kind, projection=layer)
+    twin.load_state_dict(model.state_dict() | twin.projection.state_dict(prefix="projection."))
+    return twin
+
+
+def test_a_projection_whitens_the_descriptors():
+    model = network()
+    twin = with_projection(model)
+    assert model.dimension == 512 and twin.dimension == 20 and twin.state_dict().keys() > model.state_dict().keys()
+    with torch.no_grad():
+        plain, projected = model(photos(3)).numpy(), twin(photos(3)).numpy()
+    np.testing.assert_allclose(projected, apply_whitening.apply(plain, *whitening()), atol=1e-5)
+
+
+def test_a_projection_leaves_nothing_nothing():
+    layer = Projection.of_whitening(*whitening())
+    x = torch.zeros(2, 512)
+    x[1, 3] = 1
+    assert layer(x).norm(dim=1).tolist() == [0, pytest.approx(1)]
+
+
+def test_a_projection_of_another_network_is_one_line():
+    layer = Projection.of_whitening(*whitening(256))
+    message = complaint(lambda: RetrievalNetwork("squeezenet1_1", projection=layer))
+    assert message == "network squeezenet1_1: its projection takes 256 dimensions, not 512"
+
+
+def test_a_network_with_a_projection_survives_its_artefact(tmp_path):
+    model = with_projection(network())
+    for file in ("a.h5", "b.h5"):
+        save_network(tmp_path / file, model)
+        back = load_network(tmp_path / file)
+        with torch.no_grad():
+            np.testing.assert_array_equal(back(photos()), model(photos()))
+        torch.nn.init.constant_(model.projection.bias, 1.0)
+    lineages = [artefact.Reader(tmp_path / file, "network").params["lineage"] for file in ("a.h5", "b.h5")]
+    assert lineages[0] != lineages[1]
+
+
 @pytest.mark.parametrize(("name", "pooling"), [("squeezenet1_1", "gem"), ("squeezenet1_1", "gemmp"), ("resnet18", "rmac")])
 def test_a_network_survives_its_artefact(tmp_path, name, pooling):
     model = network(name, pooling)
@@ -468,6 +519,10 @@ def test_a_network_survives_its_artefact(tmp_path, name, pooling):
         {"weight/features.0.bias": None},
         {"pooling_p": np.ones(512, np.float32)},
         {"pooling_p": None},
+        {"projection/weight": np.ones((3, 512), np.float32)},
+        {"projection/weight": np.ones((3, 512), np.float32), "projection/bias": np.ones(1, np.float32)},
+        {"projection/weight": np.ones(512, np.float32), "projection/bias": np.ones(512, np.float32)},
+        {"projection/weight": np.ones((3, 12), np.float32), "projection/bias": np.ones(3, np.float32)},
         {"input": None},
         {"input": {"mean": [1.0], "deviation": [1.0]}},
         {"input": {"mean": [1.0], "deviation": [1.0], "load_as": "grey"}},

@@ -47,8 +47,8 @@ class TestOfExperiment(Section):
     image_size: _Size = _size(362, "Longer side of the photos (pixels; 0, or at least 32). 0 takes the image_size of the training.")
     scales: list[Annotated[float, Field(gt=0, le=10)]] = key(
         [1.0],
-        "Scales at which a photo is described. The descriptors are joined by the generalised mean for networks with gem pooling, and by "
-        "the mean for all others.",
+        "Scales at which a photo is described. The descriptors are joined by the generalised mean for networks with gem pooling and "
+        "without a projection, and by the mean for all others.",
         min_length=1,
     )
     steps: list[Literal[*STEPS]] = key(  # type: ignore[valid-type]
@@ -90,6 +90,14 @@ class Experiment(Section):
         "the mean (talk, slide 19). gemmp is gem with an exponent for each channel. rmac adds the maxima of the regions of a grid, each "
         "L2-normalised (R-MAC, Tolias et al. 2016). cls takes the class token of a vision transformer.",
     )
+    projection: Literal["none", "pca", "learned"] = key(
+        "none",
+        "A linear layer at the end of the network, followed by L2 normalisation. It starts as the PCA whitening (pca) or the learned "
+        "whitening (learned) of the descriptors of the training photos by the untrained network. Validation chooses the strength of the "
+        "whitening, and leaves it out where it does not help.",
+    )
+    projection_dimensions: int = key(0, "Dimensions of the descriptors after the projection. 0 keeps all dimensions of the pooling.", ge=0)
+    train_projection: bool = key(True, "Train the projection with the network. false keeps it as it starts.")
     positives: Literal["m1", "m2", "m3", "top1-cnn", "top1-bow", "random-bow"] = key(
         "m3",
         "Which of its candidates is the positive of a query. m1 and top1-cnn: the nearest by the descriptors of the starting network. m2: "
@@ -186,5 +194,8 @@ class Experiment(Section):
         return self.model_copy(update={"image_size": image_size, "test": test})
 
     def of_training(self) -> dict[str, Any]:
-        """The keys that the training depends on; the others belong to other stages."""
-        return self.model_dump(exclude={"weights": True, "pairs": True, "whitening": True, "dimensions": True, "test": {"steps"}})
+        """The keys that the training depends on; the others belong to other stages, or to a projection that there is not."""
+        exclude: dict[str, Any] = dict.fromkeys(("weights", "pairs", "whitening", "dimensions", "projection_dimensions"), True)
+        if self.projection == "none":
+            exclude |= {"projection": True, "train_projection": True}
+        return self.model_dump(exclude=exclude | {"test": {"steps"}})

@@ -15,7 +15,8 @@ _MOMENTUM = 0.9
 
 def make_optimiser(model: RetrievalNetwork, settings: Settings) -> Optimizer:
     """Adam, AdamW or SGD over the weights of a network that are not frozen."""
-    weights = [weight for weight in model.backbone.parameters() if weight.requires_grad]
+    layers = [model.backbone] if model.projection is None else [model.backbone, model.projection]
+    weights = [weight for layer in layers for weight in layer.parameters() if weight.requires_grad]
     groups = [{"params": weights, "lr": settings.learning_rate, "weight_decay": settings.weight_decay}]
     if model.pooling.p is not None:
         rate = _POOLING_RATES[model.pooling.kind] * settings.learning_rate
