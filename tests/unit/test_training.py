@@ -963,7 +963,7 @@ def test_another_view_shows_part_of_the_photo():
     ("values", "part"),
     [
         ({"speed": 1}, "settings: speed: no such key"),
-        ({"network": "vgg17"}, "settings: network: 'vgg17' is not one of efficientnet-lite0, alexnet"),
+        ({"network": "vgg17"}, "settings: network: 'vgg17' is not one of efficientnet-lite0, efficientnet-lite1"),
         ({"loss": "cosine"}, "settings: loss: 'cosine' is not one of contrastive, triplet"),
         ({"batch": 0}, "settings: batch: must be at least 1, got 0"),
         ({"batch": True}, "settings: batch: expected a whole number, got True"),
