@@ -19,11 +19,12 @@ from activations import fill, kept, photo
 
 CUT = {"alexnet": -1, "vgg16": -1, "squeezenet1_1": None}  # layers of `features` that are left out at the end
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+LITES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 
 
 def main(out):
     found = {name: torchvision_features(name) for name in (*CUT, *RESNETS)}
-    found["efficientnet-lite0"] = lite_features()
+    found |= {name: lite_features(name) for name in LITES}
     Path(out).write_text(json.dumps(found, indent=1) + "\n")
 
 
@@ -41,10 +42,10 @@ def torchvision_features(name):
         return kept(layers(photo()))
 
 
-def lite_features():
+def lite_features(name):
     from efficientnet_lite_pytorch import EfficientNet
 
-    network = EfficientNet.from_name("efficientnet-lite0").eval()
+    network = EfficientNet.from_name(name).eval()
     network.load_state_dict(fill(network.state_dict()))
     with torch.no_grad():
         return kept(network.extract_features(photo()))

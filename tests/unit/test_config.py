@@ -438,6 +438,8 @@ def test_a_size_of_zero_takes_the_one_before(folder, keys, training, test):
 
 def test_the_training_has_the_keys_that_it_depends_on():
     """Of test time those of its validation, which takes no step."""
-    keys = Experiment(weights="w", whitening="pca").of_training()
+    keys = Experiment(weights="w", whitening="pca", projection="pca").of_training()
     assert keys["test"] == {"image_size": 362, "scales": [1.0]}
-    assert Experiment.model_fields.keys() - keys.keys() == {"weights", "seed", "pairs", "whitening", "dimensions"}
+    others = {"weights", "seed", "pairs", "whitening", "dimensions", "projection_dimensions"}
+    assert Experiment.model_fields.keys() - keys.keys() == others
+    assert keys.keys() - Experiment().of_training().keys() == {"projection", "train_projection"}

@@ -20,6 +20,7 @@ from bow2cnn.network import input as input_module
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.input import IMAGENET, cut, shrink
 from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.projection import Projection
 from bow2cnn.network.storage import save_network
 from bow2cnn.photos.decode import PhotoError
 
@@ -133,10 +134,20 @@ def test_several_scales_are_joined_by_any_exponent(folder, p):
     np.testing.assert_allclose(describe_photo(network, photo, (1.0, 0.7071)), joined / np.linalg.norm(joined), atol=1e-5)
 
 
-def test_several_scales_of_other_poolings_are_averaged(folder):
+@pytest.mark.parametrize("pooling", ["mac", "gemmp", "rmac"])
+def test_several_scales_of_other_poolings_are_averaged(folder, pooling):
     torch.manual_seed(0)
-    model, photo = RetrievalNetwork("squeezenet1_1", "mac"), IMAGENET.load(folder / "0.png", SIZE)
+    model, photo = RetrievalNetwork("squeezenet1_1", pooling), IMAGENET.load(folder / "0.png", SIZE)
     each = np.stack([describe_photo(model, photo, (scale,)) for scale in (1.0, 0.5)])
+    np.testing.assert_allclose(describe_photo(model, photo, (1.0, 0.5)), each.sum(0) / np.linalg.norm(each.sum(0)), atol=1e-5)
+
+
+def test_several_scales_are_averaged_behind_a_projection(folder):
+    torch.manual_seed(0)
+    layer = Projection.of_whitening(np.zeros(512, np.float32), np.random.default_rng(0).normal(0, 1, (9, 512)))
+    model, photo = RetrievalNetwork("squeezenet1_1", projection=layer), IMAGENET.load(folder / "0.png", SIZE)
+    each = np.stack([describe_photo(model, photo, (scale,)) for scale in (1.0, 0.5)])
+    assert each.shape == (2, 9) and (each < 0).any()
     np.testing.assert_allclose(describe_photo(model, photo, (1.0, 0.5)), each.sum(0) / np.linalg.norm(each.sum(0)), atol=1e-5)
 
 

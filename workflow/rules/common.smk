@@ -261,6 +261,18 @@ def start_of_experiment(wildcards):
     return f"<results>/networks/{off_the_shelf(wildcards.experiment)}/network.h5"
 
 
+def projection_of_experiment(wildcards):
+    """The whitening with which the projection of an experiment's network starts; nothing if it has none."""
+    if config["experiments"][wildcards.experiment]["projection"] == "none":
+        return []
+    return f"<results>/experiments/{wildcards.experiment}/projection.h5"
+
+
+def descriptors_of_start(wildcards):
+    """The collection, described by the network that an experiment fine-tunes."""
+    return f"<results>/networks/{off_the_shelf(wildcards.experiment)}/descriptors/collection.h5"
+
+
 def given_weights(wildcards):
     """The file with the pretrained weights of a network; nothing if they come with the installation."""
     return NETWORKS[wildcards.network]["weights"] or []
@@ -292,6 +304,12 @@ def whitening_settings(wildcards):
     folder, name = wildcards.system.split("/")
     settings = config["experiments"][name] if folder == "experiments" else {"whitening": "auto", "dimensions": 0}
     return {key: settings[key] for key in ("whitening", "dimensions")}
+
+
+def projection_settings(wildcards):
+    """How the whitening is learned with which the projection of an experiment's network starts."""
+    settings = config["experiments"][wildcards.experiment]
+    return {"whitening": settings["projection"], "dimensions": settings["projection_dimensions"]}
 
 
 def drop_gathered_shards():

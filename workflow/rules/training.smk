@@ -31,6 +31,7 @@ rule train_network:
         unpack(pairs_of_experiment),
         collection="<results>/collection/collection.h5",
         network=start_of_experiment,
+        projection=projection_of_experiment,
     output:
         network="<results>/experiments/{experiment}/network.h5",
         history="<results>/experiments/{experiment}/history.h5",

@@ -1,4 +1,4 @@
-"""The whitening of each network."""
+"""The whitening of each network, and the one with which the projection of an experiment's network starts."""
 
 
 rule learn_whitening:
@@ -24,3 +24,21 @@ rule learn_whitening:
         "whitening: {wildcards.system}"
     script:
         "../scripts/learn_whitening.py"
+
+
+use rule learn_whitening as learn_projection with:
+    input:
+        unpack(pairs_of_experiment),
+        descriptors=descriptors_of_start,
+    output:
+        whitening="<results>/experiments/{experiment}/projection.h5",
+    log:
+        "<logs>/learn_projection/{experiment}.log",
+    benchmark:
+        "<timings>/learn_projection/{experiment}.tsv"
+    params:
+        settings=projection_settings,
+        threads=config["threads"],
+        digest=digest("learn_whitening"),
+    message:
+        "projection: of experiment {wildcards.experiment}"

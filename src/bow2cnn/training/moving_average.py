@@ -37,5 +37,5 @@ def interpolate(start: Weights, learned: Weights, alpha: float) -> Weights:
 
 
 def pooling_exponent(weights: Weights) -> float:
-    """The p that GeM uses, at least 1; NaN for other poolings."""
-    return max(1.0, float(weights["pooling.p"])) if "pooling.p" in weights else math.nan
+    """The p that GeM uses, at least 1, or the mean of those that it uses for the channels; NaN for other poolings."""
+    return float(weights["pooling.p"].clamp(min=1.0).mean()) if "pooling.p" in weights else math.nan

@@ -8,11 +8,11 @@ from bow2cnn.network.storage import save_network
 
 
 def start_network(network: str, pooling: str, weights: str | Path | None, out: str | Path) -> None:
-    """Write the artefact of a pretrained network; GeM starts with the p of the weights file, or with 3 if the file has none.
+    """Write the artefact of a pretrained network; GeM starts with the exponents of the weights file, or with 3 if the file has none.
 
     Args:
         network, pooling: see `RetrievalNetwork`.
-        weights: the weights file, see `load_weights`; None for the weights that come with the installation.
+        weights: the weights file, see `load_weights`; None for the weights of a package, see `packaged_weights`.
         out: the artefact to write, of kind `network`.
 
     Raises:

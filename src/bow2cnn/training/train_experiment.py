@@ -17,6 +17,7 @@ from bow2cnn.core.code_digest import digest
 from bow2cnn.core.same_photos import check_photos
 from bow2cnn.network.device import pick_device
 from bow2cnn.network.model import RetrievalNetwork
+from bow2cnn.network.projection import Projection
 from bow2cnn.network.storage import load_network, save_network
 from bow2cnn.pairs.exclusions import used_rows
 from bow2cnn.training.cache import PhotoCache
@@ -42,6 +43,7 @@ def train_experiment(
     seed: int,
     threads: int | None = None,
     device: str = "cpu",
+    projection: str | Path | None = None,
 ) -> None:
     """Fine-tune a network and write it with its history.
 
@@ -56,10 +58,11 @@ def train_experiment(
         seed: of all random choices.
         threads: number of worker threads, torch's own number by default; the result does not depend on it.
         device: `cpu` or `cuda`.
+        projection: artefact of kind `whitening`, with which the projection layer starts; None if the experiment has no such layer.
 
     Raises:
         TrainingError: the settings are wrong, the starting network does not suit them, or there is nothing to train on.
-        NetworkError: the device cannot be used.
+        NetworkError: the device cannot be used, or the projection does not suit the network.
         ArtefactError: an artefact cannot be used.
         WriteError: the disk is full or not writable.
     """
@@ -69,8 +72,8 @@ def train_experiment(
     pairs = positives, negatives, validation
     check_photos(collection, *pairs)
     table = artefact.read(collection, "collection", ["path", "sha256"])
-    model = start_model(start, experiment).to(pick_device(device))
-    key = _key([*pairs, start], table["sha256"], experiment, seed, device)
+    model = start_model(start, experiment, projection).to(pick_device(device))
+    key = _key([*pairs, start, *([] if projection is None else [projection])], table["sha256"], experiment, seed, device)
     checkpoint = Checkpoint(state, key)
     photos = PhotoCache(state, table["path"], used_rows(negatives), model.input, experiment.image_size, threads, key)
     usable = read_pairs(*pairs, experiment.background_negatives, photos.missing)
@@ -83,24 +86,35 @@ def train_experiment(
         checkpoint.remove_all_else()
 
 
-def start_model(path: str | Path, settings: Settings) -> RetrievalNetwork:
-    """The starting network with the pooling of the experiment; the weights that the settings freeze do not learn.
+def start_model(path: str | Path, settings: Settings, projection: str | Path | None = None) -> RetrievalNetwork:
+    """The starting network with pooling and projection of the experiment; the weights that the settings freeze do not learn.
 
     Args:
         path: artefact of kind `network`.
         settings: of the experiment.
+        projection: artefact of kind `whitening`, with which the projection layer starts.
 
     Raises:
-        TrainingError: the network is another one, or all of its parts are frozen.
-        ArtefactError: the artefact cannot be used.
+        TrainingError: the network is another one, all of its parts are frozen, or there is no projection to start with.
+        NetworkError: the projection does not suit the network.
+        ArtefactError: an artefact cannot be used.
     """
     loaded = load_network(path)
     if loaded.network != settings.network:
         raise TrainingError(f"{path}: holds {loaded.network}, the experiment wants {settings.network}")
-    model = RetrievalNetwork(settings.network, settings.pooling, input=loaded.input)
+    layer = None
+    if settings.projection != "none":
+        if projection is None:
+            raise TrainingError(f"settings: projection {settings.projection} needs a whitening to start with")
+        layer = Projection.of_whitening(**artefact.read(projection, "whitening", ["mean", "projection"])).requires_grad_(
+            settings.train_projection
+        )
+    model = RetrievalNetwork(settings.network, settings.pooling, input=loaded.input, projection=layer)
     model.backbone.load_state_dict(loaded.backbone.state_dict())
     if model.pooling.p is not None and loaded.pooling.p is not None:
-        model.pooling.load_state_dict(loaded.pooling.state_dict())
+        with torch.no_grad():
+            same = loaded.pooling.p.shape == model.pooling.p.shape
+            model.pooling.p.copy_(loaded.pooling.p if same else loaded.pooling.p.mean())
     parts = len(model.backbone.parts())
     if settings.freeze >= parts:
         raise TrainingError(f"settings: freeze must be below the {parts} parts of {settings.network}, got {settings.freeze}")
