@@ -2,27 +2,28 @@
 
     python bench/make_collection.py NAME OUT [--repositories FOLDER]
 
-NAME is a file of `bench/collections` (asia, ...). It lists the repositories with the commit, their folders, and the landmark of each
-folder. The script writes OUT/photos and OUT/truth.csv (photo, landmark, place; `-`: belongs to nothing). A photo is named by the SHA-256 of
-its bytes, so `truth.csv` pins all of them: `truth` in the file is its SHA-256. If another one comes out, the script says so and ends
-with 1.
+NAME is `asia`, `riviera` or `world`: a file of `bench/collections`. It names the repositories, a commit of each, their folders, and the
+landmarks in them. The script writes OUT/photos and OUT/truth.csv (photo, landmark, place; `-`: belongs to nothing). A photo is named by the
+SHA-256 of the bytes that its owner committed. The file also has the SHA-256 of the result. If another one comes out, the script ends with
+an error.
 
-FOLDER (default: OUT/repositories) holds a repository as OWNER+NAME: a git directory, or a clone, there or in its subfolder `repo`. A
-repository that is missing there is fetched from GitHub into it, with its history (some photos were deleted later), but without files of
-4 MiB and more.
+FOLDER (default: OUT/repositories) holds a repository as OWNER+NAME: a git directory or a clone, there or in its subfolder `repo`. A
+repository that is missing is fetched from GitHub into FOLDER, with its history (some photos were deleted later), but without files of 4 MiB
+and more.
 
-Which photos of a landmark's folder are taken:
+The rules of a collection, or of one of its sources:
 
-- Every photo in the history of the commit, once: a file that several folders have belongs to the one that git names first.
-- With `photos` (a list of object names of git, shortened to 12 digits): only those that it names.
-- With `min_sides`: only photos whose shorter and longer side have so many pixels.
-- With `near`: not a photo that resembles an earlier one of its landmark: their difference hashes (9 x 8 grey pixels, the sign of the
-  horizontal gradient) differ by at most that number of bits. The largest files come first.
+- `landmarks`: the landmark of a path, by the beginning of its part after the folder. Other files are left out. A file with several paths
+  has the path that git names first.
+- `photos`: only these files (their names in git, shortened to 12 digits).
+- `min_sides`: minimum of the shorter and of the longer side, in pixels.
+- `near`: a photo is left out if its difference hash (Krawetz 2013: 9 x 8 grey pixels, the signs of the horizontal differences) differs by
+  at most this number of bits from that of an earlier photo of its landmark. The largest files come first.
+- `longer_side` and `quality`: a photo is made smaller and written as JPEG. Without them it keeps its bytes.
 
-With `longer_side` and `quality`, a photo is made smaller and written as JPEG; without, its bytes are those that the owner committed.
-
-`asia` equals the collection of the same name that the figures in README.md were measured on, file by file (6,211 photos and truth.csv).
-The owners of the photos state no licence: measure with them, publish none of them.
+Compared, file by file, with the collections on which README.md measures: `asia` is the same (6,211 photos and truth.csv). `riviera` has
+1,665 of its 1,814 photos, `world` has 613 of its 732, with the same bytes and labels. Public repositories with the other photos were not
+found; the files say which landmarks these photos show. The owners of the photos state no licence: measure with them, publish none.
 """
 
 import argparse
@@ -41,7 +42,7 @@ COLLECTIONS = Path(__file__).with_name("collections")
 MAX_BYTES = 4 << 20
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 FORMATS = {"JPEG": "jpg", "MPO": "jpg"}  # the others are called like their suffix
-DIGITS = 12  # of an object name in a list of photos
+DIGITS = 12  # of the name of a file in `photos`
 
 
 def main():
@@ -52,8 +53,9 @@ def main():
     args = parser.parse_args()
     plan = yaml.safe_load((COLLECTIONS / f"{args.name}.yaml").read_text(encoding="utf-8"))
     made = make(plan, args.out, args.repositories or args.out / "repositories")
-    if made != plan["truth"]:
-        raise SystemExit(f"{args.out / 'truth.csv'} has the SHA-256 {made}, not {plan['truth']}: this is not the collection of README.md")
+    if made != plan["sha256"]:
+        why = "a file of a repository is missing, or this version of Pillow writes other JPEGs"
+        raise SystemExit(f"{args.out} has the SHA-256 {made}, not {plan['sha256']}: {why}")
 
 
 def make(plan, out, repositories):
@@ -65,9 +67,11 @@ def make(plan, out, repositories):
         repositories: Folder of the repositories.
 
     Returns:
-        The SHA-256 of truth.csv.
+        The SHA-256 of truth.csv and, after it, the photos in its order.
     """
-    (out / "photos").mkdir(parents=True, exist_ok=True)
+    if (out / "photos").exists():
+        raise SystemExit(f"{out / 'photos'} exists: remove it, so that no other photo is in the collection")
+    (out / "photos").mkdir(parents=True)
     seen, hashes, rows = set(), {}, []
     for source in plan["sources"]:
         before = len(rows)
@@ -81,20 +85,24 @@ def make(plan, out, repositories):
         print(f"{source['repository']}: {len(rows) - before} photos", flush=True)
     with open(out / "truth.csv", "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("photo", "landmark", "place"), *sorted(rows)])
+    result = hashlib.sha256((out / "truth.csv").read_bytes())
+    for file, _, _ in sorted(rows):
+        result.update((out / "photos" / file).read_bytes())
     print(f"{len(rows)} photos of {len({landmark for _, landmark, _ in rows} - {'-'})} landmarks")
-    return hashlib.sha256((out / "truth.csv").read_bytes()).hexdigest()
+    return result.hexdigest()
 
 
 def repository(source, folder):
     """The git directory of a source; it is fetched if it is missing."""
     path = folder / source["repository"].replace("/", "+")
-    for found in (path, path / ".git", path / "repo", path / "repo/.git"):
-        if (found / "HEAD").is_file() and has(found, source["commit"]):
-            return found
-    url = source.get("url", f"https://github.com/{source['repository']}.git")
-    subprocess.run(["git", "init", "--quiet", "--bare", path], check=True)
-    subprocess.run([*git(path), "fetch", "--quiet", f"--filter=blob:limit={MAX_BYTES}", url, source["commit"]], check=True)
-    return path
+    places = [found for found in (path, path / ".git", path / "repo", path / "repo/.git") if (found / "HEAD").is_file()]
+    if not places:
+        subprocess.run(["git", "init", "--quiet", "--bare", path], check=True)
+    found = places[0] if places else path
+    if not has(found, source["commit"]):
+        url = source.get("url", f"https://github.com/{source['repository']}.git")
+        subprocess.run([*git(found), "fetch", "--quiet", f"--filter=blob:limit={MAX_BYTES}", url, source["commit"]], check=True)
+    return found
 
 
 def has(git_dir, commit):
@@ -108,10 +116,10 @@ def git(git_dir):
 
 def photos(source, git_dir):
     """Yield the content and the landmark of every photo of a source, the largest file first."""
-    landmark = {}
+    landmark, chosen = {}, set(source.get("photos", "").split())
     for name, path in objects(git_dir, source["commit"]):
-        if (found := landmark_of(path, source)) and ("photos" not in source or name[:DIGITS] in source["photos"]):
-            landmark.setdefault(name, found)
+        if (found := landmark_of(path, source)) and (not chosen or name[:DIGITS] in chosen):
+            landmark[name] = found
     size = sizes(git_dir, landmark)
     order = sorted((name for name in size if size[name] < MAX_BYTES), key=lambda name: (-size[name], name))
     for name, data in zip(order, contents(git_dir, order), strict=True):
@@ -119,12 +127,13 @@ def photos(source, git_dir):
 
 
 def landmark_of(path, source):
-    """The landmark of a file, or None if the source does not name its folder."""
+    """The landmark of a file, or None if the source does not name it."""
     path = unicodedata.normalize("NFC", path)
     if Path(path).suffix.lower() in SUFFIXES:
-        for folder in source["folders"]:
-            if path.startswith(f"{folder}/"):
-                return source["landmarks"].get(path.removeprefix(f"{folder}/").split("/")[0])
+        for folder in source.get("folders", [""]):
+            for start, landmark in source["landmarks"].items():
+                if path.startswith(f"{folder}/{start}" if folder else start):
+                    return landmark
     return None
 
 
@@ -139,8 +148,8 @@ def objects(git_dir, commit):
 def sizes(git_dir, names):
     """Object name to bytes."""
     asked = "".join(f"{name}\n" for name in names).encode()
-    told = subprocess.run([*git(git_dir), "cat-file", "--batch-check"], input=asked, stdout=subprocess.PIPE, check=True).stdout
-    return {name: int(size) for name, _, size in (line.split() for line in told.decode().splitlines())}
+    found = subprocess.run([*git(git_dir), "cat-file", "--batch-check"], input=asked, stdout=subprocess.PIPE, check=True).stdout
+    return {name: int(size) for name, _, size in (line.split() for line in found.decode().splitlines())}
 
 
 def contents(git_dir, names):
@@ -175,10 +184,11 @@ def written(data, rules, hashes, folder):
         if any((value ^ other).bit_count() <= rules["near"] for other in hashes):
             return None
         hashes.append(value)
+    content = data
     if "longer_side" in rules:
-        suffix, data = "jpg", encoded(upright, rules["longer_side"], rules["quality"])
+        suffix, content = "jpg", encoded(upright, rules["longer_side"], rules["quality"])
     file = f"{hashlib.sha256(data).hexdigest()[:16]}.{suffix}"
-    (folder / file).write_bytes(data)
+    (folder / file).write_bytes(content)
     return file
 
 
@@ -191,8 +201,7 @@ def difference_hash(image):
 
 def encoded(image, longer_side, quality):
     """A photo as JPEG, made smaller if its longer side has more pixels."""
-    if max(image.size) > longer_side:
-        image = image.resize([round(side * longer_side / max(image.size)) for side in image.size], Image.Resampling.LANCZOS)
+    image.thumbnail((longer_side, longer_side), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, optimize=True)
     return buffer.getvalue()
