@@ -111,6 +111,17 @@ def test_a_missing_repository_is_fetched_with_its_history_and_without_large_file
     assert again == rows, "the second time nothing is fetched"
 
 
+def test_a_photo_of_two_repositories_is_taken_once(tmp_path):
+    sources = []
+    for name in ("one", "two"):
+        pinned = commit(tmp_path / f"someone+{name}", {f"{name}/a.jpg": photo(0), f"{name}/b.jpg": photo(len(sources) + 1)})
+        sources.append({"repository": f"someone/{name}", "commit": pinned, "landmarks": {f"{name}/": name}})
+    make_collection.make({"sources": sources}, tmp_path / "out", tmp_path)
+    with open(tmp_path / "out/truth.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    assert rows == sorted([[named(photo(0)), "one", "one"], [named(photo(1)), "one", "one"], [named(photo(2)), "two", "two"]])
+
+
 def test_the_sha256_of_the_result_is_compared(tmp_path, monkeypatch):
     pinned = commit(tmp_path / "someone+photos", {"tower/a.jpg": photo(0)})
     plan = {"sources": [{"repository": "someone/photos", "commit": pinned, "landmarks": {"tower/": "tower"}}]}
