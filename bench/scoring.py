@@ -43,6 +43,7 @@ def main():
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)
     pool = Pool(options.results, options.benchmark)
+    print(pool)
     with threadpool_limits(1):
         for name in options.rows:
             method, rankings, seconds = ROWS[name](pool, options), [], 0.0

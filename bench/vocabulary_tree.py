@@ -36,6 +36,7 @@ def main():
     options = parser.parse_args()
     pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
     pool = Pool(options.results, options.benchmark)
+    print(pool)
     for name in options.rows:
         rankings, seconds = ROWS[name](pool, options)
         wall, processor = (1000 * part / len(rankings) for part in seconds)

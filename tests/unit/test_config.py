@@ -115,7 +115,7 @@ def test_numbers_as_yaml_writes_them(folder):
         ({"experiments": {"a": {"test": {"steps": "whitened"}}}}, "experiments.a.test.steps: expected a list, got 'whitened'"),
         (
             {"experiments": {"a": {"test": {"steps": ["whitning"]}}}},
-            "experiments.a.test.steps.0: 'whitning' is not one of whitened; did you mean whitened?",
+            "experiments.a.test.steps.0: 'whitning' is not one of whitened, expanded; did you mean whitened?",
         ),
         ({"experiments": {"a": {"test": {"steps": ["whitened"] * 2}}}}, "experiments.a.test.steps: whitened is given twice"),
         ({"description": {"scales": [1]}}, "description: its keys are now in experiments.NAME.test, for every experiment its own"),

@@ -391,7 +391,7 @@ def evaluated(tmp_path):
         rankings = {"bench": out["bench.h5"], "validation": out["validation.h5"]}
         pairings, chosen = {"mine": "off-the-shelf:net"}, {"mine": tmp_path / "history.h5"}
         validations = {"validation": tmp_path / "v.h5"} | (more or {})
-        write_table(systems, benchmarks, validations, pairings, chosen, out["table.csv"], out["gains.json"], rankings, 0, 200)
+        write_table(systems, benchmarks, validations, pairings, chosen, out["table.csv"], out["gains.json"], rankings, 0, 200, 2, 3.0)
         return out
 
     return write
@@ -567,6 +567,15 @@ def test_a_step_that_gives_no_numbers_is_one_line(evaluated, registered, tmp_pat
     artefact.write(tmp_path / "mine.w.h5", "whitening", arrays, {"whitening": "learned", "details": "learned, shrunk by 0.3"})
     with pytest.raises(EvidenceError, match=r"mine\.w\.h5: .* are not numbers, so nothing can be ranked by them"):
         evaluated()
+
+
+def test_the_table_has_rows_after_query_expansion(evaluated, tmp_path):
+    """Query (0.8, 0.6, 0) is between a and b, its right photos, and the other query shows c/d, its right photo."""
+    out = evaluated(with_steps(tmp_path, ["whitened", "expanded"]))
+    rows = read_table(out["table.csv"], read_gains(out["gains.json"]))
+    found = {row["postprocessing"]: row for row in rows if (row["system"], row["benchmark"], row["metric"]) == ("mine", "bench", "mAP")}
+    assert {label: row["value"] for label, row in found.items()} == {"": 100, "lw": 100, "lw+qe": 100}
+    assert found["lw+qe"]["details"] == "learned, shrunk by 0.3"
 
 
 def test_gains_agree_with_the_table(evaluated):

@@ -280,6 +280,15 @@ def test_what_the_opening_claims(files, changes, said):
     assert said in opening and ("Clear gains" in opening) == (not changes) and "nan" not in opening
 
 
+def test_gains_after_steps_are_in_words(files):
+    gains = json.loads(files.arguments["gains"].read_text())
+    gains["gem"]["rows"] += [{**gains["gem"]["rows"][0], "postprocessing": "pca+qe"}]
+    files.arguments["gains"].write_text(json.dumps(gains))
+    table = files.arguments["table"].read_text()
+    files.arguments["table"].write_text(table + table.split("\n", 2)[2].replace(",medium,,", ",medium,pca+qe,"))
+    assert "places, medium, whitened by PCA, expanded" in write(files)
+
+
 def test_says_that_a_run_learned_nothing(files):
     artefact.write(files.arguments["histories"]["gem"], "history", {**files.history, "chosen": np.int32(0)})
     page = write(files)

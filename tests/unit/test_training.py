@@ -990,7 +990,7 @@ def test_the_p_of_an_epoch_is_that_of_the_network_validated(made, tmp_path, monk
 
 def test_a_p_of_each_channel_is_learned_and_noted_as_their_mean(made, tmp_path, monkeypatch):
     """The start has one p, which all channels start with."""
-    scored(monkeypatch, [1.0, 2.0, 3.0, 1.0, 3.0])
+    scored(monkeypatch, tmp_path, [1.0, 2.0, 3.0, 1.0, 3.0])
     train(made, tmp_path, pooling="gemmp", interpolation=[1.0], learning_rate=1e-3)
     curve, p = history(tmp_path), load_network(tmp_path / "network.h5").pooling.p.detach()
     assert curve["pooling_p"][0] == 3.0 and p.shape == (10,) and p.unique().numel() > 1
@@ -1016,7 +1016,7 @@ def test_an_untrained_projection_is_the_whitening(made, tmp_path, start_projecti
 
 @pytest.mark.parametrize("trained", [True, False])
 def test_a_projection_is_trained_or_not(made, tmp_path, monkeypatch, start_projection, trained):
-    scored(monkeypatch, [1.0, 2.0, 3.0, 1.0, 3.0])
+    scored(monkeypatch, tmp_path, [1.0, 2.0, 3.0, 1.0, 3.0])
     train(
         made, tmp_path, start_projection=start_projection.path, projection="learned", train_projection=trained, interpolation=[1.0]
     )  # fmt: skip

@@ -5,6 +5,9 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from harness import contents, differing, planned
@@ -27,6 +30,12 @@ def jobs(output):
     return re.findall(r"^Job \d+: (\w+)", output, re.M)
 
 
+def bench(run, script, *arguments):
+    """What a script of `bench/` prints for a run."""
+    command = [sys.executable, Path(__file__).parents[2] / f"bench/{script}.py", run.results, *arguments]
+    return subprocess.run(command, cwd=run.folder, capture_output=True, text=True, check=True).stdout
+
+
 def test_leaves_table_and_report(finished):
     results = finished.results
     with open(results / "evaluation.csv", encoding="utf-8") as file:
@@ -41,6 +50,27 @@ def test_leaves_table_and_report(finished):
     for path in (results / "report.html", *pages):
         page = path.read_text(encoding="utf-8")
         assert not re.search(r"""(src|href)=["']?(https?:)?//""", page), "the report must open without a network"
+
+
+@pytest.mark.parametrize(("script", "shares"), [("growing_distractors", "0 1"), ("small_objects", "1 0.25")])
+def test_benches_begin_with_the_figures_of_the_table(finished, script, shares):
+    """Without distractors, and with whole queries, the teacher and the networks rank as in the run."""
+    found = {}
+    for line in bench(finished, script, "--shares", *shares.split()).splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0].startswith("held-out, "):
+            protocol = cells[0].removeprefix("held-out, ")
+        elif len(cells) == 3 and "---" not in cells[0]:
+            assert all(0 <= float(cell) <= 100 for cell in cells[1:])
+            found[protocol, cells[0]] = float(cells[1])
+    with open(finished.results / "evaluation.csv", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if (row["benchmark"], row["metric"]) == ("held-out", "mAP")]
+    names = {"bow": "bag of words", "off-the-shelf:efficientnet-lite0": "off the shelf: efficientnet-lite0", "gem": "gem"}
+    assert {row["system"] for row in rows} == set(names)
+    for row in rows:
+        name = ", ".join(filter(None, (names[row["system"]], row["postprocessing"])))
+        assert found[row["protocol"], name] == pytest.approx(float(row["value"]), abs=0.06), name
+    assert any(name.endswith("+qe") and name.startswith("gem") for _, name in found)
 
 
 def test_every_artefact_can_be_shown(finished):

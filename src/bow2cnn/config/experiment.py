@@ -53,8 +53,9 @@ class TestOfExperiment(Section):
     )
     steps: list[Literal[*STEPS]] = key(  # type: ignore[valid-type]
         ["whitened"],
-        "Steps after the descriptor, in their order; each of them at most once. whitened: descriptors are whitened. The table has a row "
-        "without any step, one with the first step, one with the first two, and so on. Validation during the training takes none.",
+        "Steps after the descriptor, in their order; each of them at most once. whitened: descriptors are whitened. expanded: every query "
+        "is joined with the first photos that it finds (query expansion). The table has a row without any step, one with the first step, "
+        "one with the first two, and so on. Validation during the training takes none.",
         json_schema_extra={"uniqueItems": True},
     )
 

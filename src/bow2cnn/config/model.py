@@ -204,6 +204,14 @@ class Evaluation(Section):
     """The table of results."""
 
     bootstrap: int = key(2000, "Number of bootstrap resamplings for the 95 % intervals.", ge=100, le=1_000_000)
+    expansion_photos: int = key(50, "Number of photos that expand a query in the step expanded (TPAMI 2018).", ge=1)
+    expansion_alpha: float = key(
+        3.0,
+        "Exponent of the step expanded: a photo has the weight similarity ^ expansion_alpha (TPAMI 2018). 0 gives all of them the same "
+        "weight, as average query expansion does.",
+        ge=0,
+        le=1000,
+    )
 
 
 class Benchmark(Section):

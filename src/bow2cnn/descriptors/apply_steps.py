@@ -20,20 +20,21 @@ import numpy as np
 
 from bow2cnn.core import artefact
 from bow2cnn.descriptors.apply_whitening import whitened
+from bow2cnn.descriptors.expand_queries import expanded
 from bow2cnn.descriptors.steps import STEPS
 
 Arrays = Mapping[str, np.ndarray]
-# (queries float32 [q, D], database float32 [n, D], the arrays that were learned) -> (queries float32 [q, d], database float32 [n, d])
+# (queries float32 [q, D], database float32 [n, D], learned arrays or settings) -> (queries float32 [q, d], database float32 [n, d])
 Function = Callable[[np.ndarray, np.ndarray, Arrays], tuple[np.ndarray, np.ndarray]]
 
-FUNCTIONS: dict[str, Function] = {"whitened": whitened}
+FUNCTIONS: dict[str, Function] = {"whitened": whitened, "expanded": expanded}
 
 
 class Learned(NamedTuple):
     """The learned part of a step, for one network.
 
     Attributes:
-        arrays: those of its artefact; none for a step that learns nothing.
+        arrays: those of its artefact; the settings of a step that learns nothing.
         label: name of the step in the table.
         details: what validation chose, in words; "" for nothing.
     """
@@ -43,12 +44,13 @@ class Learned(NamedTuple):
     details: str = ""
 
 
-def read_learned(names: Iterable[str], paths: Mapping[str, str | Path]) -> dict[str, Learned]:
+def read_learned(names: Iterable[str], paths: Mapping[str, str | Path], settings: Mapping[str, float] | None = None) -> dict[str, Learned]:
     """Read the learned parts of steps, for one network.
 
     Args:
         names: the steps.
         paths: step to its artefact, for those of the steps that learn something.
+        settings: the settings of the others by name, see `bow2cnn.descriptors.steps.Step`.
 
     Returns:
         step to its learned part.
@@ -60,7 +62,7 @@ def read_learned(names: Iterable[str], paths: Mapping[str, str | Path]) -> dict[
     for name in names:
         step = STEPS[name]
         if not step.learned:
-            found[name] = Learned({}, step.labels[""])
+            found[name] = Learned({key: np.asarray((settings or {})[key]) for key in step.settings}, step.labels[""])
             continue
         with artefact.Reader(paths[name], step.learned) as reader:
             arrays = {array: reader[array] for array in reader.names()}

@@ -34,7 +34,7 @@ def apply(descriptors: np.ndarray, mean: np.ndarray, projection: np.ndarray) -> 
     for block in blocks(len(descriptors)):
         rows = descriptors[block]
         present = np.abs(rows).sum(1, keepdims=True) > 0
-        moved[block] = _unit((rows - mean) @ projection.T * present)
+        moved[block] = unit((rows - mean) @ projection.T * present)
     return moved
 
 
@@ -47,7 +47,7 @@ def scale(descriptors: np.ndarray, gains: np.ndarray) -> np.ndarray:
     """
     scaled = np.empty(descriptors.shape, np.float32)
     for block in blocks(len(descriptors)):
-        scaled[block] = _unit(descriptors[block] * gains.astype(np.float32))
+        scaled[block] = unit(descriptors[block] * gains.astype(np.float32))
     return scaled
 
 
@@ -56,8 +56,8 @@ def blocks(count: int) -> list[slice]:
     return [slice(start, start + _ROWS) for start in range(0, count, _ROWS)]
 
 
-def _unit(rows):
-    """Rows divided by their lengths; rows of zeros stay zero."""
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Rows, float [n, D], divided by their lengths; rows of zeros stay zero."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 

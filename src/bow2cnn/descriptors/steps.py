@@ -17,14 +17,18 @@ class Step(NamedTuple):
             like its kind. A step that learns nothing has one label, for "".
         learned: kind of the artefact that the step learns for a network, and name of its file beside the network; "" for a step that
             learns nothing.
+        settings: keys of the config's section `evaluation` that a step that learns nothing gets. They are the same for all systems, so that
+            rows with one label are comparable.
     """
 
     labels: Mapping[str, str]
     learned: str = ""
+    settings: tuple[str, ...] = ()
 
 
 STEPS = {
     "whitened": Step(MappingProxyType({"auto": "w", "learned": "lw", "pca": "pca", "mixed": "lw-pca"}), learned="whitening"),
+    "expanded": Step(MappingProxyType({"": "qe"}), settings=("expansion_photos", "expansion_alpha")),
 }
 
 

@@ -37,6 +37,8 @@ def write_table(
     rankings: Mapping[str, str | Path],
     seed: int,
     bootstrap: int,
+    expansion_photos: int,
+    expansion_alpha: float,
 ) -> None:
     """Evaluate all systems on all benchmarks, and each on the validation of the pairs that it belongs to.
 
@@ -57,12 +59,14 @@ def write_table(
             `SYSTEM/after/POSTPROCESSING/PROTOCOL` [q].
         seed: of the bootstrap.
         bootstrap: resamplings.
+        expansion_photos, expansion_alpha: see `bow2cnn.descriptors.expand_queries`.
 
     Raises:
         EvidenceError: nothing can be ranked by some descriptors.
         ArtefactError: an artefact is damaged, or two are of different photos.
     """
     _check_photos(systems, benchmarks, validations)
+    settings = {"expansion_photos": expansion_photos, "expansion_alpha": expansion_alpha}
     truths = {name: read_truth(files["truth"]) for name, files in benchmarks.items()}
     for name, path in validations.items():
         truths[name] = _validation(path, [files for files in systems.values() if files["validation"] == name])
@@ -77,7 +81,7 @@ def write_table(
             if name not in (*benchmarks, files["validation"]):
                 continue
             source = files["descriptors"][name if name in benchmarks else _COLLECTION]
-            found = network_rankings(truth, source, name in benchmarks, files["steps"], files["learned"])
+            found = network_rankings(truth, source, name in benchmarks, files["steps"], files["learned"], settings)
             first = _score(scores, name, truth, system, found)
             shown |= _shown(system, first[""])
             for label, protocol in itertools.product(first, truth.protocols):
@@ -87,7 +91,9 @@ def write_table(
             artefact.write(rankings[name], "ranking", shown, {"benchmark": name, "shown": _SHOWN})
     places = {name: truth.place for name, truth in truths.items()}
     details = {
-        (name, label): text for name, files in systems.items() for label, text in details_of_steps(files["steps"], files["learned"]).items()
+        (name, label): text
+        for name, files in systems.items()
+        for label, text in details_of_steps(files["steps"], files["learned"], settings).items()
     }
     write_bytes(table, _table_text(scores, details, places, seed, bootstrap).encode())
     histories = {name: artefact.read(path, "history", ["chosen", "diverged"]) for name, path in chosen.items()}

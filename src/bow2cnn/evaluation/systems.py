@@ -58,6 +58,7 @@ def network_rankings(
     of_benchmark: bool,
     steps: Sequence[Sequence[str]] = (),
     learned: Mapping[str, str | Path] | None = None,
+    settings: Mapping[str, float] | None = None,
 ) -> Iterator[tuple[str, Iterator[tuple[np.ndarray, np.ndarray]]]]:
     """Rankings of a network without steps after the descriptor, and after every beginning of some lists of steps.
 
@@ -67,6 +68,7 @@ def network_rankings(
         of_benchmark: whether the descriptors are of a benchmark, which has its queries in an array of their own.
         steps: lists of steps, see `bow2cnn.descriptors.steps`.
         learned: step to the artefact that it learned, for those that learn something.
+        settings: of the steps that learn nothing, see `read_learned`.
 
     Yields:
         postprocessing, and per query (rows int64 [n], similarities float32 [n]), best first.
@@ -78,16 +80,18 @@ def network_rankings(
     arrays, paths = artefact.read(descriptors, "descriptors"), learned or {}
     database, missing = arrays["descriptor"][truth.database], arrays["missing"][truth.database]
     queries = arrays["query"] if of_benchmark else arrays["descriptor"][truth.query]
-    known = read_learned({name for names in steps for name in names}, paths)
+    known = read_learned({name for names in steps for name in names}, paths, settings)
     for names in prefixes_of(steps):
         moved = apply_steps(names, queries, database, known)
         _check(paths.get(names[-1], descriptors) if names else descriptors, *moved, missing)
         yield label_of(names, known), _rank(truth, *moved, missing)
 
 
-def details_of_steps(steps: Sequence[Sequence[str]], learned: Mapping[str, str | Path]) -> dict[str, str]:
+def details_of_steps(
+    steps: Sequence[Sequence[str]], learned: Mapping[str, str | Path], settings: Mapping[str, float] | None = None
+) -> dict[str, str]:
     """What validation chose, by postprocessing. Arguments as for `network_rankings`."""
-    known = read_learned({name for names in steps for name in names}, learned)
+    known = read_learned({name for names in steps for name in names}, learned, settings)
     return {label_of(names, known): details_of(names, known) for names in prefixes_of(steps)}
 
 

@@ -12,7 +12,8 @@ from bow2cnn.report import charts
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import TRAIN, VALIDATION
 
-_POSTPROCESSINGS = {"": "", "w": ", whitened", "lw": ", whitened from pairs", "pca": ", whitened by PCA", "lw-pca": ", whitened from both"}
+# What the steps after the descriptor do, by their labels.
+_STEPS = {"w": "whitened", "lw": "whitened from pairs", "pca": "whitened by PCA", "lw-pca": "whitened from both", "qe": "expanded"}
 _STYLES = {"gain": "better", "loss": "worse"}
 
 
@@ -82,7 +83,8 @@ def interval(row: dict) -> str:
 
 def _where(row):
     protocol = "" if row["protocol"] == "all" else f", {row['protocol']}"
-    return f"{row['benchmark']}{protocol}{_POSTPROCESSINGS.get(row['postprocessing'], ', ' + row['postprocessing'])}"
+    steps = [_STEPS.get(label, label) for label in row["postprocessing"].split("+") if label]
+    return ", ".join([f"{row['benchmark']}{protocol}", *steps])
 
 
 def _figures(run):
