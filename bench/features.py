@@ -22,7 +22,7 @@ import pycolmap
 from threadpoolctl import threadpool_limits
 from truth import read_labels
 
-from bow2cnn.core.isolated import keep_memory
+from bow2cnn.core.memory import keep_memory
 from bow2cnn.features.distances import distance_pool
 from bow2cnn.features.sift import detect
 from bow2cnn.geometry.matching import match_descriptors

@@ -81,10 +81,13 @@ class MeanColour:
 
 
 def stand_in(reference):
-    for package in ("cirtorch", "cirtorch.datasets", "cirtorch.utils"):  # without their networks, which need all of torchvision
+    """Make the clone's modules importable, each by itself: its packages import torchvision, of which only names are replaced here."""
+    for package in ("cirtorch", *(f"cirtorch.{room}" for room in ("datasets", "examples", "layers", "networks", "utils"))):
         sys.modules[package] = types.ModuleType(package)
         sys.modules[package].__path__ = [str(reference.joinpath(*package.split(".")))]
-    sys.modules["torchvision"] = types.SimpleNamespace(get_image_backend=lambda: "PIL")
+    for name in ("torchvision", "torchvision.models", "torchvision.transforms"):
+        sys.modules[name] = types.ModuleType(name)
+    sys.modules["torchvision"].get_image_backend = lambda: "PIL"
     Image.ANTIALIAS = Image.LANCZOS
     torch.Tensor.cuda = lambda self: self
 

@@ -1,5 +1,6 @@
 """Networks: pooling against closed formulas, key names of torchvision, weights files of all kinds, and the artefact."""
 
+import ctypes
 import gzip
 import importlib.machinery
 import importlib.util
@@ -546,6 +547,26 @@ def test_workers_keep_the_order_and_pass_errors_on():
         with pytest.raises(ZeroDivisionError):
             list(workers.map(lambda x: 1 // x, [1, 0, 1]))
     assert torch.get_num_threads() == before
+
+
+class Mallinfo(ctypes.Structure):
+    """The struct mallinfo2 of glibc's malloc.h."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in ["arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"]
+    )
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="NOT RUN: needs glibc 2.33 or later")
+def test_workers_let_the_process_keep_freed_memory():
+    """glibc maps every block of more than 32 MB and returns it to the system when it is freed, unless told otherwise."""
+    ask = ctypes.CDLL(None).mallinfo2
+    ask.restype = Mallinfo
+    with Workers(1):
+        mapped = ask().hblks
+        block = torch.empty(40 * 2**20, dtype=torch.uint8)
+        assert ask().hblks == mapped and len(block)
 
 
 def test_a_gpu_that_is_not_there_is_one_line(monkeypatch):

@@ -1,6 +1,7 @@
 """Training: losses and choices against hand and brute force, gradients against autograd, and runs that are killed and go on."""
 
 import shutil
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -1150,6 +1151,17 @@ def test_only_photos_that_are_used_are_read(made, tmp_path, monkeypatch, undistu
     )
     assert train(made, tmp_path) == undisturbed.bytes
     assert opened == made.paths[:24] and max(described) == 24
+
+
+@pytest.mark.parametrize("augmentation", ["none", "light"])
+def test_a_training_decodes_a_photo_once_per_size(made, tmp_path, monkeypatch, augmentation):
+    """In mining, tuples and validation of all epochs together; validation has a size of its own."""
+    opened = Counter()
+    read = input_module.read_rgb
+    monkeypatch.setattr(input_module, "read_rgb", lambda path, side: opened.update([(path, side // 2)]) or read(path, side))
+    train(made, tmp_path, 2, epochs=3, augmentation=augmentation, test={"image_size": 40, "scales": [1.0, 0.5]})
+    assert history(tmp_path)["negatives/query"].shape[0] == 3
+    assert opened == Counter((path, size) for path in made.paths[:24] for size in (32, 40))
 
 
 def test_photos_are_kept_and_found_again(made, tmp_path):

@@ -33,6 +33,7 @@ PLUMBING = (
     "core/run_lock",  # one run at a time
     "descriptors/steps",  # names; the functions, in `descriptors/apply_steps`, count
     "pairs/sources",  # a source's entry is a param of its rule, and the module of its function counts
+    "core/memory",  # keeps freed memory
     "core/parallel",  # the same work in more threads, in the order of the items
     "core/progress",  # progress bars
     "core/stage",  # the log, signals and the line of an error

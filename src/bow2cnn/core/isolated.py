@@ -6,8 +6,6 @@ for minutes and then loses all results. Here every worker has a pipe of its own.
 """
 
 import contextlib
-import ctypes
-import functools
 import multiprocessing
 import multiprocessing.connection
 import signal
@@ -16,7 +14,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _FORK = multiprocessing.get_context("fork")
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of limits in glibc's malloc.h
 
 
 class TaskLost(str):
@@ -49,18 +46,6 @@ def isolated_map(function: Callable[[Any], Any], tasks: list, workers: int, seco
             yield number, result
     for number in sorted(lost):
         yield from _run(function, tasks, [number], 1, seconds)
-
-
-@functools.cache
-def keep_memory() -> None:
-    """Let this process keep freed memory for the next photo. This saves a tenth of the time of finding features.
-
-    Only glibc has the setting; elsewhere nothing is done.
-    """
-    set_limit = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_limit is not None:
-        set_limit(_TRIM_THRESHOLD, 2**31 - 1)
-        set_limit(_MMAP_THRESHOLD, 2**30)
 
 
 def _run(function, tasks, numbers, count, seconds):

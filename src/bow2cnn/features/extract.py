@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from bow2cnn.core import artefact
-from bow2cnn.core.isolated import TaskLost, isolated_map, keep_memory
+from bow2cnn.core.isolated import TaskLost, isolated_map
 from bow2cnn.core.lineage import digests, find_rows, lineage, load_previous, log_reuse
+from bow2cnn.core.memory import keep_memory
 from bow2cnn.core.printable import printable
 from bow2cnn.core.progress import progress
 from bow2cnn.features.detector import Detector

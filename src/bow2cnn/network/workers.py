@@ -1,7 +1,8 @@
 """Photos in parallel: each worker thread runs whole photos with one library thread.
 
 With all library threads on one photo, the threads would wait for each other in every layer, and much more so while other programs use the
-processor. Whole photos need no such waiting, and the result for a photo does not depend on the number of workers.
+processor. Whole photos need no such waiting, and the result for a photo does not depend on the number of workers. The activations of one
+photo get the memory of those of the photo before.
 """
 
 from collections import deque
@@ -10,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self, TypeVar
 
 import torch
+
+from bow2cnn.core.memory import keep_memory
 
 _AHEAD = 4  # pending tasks per worker: enough to keep all of them busy, few enough to bound memory
 _Item = TypeVar("_Item")
@@ -27,6 +30,7 @@ class Workers:
         self._threads = max(1, int(threads))
 
     def __enter__(self) -> Self:
+        keep_memory()
         self._before = torch.get_num_threads()
         torch.set_num_threads(1)
         self._pool = ThreadPoolExecutor(self._threads, initializer=torch.set_num_threads, initargs=(1,))
