@@ -4,7 +4,8 @@
         [--threads 2] [--seed 0]
 
 Both describe the same photos of the folder PHOTOS, drawn at random, from the file to the descriptor, on the same `--threads` cores, each
-in a process of its own. The network has GeM pooling; the weights are the same.
+in a process of its own. The network has GeM pooling; the weights are the same. Nothing else may use these cores: the threads of plain torch
+wait for each other in every layer, so other jobs slow it down far more than ours.
 
 - Ours: `descriptors.describe.describe_photos`, as the stage calls it: worker threads with one photo each, JPEGs decoded at a smaller scale,
   photos shrunk by averages over areas, batch normalisation folded.

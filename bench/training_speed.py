@@ -7,7 +7,8 @@
 Both train the same steps: the same tuples in the same order (drawn from PHOTOS with the places of TRUTH.csv; the negatives are the most
 similar photos of different places by the starting network), GeM pooling, the same weights, contrastive loss (margin 0.7), Adam (learning
 rate 1e-6, weight decay 1e-6; ten times the rate and no decay for GeM's p), photos of the same size. Each runs in a process of its own on
-the same `--threads` cores. The time is that from the files to the last step, without mining, validation and checkpoints.
+the same `--threads` cores. The time is that from the files to the last step, without mining, validation and checkpoints. Nothing else may
+use these cores: the threads of cirtorch's side wait for each other in every layer, so other jobs slow it down far more than ours.
 
 - cirtorch (Radenovic, Tolias, Chum, TPAMI 2018): the function `train` of `cirtorch/examples/train.py` in the clone, unchanged, with the
   clone's `ImageRetrievalNet`, `GeM`, `ContrastiveLoss`, `TuplesDataset` and `collate_tuples`. torch computes with `--threads` threads, and
