@@ -10,12 +10,14 @@ import pytest
 from PIL import Image
 
 from bow2cnn.benchmarks.truth import Truth, read_truth, write_truth
+from bow2cnn.config.experiment import Experiment
 from bow2cnn.core import artefact
 from bow2cnn.pairs.exclusions import NegativeRule
 from bow2cnn.pairs.found import Found, write_pairs
 from bow2cnn.pairs.validation_truth import build_validation
 from bow2cnn.report import charts, cloud
 from bow2cnn.report.page import write_report
+from bow2cnn.report.sections import unmatched
 from bow2cnn.report.sections.provenance import flatten, read_timings
 from bow2cnn.report.sections.rankings import pick
 from bow2cnn.report.sections.rejections import masked_points
@@ -336,6 +338,8 @@ def test_exemplars_are_shown_with_a_changed_copy(files):
 
 
 def test_positives_that_no_feature_matched_are_shown(files):
+    defaults = [Experiment.model_fields[key].default for key in ("positives_visible", "positives_scale")]
+    assert defaults == [unmatched.VISIBLE, unmatched.SCALE]
     page = write(files)
     section = page[page.index('<section id="unmatched"') :].split("</section>")[0]
     assert "1 of 12 queries have photos that see most of the same 3D points" in section

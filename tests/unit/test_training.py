@@ -933,6 +933,18 @@ def scored(monkeypatch, out, scores):
     monkeypatch.setattr(trainer_module, "validation_scores", lambda *_: np.full(4, next(scores)))
 
 
+def test_an_epoch_is_not_validated_twice(made, tmp_path, monkeypatch):
+    """The network at the end of the way from the start to the best epoch is that of the epoch."""
+    labels = []
+    real = trainer_module.describe_photos
+    monkeypatch.setattr(trainer_module, "describe_photos", lambda *arguments: labels.append(arguments[-1]) or real(*arguments))
+    train(made, tmp_path, epochs=1, learning_rate=0.02, interpolation=[0.5, 1.0, 1.5])
+    assert labels == [f"descriptors, {of}" for of in ("start", "epoch 1", "interpolation 0.5", "interpolation 1.5")]
+    tried = history(tmp_path)
+    assert tried["tried/share"].tolist() == [0, 0.5, 1, 1.5] and tried["tried/validation_map"][2] == tried["validation_map"][1]
+    assert tried["tried/error"][2] > 0
+
+
 def test_validation_decides(made, tmp_path, monkeypatch):
     scored(monkeypatch, tmp_path, [50.0, 40.0, 30.0, 50.0, 40.0])
     train(made, tmp_path, interpolation=[1.0])

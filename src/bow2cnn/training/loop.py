@@ -157,10 +157,11 @@ class Trainer:
             if last and not len(self.plan.validation_rows()):
                 mined = np.unique(self.tuples[-1]["query"])  # without validation, these show whether the training diverged
             descriptors, validated = self._describe_both(learned, mined)
-        score = mean_of(self._validate(validated))
+        scores = self._validate(validated)
+        score = mean_of(scores)
         # Without any validation the last epoch is the best.
         if self._epoch and (self._best is None or not score <= self._best["score"]):
-            self._best = {"score": score, "epoch": self._epoch, "weights": learned}
+            self._best = {"score": score, "scores": scores.tolist(), "epoch": self._epoch, "weights": learned}
         self.history["validation_map"].append(score)
         self.history["pooling_p"].append(pooling_exponent(learned))
         _LOG.info("training: epoch %d, %s", self._epoch, _score_text(score))
@@ -173,8 +174,11 @@ class Trainer:
         for alpha in sorted(self._settings.interpolation) if self._best else []:
             weights = interpolate(self._start, self._best["weights"], alpha)
             networks.append((self._best["epoch"], alpha, weights))
-            described = self._describe(weights, rows, self._for_validation, f"descriptors, interpolation {alpha:g}")
-            scores.append(self._validate(described))
+            if alpha == 1.0:
+                scores.append(np.array(self._best["scores"]))  # the epoch itself
+            else:
+                described = self._describe(weights, rows, self._for_validation, f"descriptors, interpolation {alpha:g}")
+                scores.append(self._validate(described))
             score = _score_text(mean_of(scores[-1]))
             _LOG.info("training: interpolation %g between the start and epoch %d, %s", alpha, self._best["epoch"], score)
         chosen = one_standard_error_choice(scores)

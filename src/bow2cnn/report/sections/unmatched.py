@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bow2cnn.config.experiment import Experiment
 from bow2cnn.pairs.positives import matched
 from bow2cnn.pictures.thumbnails import ThumbnailCache
 from bow2cnn.report.sections.tuples import evidence_text
@@ -13,7 +12,8 @@ from bow2cnn.run.run import Run
 _SOURCE = "models"  # the only source of pairs that knows the cameras
 _QUERIES, _EACH = 8, 4  # queries that are shown, one per place, and photos of each
 _FEW = 0.05  # share of the points of the query that a hardly matched photo has in common with it at most
-_DEFAULTS = {name: field.default for name, field in Experiment.model_fields.items()}
+# The defaults of the keys `positives_visible` and `positives_scale` of an experiment.
+VISIBLE, SCALE = 0.5, 1.5
 
 
 def unmatched(run: Run, thumbs: ThumbnailCache) -> dict | None:
@@ -37,7 +37,7 @@ def unmatched(run: Run, thumbs: ThumbnailCache) -> dict | None:
 
 def _hard(pool: Mapping[str, np.ndarray]):
     """Candidates that `positives: geometry` takes by its defaults and that features hardly match; those with fewest common points first."""
-    good = (pool["visible"] > _DEFAULTS["positives_visible"]) & (pool["scale"] <= _DEFAULTS["positives_scale"]) & (pool["overlap"] <= _FEW)
+    good = (pool["visible"] > VISIBLE) & (pool["scale"] <= SCALE) & (pool["overlap"] <= _FEW)
     return np.flatnonzero(good)[np.argsort(pool["overlap"][good], kind="stable")]
 
 
