@@ -212,5 +212,5 @@ def test_a_photo_that_four_weak_pairs_join_to_another_cluster(tmp_path, others):
     descriptors[0, 5:9] = 0.5  # nothing is as similar to the wide photo
     group, cluster = arrays["place"][rows // 5], rows // 5
     rule = NegativeRule(group, cluster, np.ones(len(rows)), doubt=cut)
-    photo, _ = mine_negatives(descriptors, np.array([0, 7]), rows, rule, 5, True)
+    photo, _ = mine_negatives(descriptors, np.array([0, 7]), rows, rule, 5, "diverse")
     assert [line[line >= 0].tolist() for line in photo] == [[10, 15][:others]] * 2

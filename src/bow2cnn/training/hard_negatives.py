@@ -5,7 +5,7 @@ import numpy as np
 from bow2cnn.pairs.exclusions import NegativeRule
 
 _CHUNK = 256  # queries at a time; it bounds the size of the similarity matrix
-HARD = ("diverse", "naive")  # ways that compare descriptors
+HARD = {"diverse": True, "naive": False}  # ways that compare descriptors, and whether a place gives at most one negative
 
 
 def mine_negatives(
@@ -32,7 +32,7 @@ def mine_negatives(
         products = descriptors[rows] @ descriptors[pool].T
         for number, query in enumerate(rows.tolist(), start=start):
             values = products[number - start]
-            picked = _hardest(values, rule.allowed(query, pool), rule.place[pool], count, mining == "diverse")
+            picked = _hardest(values, rule.allowed(query, pool), rule.place[pool], count, HARD[mining])
             chosen[number, : len(picked)] = pool[picked]
             similarity[number, : len(picked)] = values[picked]
     return chosen, similarity
