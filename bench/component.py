@@ -1,10 +1,11 @@
 """Print the component table of the talk (slides 18 and 20) for a run, and draw it as a bar chart.
 
-    python bench/component.py RESULTS CHART.svg
+    python bench/component.py CONFIG RESULTS CHART.svg
 
-RESULTS is a run of `tests/configs/component.yaml`. Experiments whose names differ only in the number at the end are repetitions with
-different seeds: the table has their mean mAP, and in brackets the standard deviation over the seeds. The last column is the width of the
-95 % interval of the gain over the row above, over the places of all queries of a benchmark (mean over the seeds).
+RESULTS is a run of CONFIG, `tests/configs/component.yaml`, whose order of experiments the table has. Experiments whose names differ only in
+the number at the end are repetitions with different seeds: the table has their mean mAP, and in brackets the standard deviation over the
+seeds. Beside it is the gain over the last row above without whitening, and in brackets the width of its 95 % interval over the places of
+the benchmark (mean over the seeds).
 """
 
 import argparse
@@ -12,6 +13,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from bow2cnn.core.atomic_files import write_bytes
 from bow2cnn.evaluation.bootstrap import paired_gain
@@ -24,28 +26,31 @@ _COLOURS = ("#9db7d5", "#2f6690", "#f4a259", "#bc4b51")
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path)
     parser.add_argument("results", type=Path)
     parser.add_argument("chart", type=Path)
     options = parser.parse_args()
     run = Run.open(options.results)
+    order = yaml.safe_load(options.config.read_text())["experiments"]
     columns = [(name, protocol) for name in run.benchmarks for protocol in run.truth(name).protocols if protocol != "easy"]
-    rows = {label: [_scores(run, systems, step, column) for column in columns] for label, (systems, step) in _rows(run).items()}
+    rows = {label: [_scores(run, systems, step, column) for column in columns] for label, (systems, step) in _rows(run, order).items()}
     titles = [name if protocol == "all" else f"{name}, {protocol}" for name, protocol in columns]
-    print("| pooling, positives + negatives |", *(f"{title} | gain over the row above |" for title in titles))
+    print("| pooling, positives + negatives |", *(f"{title} | gain |" for title in titles))
     print("|---|" + "---|---|" * len(titles))
     above = None
     for label, scores in rows.items():
         print(f"| {label} |", *(_cell(run, *cell) for cell in zip(columns, scores, above or [None] * len(columns), strict=True)))
-        above = scores
+        if not label.endswith(_STEPS["lw"]):
+            above = scores
     means = {label: [float(np.nanmean(own)) for own in scores] for label, scores in rows.items()}
     write_bytes(options.chart, chart(titles, means).encode())
 
 
-def _rows(run):
+def _rows(run, order):
     """Label to the systems of a row and to its `postprocessing`, in the order of the experiments; untrained networks first."""
     groups = {}
-    for experiment, found in run.gains.items():
-        groups.setdefault(re.sub(r"-\d+$", "", experiment), []).append((experiment, found["against"]))
+    for experiment in order:
+        groups.setdefault(re.sub(r"-\d+$", "", experiment), []).append((experiment, run.gains[experiment]["against"]))
     rows, steps = {}, {row["postprocessing"] for row in run.table}
     for group, members in groups.items():
         shelf = members[0][1]
