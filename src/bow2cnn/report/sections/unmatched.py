@@ -17,7 +17,7 @@ VISIBLE, SCALE = 0.5, 1.5
 
 
 def unmatched(run: Run, thumbs: ThumbnailCache) -> dict | None:
-    """How many queries have such positives, and some of them; None if no source of the run tells.
+    """How many queries have such positives, and some of them; None if there are none, or if no source of the run tells.
 
     Args:
         run: the run.
@@ -26,9 +26,9 @@ def unmatched(run: Run, thumbs: ThumbnailCache) -> dict | None:
     if _SOURCE not in run.sources:
         return None
     positives = run.positives(_SOURCE)
-    if not positives.pools:
-        return None
     found = [(query, pool, hard) for query, pool in zip(positives.query.tolist(), positives.pools, strict=True) if len(hard := _hard(pool))]
+    if not found:
+        return None
     place = run.negatives(_SOURCE).place
     rows = [_row(run, thumbs, *query) for query in _one_per_place(found, place)]
     without = sum(len(pool["photo"]) - len(matched(pool)["photo"]) for pool in positives.pools)
