@@ -140,7 +140,8 @@ def train_ours(paths, epochs, options):
         clock, total = Clock(), Clock()
         photos = PhotoCache(folder, paths, rows, model.input, settings.image_size, options.threads, "bench")
         filled, _ = clock.lap()
-        batches = TupleLoader(photos, settings, options.seed, None)
+        every = np.arange(len(paths))
+        batches = TupleLoader(photos, settings, options.seed, None, NegativeRule(every, every, np.ones(len(paths))))
         for epoch, found in enumerate(epochs, 1):
             loss, tuples = 0.0, {name: np.array(values) for name, values in found.items()}
             with Workers(options.threads) as workers:
