@@ -4,8 +4,8 @@
 
 RESULTS is a run of CONFIG, `tests/configs/component.yaml`, whose order of experiments the table has. Experiments whose names differ only in
 the number at the end are repetitions with different seeds: the table has their mean mAP, and in brackets the standard deviation over the
-seeds. Beside it is the gain over the last row above without whitening, and in brackets the width of its 95 % interval over the places of
-the benchmark (mean over the seeds).
+seeds. Beside it is the gain over the last row above without whitening, and in brackets the width of its one-sided 95 % interval over the
+places of the benchmark (mean over the seeds).
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from networks import column_title
 
 from bow2cnn.core.atomic_files import write_bytes
 from bow2cnn.evaluation.bootstrap import paired_gain
@@ -34,7 +35,7 @@ def main():
     order = yaml.safe_load(options.config.read_text())["experiments"]
     columns = [(name, protocol) for name in run.benchmarks for protocol in run.truth(name).protocols if protocol != "easy"]
     rows = {label: [_scores(run, systems, step, column) for column in columns] for label, (systems, step) in _rows(run, order).items()}
-    titles = [name if protocol == "all" else f"{name}, {protocol}" for name, protocol in columns]
+    titles = [column_title(*column) for column in columns]
     print("| pooling, positives + negatives |", *(f"{title} | gain |" for title in titles))
     print("|---|" + "---|---|" * len(titles))
     above = None

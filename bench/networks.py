@@ -2,6 +2,7 @@
 
 from functools import cached_property, partial
 
+from bow2cnn.benchmarks.truth import ALL
 from bow2cnn.config.model import Evaluation
 from bow2cnn.core import artefact
 from bow2cnn.descriptors.apply_steps import apply_steps, label_of, read_learned
@@ -127,6 +128,11 @@ def load_enlarged(form, path, image_size, region):
     return shrink(part, form.sides(part.shape[:2], min(1.0, image_size / max(part.shape[:2]))))
 
 
+def column_title(benchmark, protocol):
+    """What a table calls the figures of a benchmark under a protocol."""
+    return benchmark if protocol == ALL else f"{benchmark}, {protocol}"
+
+
 def print_tables(benchmark, columns, rows):
     """Print a table of mAP per protocol.
 
@@ -136,7 +142,7 @@ def print_tables(benchmark, columns, rows):
         rows: name of a row to its cells, each a dict of protocol to mAP.
     """
     for protocol in next(iter(rows.values()))[0]:
-        print(f"\n| {benchmark if protocol == 'all' else f'{benchmark}, {protocol}'} |", *(f"{column} |" for column in columns))
+        print(f"\n| {column_title(benchmark, protocol)} |", *(f"{column} |" for column in columns))
         print("|---|" + "---|" * len(columns))
         for name, cells in rows.items():
             print(f"| {name} |", *(f"{cell[protocol]:.1f} |" for cell in cells), flush=True)

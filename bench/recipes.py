@@ -10,6 +10,8 @@ gone. So the gain on validation, marked by *, does not prove a gain elsewhere.
 import argparse
 from pathlib import Path
 
+from networks import column_title
+
 from bow2cnn.evaluation.gains import main_rows
 from bow2cnn.run.run import Run
 
@@ -29,8 +31,8 @@ def main():
 
 
 def title(row):
-    protocol = "" if row["protocol"] == "all" else f", {row['protocol']}"
-    return f"{row['benchmark']}{protocol}{'*' if row['chosen_on'] else ''} ({row['queries']} queries, {row['places']} places)"
+    title = column_title(row["benchmark"], row["protocol"])
+    return f"{title}{'*' if row['chosen_on'] else ''} ({row['queries']} queries, {row['places']} places)"
 
 
 def cell(row):

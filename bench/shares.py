@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from networks import column_title
 
 from bow2cnn.descriptors.apply_steps import read_learned
 from bow2cnn.descriptors.describe import describe_collection
@@ -60,8 +61,8 @@ class Bench:
         self._pairs = [self.run.path(name, options.source) for name in ("positives", "negatives", "validation")]
 
     def columns(self):
-        protocols = [("validation*", "all"), *((name, protocol) for name, truth in self._truths.items() for protocol in truth.protocols)]
-        return [f"{name}{'' if protocol == 'all' else f', {protocol}'}{step}" for name, protocol in protocols for step in ("", ", w")]
+        titles = ["validation*", *(column_title(name, protocol) for name, truth in self._truths.items() for protocol in truth.protocols)]
+        return [f"{title}{step}" for title in titles for step in ("", ", w")]
 
     def network(self, name, start, chosen, wanted):
         """The network at a share of the way. The run keeps one at the chosen share, and all lie on one line."""

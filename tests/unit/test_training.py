@@ -1245,6 +1245,10 @@ def test_another_view_shows_part_of_the_photo():
         ({"speed": 1}, "settings: speed: no such key"),
         ({"network": "vgg17"}, "settings: network: 'vgg17' is not one of efficientnet-lite0, efficientnet-lite1"),
         ({"loss": "cosine"}, "settings: loss: 'cosine' is not one of contrastive, triplet, infonce, multi-similarity"),
+        (
+            {"negative_mining": "all"},
+            "settings: negative_pool_size must be at most 1000 with negative_mining: all, got 20000: every photo of the pool",
+        ),
         ({"temperature": 0}, "settings: temperature: must be at least 0.001, got 0"),
         ({"batch": 0}, "settings: batch: must be at least 1, got 0"),
         ({"batch": True}, "settings: batch: expected a whole number, got True"),

@@ -5,7 +5,7 @@ import pytest
 
 from bow2cnn.core import artefact
 from bow2cnn.pairs.evidence import Evidence
-from bow2cnn.pairs.positives import matched
+from bow2cnn.pairs.positives import matched, read_positives, write_positives
 from bow2cnn.pairs.visibility import Visibility
 from bow2cnn.training.positives import candidates
 from bow2cnn.training.settings import Settings
@@ -127,5 +127,8 @@ def test_the_pool_tells_what_is_matched_from_what_only_the_cameras_see(pool):
         ({"positives": "random"}, [1]),
     ],
 )
-def test_only_geometry_takes_what_no_feature_matched(pool, changes, expected):
-    assert candidates(pool, Settings.of({"positives": "geometry", **changes})).tolist() == expected
+def test_only_geometry_takes_what_no_feature_matched(pool, tmp_path, changes, expected):
+    settings = Settings.of({"positives": "geometry", **changes})
+    write_positives(tmp_path / "p.h5", [0], [pool], {}, {"source": "models"})
+    (read,) = read_positives(tmp_path / "p.h5", unmatched=settings.positives == "geometry").pools
+    assert candidates(read, settings).tolist() == expected

@@ -4,7 +4,7 @@ sources.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bow2cnn.config.base import Section, UserPath, key, section
 from bow2cnn.config.messages import not_one_of
@@ -13,6 +13,7 @@ from bow2cnn.network.backbones import BACKBONES, POOLINGS, TIMM, find, is_known
 from bow2cnn.pairs.sources import SOURCES
 
 _SMALLEST = 32  # pixels; the deepest networks halve the size five times
+_LARGEST_TUPLE = 1000  # negatives of a tuple
 
 
 def _zero_or_large_enough(size: int) -> int:
@@ -125,12 +126,12 @@ class Experiment(Section):
         le=1,
     )
     resample_positives: bool = key(True, "Draw random positives again in every epoch. false draws them once, as in the paper.")
-    negatives: int = key(5, "Number of negatives per tuple. Not used with negative_mining: all.", ge=1, le=1000)
+    negatives: int = key(5, "Number of negatives per tuple. Not used with negative_mining: all.", ge=1, le=_LARGEST_TUPLE)
     negative_mining: Literal["diverse", "naive", "random", "all"] = key(
         "diverse",
         "Which photos of the pool are the negatives of a query. diverse: the most similar ones by the current network, at most one from "
-        "each 3D model (N2). naive: the most similar ones (N1). random: random ones. all: the whole pool, which negative_pool_size must "
-        "then keep small (TPAMI 2018, section 3.3; talk, slide 14).",
+        "each 3D model (N2). naive: the most similar ones (N1). random: random ones. all: the whole pool, so negative_pool_size "
+        "must then be at most 1000 (TPAMI 2018, section 3.3; talk, slide 14).",
     )
     background_negatives: bool = key(
         True,
@@ -216,6 +217,15 @@ class Experiment(Section):
     pairs: PairsOfExperiment = section(PairsOfExperiment)
 
     test: TestOfExperiment = section(TestOfExperiment)
+
+    @model_validator(mode="after")
+    def _small_pool_for_all(self):
+        if self.negative_mining == "all" and self.negative_pool_size > _LARGEST_TUPLE:
+            raise ValueError(
+                f"negative_pool_size must be at most {_LARGEST_TUPLE} with negative_mining: all, got {self.negative_pool_size}: "
+                "every photo of the pool is a negative of every query"
+            )
+        return self
 
     @field_validator("network")
     @classmethod

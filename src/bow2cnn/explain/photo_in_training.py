@@ -4,7 +4,6 @@ import numpy as np
 
 from bow2cnn.explain.masked_features import count_masked
 from bow2cnn.explain.substitute import substitute_for_clusters
-from bow2cnn.pairs.positives import matched
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import DROPPED, SIDES, TRAIN
 
@@ -74,17 +73,10 @@ def _as_background(rule, row):
 
 def _as_photo_of_a_place(positives, rule, row):
     pool, side = positives.pool_of(row), int(rule.side[row])
-    query = "not a query" if pool is None else f"a query with {_candidates(pool)}"
-    positive = sum(int(np.count_nonzero(matched(other)["photo"] == row)) for other in positives.pools)
+    query = "not a query" if pool is None else f"a query with {len(pool['photo'])} candidate positives"
+    positive = sum(int(np.count_nonzero(other["photo"] == row)) for other in positives.pools)
     negative = ", a negative of other places" if side == TRAIN else ""
     return f"place {int(rule.place[row])}, {SIDES[side]} side: {query}, a candidate positive of {positive} queries{negative}"
-
-
-def _candidates(pool):
-    """The number of candidates, and of those that only `positives: geometry` takes."""
-    by_features = len(matched(pool)["photo"])
-    others = len(pool["photo"]) - by_features
-    return f"{by_features} candidate positives" + (f" and {others} more by the geometry of the cameras" if others else "")
 
 
 def _in_tuples(run, row):

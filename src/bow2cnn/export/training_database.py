@@ -21,7 +21,6 @@ from bow2cnn.core import artefact
 from bow2cnn.core.atomic_files import write_bytes
 from bow2cnn.core.progress import progress
 from bow2cnn.pairs.exclusions import NegativeRule
-from bow2cnn.pairs.positives import matched
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import TRAIN, VALIDATION
 
@@ -175,7 +174,6 @@ def _positives(pool, several):
     """Positives of a query by the rule m3, as far as there is evidence. If one is wanted, or m3 allows none: the one with most common
     points, or the first.
     """
-    pool = matched(pool)
     photo = pool["photo"]
     good = np.ones(len(photo), bool)
     if "overlap" in pool:

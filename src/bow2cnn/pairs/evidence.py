@@ -7,6 +7,7 @@ import numpy as np
 from bow2cnn.pairs.covisibility import Covisibility
 from bow2cnn.pairs.positives import EVIDENCE
 from bow2cnn.pairs.visibility import Visibility
+from bow2cnn.reconstruction.cameras import camera_centers
 
 
 class Evidence:
@@ -27,8 +28,7 @@ class Evidence:
             self._inliers = {tuple(pair): int(n) for pair, n in zip(graph["pair"].tolist(), graph["inliers"], strict=True)}
         else:
             del self._fields["inliers"]
-        rotation, translation = built["rotation"], built["translation"]
-        self._center = -np.einsum("nji,nj->ni", rotation, translation)  # C = -R^T t
+        self._center = camera_centers(built["rotation"], built["translation"])
         self._covisibility = Covisibility(built["observation_offset"], built["observation/point"])
 
     def sharing(self, view: int, views: Sequence[int], min_shared: int) -> np.ndarray:
@@ -69,10 +69,10 @@ class Evidence:
             - `inliers` int32: of the verified match, 0 if there is none. Only if there is a graph.
         """
         extent = max(float(np.ptp(self._center[views], axis=0).max()), 1e-12)
-        points = self._points(view)
+        points = self._covisibility.points(view)
         rows = []
         for other, distance in zip(*self._nearest(view, views, nearest), strict=True):
-            common = np.isin(points, self._points(other), assume_unique=True)
+            common = np.isin(points, self._covisibility.points(other), assume_unique=True)
             seen = common | self._visibility.sees(other, view, points)
             shared, visible = int(common.sum()), int(seen.sum())
             if visible < max(min_shared, 1):
@@ -95,10 +95,6 @@ class Evidence:
 
     def _photo(self, view):
         return int(self._built["photo"][view])
-
-    def _points(self, view):
-        """Points of a view, int64, sorted and distinct."""
-        return self._covisibility.points(view)
 
     def _scale(self, a, b, points):
         ratio = float(np.median(self._size_of(a, points) / self._size_of(b, points)))

@@ -48,8 +48,12 @@ def matched(pool: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: values[pool["matched"]] for name, values in pool.items()} if "matched" in pool else dict(pool)
 
 
-def read_positives(path: str | Path) -> Positives:
+def read_positives(path: str | Path, unmatched: bool = False) -> Positives:
     """Read an artefact of kind `positives`.
+
+    Args:
+        path: of the artefact.
+        unmatched: whether candidates are wanted too that no feature matches with their query. Only those who ask for them get them.
 
     Raises:
         ArtefactError: it cannot be used.
@@ -60,7 +64,7 @@ def read_positives(path: str | Path) -> Positives:
         query, offset, source = reader["query"].astype(np.int64), reader["pool_offset"], reader.params.get("source", "")
     columns["photo"] = columns["photo"].astype(np.int64)
     pools = [{name: values[a:b] for name, values in columns.items()} for a, b in zip(offset[:-1], offset[1:], strict=True)]
-    return Positives(query, pools, source)
+    return Positives(query, pools if unmatched else list(map(matched, pools)), source)
 
 
 def write_positives(

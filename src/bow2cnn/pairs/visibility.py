@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bow2cnn.reconstruction.cameras import camera_centers
+
 _MAX_ANGLE = 45.0  # degrees between the directions from a point to the two cameras; matches of local features rarely survive more
 _CELLS = 50  # cells along the longer side of a photo, in which depths are compared
 _NEARER = 0.8  # a point is hidden by points at less than this share of its depth; the rest is slant and error of one surface
@@ -24,7 +26,7 @@ class Visibility:
 
     def __init__(self, built: Mapping[str, np.ndarray], size: np.ndarray) -> None:
         self._built, self._size = built, size
-        self._center = -np.einsum("nji,nj->ni", built["rotation"], built["translation"])
+        self._center = camera_centers(built["rotation"], built["translation"])
         self._surfaces: tuple[int, dict[int, np.ndarray]] = -1, {}  # of the views of one model, the last one
 
     def sees(self, view: int, query: int, points: np.ndarray) -> np.ndarray:
@@ -39,8 +41,9 @@ class Visibility:
             bool [k].
         """
         cell, depth = self._project(view, points)
-        to_view, to_query = (_directions(self._center[camera] - self._built["point"][points]) for camera in (view, query))
-        near = np.einsum("ij,ij->i", to_view, to_query) >= np.cos(np.radians(_MAX_ANGLE))
+        to_view, to_query = (self._center[camera] - self._built["point"][points] for camera in (view, query))
+        lengths = np.linalg.norm(to_view, axis=1) * np.linalg.norm(to_query, axis=1)
+        near = (to_view * to_query).sum(1) >= np.cos(np.radians(_MAX_ANGLE)) * lengths
         return near & (cell >= 0) & (self._depth_of_surface(view)[cell] >= _NEARER * depth)
 
     def _project(self, view, points):
@@ -89,7 +92,3 @@ def _with_neighbours(cell, depth):
     rows, columns = (np.concatenate([start + step[axis] for step in steps]) for axis, start in enumerate((row, column)))
     inside = (rows >= 0) & (rows < _CELLS) & (columns >= 0) & (columns < _CELLS)
     return (rows * _CELLS + columns)[inside], np.tile(depth, len(steps))[inside]
-
-
-def _directions(vectors):
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from bow2cnn.reconstruction.cameras import camera_centers
+
 _WIDTH, _HEIGHT = 560, 360
 _SAMPLES = 2  # the picture is drawn this many times larger, then shrunk
 _DISTANCE = 4.0  # of the eye from the middle of the scene, in radii of the scene
@@ -46,7 +48,7 @@ def arrange(point: np.ndarray, color: np.ndarray, rotation: np.ndarray, translat
         translation: of the cameras, float [n, 3].
     """
     rotation = np.asarray(rotation, float)
-    center = -np.einsum("nji,nj->ni", rotation, translation)
+    center = camera_centers(rotation, translation)
     axes = _axes(np.asarray(point, float), rotation)
     point, center = point @ axes.T, center @ axes.T
     low, high = _frame(point, center)

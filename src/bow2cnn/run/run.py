@@ -195,9 +195,9 @@ class Run:
         """Benchmarks whose photos have been listed."""
         return self.names("benchmark_photos")
 
-    def positives(self, source: str) -> Positives:
-        """Queries and their pools, by a source of pairs."""
-        return self._once(("positives", source), lambda: read_positives(self.path("positives", source)))
+    def positives(self, source: str, unmatched: bool = False) -> Positives:
+        """Queries and their pools, by a source of pairs; see `read_positives`."""
+        return self._once(("positives", source, unmatched), lambda: read_positives(self.path("positives", source), unmatched))
 
     def negatives(self, source: str) -> NegativeRule:
         """Who may be a negative of whom, by a source of pairs."""

@@ -36,19 +36,27 @@ class Pairs(NamedTuple):
     source: str
 
 
-def read_pairs(positives: str | Path, negatives: str | Path, validation: str | Path, background: bool, missing: np.ndarray) -> Pairs:
+def read_pairs(
+    positives: str | Path,
+    negatives: str | Path,
+    validation: str | Path,
+    background: bool,
+    missing: np.ndarray,
+    unmatched: bool = False,
+) -> Pairs:
     """Read the pairs of a source.
 
     Args:
         positives, negatives, validation: artefacts.
         background: whether background photos (outside every model) may be negatives.
         missing: bool [n], photos that cannot be decoded and are left out.
+        unmatched: see `read_positives`.
 
     Raises:
         ArtefactError: a file cannot be used.
         TrainingError: there is nothing to train on.
     """
-    rule, found = read_negatives(negatives).without(missing), read_positives(positives)
+    rule, found = read_negatives(negatives).without(missing), read_positives(positives, unmatched)
     query, pools, total, crossing = _queries(found, rule)
     if crossing:
         fact = f"{crossing} of {total} pairs of a training query and a positive join two places (in a database: two clusters)"

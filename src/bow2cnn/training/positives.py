@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bow2cnn.pairs.positives import matched
 from bow2cnn.training.errors import TrainingError
 from bow2cnn.training.settings import Settings
 
@@ -41,16 +40,11 @@ def candidates(pool: Mapping[str, np.ndarray], settings: Settings, similarity: n
         similarity: float [k], similarity of each candidate to the query by the starting network; only m1 and top1-cnn need it.
 
     Returns:
-        int64 rows of the collection: one for the rules that do not draw, none if no candidate qualifies. Only geometry takes candidates
-        without matched features.
+        int64 rows of the collection: one for the rules that do not draw, none if no candidate qualifies.
     """
-    if settings.positives == "geometry":
-        good = (pool["visible"] > settings.positives_visible) & (pool["scale"] <= settings.positives_scale)
-        return np.sort(pool["photo"][good & (pool["overlap"] <= settings.positives_max_overlap)].astype(np.int64))
-    pool = matched({**pool, "similarity": similarity} if similarity is not None else pool)
     photo = pool["photo"].astype(np.int64)
     if settings.positives in ("m1", "top1-cnn"):
-        return _best(photo, pool["similarity"], 1)
+        return _best(photo, similarity, 1)
     if settings.positives == "m2":
         return _best(photo, pool["shared"], 1)
     if settings.positives == "m3":
@@ -60,6 +54,9 @@ def candidates(pool: Mapping[str, np.ndarray], settings: Settings, similarity: n
         if "scale" in pool:
             good &= pool["scale"] <= settings.positives_scale
         return np.sort(photo[good])
+    if settings.positives == "geometry":
+        good = (pool["visible"] > settings.positives_visible) & (pool["scale"] <= settings.positives_scale)
+        return np.sort(photo[good & (pool["overlap"] <= settings.positives_max_overlap)])
     if settings.positives == "random":
         return np.sort(photo)
     return _best(photo, pool["inliers"], 1 if settings.positives == "top1-bow" else settings.positives_k)

@@ -76,7 +76,7 @@ def train_experiment(
     key = _key([*pairs, start, *([] if projection is None else [projection])], table["sha256"], experiment, seed, device)
     checkpoint = Checkpoint(state, key)
     photos = PhotoCache(state, table["path"], used_rows(negatives), model.input, experiment.image_size, threads, key)
-    usable = read_pairs(*pairs, experiment.background_negatives, photos.missing)
+    usable = read_pairs(*pairs, experiment.background_negatives, photos.missing, unmatched=experiment.positives == "geometry")
     trainer = Trainer(model, usable, photos, experiment, seed, threads, checkpoint)
     trainer.run()
     _write(trainer, network, history, experiment, seed)

@@ -7,7 +7,6 @@ import numpy as np
 from bow2cnn.core import artefact
 from bow2cnn.core.same_photos import check_photos
 from bow2cnn.descriptors.apply_whitening import identity
-from bow2cnn.pairs.positives import matched
 from bow2cnn.training.pairs import read_pairs
 from bow2cnn.whitening.choose_by_validation import choose_whitening
 from bow2cnn.whitening.learned_and_pca import KINDS, learn
@@ -63,6 +62,6 @@ def learn_whitening(
 
 def _matching(mined):
     """Rows of the first and of the second photos of all matching pairs."""
-    photos = [matched(pool)["photo"] for pool in mined.pools]
+    photos = [pool["photo"] for pool in mined.pools]
     queries = np.concatenate([np.full(len(own), query) for query, own in zip(mined.query, photos, strict=True)])
     return queries, np.concatenate(photos).astype(np.int64)

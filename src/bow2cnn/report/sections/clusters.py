@@ -3,6 +3,7 @@
 import numpy as np
 
 from bow2cnn.pictures.thumbnails import ThumbnailCache
+from bow2cnn.report.picture import picture
 from bow2cnn.run.run import Run
 
 _SHOWN = 60  # clusters
@@ -21,7 +22,7 @@ def clusters(run: Run, thumbs: ThumbnailCache) -> dict:
             {
                 "number": number,
                 "size": len(members),
-                "photos": [_picture(run, thumbs, row) for row in _spread(members, degree, _STRIP)],
+                "photos": [picture(run.photos, thumbs, row) for row in _spread(members, degree, _STRIP)],
                 "outcomes": _outcomes(run, number),
             }
         )
@@ -31,12 +32,8 @@ def clusters(run: Run, thumbs: ThumbnailCache) -> dict:
         "strips": strips,
         "hidden": max(len(offset) - 1 - _SHOWN, 0),
         "background": len(background),
-        "background_photos": [_picture(run, thumbs, row) for row in picked],
+        "background_photos": [picture(run.photos, thumbs, row) for row in picked],
     }
-
-
-def _picture(run, thumbs, row):
-    return {"uri": thumbs.photo(run.photos["path"][row]), "name": run.photos["name"][row]}
 
 
 def _spread(members, degree, count):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from bow2cnn.pictures.thumbnails import ThumbnailCache, to_uri
+from bow2cnn.reconstruction.cameras import camera_centers
 from bow2cnn.report import cloud
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import DROPPED, SIDES
@@ -42,7 +43,6 @@ def models(run: Run, thumbs: ThumbnailCache) -> dict:
 
 def _central(arrays, views):
     """The photo whose camera is nearest to the median of the cameras."""
-    rotation, translation = arrays["rotation"][views], arrays["translation"][views]
-    center = -np.einsum("nji,nj->ni", rotation, translation)
+    center = camera_centers(arrays["rotation"][views], arrays["translation"][views])
     away = np.linalg.norm(center - np.median(center, 0), axis=1)
     return arrays["photo"][views][np.argmin(away)]

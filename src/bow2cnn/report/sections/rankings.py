@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bow2cnn.pictures.thumbnails import ThumbnailCache
+from bow2cnn.report.picture import picture
 from bow2cnn.run.run import Run
 
 _TOP = 8  # photos of a ranking
@@ -55,7 +56,7 @@ def _part(run, thumbs, name, source, before, after):
     for title, numbers in pick(new - old):
         rows = [
             {
-                "query": _picture(photos, thumbs, int(ranking["query"][i])),
+                "query": picture(photos, thumbs, int(ranking["query"][i])),
                 "lists": [
                     {"title": title, "ap": float(ap[i]), "photos": _top(photos, thumbs, ranking, system, i, truth[i])}
                     for title, system, ap in (("before", before, old), ("after", after, new))
@@ -106,9 +107,5 @@ def _top(photos, thumbs, ranking, system, number, truth):
     for row, score in zip(ranking[f"{system}/photo"][start:stop].tolist(), ranking[f"{system}/score"][start:stop].tolist(), strict=True):
         if row != query:
             kind = "junk" if row in junk else "positive" if row in positives else "negative"
-            found.append({**_picture(photos, thumbs, row), "kind": kind, "score": score})
+            found.append({**picture(photos, thumbs, row), "kind": kind, "score": score})
     return found[:_TOP]
-
-
-def _picture(photos, thumbs, row):
-    return {"uri": thumbs.photo(photos["path"][row]), "name": photos["name"][row]}

@@ -5,6 +5,7 @@ import numpy as np
 from bow2cnn.core import artefact
 from bow2cnn.photos.reasons import kind_of, with_advice
 from bow2cnn.pictures.thumbnails import ThumbnailCache, crop_around
+from bow2cnn.report.picture import picture
 from bow2cnn.report.sections.summary import count_background, count_refused
 from bow2cnn.run.rejection_counts import left_out_after_collection
 from bow2cnn.run.run import Run
@@ -108,7 +109,7 @@ def _bridges(run, thumbs):
             "inliers": inliers,
             "parts": parts,
             "reason": reason,
-            "photos": [{"uri": thumbs.photo(photos["path"][row]), "name": photos["name"][row]} for row in pair],
+            "photos": [picture(photos, thumbs, row) for row in pair],
         }
         for pair, inliers, parts, reason in list(rows)[:_BRIDGES]
     ]

@@ -7,7 +7,6 @@ import numpy as np
 
 from bow2cnn.evaluation.bootstrap import LEAST_PLACES, LEAST_QUERIES
 from bow2cnn.evaluation.gains import main_rows
-from bow2cnn.pairs.positives import matched
 from bow2cnn.report import charts
 from bow2cnn.run.run import Run
 from bow2cnn.split.sides import TRAIN, VALIDATION
@@ -101,7 +100,7 @@ def _of_pairs(run, source):
     """Queries of both sides; the source is named where there are several."""
     positives = run.positives(source)
     side = run.negatives(source).side[positives.query]
-    pool = np.array([len(matched(pool)["photo"]) for pool in positives.pools], int)
+    pool = np.array([len(pool["photo"]) for pool in positives.pools], int)
     by = f" by {source}" if len(run.sources) > 1 else ""
     names = {TRAIN: "training queries", VALIDATION: "validation queries"}
     return [

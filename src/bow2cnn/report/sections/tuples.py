@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bow2cnn.pictures.thumbnails import ThumbnailCache
+from bow2cnn.report.picture import picture
 from bow2cnn.run.run import Run
 from bow2cnn.training.augment import another_view
 
@@ -42,19 +43,20 @@ def _tuples(run, thumbs, source, arrays, count):
     for number in picked:
         at = dict(zip((first, last), places[number], strict=True))
         row, positive = int(query[last][at[last]]), int(arrays["negatives/positive"][last][at[last]])
+        evidence = _evidence(run.positives(source, unmatched=True), row, positive)
         rows.append(
             {
-                "query": _picture(run, thumbs, row),
-                "positive": {**_picture(run, thumbs, positive), "evidence": _evidence(run.positives(source), row, positive)},
+                "query": picture(run.photos, thumbs, row),
+                "positive": {**picture(run.photos, thumbs, positive), "evidence": evidence},
                 "mined": [{"epoch": epoch + 1, "negatives": _negatives(run, thumbs, arrays, epoch, at[epoch])} for epoch in epochs],
             }
         )
     hardness = [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in arrays["negatives/similarity"]]
-    evidence = any(row["positive"]["evidence"] for row in rows)
+    with_evidence = any(row["positive"]["evidence"] for row in rows)
     rows += [_exemplar(run, thumbs, arrays, last, place) for place in np.flatnonzero(exemplar[last])[:_EXEMPLARS].tolist()]
     mined = any(value is not None for value in hardness)
     exemplars = int(exemplar[last].sum())
-    return {"rows": rows, "epochs": len(query), "mined": mined, "hardness": hardness, "exemplars": exemplars, "evidence": evidence}
+    return {"rows": rows, "epochs": len(query), "mined": mined, "hardness": hardness, "exemplars": exemplars, "evidence": with_evidence}
 
 
 def _exemplar(run, thumbs, arrays, epoch, place):
@@ -62,7 +64,7 @@ def _exemplar(run, thumbs, arrays, epoch, place):
     row = int(arrays["negatives/query"][epoch][place])
     copy = thumbs.changed(run.photos["path"][row], lambda rgb: another_view(rgb, np.random.default_rng(row)))
     return {
-        "query": _picture(run, thumbs, row),
+        "query": picture(run.photos, thumbs, row),
         "positive": {"uri": copy, "name": run.photos["name"][row], "evidence": "changed copy of the query"},
         "mined": [{"epoch": epoch + 1, "negatives": _negatives(run, thumbs, arrays, epoch, place)}],
     }
@@ -81,7 +83,7 @@ def _one_per_place(rule, queries, count):
 def _negatives(run, thumbs, arrays, epoch, place):
     rows, near = (arrays[f"negatives/{part}"][epoch][place][:_NEGATIVES] for part in ("photo", "similarity"))
     return [
-        {**_picture(run, thumbs, int(row)), "similarity": float(value) if np.isfinite(value) else None}
+        {**picture(run.photos, thumbs, int(row)), "similarity": float(value) if np.isfinite(value) else None}
         for row, value in zip(rows, near, strict=True)
         if row >= 0
     ]
@@ -100,7 +102,3 @@ def _evidence(positives, query, positive):
         return ""
     found = np.flatnonzero(pool["photo"] == positive)
     return evidence_text(pool, found[0]) if len(found) else ""
-
-
-def _picture(run, thumbs, row):
-    return {"uri": thumbs.photo(run.photos["path"][row]), "name": run.photos["name"][row]}

@@ -6,6 +6,7 @@ import numpy as np
 
 from bow2cnn.pairs.positives import matched
 from bow2cnn.pictures.thumbnails import ThumbnailCache
+from bow2cnn.report.picture import picture
 from bow2cnn.report.sections.tuples import evidence_text
 from bow2cnn.run.run import Run
 
@@ -25,7 +26,7 @@ def unmatched(run: Run, thumbs: ThumbnailCache) -> dict | None:
     """
     if _SOURCE not in run.sources:
         return None
-    positives = run.positives(_SOURCE)
+    positives = run.positives(_SOURCE, unmatched=True)
     found = [(query, pool, hard) for query, pool in zip(positives.query.tolist(), positives.pools, strict=True) if len(hard := _hard(pool))]
     if not found:
         return None
@@ -51,8 +52,6 @@ def _one_per_place(found, place):
 
 
 def _row(run, thumbs, query, pool, hard):
-    def picture(photo):
-        return {"uri": thumbs.photo(run.photos["path"][photo]), "name": run.photos["name"][photo]}
-
-    photos = [{**picture(int(pool["photo"][number])), "evidence": evidence_text(pool, number)} for number in hard[:_EACH].tolist()]
-    return {"query": picture(query), "photos": photos}
+    shown = hard[:_EACH].tolist()
+    photos = [{**picture(run.photos, thumbs, pool["photo"][number]), "evidence": evidence_text(pool, number)} for number in shown]
+    return {"query": picture(run.photos, thumbs, query), "photos": photos}
